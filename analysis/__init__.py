@@ -1,0 +1,1 @@
+"""Ledger to statistics to tables, figures and page. Imports neither ray nor torch."""

@@ -1,0 +1,1 @@
+"""Cluster files and the page that says how each starts."""

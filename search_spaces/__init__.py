@@ -1,0 +1,1 @@
+"""Recipes: base configuration, arms and search space of each modality."""
