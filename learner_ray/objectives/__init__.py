@@ -1,0 +1,65 @@
+"""What pretraining minimises: one file per objective, one interface, one registry."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from learner_ray.config import ObjectiveConfig
+from learner_ray.errors import UserError
+from learner_ray.objectives._base import Batch, Objective, TrainingScores
+from learner_ray.objectives.contrastive import Contrastive
+from learner_ray.objectives.mse import Mse
+
+__all__ = [
+    "OBJECTIVES",
+    "Batch",
+    "Objective",
+    "TrainingScores",
+    "build_objective",
+    "register",
+    "total_loss",
+]
+
+OBJECTIVES: dict[str, type[Objective]] = {cls.name: cls for cls in (Mse, Contrastive)}
+"""Every objective by its name."""
+
+
+def register(cls: type[Objective]) -> type[Objective]:
+    """Add an objective of one's own; usable as a decorator.
+
+    Raises:
+        UserError: another objective has its name.
+    """
+    if OBJECTIVES.setdefault(cls.name, cls) is not cls:
+        raise UserError(f"an objective named {cls.name!r} exists already; choose another name")
+    return cls
+
+
+def build_objective(config: ObjectiveConfig, training: TrainingScores) -> Objective:
+    """The objective that ``config.name`` selects.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    if config.name not in OBJECTIVES:
+        raise UserError(f"objective.name is {config.name!r}; known: {', '.join(sorted(OBJECTIVES))}")
+    return OBJECTIVES[config.name](config, training)
+
+
+def total_loss(
+    objective: Objective, batch: Batch, config: ObjectiveConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """``regression_weight * MSE + contrastive_weight * objective`` over the global batch.
+
+    Returns:
+        the loss to differentiate, and for the record ``loss``, ``mse`` and ``contrastive``, unweighted and
+        detached.
+    """
+    wide = batch.widened()
+    with torch.autocast(wide.embeddings.device.type, enabled=False):
+        mse = F.mse_loss(wide.predictions, wide.scores)
+    contrastive = objective(batch)
+    loss = config.regression_weight * mse + config.contrastive_weight * contrastive
+    return loss, {"loss": loss.detach(), "mse": mse.detach(), "contrastive": contrastive.detach()}

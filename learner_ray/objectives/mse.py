@@ -1,0 +1,17 @@
+"""No second term: regression of the score alone."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from learner_ray.objectives._base import Batch, Objective
+
+
+class Mse(Objective):
+    """Zero. The arm `MSE Loss` of the paper's Fig. 1."""
+
+    name = "mse"
+
+    def loss(self, batch: Batch) -> Tensor:
+        # Connected to the embeddings: a projection head without gradient would stall data parallelism.
+        return 0 * batch.embeddings.sum()
