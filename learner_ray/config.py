@@ -44,7 +44,7 @@ class ModelConfig:
     """The encoder: a ResNet-18 with the temporal shift [paper]."""
 
     shift_fraction: float = 0.25
-    """Fraction of the channels shifted in time, in total; 1/4 is ``shift_div=8`` of the TSM code. 0 is a 2D net."""
+    """Fraction of the channels shifted in time, in total: 1/4 is the TSM paper's, 0 a 2D network."""
     norm: Literal["batch", "frozen", "group"] = "batch"
     weights: str = "none"
     """``none``, ``imagenet`` (downloaded once, checked by hash) or a path to a ResNet-18 state dict."""
@@ -72,9 +72,12 @@ class ObjectiveConfig:
     """Pairs whose scores differ by at most this many training SDs are positives (tau)."""
     weighted: bool = False
     """Weight a negative pair by its score difference, relative to the training set's mean over negatives."""
-    temperature: float = 0.1
+    temperature: float = 0.0
+    """Of the softmax; 0 is the value published for the objective (its ``default_temperature``)."""
     bandwidth: float = 1.0
     """Width of the kernel on scores, in training SDs."""
+    bins: int = 5
+    """Quantile bins of the training scores that ``supcon`` takes for classes."""
     pairs: Literal["between", "all", "within"] = "between"
     """Which pairs count: of different patients [paper], all, or of one patient."""
 
@@ -83,8 +86,9 @@ class ObjectiveConfig:
         _require(self.contrastive_weight >= 0, "objective.contrastive_weight must not be negative")
         _require(0 < self.margin <= 2, f"objective.margin must be in (0, 2], not {self.margin}")
         _require(self.threshold >= 0, "objective.threshold must not be negative")
-        _require(self.temperature > 0, "objective.temperature must be positive")
+        _require(self.temperature >= 0, "objective.temperature must not be negative")
         _require(self.bandwidth > 0, "objective.bandwidth must be positive")
+        _require(self.bins >= 2, f"objective.bins must be at least 2, not {self.bins}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +111,7 @@ class TrainConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """``auto`` is bfloat16 autocast where the processor has it. Resolved before hashing."""
     balance: Literal["none", "score"] = "none"
-    """``score`` fills every batch from score quantiles, so that rare scores are seen as often as common ones."""
+    """``score`` fills every batch from all score quantiles: rare scores are seen as often as others."""
     shuffle_scores: bool = False
     """Control: scores are permuted over the training patients before pretraining."""
 
@@ -125,16 +129,15 @@ class TrainConfig:
 class ProgressionConfig:
     """How worse / same / better is read off two visits of one patient."""
 
-    head: Literal["logistic", "ordinal", "mlp"] = "logistic"
+    head: Literal["logistic", "ordinal"] = "logistic"
+    """Multinomial logistic, or s = w.d with cut-points -theta and +theta (antisymmetric ordinal)."""
     input: Literal["difference", "both", "score_difference", "earlier_score", "metadata", "nothing"] = (
         "difference"
     )
-    """d = u(t+1) - u(t) [paper]; ``both`` is [u(t), d]; ``score_difference`` that of the predicted scores; the
-    rest are controls without an encoder."""
+    """d = u(t+1) - u(t) [paper]; ``both`` is [u(t), d]; ``score_difference`` that of the predicted scores.
+    The others are controls that see no scan."""
     decision: Literal["prior", "argmax"] = "prior"
     """Class by p_c / prior_c, or by p_c."""
-    finetune: bool = False
-    """Train the encoder on with the classifier instead of freezing it."""
     patients: Literal["held_out", "same"] = "held_out"
     """Fit on patients kept out of pretraining, or on the ones the encoder was pretrained on."""
     l2: float = 1.0
