@@ -1,0 +1,46 @@
+"""Files that are whole or absent, and the folder for what can be made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part.
+
+    The data goes to a temporary name in the same folder (renaming is atomic only within a file system), is
+    flushed to disk, and then takes the final name. Missing parent folders are made. Text is UTF-8.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    # Not tempfile: its files can be read by their owner only, and results are shared like any other file.
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a value as JSON with sorted keys, indented by one, atomically: equal values give equal bytes.
+
+    JSON has no NaN and no infinity, and most readers refuse them; they are written as ``null``.
+    """
+    finite = json.loads(json.dumps(value), parse_constant=lambda name: None)
+    write_atomic(path, json.dumps(finite, sort_keys=True, indent=1) + "\n")
+
+
+def cache_root() -> Path:
+    """The folder for what can be made again: ``$LEARNER_RAY_CACHE``, or ``~/.cache/learner_ray``."""
+    named = os.environ.get("LEARNER_RAY_CACHE")
+    return Path(named) if named else Path.home() / ".cache" / "learner_ray"
