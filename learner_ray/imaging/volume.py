@@ -1,0 +1,86 @@
+"""NIfTI volumes and slices."""
+
+from __future__ import annotations
+
+import zlib
+
+import nibabel
+import numpy as np
+import torch
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
+
+SUFFIXES = (".nii", ".nii.gz")
+
+_BACKGROUND_FRACTION = 0.05
+"""Voxels within this fraction of the grey range above black are background."""
+_SLICE_FRACTION = 0.01
+"""The extent begins and ends with a slice of which this fraction is not background."""
+
+
+def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
+    """Axial slices of a volume, evenly spaced over the extent of what is not background.
+
+    A volume is turned to the closest canonical orientation (RAS+) and shown with anterior up and the
+    patient's left on the left. A two-dimensional image gives one frame, as stored: the header of a lone slice
+    does not say which plane it is. Voxel sizes are honoured in the plane. Grey values are clipped to
+    percentiles 0.5 and 99.5 of the whole volume.
+
+    Returns:
+        uint8 (slices, size, size), or (1, size, size) of a two-dimensional image.
+
+    Raises:
+        ScanError: the file is damaged, or not one grey image of two or three dimensions.
+    """
+    voxels, spacing = _load(path)
+    # x grows to the right and y upwards, so rows are y reversed.
+    frames = torch.from_numpy(np.ascontiguousarray(voxels.T[:, ::-1, :]))
+    width, height = fit(frames.shape[2] * spacing[0], frames.shape[1] * spacing[1], size)
+    frames = resize(frames, width, height)
+    low, high = grey_range(frames)
+    if high <= low:
+        raise ScanError(path, "has the same value everywhere")
+    if len(frames) > 1:
+        frames = _sample_slices(frames, low + _BACKGROUND_FRACTION * (high - low), slices)
+    return pad_square(to_grey(frames, low, high), size)
+
+
+def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Voxels (X, Y, Z), Z = 1 of a slice, and the voxel size along X and Y."""
+    try:
+        image = nibabel.load(path)
+        axes = [axis for axis, length in enumerate(image.shape) if length != 1]
+        if len(axes) not in (2, 3) or image.get_data_dtype().kind not in "iufb":
+            kind = f"shape {image.shape} of {image.get_data_dtype()}"
+            raise ScanError(path, f"has {kind}; expected one grey image of 2 or 3 dimensions")
+        if len(axes) == 3:
+            image = nibabel.as_closest_canonical(image)
+            axes = [axis for axis, length in enumerate(image.shape) if length != 1]
+        voxels = np.asarray(image.dataobj, dtype=np.float32).squeeze()
+    except (ImageFileError, HeaderDataError, EOFError, ValueError, zlib.error, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # missing, forbidden, or the disk's fault
+            raise
+        raise ScanError(path, f"cannot be read as NIfTI ({error})") from error
+    if not voxels.size:
+        raise ScanError(path, "holds no voxels")
+    zooms = [float(image.header.get_zooms()[axis]) for axis in axes[:2]]
+    spacing = (zooms[0], zooms[1]) if np.isfinite(zooms).all() and min(zooms) > 0 else (1.0, 1.0)
+    voxels = np.nan_to_num(voxels, posinf=0.0, neginf=0.0)
+    return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing
+
+
+def _sample_slices(frames: Tensor, background: float, slices: int) -> Tensor:
+    """Frames (Z, h, w) at ``slices`` centres of equal parts of the extent, linear between slices."""
+    area = (frames > background).float().mean((1, 2))
+    present = torch.nonzero(area >= _SLICE_FRACTION).ravel()
+    if len(present):
+        frames = frames[int(present[0]) : int(present[-1]) + 1]
+    columns = frames.reshape(1, len(frames), -1).transpose(1, 2)
+    sampled = F.interpolate(columns, size=slices, mode="linear", align_corners=False)
+    return sampled[0].T.reshape(slices, *frames.shape[1:])
