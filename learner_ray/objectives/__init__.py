@@ -9,8 +9,15 @@ from torch.nn import functional as F
 from learner_ray.config import ObjectiveConfig
 from learner_ray.errors import UserError
 from learner_ray.objectives._base import Batch, Objective, TrainingScores
+from learner_ray.objectives.adacon import AdaCon
 from learner_ray.objectives.contrastive import Contrastive
+from learner_ray.objectives.expw import ExpW
+from learner_ray.objectives.log_ratio import LogRatio
 from learner_ray.objectives.mse import Mse
+from learner_ray.objectives.rank_n_contrast import RankNContrast
+from learner_ray.objectives.siamese import Siamese
+from learner_ray.objectives.supcon import SupCon
+from learner_ray.objectives.y_aware import YAware
 
 __all__ = [
     "OBJECTIVES",
@@ -22,7 +29,10 @@ __all__ = [
     "total_loss",
 ]
 
-OBJECTIVES: dict[str, type[Objective]] = {cls.name: cls for cls in (Mse, Contrastive)}
+OBJECTIVES: dict[str, type[Objective]] = {
+    cls.name: cls
+    for cls in (Mse, Contrastive, RankNContrast, YAware, ExpW, AdaCon, LogRatio, SupCon, Siamese)
+}
 """Every objective by its name."""
 
 

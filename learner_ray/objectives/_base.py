@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from learner_ray.config import ObjectiveConfig
+from learner_ray.objectives._pairwise import select_pairs
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,20 @@ class Objective(ABC):
     """What ``objective.name`` selects it by."""
     views: ClassVar[int] = 1
     """Augmented views of every scan it wants in a batch."""
+    default_temperature: ClassVar[float] = 0.1
+    """Stands for ``config.temperature`` 0."""
 
     def __init__(self, config: ObjectiveConfig, training: TrainingScores) -> None:
         self.config = config
         self.training = training
+        self.temperature = config.temperature or self.default_temperature
 
     def __call__(self, batch: Batch) -> Tensor:
         """The scalar loss of a batch, computed in float32 at least whatever surrounds it."""
         with torch.autocast(batch.embeddings.device.type, enabled=False):
-            return self.loss(batch.widened())
+            wide = batch.widened()
+            # A projection head that gets no gradient from some objective would stall data parallelism.
+            return self.loss(wide) + 0 * wide.embeddings.sum()
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
@@ -91,26 +96,3 @@ class Objective(ABC):
         same_scan = batch.scans[:, None] == batch.scans
         chosen = chosen | same_scan if views else chosen & ~same_scan
         return chosen.fill_diagonal_(False)
-
-
-def select_pairs(config: ObjectiveConfig, a: Tensor, b: Tensor) -> Tensor:
-    """Whether pairs of these patients count under ``config.pairs``; broadcasts."""
-    if config.pairs == "all":
-        return torch.ones_like(a == b)
-    return (a == b) if config.pairs == "within" else (a != b)
-
-
-def cosine(embeddings: Tensor) -> Tensor:
-    """(B, D) -> (B, B) cosine similarities; an embedding of zeros is orthogonal to all."""
-    unit = F.normalize(embeddings, dim=1, eps=1e-8)
-    return unit @ unit.T
-
-
-def score_distance(scores: Tensor) -> Tensor:
-    """(B,) -> (B, B) absolute differences of the scores."""
-    return (scores[:, None] - scores).abs()
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the values under the mask, zero (with zero gradient) where it is empty."""
-    return values.where(mask, 0).sum() / mask.sum().clamp(min=1)

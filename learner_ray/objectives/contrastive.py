@@ -7,15 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learner_ray.config import ObjectiveConfig
-from learner_ray.objectives._base import (
-    Batch,
-    Objective,
-    TrainingScores,
-    cosine,
-    masked_mean,
-    score_distance,
-    select_pairs,
-)
+from learner_ray.objectives._base import Batch, Objective, TrainingScores
+from learner_ray.objectives._pairwise import cosine, masked_mean, score_distance, select_pairs
 
 
 class Contrastive(Objective):
