@@ -1,0 +1,5 @@
+# shellcheck shell=bash
+# What every shell on a node needs; setup.sh has ~/.bashrc read it.
+export RAY_AUTH_MODE=token
+export RAY_USAGE_STATS_ENABLED=0
+export PATH="$HOME/learner_ray/.venv/bin:$PATH"

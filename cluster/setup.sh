@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Runs on every node: installs the project under its pinned versions and makes every later shell find it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "learner_ray: constraints.txt needs Python 3.11 or newer, this node has $(python3 --version)" >&2
+  exit 1
+}
+# Ray writes the token readable for all, and rsync keeps the modes it finds.
+chmod 700 ~/.ray
+chmod 600 ~/.ray/auth_token
+
+python3 -m venv .venv
+.venv/bin/pip install --quiet --constraint constraints.txt '.[aws]'
+
+# First, not last: a stock .bashrc returns early in shells that are not interactive.
+line="source $PWD/cluster/env.sh"
+touch ~/.bashrc
+if ! grep -qxF "$line" ~/.bashrc; then
+  { echo "$line"; cat ~/.bashrc; } >~/.bashrc.new
+  mv ~/.bashrc.new ~/.bashrc
+fi

@@ -1,0 +1,90 @@
+"""gpu.yaml against the EC2 service's own model, and the firewall and launch template it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from learner_ray.errors import UserError
+from tests.cluster.files import load
+
+botocore_session = pytest.importorskip("botocore.session", reason="needs the aws extra")
+aws = pytest.importorskip("cluster.aws")
+
+RAY_ONLY_KEYS = {"SubnetIds"}  # resolved by Ray before it calls RunInstances
+
+
+def misfits(value: Any, shape: Any, where: str = "") -> list[str]:
+    """What in a node_config the service's model does not know: keys, enumerated values, types."""
+    if shape.type_name == "structure":
+        if not isinstance(value, dict):
+            return [f"{where}: not a mapping"]
+        unknown = [f"{where}.{key}: unknown" for key in value if key not in shape.members]
+        known = [k for k in value if k in shape.members]
+        return unknown + [m for k in known for m in misfits(value[k], shape.members[k], f"{where}.{k}")]
+    if shape.type_name == "list":
+        if not isinstance(value, list):
+            return [f"{where}: not a list"]
+        return [m for i, item in enumerate(value) for m in misfits(item, shape.member, f"{where}[{i}]")]
+    expected = {"boolean": bool, "integer": int, "string": str}.get(shape.type_name)
+    if expected and type(value) is not expected:
+        return [f"{where}: not a {shape.type_name}"]
+    if getattr(shape, "enum", None) and value not in shape.enum:
+        return [f"{where}: {value!r} is not offered"]
+    return []
+
+
+@pytest.fixture(scope="module")
+def run_instances() -> Any:
+    session = botocore_session.get_session()
+    return session.get_service_model("ec2").operation_model("RunInstances").input_shape
+
+
+@pytest.mark.parametrize("node_type", ["head", "gpu"])
+def test_ec2_knows_every_key_of_the_nodes(run_instances: Any, node_type: str) -> None:
+    node = load("gpu.yaml")["available_node_types"][node_type]["node_config"]
+    own = {k: v for k, v in node.items() if k not in RAY_ONLY_KEYS}
+    assert misfits(own, run_instances, node_type) == []
+
+
+def test_a_misspelt_key_or_value_is_found(run_instances: Any) -> None:
+    """Ray's schema lets both pass; the second would silently start on-demand nodes."""
+    wrong = {"InstanceMarketOption": {"MarketType": "spot"}, "InstanceMarketOptions": {"MarketType": "sopt"}}
+    assert misfits(wrong, run_instances) == [
+        ".InstanceMarketOption: unknown",
+        ".InstanceMarketOptions.MarketType: 'sopt' is not offered",
+    ]
+
+
+def test_workers_are_spot_and_the_head_is_not() -> None:
+    types = load("gpu.yaml")["available_node_types"]
+    assert types["gpu"]["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+    assert "InstanceMarketOptions" not in types["head"]["node_config"]
+
+
+def test_disks_are_encrypted_and_go_with_their_node() -> None:
+    config = load("gpu.yaml")
+    for node_type in config["available_node_types"].values():
+        disks = [d["Ebs"] for d in node_type["node_config"]["BlockDeviceMappings"]]
+        assert disks and all(d["Encrypted"] and d["DeleteOnTermination"] for d in disks)
+    assert config["provider"]["cache_stopped_nodes"] is False
+
+
+def test_nodes_start_behind_our_firewall_or_not_at_all() -> None:
+    """Ray opens ssh to the world where a node brings no security group; ours comes with the template."""
+    config = load("gpu.yaml")
+    templates = [t["node_config"]["LaunchTemplate"] for t in config["available_node_types"].values()]
+    assert all(template == {"LaunchTemplateName": aws.NAME} for template in templates)
+    assert "security_group" not in config["provider"]
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "10.0.0.0/8", "192.0.2.7/24", "here"])
+def test_a_network_that_is_the_world_or_none_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="--ssh-from"):
+        aws.ssh_network(text)
+
+
+def test_a_single_address_or_an_institute_may_come_in() -> None:
+    assert aws.ssh_network("192.0.2.7") == "192.0.2.7/32"
+    assert aws.ssh_network("192.0.2.0/24") == "192.0.2.0/24"
