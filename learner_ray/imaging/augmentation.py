@@ -34,10 +34,8 @@ _BYTE_SD = float(np.sqrt((256**2 - 1) / 12))
 FloatArray = NDArray[np.float64]
 
 
-def load_batch(
-    cache: PixelCache, scans: Sequence[str], frames: int, *, keys: Sequence[int] | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Frames of some scans, with the mean and SD that standardise each.
+def load_batch(cache: PixelCache, scans: Sequence[str], frames: int, *, keys: Sequence[int] | None) -> Tensor:
+    """Some frames of some scans.
 
     Args:
         cache: where the pixels are.
@@ -46,15 +44,13 @@ def load_batch(
         keys: one per scan, draws the frame within each segment; None takes segment centres.
 
     Returns:
-        uint8 (B, T, H, W), and float32 (B,) means and SDs of the scans' foreground.
+        uint8 (B, T, H, W).
     """
-    first = cache.frames(scans[0])
-    batch = np.empty((len(scans), frames, *first.shape[1:]), np.uint8)
+    batch = np.empty((len(scans), frames, cache.size, cache.size), np.uint8)
     for i, scan in enumerate(scans):
         rng = None if keys is None else _generator(random_key(keys[i], "frames"))
-        np.take(cache.frames(scan), frame_indices(cache.length(scan), frames, rng), axis=0, out=batch[i])
-    statistics = torch.tensor([cache.statistics(scan) for scan in scans], dtype=torch.float32)
-    return torch.from_numpy(batch), statistics[:, 0], statistics[:, 1]
+        batch[i] = cache.frames(scan)[frame_indices(cache.length(scan), frames, rng)]
+    return torch.from_numpy(batch)
 
 
 def augment(
@@ -73,7 +69,7 @@ def augment(
 
     Args:
         batch: uint8 (B, T, H, W) of square frames; the work is done on its device.
-        means: float32 (B,), as ``load_batch`` gives them.
+        means: float32 (B,), of the scans' foreground, from ``PixelCache.statistics``.
         sds: float32 (B,).
         keys: one per clip; None or strength 0 only standardises.
         strength: 1 is the default range.

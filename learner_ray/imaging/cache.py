@@ -73,7 +73,7 @@ class PixelCache:
 
     Attributes:
         folder: where it is; hand this to other processes, not the object.
-        bad: the scans left out, with the reason of each.
+        bad: what is wrong with each scan that was left out, by scan id.
         size: height and width of a frame in pixels.
     """
 
@@ -81,7 +81,7 @@ class PixelCache:
         index = json.loads((folder / "index.json").read_text())
         self.folder = folder
         self.size = int(index["size"])
-        self.bad = [BadScan(**bad) for bad in index["bad"]]
+        self.bad = {bad["scan"]: BadScan(**bad) for bad in index["bad"]}
         self._entries = {
             scan: _Entry(**{**entry, "shape": tuple(entry["shape"])})
             for scan, entry in index["scans"].items()
@@ -153,7 +153,7 @@ def build_cache(
     cache = PixelCache(folder)
     good = len(cohort.scans) - len(cache.bad)
     if cache.bad and (not skip_bad or not good):
-        raise UserError(_complaint(cache.bad, good))
+        raise UserError(_complaint(list(cache.bad.values()), good))
     return cache
 
 
