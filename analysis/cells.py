@@ -1,0 +1,109 @@
+"""The ledger as arrays: confusion counts per patient, and per test fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.metrics import Array
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Counts of one study, shared by every statistic.
+
+    A *round* is one repeat of the partition with one seed: it tests every patient once.
+    """
+
+    arms: tuple[str, ...]
+    patients: NDArray[np.object_]
+    rounds: tuple[tuple[int, int], ...]
+    """(repeat, seed) of each round."""
+    by_patient: Array
+    """(arm, round, patient, 3, 3)."""
+    tested: NDArray[np.bool_]
+    """(arm, round, patient): whether the final run that tests this patient exists."""
+    by_fold: Array
+    """(arm, round, fold number, 3, 3)."""
+    ran: NDArray[np.bool_]
+    """(arm, round, fold number): whether the final run exists."""
+
+    @property
+    def repeats(self) -> NDArray[np.int64]:
+        """The repeat of each round."""
+        return np.array([repeat for repeat, _ in self.rounds], dtype=np.int64)
+
+    def index(self, arm: str) -> int:
+        return self.arms.index(arm)
+
+    def shared(self, first: int, second: int) -> tuple[Array, Array]:
+        """Counts per patient of two arms over the rounds where both were tested, averaged: two (patient, 3,
+        3).
+        """
+        both = self.tested[first] & self.tested[second]
+        weight = both / np.maximum(both.sum(0), 1)
+        return _averaged(self.by_patient[first], weight), _averaged(self.by_patient[second], weight)
+
+    def averaged(self, arm: int) -> Array:
+        """Counts per patient of one arm averaged over its rounds, (patient, 3, 3)."""
+        return self.shared(arm, arm)[0]
+
+    def over_seeds(self, values: Array) -> tuple[Array, float]:
+        """Average what was measured per round over the seeds of a repeat.
+
+        Args:
+            values: (round, n), NaN where a run is missing.
+
+        Returns:
+            Means, (repeat, n); and the variance between seeds of one value, pooled (NaN with one seed).
+        """
+        groups = [values[self.repeats == repeat] for repeat in np.unique(self.repeats)]
+        known = [np.isfinite(group).sum(0) for group in groups]
+        means = [
+            np.where(n > 0, np.nansum(g, 0) / np.maximum(n, 1), np.nan)
+            for g, n in zip(groups, known, strict=True)
+        ]
+        squares = sum(float(np.nansum((g - m) ** 2)) for g, m in zip(groups, means, strict=True))
+        degrees = sum(int(np.maximum(n - 1, 0).sum()) for n in known)
+        return np.stack(means), squares / degrees if degrees else float("nan")
+
+
+def _averaged(counts: Array, weight: Array) -> Array:
+    mean: Array = np.einsum("rpij,rp->pij", counts, weight)
+    return mean
+
+
+def cells_of(ledger: pd.DataFrame, arms: tuple[str, ...] | None = None) -> Cells:
+    """Count a ledger's pairs by arm, round, patient, fold, true and predicted class.
+
+    Arms are those named, in that order, or all of the ledger.
+    """
+    arms = tuple(dict.fromkeys(ledger["arm"])) if arms is None else arms
+    ledger = ledger[ledger["arm"].isin(arms)]
+    arm = pd.Categorical(ledger["arm"], categories=list(arms)).codes.astype(np.int64)
+    patient, patients = pd.factorize(ledger["patient"], sort=True)
+    repeat, seed, fold = (ledger[name].to_numpy(dtype=np.int64) for name in ("repeat", "seed", "fold"))
+    rounds, turn = np.unique(np.stack([repeat, seed], axis=1), axis=0, return_inverse=True)
+    numbers, number = np.unique(fold, return_inverse=True)
+    outcome = ledger["y_true"].to_numpy(dtype=np.int64) * 3 + ledger["y_pred"].to_numpy(dtype=np.int64)
+    shape = (len(arms), len(rounds))
+
+    def count(size: int, code: NDArray[np.int64]) -> Array:
+        where = ((arm * shape[1] + turn.ravel()) * size + code) * 9 + outcome
+        total = shape[0] * shape[1] * size * 9
+        return np.bincount(where, minlength=total).astype(np.float64).reshape(*shape, size, 3, 3)
+
+    by_patient = count(len(patients), patient)
+    by_fold = count(len(numbers), number.ravel())
+    return Cells(
+        arms=arms,
+        patients=np.asarray(patients, dtype=object),
+        rounds=tuple((int(r), int(s)) for r, s in rounds),
+        by_patient=by_patient,
+        tested=by_patient.sum((-1, -2)) > 0,
+        by_fold=by_fold,
+        ran=by_fold.sum((-1, -2)) > 0,
+    )

@@ -1,0 +1,166 @@
+"""Every arm's metrics and every contrast with the reference, for one study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.bootstrap import DRAWS, interval, p_value, patient_weights, resampled
+from analysis.cells import Cells, cells_of
+from analysis.corrected_t import equivalence, nadeau_bengio
+from analysis.decide import Evidence, holm, more_runs, verdict
+from analysis.load import Study
+from analysis.metrics import METRICS, Array
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The statistics of one study."""
+
+    metrics: pd.DataFrame
+    """One row per arm x metric: value, low, high (95 %), seed_sd."""
+    contrasts: pd.DataFrame
+    """One row per arm x metric against the reference: difference, low, high, p_bootstrap."""
+    tests: pd.DataFrame
+    """One row per arm against the reference, on the primary metric: both p values, Holm, verdict, ROPE."""
+
+
+def compare(study: Study, draws: int = DRAWS) -> Comparison:
+    """All statistics of a study; empty tables where it has no final run."""
+    present = set(study.ledger["arm"])
+    cells = cells_of(study.ledger, tuple(arm.name for arm in study.arms if arm.name in present))
+    return compare_cells(
+        cells,
+        reference=study.reference,
+        family=study.family,
+        primary=study.primary_metric,
+        folds=int(study.info.get("folds") or 0),
+        draws=draws,
+    )
+
+
+def compare_cells(
+    cells: Cells,
+    *,
+    reference: str,
+    family: tuple[str, ...],
+    primary: str = "macro_f1",
+    folds: int = 0,
+    draws: int = DRAWS,
+) -> Comparison:
+    """The same from counts alone.
+
+    Args:
+        family: the arms declared as tested against the reference, whether or not they ran; others get no
+            verdict.
+        folds: folds of the partition, where not all of them were run.
+    """
+    if not cells.arms:
+        return Comparison(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+    weights = patient_weights(len(cells.patients), draws)
+    metrics = pd.DataFrame([row for arm in cells.arms for row in _arm_rows(cells, arm, weights)])
+    if reference not in cells.arms:
+        return Comparison(metrics, pd.DataFrame(), pd.DataFrame())
+    contrasts: list[dict[str, Any]] = []
+    evidence: dict[str, Evidence] = {}
+    for arm in cells.arms:
+        if arm == reference:
+            continue
+        differences = paired_differences(cells, arm, reference, weights)
+        contrasts += [{"arm": arm, "metric": name, **d.row} for name, d in differences.items()]
+        if arm in family:
+            evidence[arm] = _evidence(cells, arm, reference, primary, differences[primary], folds)
+    return Comparison(metrics, pd.DataFrame(contrasts), _tests(evidence, len(family), primary))
+
+
+def _arm_rows(cells: Cells, arm: str, weights: Array) -> list[dict[str, Any]]:
+    index = cells.index(arm)
+    counts = cells.averaged(index)
+    drawn, total = resampled(weights, counts), counts.sum(0)
+    per_round = cells.by_patient[index].sum(1)[:, None]
+    rows = []
+    for name, metric in METRICS.items():
+        low, high = interval(metric.function(drawn))
+        seed_sd = float(np.sqrt(cells.over_seeds(metric.function(per_round))[1]))
+        value = float(metric.function(total))
+        rows.append(
+            {"arm": arm, "metric": name, "value": value, "low": low, "high": high, "seed_sd": seed_sd}
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of one metric between two arms, and in every draw of the bootstrap."""
+
+    value: float
+    draws: Array
+
+    @property
+    def row(self) -> dict[str, float]:
+        low, high = interval(self.draws)
+        return {"difference": self.value, "low": low, "high": high, "p_bootstrap": p_value(self.draws)}
+
+
+def paired_differences(cells: Cells, arm: str, reference: str, weights: Array) -> dict[str, Difference]:
+    """Arm minus reference on the same patients, rounds and draws, for every metric."""
+    counts = cells.shared(cells.index(arm), cells.index(reference))
+    drawn = [resampled(weights, c) for c in counts]
+    totals = [c.sum(0) for c in counts]
+    return {
+        name: Difference(
+            float(m.function(totals[0]) - m.function(totals[1])), m.function(drawn[0]) - m.function(drawn[1])
+        )
+        for name, m in METRICS.items()
+    }
+
+
+def _evidence(
+    cells: Cells, arm: str, reference: str, primary: str, difference: Difference, folds: int
+) -> Evidence:
+    """The primary metric's difference with its corrected t and the parts of its variance."""
+    metric = METRICS[primary].function
+    a, b = cells.index(arm), cells.index(reference)
+    ran = cells.ran[a] & cells.ran[b]
+    per_fold = np.where(ran, metric(cells.by_fold[a]) - metric(cells.by_fold[b]), np.nan)
+    by_repeat, seed_variance = cells.over_seeds(per_fold)
+    tested = (cells.tested[a] & cells.tested[b])[..., None, None]
+    whole = [metric((cells.by_patient[i] * tested).sum(1)) for i in (a, b)]
+    test_share = 1 / max(folds, by_repeat.shape[1])
+    known = by_repeat[np.isfinite(by_repeat)]
+    return Evidence(
+        difference=difference.value,
+        p_bootstrap=p_value(difference.draws),
+        bootstrap_variance=float(np.nanvar(difference.draws)),
+        corrected=nadeau_bengio(known, test_share),
+        fold_variance=float(known.var(ddof=1)) if len(known) > 1 else float("nan"),
+        seed_variance=seed_variance,
+        round_variance=cells.over_seeds((whole[0] - whole[1])[:, None])[1],
+        repeats=len(by_repeat),
+        folds=by_repeat.shape[1],
+        seeds=len(cells.rounds) // len(by_repeat),
+        test_share=test_share,
+    )
+
+
+def _tests(evidence: dict[str, Evidence], family: int, primary: str) -> pd.DataFrame:
+    """Holm over the declared family, verdicts and the Bayesian view, one row per arm."""
+    adjusted = holm(np.array([e.p for e in evidence.values()]), family)
+    rows = []
+    for (arm, found), p_holm in zip(evidence.items(), adjusted, strict=True):
+        e = replace(found, p_holm=float(p_holm))
+        seeds, repeats = more_runs(e)
+        worse, same, better = equivalence(e.corrected)
+        rows.append(
+            {
+                "arm": arm, "metric": primary, "difference": e.difference, "p_bootstrap": e.p_bootstrap,
+                "p_nadeau_bengio": e.corrected.p, "test_folds": e.corrected.degrees + 1,
+                "fold_mean": e.corrected.mean, "fold_se": e.corrected.scale, "p": e.p, "p_holm": e.p_holm,
+                "family": family, "verdict": verdict(e), "more_seeds": seeds, "more_repeats": repeats,
+                "rope_worse": worse, "rope_equivalent": same, "rope_better": better,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,56 @@
+"""How every figure looks and is saved: SVG and PDF, with its data as CSV beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+INK, FAINT = "#1a1c1f", "#8a8f98"
+"""Text and lines; the page replaces both by its theme's colours."""
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6BBE", "#7F7F7F")
+"""Okabe and Ito's colours, told apart with any colour vision; black and yellow are left out for the dark
+page.
+"""
+MARKERS = "osD^vPX*"
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none", "pdf.fonttype": 42, "font.family": "sans-serif", "font.size": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": FAINT, "axes.labelcolor": INK,
+    "axes.titlesize": 10, "axes.titlecolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
+    "legend.frameon": False, "figure.constrained_layout.use": True,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure, what it shows in words, and the numbers behind it."""
+
+    name: str
+    title: str
+    description: str
+    """Read out by a screen reader in place of the picture."""
+    figure: Figure
+    data: pd.DataFrame
+
+
+def canvas(width: float, height: float) -> Figure:
+    """An empty figure of the given size in inches, in the report's style."""
+    with matplotlib.rc_context(STYLE):
+        return Figure(figsize=(width, height))
+
+
+def save(drawing: Drawing, folder: Path) -> None:
+    """Write NAME.svg, NAME.pdf and NAME.csv; equal data give equal files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": drawing.name}):
+        metadata = {"Date": None, "Title": drawing.title}
+        drawing.figure.savefig(folder / f"{drawing.name}.svg", transparent=True, metadata=metadata)
+        drawing.figure.savefig(
+            folder / f"{drawing.name}.pdf", metadata={"CreationDate": None, "Title": drawing.title}
+        )
+    drawing.data.to_csv(folder / f"{drawing.name}.csv", index=False)

@@ -1,0 +1,90 @@
+"""Tables as text: CSV at full precision, Markdown, LaTeX (booktabs), and a plain grid for the terminal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.tables import Table
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+        "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$",
+        "|": r"$|$", "–": "--", "±": r"$\pm$", "≤": r"$\le$", "≥": r"$\ge$", "×": r"$\times$", "ρ": r"$\rho$",
+    }
+)  # fmt: skip
+
+
+def latex_escaped(text: str) -> str:
+    """Text that LaTeX prints as it stands; a hyphen that begins a number is set as a minus sign."""
+    return re.sub(r"(^|[\[ ])-(?=\d)", r"\1$-$", text.translate(_LATEX))
+
+
+def markdown(table: Table) -> str:
+    """A GitHub table per panel, notes below."""
+    lines = [f"## {table.title}", ""]
+    for head, panel in table.panels:
+        lines += [f"**{_cell(head)}**", ""] if head else []
+        lines.append("| | " + " | ".join(map(_cell, panel.columns)) + " |")
+        lines.append("|---|" + "---|" * panel.shape[1])
+        lines += ["| " + " | ".join(map(_cell, [label, *row])) + " |" for label, row in _rows(panel)]
+        lines.append("")
+    return "\n".join([*lines, *(f"- {note}" for note in table.notes), ""])
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _rows(panel: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    return [(str(i), [str(v) for v in row]) for i, row in zip(panel.index, panel.to_numpy(), strict=True)]
+
+
+def latex(table: Table) -> str:
+    """A ``table*`` with booktabs rules, each panel under a spanner; needs booktabs and graphicx."""
+    if not table.panels:
+        return f"% {table.title}: nothing to show\n"
+    columns = [str(c) for c in table.panels[0][1].columns]
+    width = len(columns) + 1
+    lines = [
+        r"\begin{table*}[t]", r"\centering", rf"\caption{{{latex_escaped(table.title)}.}}",
+        rf"\label{{tab:{table.name}}}", r"\resizebox{\textwidth}{!}{%",
+        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\toprule",
+        " & ".join(["", *map(latex_escaped, columns)]) + r" \\",
+    ]  # fmt: skip
+    for head, panel in table.panels:
+        lines.append(r"\midrule")
+        if head:
+            lines += [
+                rf"\multicolumn{{{width}}}{{c}}{{{latex_escaped(head)}}} \\",
+                rf"\cmidrule{{1-{width}}}",
+            ]
+        lines += [" & ".join(map(latex_escaped, [label, *row])) + r" \\" for label, row in _rows(panel)]
+    lines += [r"\bottomrule", r"\end{tabular}}"]
+    lines += [rf"\par\smallskip\raggedright\footnotesize {latex_escaped(note)}" for note in table.notes]
+    return "\n".join([*lines, r"\end{table*}", ""])
+
+
+def plain(table: Table) -> str:
+    """Aligned columns for the terminal."""
+    lines = []
+    for head, panel in table.panels:
+        grid = [["", *map(str, panel.columns)], *([label, *row] for label, row in _rows(panel))]
+        widths = [max(len(row[i]) for row in grid) for i in range(len(grid[0]))]
+        lines += [
+            head,
+            *("  ".join(v.ljust(w) for v, w in zip(r, widths, strict=True)).rstrip() for r in grid),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def write_table(table: Table, folder: Path) -> None:
+    """Write NAME.csv, NAME.md and NAME.tex."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table.data.to_csv(folder / f"{table.name}.csv", index=False)
+    (folder / f"{table.name}.md").write_text(markdown(table), encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(latex(table), encoding="utf-8")

@@ -1,0 +1,126 @@
+"""The command on whole and damaged results folders."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from make_results import make_results
+
+from analysis.load import load
+from analysis.report import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("results")
+    return [make_results(root / "lus"), make_results(root / "mri", modality="mri", seed=3)]
+
+
+@pytest.mark.parametrize("command", [[str(ROOT / "analysis/report.py")], ["-m", "analysis.report"]])
+def test_report_runs_as_script_and_as_module(folders, tmp_path, command):
+    out = tmp_path / "report"
+    done = subprocess.run(
+        [sys.executable, *command, *map(str, folders), "--out", str(out), "--draws", "500"],
+        cwd=ROOT if command[0] == "-m" else tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "MSE + Weighted Contrastive Loss" in done.stdout
+    assert (out / "index.html").is_file()
+    for name in ("headline.csv", "headline.md", "headline.tex"):
+        assert (out / "tables" / name).stat().st_size > 0
+
+
+def test_package_imports_neither_ray_nor_torch():
+    code = "import analysis.report, sys; print({'ray', 'torch', 'learner_ray'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_headline_holds_what_the_ledger_says(folders, tmp_path):
+    assert main([*map(str, folders), "--out", str(tmp_path), "--draws", "500"]) == 0
+    table = pd.read_csv(tmp_path / "tables/headline.csv")
+    ledger = load(folders).studies[0].ledger
+    row = table[(table["study"] == "lus") & (table["arm"] == "weighted")].iloc[0]
+    rows = ledger[ledger["arm"] == "weighted"]
+    assert row["accuracy_value"] == pytest.approx((rows["y_true"] == rows["y_pred"]).mean(), abs=1e-12)
+    assert set(row["run_hashes"].split(";")) == set(rows["run_hash"])
+    assert "worse/same/better" in (tmp_path / "tables/headline.md").read_text()
+
+
+@pytest.mark.parametrize("make", ["missing", "foreign", "garbled", "twice"])
+def test_what_is_not_a_study_exits_with_2_and_says_why(folders, tmp_path, capsys, make):
+    target = tmp_path / "x"
+    if make != "missing":
+        target.mkdir()
+    if make == "garbled":
+        (target / "study.json").write_text("{")
+    given = [folders[0], folders[0]] if make == "twice" else [target]
+    assert main([*map(str, given), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert str(given[0]) in error and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ["no ledger", "empty ledger", "corrupt ledger"])
+def test_a_study_without_ledger_gives_what_can_be_given(folders, tmp_path, capsys, damage):
+    broken = make_results(tmp_path / "mri", modality="mri")
+    path = broken / "ledger.parquet"
+    if damage == "no ledger":
+        path.unlink()
+    elif damage == "empty ledger":
+        pd.read_parquet(path).iloc[:0].to_parquet(path)
+    else:
+        path.write_bytes(path.read_bytes()[:500])
+    assert main([str(folders[0]), str(broken), "--out", str(tmp_path / "out"), "--draws", "500"]) == 2
+    got = capsys.readouterr()
+    assert "ledger.parquet" in got.err and "Traceback" not in got.err
+    assert "LUS (60 patients" in got.out
+    assert "ledger.parquet" in (tmp_path / "out/tables/headline.md").read_text()
+
+
+def test_missing_arm_is_shown_as_missing_and_counts_in_holm(tmp_path):
+    folder = make_results(tmp_path / "lus")
+    path = folder / "ledger.parquet"
+    ledger = pd.read_parquet(path)
+    ledger[ledger["arm"] != "contrastive"].to_parquet(path)
+    main([str(folder), "--out", str(tmp_path / "out"), "--draws", "500"])
+    assert "| MSE + Contrastive Loss | missing |" in (tmp_path / "out/tables/headline.md").read_text()
+    row = pd.read_csv(tmp_path / "out/tables/headline.csv").set_index("arm").loc["weighted"]
+    assert row["p_holm"] == pytest.approx(2 * row["p"])
+
+
+@pytest.mark.parametrize("kept", ["one fold", "one seed", "never worse"])
+def test_small_studies_are_reported(tmp_path, kept):
+    folder = make_results(tmp_path / "lus")
+    path = folder / "ledger.parquet"
+    ledger = pd.read_parquet(path)
+    if kept == "one fold":
+        ledger = ledger[ledger["fold"] == 0]
+    elif kept == "one seed":
+        ledger = ledger[ledger["seed"] == 0]
+    else:
+        ledger["p_worse"], ledger["y_pred"] = 0.0, ledger["y_pred"].clip(lower=1)
+    ledger.to_parquet(path)
+    assert main([str(folder), "--out", str(tmp_path / "out"), "--draws", "500"]) == 0
+    row = pd.read_csv(tmp_path / "out/tables/headline.csv").set_index("arm").loc["weighted"]
+    assert np.isfinite(row["macro_f1_value"])
+    if kept == "one fold":
+        assert row["verdict"] == "not tested"
+
+
+def test_cautions_reach_every_table_and_the_page(tmp_path):
+    folder = make_results(tmp_path / "lus", protocol="development-split")
+    info = json.loads((folder / "study.json").read_text())
+    info["cohort"] |= {"phantom": True, "temporal": False}
+    (folder / "study.json").write_text(json.dumps(info))
+    main([str(folder), "--out", str(tmp_path / "out"), "--draws", "500"])
+    texts = [*(tmp_path / "out/tables").glob("*.md"), *(tmp_path / "out/tables").glob("*.tex")]
+    for path in [*texts, tmp_path / "out/index.html"]:
+        for caution in ("phantom", "not temporal", "not nested"):
+            assert caution in path.read_text(), (path, caution)
