@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import botocore.session
 import pytest
 
+from cluster import aws
 from learner_ray.errors import UserError
 from tests.cluster.files import load
-
-botocore_session = pytest.importorskip("botocore.session", reason="needs the aws extra")
-aws = pytest.importorskip("cluster.aws")
 
 RAY_ONLY_KEYS = {"SubnetIds"}  # resolved by Ray before it calls RunInstances
 
@@ -37,7 +36,7 @@ def misfits(value: Any, shape: Any, where: str = "") -> list[str]:
 
 @pytest.fixture(scope="module")
 def run_instances() -> Any:
-    session = botocore_session.get_session()
+    session = botocore.session.get_session()
     return session.get_service_model("ec2").operation_model("RunInstances").input_shape
 
 
