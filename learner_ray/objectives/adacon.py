@@ -56,4 +56,4 @@ class AdaCon(Objective):
         known = self.sorted_scores.to(scores)
         below = torch.searchsorted(known, scores)
         up_to = torch.searchsorted(known, scores, right=True)
-        return (below + up_to) / (2 * max(len(known), 1))
+        return (below + up_to).to(scores.dtype) / (2 * max(len(known), 1))
