@@ -15,22 +15,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from learner_ray.errors import UserError
-from learner_ray.files import cache_root, write_json
-from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.raster import BACKGROUND
-from learner_ray.imaging.reader import read_scan, reader_version
+from learner_ray.files import cache_root
+from learner_ray.imaging.ingest import BadScan, Entry, ingest
+from learner_ray.imaging.reader import reader_version
 
-_LISTED = 50
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -43,31 +40,6 @@ class HasScans(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class BadScan:
-    """A scan that cannot be read: where it is listed, which file, and why."""
-
-    scan: str
-    source: str
-    row: int
-    path: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.source}, row {self.row}: {self.path} {self.reason}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """Where a scan's frames lie, and the statistics of its foreground."""
-
-    offset: int
-    shape: tuple[int, int, int]
-    mean: float
-    sd: float
-    content: str
-
-
 class PixelCache:
     """A built cache, mapped read-only: cheap to open, and shared by all processes of a machine.
 
@@ -78,14 +50,11 @@ class PixelCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.folder = folder
         self.size = int(index["size"])
         self.bad = {bad["scan"]: BadScan(**bad) for bad in index["bad"]}
-        self._entries = {
-            scan: _Entry(**{**entry, "shape": tuple(entry["shape"])})
-            for scan, entry in index["scans"].items()
-        }
+        self._entries = {scan: Entry(**entry) for scan, entry in index["scans"].items()}
 
     @classmethod
     def open(cls, folder: Path | str) -> PixelCache:
@@ -116,7 +85,7 @@ class PixelCache:
         return self._entries[scan].shape[0]
 
     def statistics(self, scan: str) -> tuple[float, float]:
-        """Mean and SD of a scan's foreground pixels, those brighter than ``raster.BACKGROUND``."""
+        """Mean and SD of a scan's foreground: its pixels brighter than ``raster.BACKGROUND``."""
         entry = self._entries[scan]
         return entry.mean, entry.sd
 
@@ -146,25 +115,24 @@ def build_cache(
     root = cache_root() / "pixels" if root is None else root
     root.mkdir(parents=True, exist_ok=True)
     contents = [_content(files) for files in cohort.scans["files"]]
-    folder = root / _cache_key(cohort, contents, size, slices)
+    folder = root / _cache_key(cohort.scans, contents, size, slices)
     with _locked(folder.with_suffix(".lock")):
         if not folder.exists():
-            _Build(folder, cohort, contents, size, slices).run(progress)
+            with _published(folder) as partial:
+                ingest(cohort.scans, contents, partial, size=size, slices=slices, progress=progress)
     cache = PixelCache(folder)
     good = len(cohort.scans) - len(cache.bad)
-    if cache.bad and (not skip_bad or not good):
+    if cache.bad and not (skip_bad and good):
         raise UserError(_complaint(list(cache.bad.values()), good))
     return cache
 
 
 def _complaint(bad: Sequence[BadScan], good: int) -> str:
-    lines = [f"  {scan}" for scan in bad[:_LISTED]]
-    if len(bad) > _LISTED:
-        lines.append(f"  and {len(bad) - _LISTED} more")
     remedy = (
         "mend or remove them, or leave them out with --skip-bad" if good else "no scan is left to work with"
     )
-    return "\n".join([f"{len(bad)} of {len(bad) + good} scans cannot be read:", *lines, remedy])
+    lines = [f"{len(bad)} of {len(bad) + good} scans cannot be read:", *(f"  {scan}" for scan in bad), remedy]
+    return "\n".join(lines)
 
 
 def _content(files: Sequence[str]) -> str:
@@ -181,10 +149,9 @@ def _content(files: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _cache_key(cohort: HasScans, contents: Sequence[str], size: int, slices: int) -> str:
-    scans = list(zip(cohort.scans["scan"].astype(str), contents, strict=True))
-    suffixes = [[Path(path).suffix for path in files] for files in cohort.scans["files"]]
-    text = json.dumps([scans, suffixes, size, slices, reader_version()])
+def _cache_key(scans: pd.DataFrame, contents: Sequence[str], size: int, slices: int) -> str:
+    suffixes = [[Path(path).suffix for path in files] for files in scans["files"]]
+    text = json.dumps([scans["scan"].tolist(), contents, suffixes, size, slices, reader_version()])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -196,86 +163,30 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-class _Build:
-    """The making of one cache folder."""
-
-    def __init__(
-        self, folder: Path, cohort: HasScans, contents: Sequence[str], size: int, slices: int
-    ) -> None:
-        self.folder, self.size, self.slices = folder, size, slices
-        self.scans = cohort.scans
-        self.contents = contents
-        self.entries: dict[str, _Entry] = {}
-        self.bad: list[BadScan] = []
-
-    def run(self, progress: Callable[[int, int], None] | None) -> None:
-        partial = self.folder.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-        partial.mkdir()
-        try:
-            self._write(partial, progress)
-            partial.rename(self.folder)
-            _sync(self.folder.parent)
-        except OSError as error:
-            if error.errno not in _DISK_FULL:
-                raise
-            raise UserError(
-                f"no room for the pixel cache in {self.folder.parent} ({error.strerror}): free some "
-                "space, or name another folder in LEARNER_RAY_CACHE"
-            ) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-
-    def _write(self, partial: Path, progress: Callable[[int, int], None] | None) -> None:
-        offset = 0
-        with open(partial / "pixels.u8", "wb") as file:
-            for done, row in enumerate(self.scans.itertuples(index=False), start=1):
-                frames = self._read(row)
-                if frames is not None:
-                    file.write(frames.data)
-                    self.entries[str(row.scan)] = _describe(frames, offset, self.contents[done - 1])
-                    offset += frames.nbytes
-                if progress is not None:
-                    progress(done, len(self.scans))
-            if not offset:
-                file.write(b"\0")  # an empty file cannot be mapped
-            file.flush()
-            os.fsync(file.fileno())
-        index = {
-            "reader": reader_version(),
-            "size": self.size,
-            "scans": {scan: asdict(entry) for scan, entry in self.entries.items()},
-            "bad": [asdict(bad) for bad in self.bad],
-        }
-        write_json(partial / "index.json", index)
-
-    def _read(self, row: Any) -> NDArray[np.uint8] | None:
-        try:
-            return read_scan(row.files, self.size, self.slices)
-        except ScanError as error:
-            path, reason = error.path, error.reason
-        except OSError as error:
-            path, reason = str(error.filename or row.files[0]), f"cannot be opened ({error.strerror})"
-        self.bad.append(
-            BadScan(scan=str(row.scan), source=str(row.source), row=int(row.row), path=path, reason=reason)
-        )
-        return None
-
-
-def _describe(frames: NDArray[np.uint8], offset: int, content: str) -> _Entry:
-    """Exact statistics from the histogram: of the foreground, or of all pixels where none is bright."""
-    counts = np.bincount(frames.ravel(), minlength=256).astype(np.float64)
-    if counts[BACKGROUND + 1 :].any():
-        counts[: BACKGROUND + 1] = 0
-    values = np.arange(256)
-    mean = float(np.average(values, weights=counts))
-    sd = float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
-    shape = (frames.shape[0], frames.shape[1], frames.shape[2])
-    return _Entry(offset=offset, shape=shape, mean=mean, sd=max(sd, 1.0), content=content)
+@contextmanager
+def _published(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes its final name once it is full, and is gone if it cannot be filled."""
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir()
+    try:
+        yield partial
+        _sync(partial)
+        partial.rename(folder)
+        _sync(folder.parent)
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise UserError(
+            f"no room for the pixel cache in {folder.parent} ({error.strerror}): free some space, or name "
+            "another folder in LEARNER_RAY_CACHE"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:
-    """A renamed entry survives a power failure only once its folder is on disk."""
+    """A new name survives a power failure only once its folder is on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,8 +1,9 @@
 """Videos: every frame, once, in order.
 
-decord reads the codecs that it was measured to decode without a wrong frame when nothing is skipped; it is
-the faster of the two and applies the same bilinear scaling. All else, and whatever decord refuses or counts
-differently, goes through PyAV. Neither ever seeks: seeking returns wrong frames for several common codecs.
+decord reads the codecs that it was measured to decode without a wrong frame when nothing is skipped. All
+else, and whatever decord refuses, counts or shapes differently, goes through PyAV with the same bilinear
+scaling: the two differ by two grey levels at most. Neither ever seeks, since seeking returns wrong frames for
+several common codecs. What damage inside a frame can be concealed by a decoder is noticed with PyAV only.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
@@ -68,18 +70,19 @@ def _inspect(path: str) -> _Header:
     """Go through the whole container without decoding it, which is how a truncated file shows."""
     with _open(path) as container:
         stream = container.streams.video[0]
-        packets = hidden = rotation = 0
+        rotation: int | None = None
+        packets = hidden = 0
         end_s = 0.0
         for packet in container.demux():
             if packet.is_corrupt:
                 raise ScanError(path, "ends within a frame or is damaged")
             if packet.pts is not None:
                 end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream is not stream or not packet.size:
+            if packet.stream is not stream:
                 continue
-            if packets == 0:
-                rotation = next((frame.rotation for frame in packet.decode()), 0)
-            packets += 1
+            if rotation is None:  # known from the first frame, which may come packets later
+                rotation = next((frame.rotation for frame in packet.decode()), None)
+            packets += packet.size > 0
             hidden += packet.is_discard
         _require_complete(path, container, stream, packets, end_s)
         pixel_aspect = float(stream.sample_aspect_ratio or 1)
@@ -88,7 +91,7 @@ def _inspect(path: str) -> _Header:
             width=stream.width * pixel_aspect,
             height=stream.height,
             frames=packets - hidden,
-            rotation=rotation % 360,
+            rotation=(rotation or 0) % 360,
             edited=hidden > 0,
         )
 
@@ -138,7 +141,10 @@ def _decode_with_decord(path: str, width: int, height: int) -> NDArray[np.uint8]
         reader = decord.VideoReader(path, width=width, height=height, num_threads=1)
         frames = np.empty((len(reader), height, width), np.uint8)
         for i in range(len(reader)):
-            frames[i] = _luma(reader.next().asnumpy())
+            rgb = reader.next().asnumpy()
+            if rgb.shape != (height, width, 3):  # some widths: https://github.com/dmlc/decord/issues/336
+                return None
+            frames[i] = _luma(rgb)
     except (RuntimeError, DECORDError):
         return None
     return frames
@@ -147,12 +153,13 @@ def _decode_with_decord(path: str, width: int, height: int) -> NDArray[np.uint8]
 def _decode_with_pyav(path: str, width: int, height: int) -> NDArray[np.uint8]:
     """Frames (T, height, width)."""
     frames: list[NDArray[np.uint8]] = []
+    scaler = VideoReformatter()  # one for all frames: making one takes longer than decoding a frame
     with _open(path) as container:
         for frame in container.decode(video=0):
             if frame.is_corrupt:
                 raise ScanError(path, f"frame {len(frames) + 1} is damaged")
-            rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BILINEAR")
-            frames.append(_luma(rgb))
+            rgb = scaler.reformat(frame, width, height, "rgb24", interpolation="BILINEAR")
+            frames.append(_luma(np.asarray(rgb.to_ndarray(), np.uint8)))
     return np.stack(frames) if frames else np.empty((0, height, width), np.uint8)
 
 

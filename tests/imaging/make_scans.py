@@ -1,0 +1,79 @@
+"""Small scans and cohorts of them, for tests of any room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import nibabel
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def numbered_frames(count: int, width: int = 96, height: int = 64) -> NDArray[np.uint8]:
+    """Frames (T, H, W), each with its number in six bars, black or white, that survive any codec."""
+    bits = np.arange(count)[:, None] >> np.arange(6) & 1
+    bars = np.repeat(bits * 200 + 20, width // 6, axis=1).astype(np.uint8)
+    return np.repeat(bars[:, None], height, axis=1)
+
+
+def numbers_of(frames: NDArray[np.uint8]) -> list[int]:
+    """The numbers that ``numbered_frames`` wrote, from frames (T, size, size)."""
+    middle = frames[:, frames.shape[1] // 2]
+    bars = middle.reshape(len(frames), 6, -1).mean(2) > 120
+    return [int(number) for number in bars @ (1 << np.arange(6))]
+
+
+def write_video(
+    path: Path,
+    frames: NDArray[np.uint8],
+    *,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    options: Mapping[str, str] | None = None,
+    container_options: Mapping[str, str] | None = None,
+    pixel_aspect: int = 1,
+) -> Path:
+    """Grey frames (T, H, W) as a video; the suffix names the container."""
+    with av.open(str(path), "w", options=dict(container_options or {})) as container:
+        stream = container.add_stream(codec, rate=25, options=dict(options or {}))
+        stream.height, stream.width = frames.shape[1:]
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.sample_aspect_ratio = pixel_aspect
+        for frame in frames:
+            rgb = np.repeat(frame[..., None], 3, axis=2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_nifti(path: Path, voxels: NDArray[np.generic], affine: NDArray[np.float64] | None = None) -> Path:
+    """Voxels as NIfTI; by default 1 mm in RAS+."""
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def head(shape: tuple[int, int, int] = (40, 48, 44)) -> NDArray[np.float32]:
+    """A bright ellipsoid in an empty box, brighter to the right, the front and the top."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, length) for length in shape), indexing="ij")
+    inside = sum(axis**2 for axis in axes) < 0.5
+    value = 100 + 10 * axes[0] + 20 * axes[1] + 30 * axes[2]
+    return np.where(inside, value, 0).astype(np.float32)
+
+
+def cohort_of(files: Mapping[str, Sequence[Path]]) -> SimpleNamespace:
+    """What the pixel cache needs of a cohort: scan ids with their files, one row each from row 2 on."""
+    scans = pd.DataFrame(
+        {
+            "scan": list(files),
+            "files": [tuple(map(str, paths)) for paths in files.values()],
+            "source": "manifest.csv",
+            "row": range(2, 2 + len(files)),
+        }
+    )
+    return SimpleNamespace(scans=scans)

@@ -1,0 +1,120 @@
+import sys
+
+import av
+import numpy as np
+import pytest
+
+from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.video import read_video
+from tests.imaging.make_scans import SHARED_DATA, numbered_frames, numbers_of, write_video
+
+CLIPS = SHARED_DATA / "pocus-ccby" / "clips"
+CODECS = {
+    "h264.mp4": {"options": {"bf": "3"}},
+    "open-gop.mkv": {"options": {"x264-params": "open-gop=1:keyint=8:bframes=3"}},
+    "hevc.mov": {"codec": "libx265"},
+    "vp9.webm": {"codec": "libvpx-vp9"},
+    "vp8.webm": {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "16"}},
+    "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "mpeg4-b.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
+    "mpeg1.mpg": {"codec": "mpeg1video"},
+    "mpeg2-b.mpeg": {"codec": "mpeg2video", "options": {"bf": "2"}},
+    "wmv2.wmv": {"codec": "wmv2"},
+    "animation.gif": {"codec": "gif", "pix_fmt": "gray"},
+    "av1.mp4": {"codec": "libsvtav1"},
+}
+
+
+def _oracle(path, width, height):
+    """PyAV alone, all frames in order, grey by BT.601."""
+    with av.open(str(path)) as container:
+        rgb = [
+            frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BILINEAR")
+            for frame in container.decode(video=0)
+        ]
+    return np.stack(rgb) @ np.array([0.299, 0.587, 0.114])
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_every_frame_is_read_once_and_in_order(tmp_path, name):
+    path = write_video(tmp_path / name, numbered_frames(40), **CODECS[name])
+    read = read_video(str(path), 54)
+    assert read.shape == (40, 54, 54) and read.dtype == np.uint8
+    assert numbers_of(read) == list(range(40))
+
+
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="shared/data/pocus-ccby is absent")
+@pytest.mark.parametrize("kind", ["*.mov", "*.mp4", "Reg_pat[12]*.mpeg"])
+def test_real_clips_agree_with_pyav(kind):
+    for path in sorted(CLIPS.glob(kind))[:3]:
+        read, expected = read_video(str(path), 56), _oracle(path, 56, 56)
+        assert read.shape == expected.shape
+        assert np.abs(read - expected).max() < 4, path.name
+
+
+@pytest.mark.parametrize("size", [48, 112])
+def test_pyav_gives_what_decord_gives(tmp_path, monkeypatch, size):
+    """At a width of 48 decord returns four channels, see its issue 336."""
+    path = write_video(tmp_path / "clip.mp4", numbered_frames(10))
+    with_decord = read_video(str(path), size).astype(int)
+    monkeypatch.setitem(sys.modules, "decord", None)
+    assert np.abs(read_video(str(path), size) - with_decord).max() <= 2
+
+
+@pytest.mark.parametrize(("pixel_aspect", "height"), [(1, 32), (2, 16)])
+def test_aspect_ratio_as_shown_is_kept(tmp_path, pixel_aspect, height):
+    path = write_video(tmp_path / "clip.mp4", np.full((3, 64, 128), 200, np.uint8), pixel_aspect=pixel_aspect)
+    rows = read_video(str(path), 64)[2].mean(1) > 100
+    assert rows.sum() == height and rows[32 - height // 2 : 32 + height // 2].all()
+
+
+def test_rotation_of_the_container_is_applied(tmp_path):
+    frames = np.zeros((3, 64, 128), np.uint8)
+    frames[:, :, :64] = 200
+    path = write_video(tmp_path / "clip.mp4", frames)
+    content = path.read_bytes()
+    upright = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    clockwise = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    track = content.index(b"tkhd")
+    at = content.index(upright, track)
+    path.write_bytes(content[:at] + clockwise + content[at + 36 :])
+
+    frame = read_video(str(path), 64)[2]
+
+    assert frame[4:28, 20:44].min() > 100, "the left half comes to the top"
+    assert frame[36:].max() < 20
+
+
+@pytest.mark.parametrize("name", [name for name in CODECS if name != "wmv2.wmv"])
+def test_truncated_videos_are_refused(tmp_path, name):
+    frames = np.random.default_rng(0).integers(0, 255, (40, 64, 96), dtype=np.uint8)
+    content = write_video(tmp_path / name, frames, **CODECS[name]).read_bytes()
+    (tmp_path / name).write_bytes(content[: int(len(content) * 0.7)])
+    with pytest.raises(ScanError):
+        read_video(str(tmp_path / name), 48)
+
+
+def test_truncated_video_with_its_index_in_front_is_refused(tmp_path):
+    path = tmp_path / "clip.mp4"
+    write_video(path, numbered_frames(40), container_options={"movflags": "faststart"})
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ScanError, match=r"truncated|ends within a frame"):
+        read_video(str(path), 48)
+
+
+def test_damaged_video_is_refused(tmp_path):
+    path = write_video(tmp_path / "clip.mp4", numbered_frames(60, 192, 128))
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 200] = bytes(200)
+    path.write_bytes(content)
+    with pytest.raises(ScanError, match="cannot be decoded"):
+        read_video(str(path), 48)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video at all\n" * 50])
+def test_what_is_no_video_is_refused(tmp_path, content):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(ScanError, match="cannot be decoded"):
+        read_video(str(path), 48)
