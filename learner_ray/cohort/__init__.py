@@ -1,0 +1,81 @@
+"""Who was scanned, when, with what score: reading, checking, pairing and splitting a cohort."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from learner_ray.cohort.cohort import Cohort
+from learner_ray.cohort.layouts import LAYOUTS
+from learner_ray.cohort.manifest import SUFFIXES, read_manifest
+from learner_ray.cohort.score import CLASSES, MMSE, SEVERITY, SF_RATIO, Score
+from learner_ray.cohort.splits import Fold, load_splits, make_splits, save_splits, splits_hash
+from learner_ray.errors import UserError
+
+__all__ = [
+    "CLASSES",
+    "FORMATS",
+    "MMSE",
+    "SEVERITY",
+    "SF_RATIO",
+    "Cohort",
+    "Fold",
+    "Score",
+    "load",
+    "load_splits",
+    "make_splits",
+    "save_splits",
+    "splits_hash",
+]
+
+FORMATS = ("manifest", *LAYOUTS)
+"""What ``--format`` may name."""
+
+
+def load(path: str | os.PathLike[str], *, format: str | None = None, modality: str) -> Cohort:
+    """The cohort at a path: a manifest, a folder with one, or a folder in a known layout.
+
+    Args:
+        path: a ``.csv`` or ``.tsv`` manifest, or a folder.
+        format: one of ``FORMATS``; by default the path is recognised.
+        modality: decides the score of a manifest that states none.
+
+    Raises:
+        UserError: there is nothing at the path, it is not recognised, or what is there is faulty.
+    """
+    path = Path(path).expanduser()
+    if format not in (None, *FORMATS):
+        raise UserError(f"--format {format} is unknown; known: {', '.join(FORMATS)}")
+    if not path.exists():
+        raise UserError(f"{path} does not exist; give a manifest (.csv, .tsv) or a data folder")
+    manifest = _manifest(path)
+    if format == "manifest" or (format is None and manifest is not None):
+        if manifest is None:
+            raise UserError(f"{path} holds no manifest.csv or manifest.tsv; give the manifest's own path")
+        return read_manifest(manifest, modality=modality)
+    names = [name for name, layout in LAYOUTS.items() if path.is_dir() and layout.recognises(path)]
+    if format is not None and format not in names:
+        raise UserError(f"{path} is not in the layout {format}, which needs {LAYOUTS[format].needs}")
+    if format is None and len(names) != 1:
+        raise UserError(_unrecognised(path, names))
+    return LAYOUTS[format or names[0]].read(path)
+
+
+def _manifest(path: Path) -> Path | None:
+    if path.is_file():
+        return path if path.suffix.lower() in SUFFIXES else None
+    found = [path / f"manifest{suffix}" for suffix in SUFFIXES if (path / f"manifest{suffix}").is_file()]
+    if len(found) > 1:
+        raise UserError(f"{path} holds both {found[0].name} and {found[1].name}; give the path of one")
+    return found[0] if found else None
+
+
+def _unrecognised(path: Path, names: list[str]) -> str:
+    if names:
+        return f"{path} fits the layouts {' and '.join(names)}; choose with --format"
+    if path.is_file():
+        return f"{path} is no manifest; a manifest is a table with the suffix {' or '.join(SUFFIXES)}"
+    lines = [f"  {name}: {layout.needs}" for name, layout in LAYOUTS.items()]
+    return "\n".join(
+        [f"{path} is not recognised. Looked for:", "  manifest: manifest.csv or manifest.tsv", *lines]
+    )

@@ -1,0 +1,192 @@
+"""A cohort: all scans of one modality, and the progression pairs in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from learner_ray.cohort.content import content_hashes
+from learner_ray.cohort.score import Score
+
+_PSEUDONYM_SALT = b"learner_ray patient"
+_MIXED = "+"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """One clip or volume, and where it is listed."""
+
+    scan: str
+    """Unique id that does not change when the data are moved."""
+    files: tuple[str, ...]
+    """Absolute paths. Several files are frames, stacked in this order."""
+    patient: str
+    visit: str
+    order: float
+    """Sorts the visits of a patient."""
+    day: float = float("nan")
+    """Time of the visit in days, counted from anywhere as long as it is the same for all of a patient's."""
+    score: float
+    """The visit's score, hence the same for all its scans."""
+    view: str = ""
+    site: str = ""
+    device: str = ""
+    source: str
+    """The file that lists the scan."""
+    row: int
+    """Its line there, from 1."""
+
+
+COLUMNS = [field.name for field in dataclasses.fields(Scan)]
+
+
+def scan_table(scans: Iterable[Scan]) -> pd.DataFrame:
+    """Scans as a table, one row each, with the columns of ``Scan``."""
+    return pd.DataFrame([{c: getattr(scan, c) for c in COLUMNS} for scan in scans], columns=COLUMNS)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cohort:
+    """All scans of one modality with one score, checked by whoever read them.
+
+    Raises:
+        ValueError: ``scans`` lacks a column, or a scan id occurs twice.
+    """
+
+    name: str
+    modality: str
+    """``lus``, ``mri`` or any other name."""
+    score: Score
+    scans: pd.DataFrame
+    """One row per scan, with the columns of ``Scan``, sorted by patient, visit and scan: the order in which
+    the scans were listed decides nothing."""
+    temporal: bool = True
+    """Whether a later visit is later in time; if not, pairs are of places and not of times."""
+    phantom: bool = False
+    """Whether the scans were made up by a program."""
+    notes: tuple[str, ...] = ()
+    """What was left out or taken for granted in reading, one sentence each."""
+
+    def __post_init__(self) -> None:
+        missing = set(COLUMNS) - set(self.scans.columns)
+        if missing or self.scans["scan"].duplicated().any():
+            raise ValueError(f"scans lack {missing}" if missing else "scan ids must be unique")
+        ordered = self.scans[COLUMNS].sort_values(["patient", "order", "scan"], ignore_index=True)
+        object.__setattr__(self, "scans", ordered)
+
+    @cached_property
+    def patients(self) -> tuple[str, ...]:
+        """All patients, sorted."""
+        return tuple(sorted(set(self.scans["patient"])))
+
+    def visits(self) -> pd.DataFrame:
+        """One row per visit: patient, visit, order, day, score, scans (tuple of ids), site, device."""
+        return self._visits.copy()
+
+    def pairs(self) -> pd.DataFrame:
+        """Progression pairs, the consecutive visits of each patient.
+
+        Columns: pair ("patient:earlier>later"), patient, earlier, later (visits), interval_days (NaN where
+        unknown), score_earlier, score_later, change (healthier positive), y (0 worse, 1 same, 2 better),
+        site, device ("earlier>later" where they differ).
+        """
+        return self._pairs.copy()
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """Pairs of each class: worse, same, better."""
+        return np.bincount(self._pairs["y"].to_numpy(int), minlength=3)
+
+    def summary(self) -> dict[str, Any]:
+        """Counts as plain numbers: scans, visits, patients, patients_with_pairs, pairs, class_counts."""
+        return {
+            "scans": len(self.scans),
+            "visits": len(self._visits),
+            "patients": len(self.patients),
+            "patients_with_pairs": int(self._pairs["patient"].nunique()),
+            "pairs": len(self._pairs),
+            "class_counts": self.class_counts().tolist(),
+        }
+
+    def hashed_patient(self, patient: str) -> str:
+        """Twelve hexadecimal digits for a patient, the same in every cohort.
+
+        A pseudonym for logs, not anonymity: who can guess an id can confirm the guess.
+        """
+        return hashlib.blake2b(patient.encode(), key=_PSEUDONYM_SALT, digest_size=6).hexdigest()
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over the modality, the score's definition, and every scan's id, listing and content.
+
+        Where the files lie, what the cohort is called and the order of the listing are no part of it.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        content = content_hashes(path for files in self.scans["files"] for path in files)
+        listed = [c for c in COLUMNS if c not in ("files", "source", "row")]
+        rows = [
+            [*map(_plain, row), [content[path] for path in files]]
+            for *row, files in self.scans[[*listed, "files"]].itertuples(index=False, name=None)
+        ]
+        text = json.dumps([self.modality, self.score.to_dict(), rows], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def _visits(self) -> pd.DataFrame:
+        grouped = self.scans.groupby(["patient", "visit"], sort=False)
+        visits = grouped.agg(
+            order=("order", "first"),
+            day=("day", "first"),
+            score=("score", "first"),
+            scans=("scan", tuple),
+            site=("site", _joined),
+            device=("device", _joined),
+        ).reset_index()
+        return visits.sort_values(["patient", "order"], ignore_index=True)
+
+    @cached_property
+    def _pairs(self) -> pd.DataFrame:
+        visits = self._visits
+        same_patient = (visits["patient"] == visits["patient"].shift(-1)).to_numpy()
+        earlier = visits[same_patient].reset_index(drop=True)
+        later = visits.iloc[np.flatnonzero(same_patient) + 1].reset_index(drop=True)
+        change = self.score.change(earlier["score"].to_numpy(float), later["score"].to_numpy(float))
+        names = zip(earlier["patient"], earlier["visit"], later["visit"], strict=True)
+        return pd.DataFrame(
+            {
+                "pair": [f"{patient}:{a}>{b}" for patient, a, b in names],
+                "patient": earlier["patient"],
+                "earlier": earlier["visit"],
+                "later": later["visit"],
+                "interval_days": later["day"] - earlier["day"],
+                "score_earlier": earlier["score"],
+                "score_later": later["score"],
+                "change": change,
+                "y": self.score.classify(change),
+                "site": _moved(earlier["site"], later["site"]),
+                "device": _moved(earlier["device"], later["device"]),
+            }
+        )
+
+
+def _joined(values: pd.Series[str]) -> str:
+    return _MIXED.join(sorted(set(values) - {""}))
+
+
+def _moved(earlier: pd.Series[str], later: pd.Series[str]) -> list[str]:
+    return [a if a == b else f"{a}>{b}" for a, b in zip(earlier, later, strict=True)]
+
+
+def _plain(value: Any) -> str:
+    """A cell as text that does not depend on its NumPy or pandas type."""
+    return value if isinstance(value, str) else repr(float(value))

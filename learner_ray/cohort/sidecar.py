@@ -1,0 +1,88 @@
+"""What a manifest's sidecar states of the cohort as a whole: its score, and what kind of cohort it is.
+
+``scans.csv`` may have a ``scans.score.json`` beside it. All keys are optional::
+
+    {"name": "ward 3", "modality": "lus", "temporal": true, "phantom": false,
+     "score": {"name": "S/F ratio", "unit": "", "low": 40, "high": 477, "healthier": "higher",
+               "change_threshold": 25}}
+
+``score`` may also be the name of a known score ("S/F ratio", "MMSE", "severity"), or give only the keys in
+which it differs from one: ``{"name": "MMSE", "change_threshold": 3}``; without ``name`` the one meant is the
+modality's (lus: S/F ratio, mri: MMSE).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from learner_ray.cohort.score import DEFAULTS, KNOWN, Score
+from learner_ray.errors import UserError
+
+_KINDS: dict[str, type] = {"name": str, "modality": str, "temporal": bool, "phantom": bool}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """What is known of a cohort as a whole before its scans are read."""
+
+    name: str
+    modality: str
+    score: Score
+    temporal: bool = True
+    phantom: bool = False
+
+
+def sidecar_path(manifest: Path) -> Path:
+    return manifest.with_name(f"{manifest.stem}.score.json")
+
+
+def read_sidecar(manifest: Path, *, modality: str) -> Sidecar:
+    """A manifest's sidecar, or the defaults of the modality where it has none.
+
+    Raises:
+        UserError: it is no JSON object, a key or value is not allowed, or no score is known.
+    """
+    path = sidecar_path(manifest)
+    stated = _read(path) if path.exists() else {}
+    for key, value in stated.items():
+        if key != "score" and not isinstance(value, _KINDS.get(key, ())):
+            known = ", ".join([*_KINDS, "score"])
+            needed = f"must be {_KINDS[key].__name__}" if key in _KINDS else f"is unknown; known: {known}"
+            raise UserError(f"{path}: key {key!r} {needed}")
+    stated.setdefault("modality", modality)
+    folder = manifest.absolute().parent.name
+    stated.setdefault("name", folder if manifest.stem == "manifest" else manifest.stem)
+    try:
+        score = _score(stated.pop("score", {}), stated["modality"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return Sidecar(score=score, **stated)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(stated, dict):
+        raise UserError(f"{path} must hold one JSON object, {{...}}")
+    return stated
+
+
+def _score(stated: Any, modality: str) -> Score:
+    values = {"name": stated} if isinstance(stated, str) else stated
+    if not isinstance(values, dict):
+        raise UserError("score must be a name or an object")
+    named = values.get("name")
+    base = DEFAULTS.get(modality) if named is None else KNOWN.get(named)
+    if base is None and named is None:
+        raise UserError(
+            f"no score is known for modality {modality!r}: give the modality "
+            f"({' or '.join(DEFAULTS)}), or state the score in this file"
+        )
+    if base is None and isinstance(stated, str):
+        raise UserError(f"score {named!r} is not known; known: {', '.join(KNOWN)}; or state it in full")
+    return Score.from_dict({**(base.to_dict() if base else {}), **values})
