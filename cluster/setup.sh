@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs on every node: installs the project under its pinned versions and makes every later shell find it.
+# setup.sh [aws|gcp] runs on every node: installs the project under its pinned versions, with what the launcher
+# needs to talk to its cloud, and makes every later shell find it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,7 @@ chmod 700 ~/.ray
 chmod 600 ~/.ray/auth_token
 
 python3 -m venv .venv
-.venv/bin/pip install --quiet --constraint constraints.txt '.[aws]'
+.venv/bin/pip install --quiet --constraint constraints.txt ".${1:+[$1]}"
 
 # First, not last: a stock .bashrc returns early in shells that are not interactive.
 line="source $PWD/cluster/env.sh"

@@ -10,8 +10,8 @@ import pytest
 
 from tests.cluster.files import CLUSTER, COMMAND_LISTS, load, prepared, ray_starts
 
-FILES = ["gpu.yaml"]
-CLOUD_FILES = ["gpu.yaml"]
+FILES = ["gpu.yaml", "gcp.yaml", "onprem.yaml"]
+CLOUD_FILES = ["gpu.yaml", "gcp.yaml"]
 each_file = pytest.mark.parametrize("name", FILES)
 each_cloud = pytest.mark.parametrize("name", CLOUD_FILES)
 
@@ -115,3 +115,13 @@ def test_head_is_small_and_holds_the_driver(name: str) -> None:
     assert resources["driver"] == 100 and resources["CPU"] <= 4 and "GPU" not in resources
     others = [v for k, v in config["available_node_types"].items() if k != config["head_node_type"]]
     assert all("driver" not in other["resources"] for other in others)
+
+
+def test_own_hosts_all_stay_and_the_first_holds_the_driver() -> None:
+    config = prepared("onprem.yaml")
+    (node_type,) = config["available_node_types"].values()
+    assert node_type["min_workers"] == node_type["max_workers"] == len(config["provider"]["worker_ips"])
+    head, worker = ray_starts(config)
+    assert """--resources='{"driver":100}'""" in head and "driver" not in worker
+    # Version 2 of the autoscaler never starts the last on-premise worker.
+    assert "RAY_enable_autoscaler_v2=0" in head.split("ray start")[0]

@@ -1,0 +1,129 @@
+"""kuberay.yaml by hand against KubeRay's API reference: its published schema is not at hand offline."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import ray
+import yaml
+
+from tests.cluster.files import CLUSTER
+
+# The fields of https://ray-project.github.io/kuberay/reference/api/ (ray.io/v1) that a manifest may set.
+FIELDS = {
+    "RayJob": {"apiVersion", "kind", "metadata", "spec"},
+    "RayJobSpec": {
+        "activeDeadlineSeconds", "backoffLimit", "rayClusterSpec", "submitterPodTemplate", "metadata",
+        "clusterSelector", "submitterConfig", "managedBy", "deletionStrategy", "entrypoint", "runtimeEnvYAML",
+        "jobId", "submissionMode", "entrypointResources", "entrypointNumCpus", "entrypointNumGpus",
+        "ttlSecondsAfterFinished", "shutdownAfterJobFinishes", "suspend",
+    },
+    "RayClusterSpec": {
+        "suspend", "managedBy", "autoscalerOptions", "headServiceAnnotations", "enableInTreeAutoscaling",
+        "gcsFaultToleranceOptions", "headGroupSpec", "rayVersion", "workerGroupSpecs", "authOptions",
+    },
+    "AuthOptions": {"mode", "secretName", "enableK8sTokenAuth"},
+    "AutoscalerOptions": {
+        "resources", "image", "imagePullPolicy", "securityContext", "idleTimeoutSeconds", "upscalingMode",
+        "version", "env", "envFrom", "volumeMounts",
+    },
+    "HeadGroupSpec": {"template", "headService", "enableIngress", "rayStartParams", "serviceType"},
+    "WorkerGroupSpec": {
+        "suspend", "groupName", "replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds",
+        "rayStartParams", "template", "scaleStrategy", "numOfHosts",
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return {d["kind"]: d for d in yaml.safe_load_all((CLUSTER / "kuberay.yaml").read_text())}
+
+
+@pytest.fixture(scope="module")
+def job(documents):
+    return documents["RayJob"]["spec"]
+
+
+@pytest.fixture(scope="module")
+def cluster(job):
+    return job["rayClusterSpec"]
+
+
+def pods(job):
+    cluster = job["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    return [group["template"] for group in groups]
+
+
+def test_every_field_is_one_of_kuberay(documents, job, cluster):
+    assert set(documents["RayJob"]) == FIELDS["RayJob"]
+    assert documents["RayJob"]["apiVersion"] == "ray.io/v1"
+    assert set(job) <= FIELDS["RayJobSpec"]
+    assert set(cluster) <= FIELDS["RayClusterSpec"]
+    assert set(cluster["authOptions"]) <= FIELDS["AuthOptions"]
+    assert set(cluster["autoscalerOptions"]) <= FIELDS["AutoscalerOptions"]
+    assert set(cluster["headGroupSpec"]) <= FIELDS["HeadGroupSpec"]
+    assert all(set(group) <= FIELDS["WorkerGroupSpec"] for group in cluster["workerGroupSpecs"])
+
+
+def test_start_parameters_are_text_and_head_holds_the_driver(cluster):
+    parameters = cluster["headGroupSpec"]["rayStartParams"]
+    assert all(isinstance(value, str) for value in parameters.values())
+    # KubeRay writes the value into a shell line, which takes one layer of quotes off.
+    assert json.loads(json.loads(parameters["resources"])) == {"driver": 100}
+
+
+def test_token_on_telemetry_off_and_same_ray(job, cluster):
+    assert cluster["authOptions"] == {"mode": "token"}
+    assert cluster["rayVersion"] == ray.__version__
+    for pod in pods(job):
+        assert {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"} in pod["spec"]["containers"][0]["env"]
+
+
+def test_no_way_in_from_outside(documents, job, cluster):
+    head = cluster["headGroupSpec"]
+    assert head["serviceType"] == "ClusterIP" and not head.get("enableIngress")
+    policy = documents["NetworkPolicy"]["spec"]
+    assert policy["policyTypes"] == ["Ingress"]
+    label = policy["podSelector"]["matchLabels"]
+    for pod in [*pods(job), job["submitterPodTemplate"]]:
+        assert label.items() <= pod["metadata"]["labels"].items()
+    for rule in policy["ingress"]:
+        assert rule["from"] and all(source["podSelector"]["matchLabels"] for source in rule["from"])
+
+
+def test_gpu_pods_come_from_zero_and_go(job, cluster):
+    assert job["shutdownAfterJobFinishes"] is True
+    assert cluster["enableInTreeAutoscaling"] is True
+    assert 0 < cluster["autoscalerOptions"]["idleTimeoutSeconds"] <= 900
+    for group in cluster["workerGroupSpecs"]:
+        assert group["minReplicas"] == group["replicas"] == 0 < group["maxReplicas"]
+        assert group["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert "nvidia.com/gpu" not in pods(job)[0]["spec"]["containers"][0]["resources"]["limits"]
+
+
+def test_every_pod_sees_data_and_results_and_enough_shared_memory(documents, job):
+    claim = documents["PersistentVolumeClaim"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    for pod in pods(job):
+        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+        mounts = {m["mountPath"]: volumes[m["name"]] for m in pod["spec"]["containers"][0]["volumeMounts"]}
+        assert mounts["/shared"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+        assert mounts["/dev/shm"]["emptyDir"]["medium"] == "Memory"
+    for option in ("--data /shared/", "--out /shared/"):
+        assert option in job["entrypoint"]
+
+
+def test_pods_run_without_privilege(job):
+    for pod in [*pods(job), job["submitterPodTemplate"]]:
+        for container in pod["spec"]["containers"]:
+            assert container["securityContext"]["runAsNonRoot"] is True
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_image_is_the_pinned_project():
+    text = (CLUSTER / "Dockerfile").read_text()
+    assert "pip install --no-cache-dir --constraint constraints.txt ." in text
+    assert "COPY . " not in text and text.index("USER ray") > text.index("pip install")
