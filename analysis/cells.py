@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,17 +40,19 @@ class Cells:
     def index(self, arm: str) -> int:
         return self.arms.index(arm)
 
-    def shared(self, first: int, second: int) -> tuple[Array, Array]:
-        """Counts per patient of two arms over the rounds where both were tested, averaged: two (patient, 3,
-        3).
+    def shared(self, arms: Sequence[int]) -> Array:
+        """Counts per patient over the rounds where all the arms were tested, averaged: (len(arms), patient,
+        3, 3).
         """
-        both = self.tested[first] & self.tested[second]
-        weight = both / np.maximum(both.sum(0), 1)
-        return _averaged(self.by_patient[first], weight), _averaged(self.by_patient[second], weight)
+        tested = self.tested[list(arms)].all(0)
+        weight = tested / np.maximum(tested.sum(0), 1)
+        mean: Array = np.einsum("arpij,rp->apij", self.by_patient[list(arms)], weight)
+        return mean
 
     def averaged(self, arm: int) -> Array:
         """Counts per patient of one arm averaged over its rounds, (patient, 3, 3)."""
-        return self.shared(arm, arm)[0]
+        mean: Array = self.shared([arm])[0]
+        return mean
 
     def over_seeds(self, values: Array) -> tuple[Array, float]:
         """Average what was measured per round over the seeds of a repeat.
@@ -69,11 +72,6 @@ class Cells:
         squares = sum(float(np.nansum((g - m) ** 2)) for g, m in zip(groups, means, strict=True))
         degrees = sum(int(np.maximum(n - 1, 0).sum()) for n in known)
         return np.stack(means), squares / degrees if degrees else float("nan")
-
-
-def _averaged(counts: Array, weight: Array) -> Array:
-    mean: Array = np.einsum("rpij,rp->pij", counts, weight)
-    return mean
 
 
 def cells_of(ledger: pd.DataFrame, arms: tuple[str, ...] | None = None) -> Cells:

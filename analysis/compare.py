@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,15 +66,16 @@ def compare_cells(
     if reference not in cells.arms:
         return Comparison(metrics, pd.DataFrame(), pd.DataFrame())
     contrasts: list[dict[str, Any]] = []
-    evidence: dict[str, Evidence] = {}
+    tested: dict[str, Evidence] = {}
     for arm in cells.arms:
         if arm == reference:
             continue
-        differences = paired_differences(cells, arm, reference, weights)
+        coefficients = {arm: 1.0, reference: -1.0}
+        differences = contrast(cells, coefficients, weights)
         contrasts += [{"arm": arm, "metric": name, **d.row} for name, d in differences.items()]
         if arm in family:
-            evidence[arm] = _evidence(cells, arm, reference, primary, differences[primary], folds)
-    return Comparison(metrics, pd.DataFrame(contrasts), _tests(evidence, len(family), primary))
+            tested[arm] = evidence(cells, coefficients, primary, differences[primary], folds)
+    return Comparison(metrics, pd.DataFrame(contrasts), _tests(tested, len(family), primary))
 
 
 def _arm_rows(cells: Cells, arm: str, weights: Array) -> list[dict[str, Any]]:
@@ -94,7 +96,7 @@ def _arm_rows(cells: Cells, arm: str, weights: Array) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one metric between two arms, and in every draw of the bootstrap."""
+    """Of one metric between arms, and in every draw of the bootstrap."""
 
     value: float
     draws: Array
@@ -105,30 +107,37 @@ class Difference:
         return {"difference": self.value, "low": low, "high": high, "p_bootstrap": p_value(self.draws)}
 
 
-def paired_differences(cells: Cells, arm: str, reference: str, weights: Array) -> dict[str, Difference]:
-    """Arm minus reference on the same patients, rounds and draws, for every metric."""
-    counts = cells.shared(cells.index(arm), cells.index(reference))
-    drawn = [resampled(weights, c) for c in counts]
-    totals = [c.sum(0) for c in counts]
-    return {
-        name: Difference(
-            float(m.function(totals[0]) - m.function(totals[1])), m.function(drawn[0]) - m.function(drawn[1])
-        )
-        for name, m in METRICS.items()
-    }
+def contrast(cells: Cells, coefficients: Mapping[str, float], weights: Array) -> dict[str, Difference]:
+    """A linear contrast of every metric: ``{arm: 1, reference: -1}``, or a factorial effect.
+
+    All arms are taken on the patients and rounds that they share, and on the same draws.
+    """
+    counts = cells.shared([cells.index(arm) for arm in coefficients])
+    drawn, totals = [resampled(weights, c) for c in counts], [c.sum(0) for c in counts]
+    signs = list(coefficients.values())
+    found = {}
+    for name, metric in METRICS.items():
+        value = sum(s * float(metric.function(t)) for s, t in zip(signs, totals, strict=True))
+        draws = sum(s * metric.function(d) for s, d in zip(signs, drawn, strict=True))
+        found[name] = Difference(float(value), np.asarray(draws))
+    return found
 
 
-def _evidence(
-    cells: Cells, arm: str, reference: str, primary: str, difference: Difference, folds: int
+def evidence(
+    cells: Cells, coefficients: Mapping[str, float], primary: str, difference: Difference, folds: int
 ) -> Evidence:
-    """The primary metric's difference with its corrected t and the parts of its variance."""
+    """A contrast of the primary metric with its corrected t and the parts of its variance.
+
+    Args:
+        folds: folds of the partition, where not all of them were run.
+    """
     metric = METRICS[primary].function
-    a, b = cells.index(arm), cells.index(reference)
-    ran = cells.ran[a] & cells.ran[b]
-    per_fold = np.where(ran, metric(cells.by_fold[a]) - metric(cells.by_fold[b]), np.nan)
+    index, signs = [cells.index(arm) for arm in coefficients], np.array(list(coefficients.values()))
+    ran = np.all(cells.ran[index], axis=0)
+    per_fold = np.where(ran, np.tensordot(signs, metric(cells.by_fold[index]), 1), np.nan)
     by_repeat, seed_variance = cells.over_seeds(per_fold)
-    tested = (cells.tested[a] & cells.tested[b])[..., None, None]
-    whole = [metric((cells.by_patient[i] * tested).sum(1)) for i in (a, b)]
+    tested = np.all(cells.tested[index], axis=0, keepdims=True)[..., None, None]
+    whole = np.tensordot(signs, metric((cells.by_patient[index] * tested).sum(2)), 1)
     test_share = 1 / max(folds, by_repeat.shape[1])
     known = by_repeat[np.isfinite(by_repeat)]
     return Evidence(
@@ -138,7 +147,7 @@ def _evidence(
         corrected=nadeau_bengio(known, test_share),
         fold_variance=float(known.var(ddof=1)) if len(known) > 1 else float("nan"),
         seed_variance=seed_variance,
-        round_variance=cells.over_seeds((whole[0] - whole[1])[:, None])[1],
+        round_variance=cells.over_seeds(whole[:, None])[1],
         repeats=len(by_repeat),
         folds=by_repeat.shape[1],
         seeds=len(cells.rounds) // len(by_repeat),
@@ -146,11 +155,11 @@ def _evidence(
     )
 
 
-def _tests(evidence: dict[str, Evidence], family: int, primary: str) -> pd.DataFrame:
+def _tests(tested: dict[str, Evidence], family: int, primary: str) -> pd.DataFrame:
     """Holm over the declared family, verdicts and the Bayesian view, one row per arm."""
-    adjusted = holm(np.array([e.p for e in evidence.values()]), family)
+    adjusted = holm(np.array([e.p for e in tested.values()]), family)
     rows = []
-    for (arm, found), p_holm in zip(evidence.items(), adjusted, strict=True):
+    for (arm, found), p_holm in zip(tested.items(), adjusted, strict=True):
         e = replace(found, p_holm=float(p_holm))
         seeds, repeats = more_runs(e)
         worse, same, better = equivalence(e.corrected)

@@ -186,14 +186,14 @@ def _read_table(path: Path, required: list[str], problems: list[str], lost: str)
             f"{path.name} is damaged ({reason}); run the study's command again to rebuild it from runs/"
         )
         return empty
+    if table.empty:
+        problems.append(f"{path.name} has no rows: {lost}")
+        return empty
     absent = [name for name in required if name not in table.columns]
     if absent:
         problems.append(
             f"{path.name} lacks the columns {', '.join(absent)}; it was not written by this version"
         )
-        return empty
-    if table.empty:
-        problems.append(f"{path.name} has no rows: {lost}")
         return empty
     return table
 

@@ -11,8 +11,9 @@ import matplotlib
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from analysis.analysed import Analysed
 from analysis.drawing import FAINT, INK, STYLE, Drawing
-from analysis.tables import Analysed, Table
+from analysis.table import Table
 
 _IDENTIFIERS = re.compile(r'(\bid="|url\(#|href="#)')
 

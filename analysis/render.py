@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.tables import Table
+from analysis.table import Table
 
 _LATEX = str.maketrans(
     {

@@ -14,9 +14,10 @@ if __package__ in (None, ""):
     # Run as a script, Python puts this folder first on the path; the package is found from the one above.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from analysis import figures, tables
+from analysis import figures, headline
+from analysis.analysed import Analysed, analyse
 from analysis.bootstrap import DRAWS
-from analysis.drawing import save
+from analysis.drawing import Drawing, save
 from analysis.errors import ReportError
 from analysis.load import load
 from analysis.page import write_page
@@ -33,9 +34,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def build(folders: Sequence[Path], out: Path, draws: int = DRAWS) -> bool:
     """Write the report; whether every study had final runs to compare."""
-    analysed = [tables.analyse(study, draws) for study in load(folders).studies]
-    shown = [tables.headline(analysed), tables.all_metrics(analysed)]
-    drawings = [figures.confusion(a) for a in analysed if len(a.study.ledger)]
+    analysed = [analyse(study, draws) for study in load(folders).studies]
+    shown = [headline.headline(analysed), headline.all_metrics(analysed)]
+    drawings = _drawings(analysed)
     for table in shown:
         write_table(table, out / "tables")
     for drawing in drawings:
@@ -47,6 +48,14 @@ def build(folders: Sequence[Path], out: Path, draws: int = DRAWS) -> bool:
             print(f"{item.study.folder}: {problem}", file=sys.stderr)
     print(f"report: {out / 'index.html'}")
     return all(len(item.study.ledger) for item in analysed)
+
+
+def _drawings(analysed: Sequence[Analysed]) -> list[Drawing]:
+    found = [figures.forest(analysed)]
+    for item in analysed:
+        if len(item.study.ledger):
+            found += [figures.confusion(item), figures.distance(item), figures.calibration(item)]
+    return [drawing for drawing in found if drawing is not None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,55 @@
+"""What a table is, and how its numbers are written.
+
+A table has one panel per study. ``data`` is tidy and names the runs behind every row; ``panels`` are what a
+reader sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MISSING = "missing"
+NONE = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    name: str
+    """File name without its ending."""
+    title: str
+    data: pd.DataFrame
+    panels: list[tuple[str, pd.DataFrame]]
+    """Header of the panel and its text, indexed by row label; all panels have the same columns."""
+    notes: list[str] = field(default_factory=list)
+
+
+def with_interval(value: float, low: float, high: float, sign: str = "") -> str:
+    """``0.487 [0.408, 0.561]``."""
+    if not np.isfinite(value):
+        return NONE
+    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+def p_text(p: float) -> str:
+    if not np.isfinite(p):
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def number(row: pd.Series[Any], name: str) -> float:
+    """A number of a row; NaN where the column is missing or empty."""
+    value = row.get(name)
+    return float("nan") if value is None else float(value)
+
+
+def plain_number(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else NONE
+
+
+def interval_text(row: pd.Series[Any], value: str = "value", prefix: str = "", sign: str = "") -> str:
+    """A row's value with the interval in its columns ``low`` and ``high``."""
+    return with_interval(number(row, value), number(row, f"{prefix}low"), number(row, f"{prefix}high"), sign)
