@@ -76,5 +76,5 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, normaliser: Tensor) -> T
 
 
 def _fill(logits: Tensor, mask: Tensor) -> Tensor:
-    # The lowest finite number and not -inf: a row of -inf has a gradient of NaN, even when masked later.
+    # The lowest finite number and not -inf, so that an empty row has no NaN to hide behind a later mask.
     return logits.where(mask, torch.finfo(logits.dtype).min)
