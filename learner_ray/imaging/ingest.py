@@ -103,10 +103,13 @@ def _read(row: Any, size: int, slices: int) -> Pixels | BadScan:
     try:
         return read_scan(row.files, size, slices)
     except ScanError as error:
-        path, reason = error.path, error.reason
-    except OSError as error:
-        path, reason = str(error.filename or row.files[0]), f"cannot be opened ({error.strerror})"
-    return BadScan(scan=str(row.scan), source=str(row.source), row=int(row.row), path=path, reason=reason)
+        return BadScan(
+            scan=str(row.scan),
+            source=str(row.source),
+            row=int(row.row),
+            path=error.path,
+            reason=error.reason,
+        )
 
 
 def _describe(frames: Pixels, offset: int, content: str) -> Entry:

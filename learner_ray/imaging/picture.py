@@ -20,7 +20,7 @@ def read_picture(path: str, size: int) -> NDArray[np.uint8]:
         uint8 (1, size, size).
 
     Raises:
-        ScanError: the file is damaged or deeper pictures have one value only.
+        ScanError: the file is damaged, or deeper than 8 bits and of one value only.
     """
     try:
         with Image.open(path) as image:
@@ -28,8 +28,6 @@ def read_picture(path: str, size: int) -> NDArray[np.uint8]:
             deep = upright.mode.startswith(("I", "F"))
             pixels = np.asarray(upright if deep else upright.convert("L"), dtype=np.float32)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if getattr(error, "errno", None) is not None:
-            raise
         raise ScanError(path, f"cannot be read as a picture ({error})") from error
     frame = torch.from_numpy(pixels.copy())[None]
     low, high = grey_range(frame) if deep else (0.0, 255.0)

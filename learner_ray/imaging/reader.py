@@ -30,12 +30,16 @@ def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.u
         uint8 (T, size, size).
 
     Raises:
-        ScanError: a file is damaged or of a kind that is not read.
+        ScanError: a file is missing, damaged or of a kind that is not read.
     """
     return np.concatenate([_read_file(str(path), size, slices) for path in files])
 
 
 def _read_file(path: str, size: int, slices: int) -> NDArray[np.uint8]:
+    try:
+        open(path, "rb").close()
+    except OSError as error:
+        raise ScanError(path, f"cannot be opened ({error.strerror})") from error
     name = PurePath(path).name.lower()
     if name.endswith(volume.SUFFIXES):
         return volume.read_volume(path, size, slices)

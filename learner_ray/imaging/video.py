@@ -24,6 +24,8 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".m
 
 _DECORD_CODECS = {"h264", "hevc", "mjpeg", "mpeg4", "vp9"}
 _END_TOLERANCE_FRAMES = 2
+# Devices write titles in Latin-1; before PyAV 19 that is an error unless asked to be overlooked.
+_OPEN_OPTIONS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 _GIF_TRAILER = b"\x3b"
 
 
@@ -119,12 +121,10 @@ def _require_complete(
 def _open(path: str) -> Iterator[av.container.InputContainer]:
     """A container with a video stream; FFmpeg's errors become a ScanError."""
     try:
-        with av.open(path) as container:
+        with av.open(path, **_OPEN_OPTIONS) as container:
             if not container.streams.video:
                 raise ScanError(path, "holds no video")
             yield container
-    except FileNotFoundError:
-        raise
     except av.FFmpegError as error:
         raise ScanError(path, f"cannot be decoded ({error.strerror})") from error
 
@@ -145,7 +145,7 @@ def _decode_with_decord(path: str, width: int, height: int) -> NDArray[np.uint8]
             if rgb.shape != (height, width, 3):  # some widths: https://github.com/dmlc/decord/issues/336
                 return None
             frames[i] = _luma(rgb)
-    except (RuntimeError, DECORDError):
+    except (RuntimeError, DECORDError, StopIteration):
         return None
     return frames
 

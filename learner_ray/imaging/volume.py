@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
+from pathlib import Path
 
 import nibabel
 import numpy as np
 import torch
 from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import OrientationError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 from torch import Tensor
@@ -18,6 +21,8 @@ from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_g
 
 SUFFIXES = (".nii", ".nii.gz")
 
+_DAMAGE = (ImageFileError, HeaderDataError, OrientationError, EOFError, ValueError, OSError, zlib.error)
+_GZIP_MAGIC = b"\x1f\x8b"
 _BACKGROUND_FRACTION = 0.05
 """Voxels within this fraction of the grey range above black are background."""
 _SLICE_FRACTION = 0.01
@@ -54,7 +59,7 @@ def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
 def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """Voxels (X, Y, Z), Z = 1 of a slice, and the voxel size along X and Y."""
     try:
-        image = nibabel.load(path)
+        image = _parse(Path(path).read_bytes())
         axes = [axis for axis, length in enumerate(image.shape) if length != 1]
         if len(axes) not in (2, 3) or image.get_data_dtype().kind not in "iufb":
             kind = f"shape {image.shape} of {image.get_data_dtype()}"
@@ -63,9 +68,7 @@ def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
             image = nibabel.as_closest_canonical(image)
             axes = [axis for axis, length in enumerate(image.shape) if length != 1]
         voxels = np.asarray(image.dataobj, dtype=np.float32).squeeze()
-    except (ImageFileError, HeaderDataError, EOFError, ValueError, zlib.error, OSError) as error:
-        if getattr(error, "errno", None) is not None:  # missing, forbidden, or the disk's fault
-            raise
+    except _DAMAGE as error:
         raise ScanError(path, f"cannot be read as NIfTI ({error})") from error
     if not voxels.size:
         raise ScanError(path, "holds no voxels")
@@ -73,6 +76,16 @@ def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
     spacing = (zooms[0], zooms[1]) if np.isfinite(zooms).all() and min(zooms) > 0 else (1.0, 1.0)
     voxels = np.nan_to_num(voxels, posinf=0.0, neginf=0.0)
     return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing
+
+
+def _parse(content: bytes) -> nibabel.Nifti1Image:
+    """A NIfTI-1 or -2 image; unzipped as a whole, since nibabel stops before the checksum at the end."""
+    if content.startswith(_GZIP_MAGIC):
+        content = gzip.decompress(content)
+    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        if kind.header_class.may_contain_header(content[: kind.header_class.sizeof_hdr]):
+            return kind.from_bytes(content)
+    raise ImageFileError("no NIfTI header")
 
 
 def _sample_slices(frames: Tensor, background: float, slices: int) -> Tensor:

@@ -38,9 +38,11 @@ def write_video(
     options: Mapping[str, str] | None = None,
     container_options: Mapping[str, str] | None = None,
     pixel_aspect: int = 1,
+    title: str = "",
 ) -> Path:
     """Grey frames (T, H, W) as a video; the suffix names the container."""
     with av.open(str(path), "w", options=dict(container_options or {})) as container:
+        container.metadata["title"] = title
         stream = container.add_stream(codec, rate=25, options=dict(options or {}))
         stream.height, stream.width = frames.shape[1:]
         stream.pix_fmt = pix_fmt

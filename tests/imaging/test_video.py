@@ -85,6 +85,12 @@ def test_rotation_of_the_container_is_applied(tmp_path):
     assert frame[36:].max() < 20
 
 
+def test_titles_need_not_be_unicode(tmp_path):
+    path = write_video(tmp_path / "clip.mp4", numbered_frames(5), title="Pleura rechts")
+    path.write_bytes(path.read_bytes().replace(b"Pleura", b"Pl\xe4ura"))
+    assert len(read_video(str(path), 48)) == 5
+
+
 @pytest.mark.parametrize("name", [name for name in CODECS if name != "wmv2.wmv"])
 def test_truncated_videos_are_refused(tmp_path, name):
     frames = np.random.default_rng(0).integers(0, 255, (40, 64, 96), dtype=np.uint8)
