@@ -188,16 +188,17 @@ def _number(text: str) -> float | None:
 
 
 def _check_spellings(patients: Iterable[tuple[int, str]], faults: Faults) -> None:
-    """One patient under two spellings would sit on both sides of a split."""
-    first: dict[str, tuple[int, str]] = {}
+    """One patient under two spellings would sit on both sides of a split. Told once per spelling."""
+    spellings: dict[str, dict[str, int]] = defaultdict(dict)
     for line, spelling in patients:
         folded = unicodedata.normalize("NFKC", spelling).strip().casefold()
-        key = re.sub(r"\d+", lambda digits: str(int(digits[0])), folded)
-        before, known = first.setdefault(key, (line, spelling))
-        if known != spelling and key:
+        spellings[re.sub(r"\d+", lambda digits: str(int(digits[0])), folded)].setdefault(spelling, line)
+    for key, lines in spellings.items():
+        (first, before), *others = lines.items()
+        for spelling, line in others if key else ():
             faults.add(
                 line,
-                f"patient {spelling!r} and {known!r} in row {before} look like one; spell one patient one "
+                f"patient {spelling!r} and {first!r} in row {before} look like one; spell one patient one "
                 "way, and make the ids of two differ in more than case, spaces and leading zeros",
             )
 

@@ -38,8 +38,8 @@ class Score:
     """A change of this much or more, in the score's unit, is worse or better; any smaller one is same."""
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise UserError("a score needs a name")
+        if not isinstance(self.name, str) or not isinstance(self.unit, str) or not self.name:
+            raise UserError(f"a score's name and unit must be text, not {self.name!r} and {self.unit!r}")
         for key in ("low", "high", "change_threshold"):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):

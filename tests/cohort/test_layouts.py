@@ -1,0 +1,159 @@
+"""Public data sets are recognised as distributed; what is left out is counted."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from learner_ray.cohort import MMSE, SEVERITY, load
+from learner_ray.cohort.layouts import PLANES
+from learner_ray.errors import UserError
+
+
+def test_real_oasis2(shared_data):
+    cohort = load(shared_data("oasis2-midslices"), modality="mri")
+    assert cohort.summary() == {
+        "scans": 366,
+        "visits": 366,
+        "patients": 150,
+        "patients_with_pairs": 146,
+        "pairs": 216,
+        "class_counts": [43, 150, 23],
+    }
+    assert cohort.score == MMSE and cohort.temporal and cohort.modality == "mri"
+    assert cohort.notes[1:] == (
+        "5 of 373 sessions left out: lacking one of axl, cor, sag",
+        "2 of 373 sessions left out: no MMSE",
+    )
+    assert cohort.pairs()["interval_days"].between(182, 1707).all()
+    first = cohort.scans.iloc[0]
+    assert [file.rsplit("_", 1)[1] for file in first["files"]] == ["axl.nii.gz", "cor.nii.gz", "sag.nii.gz"]
+
+
+def test_the_workbook_of_real_oasis2_gives_the_same_cohort(shared_data, tmp_path):
+    real = shared_data("oasis2-midslices")
+    for plane in PLANES:
+        (tmp_path / plane).symlink_to(real / plane)
+    shutil.copy(next(real.glob("*.xlsx")), tmp_path)
+    columns = ["scan", "patient", "visit", "order", "day", "score", "row"]
+    scans = load(tmp_path, modality="mri").scans[columns]
+    pd.testing.assert_frame_equal(scans, load(real, modality="mri").scans[columns])
+
+
+def test_real_covid_blues(shared_data):
+    cohort = load(shared_data("covid-blues-subset"), modality="lus")
+    facts = cohort.summary()
+    assert (facts["scans"], facts["visits"], facts["patients"], facts["pairs"]) == (103, 100, 17, 83)
+    assert cohort.score == SEVERITY and not cohort.temporal and cohort.modality == "lus"
+    severity = pd.read_csv(shared_data("covid-blues-subset") / "severity.csv").set_index("video_file")
+    visits = cohort.visits().set_index(["patient", "visit"])
+    twice = severity.loc[["patient_30_R2", "patient_30_R2_2"], "Severity Score"].mean()
+    assert visits.loc[("patient_30", "R2"), "score"] == twice
+    assert len(visits.loc[("patient_30", "R2"), "scans"]) == 2
+    # The point between them was not scanned: the neighbours that were are paired.
+    assert "patient_63:L1>L3" in set(cohort.pairs()["pair"])
+
+
+@pytest.fixture
+def oasis2(tmp_path):
+    """Writes a small OASIS-2 of (session, visit, delay, MMSE) with all three planes of each."""
+
+    def write(sessions, suffix="csv"):
+        rows = [
+            {"Subject ID": s[:9], "MRI ID": s, "Visit": visit, "MR Delay": day, "MMSE": mmse}
+            for s, visit, day, mmse in sessions
+        ]
+        table = tmp_path / f"oasis_longitudinal.{suffix}"
+        frame = pd.DataFrame(rows)
+        frame.to_csv(table, index=False) if suffix == "csv" else frame.to_excel(table, index=False)
+        for plane in PLANES:
+            (tmp_path / plane).mkdir(exist_ok=True)
+            for session, *_ in sessions:
+                (tmp_path / plane / f"{session}_{plane}.nii.gz").write_bytes(b"")
+        return tmp_path
+
+    return write
+
+
+GOOD = [("OAS2_0001_MR1", 1, 0, 30), ("OAS2_0001_MR2", 2, 400, 27), ("OAS2_0002_MR1", 1, 0, 20)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_oasis2_without_a_plane_or_a_score(oasis2, suffix):
+    folder = oasis2([*GOOD, ("OAS2_0002_MR2", 2, 9, None), ("OAS2_0003_MR1", 1, 0, 20)], suffix)
+    (folder / "sag" / "OAS2_0003_MR1_sag.nii.gz").unlink()
+    cohort = load(folder, modality="mri")
+    assert cohort.scans["scan"].tolist() == [session for session, *_ in GOOD]
+    assert cohort.scans["row"].tolist() == [2, 3, 4]
+    assert any(note.startswith("1 of 5 sessions left out: lacking") for note in cohort.notes)
+    assert any(note.startswith("1 of 5 sessions left out: no MMSE") for note in cohort.notes)
+
+
+@pytest.mark.parametrize(
+    ("session", "message"),
+    [
+        (("OAS2_0001_MR2", 3, 500, 30), "row 5: OAS2_0001_MR2 is listed twice"),
+        (("OAS2_0003_MR1", 1, 0, 31), "row 5: MMSE 31"),
+        (("OAS2_0003_MR1", 1, 0, "29?"), "row 5: MMSE 29? is no number of 0 to 30"),
+        (("OAS2_0003_MR1", "one", 0, 30), "row 5: Visit and MR Delay must be numbers"),
+    ],
+)
+def test_a_fault_in_the_oasis2_table(oasis2, session, message):
+    with pytest.raises(UserError, match=r"oasis_longitudinal\.csv") as caught:
+        load(oasis2([*GOOD, session]), modality="mri")
+    assert message in str(caught.value)
+
+
+def test_an_oasis2_table_without_its_columns(oasis2):
+    folder = oasis2(GOOD)
+    table = folder / "oasis_longitudinal.csv"
+    table.write_text(table.read_text().replace("MR Delay", "Delay"))
+    with pytest.raises(UserError, match="no column MR Delay"):
+        load(folder, modality="mri")
+    table.write_bytes(b"\x00\xff\xfe")
+    with pytest.raises(UserError, match="cannot be read as a table"):
+        load(folder, modality="mri")
+
+
+@pytest.fixture
+def covid_blues(tmp_path):
+    """Writes a small COVID-BLUES of listed clips (name, severity) and clips in the folder."""
+
+    def write(listed, clips):
+        (tmp_path / "lus_videos").mkdir()
+        for clip in clips:
+            (tmp_path / "lus_videos" / f"{clip}.mp4").write_bytes(b"")
+        lines = ["video_file,Severity Score", *(f"{name},{severity}" for name, severity in listed)]
+        (tmp_path / "severity.csv").write_text("\n".join(lines) + "\n")
+        return tmp_path
+
+    return write
+
+
+def test_repeated_clips_are_averaged_and_clips_without_severity_left_out(covid_blues):
+    listed = [("patient_1_R1", 3), ("patient_1_L2", 1), ("patient_1_L2_2", 2), ("patient_2_L1", 0)]
+    listed += [("patient_2_L2", ""), ("patient_3_L1", 1)]
+    clips = [name for name, _ in listed[:-1]] + ["patient_2_L3", "calibration"]
+    cohort = load(covid_blues(listed, clips), modality="lus")
+    pairs = cohort.pairs()
+    assert pairs["pair"].tolist() == ["patient_1:L2>R1"]
+    assert (pairs["score_earlier"][0], pairs["score_later"][0], pairs["y"][0]) == (1.5, 3, 0)
+    assert cohort.notes[1:] == (
+        "2 of 6 clips left out: no severity in severity.csv",
+        "1 of 5 clips in severity.csv are not in lus_videos",
+    )
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [(("patient_1_L1", 2), "row 4: patient_1_L1 is listed twice"), (("patient_3_L1", 4), "row 4: Severity")],
+)
+def test_a_fault_in_the_severity_table(covid_blues, extra, message):
+    listed = [("patient_1_L1", 1), ("patient_2_L1", 1), extra]
+    with pytest.raises(UserError, match=message):
+        load(covid_blues(listed, [name for name, _ in listed]), modality="lus")
+
+
+def test_a_folder_with_one_patients_scans_is_refused(covid_blues):
+    with pytest.raises(UserError, match="fewer than two patients"):
+        load(covid_blues([("patient_1_L1", 1)], ["patient_1_L1"]), modality="lus")
