@@ -17,27 +17,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from learner_ray.cohort import Cohort
+from learner_ray.cohort.content import content_hashes
 from learner_ray.errors import UserError
 from learner_ray.files import cache_root
 from learner_ray.imaging.ingest import BadScan, Entry, ingest
 from learner_ray.imaging.reader import reader_version
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-class HasScans(Protocol):
-    """A cohort, of which the cache needs the scans alone."""
-
-    @property
-    def scans(self) -> pd.DataFrame:
-        """One row per scan, with columns ``scan``, ``files`` (paths), ``source`` and ``row``."""
-        ...
 
 
 class PixelCache:
@@ -91,7 +83,7 @@ class PixelCache:
 
 
 def build_cache(
-    cohort: HasScans,
+    cohort: Cohort,
     size: int,
     *,
     slices: int = 32,
@@ -114,7 +106,7 @@ def build_cache(
     """
     root = cache_root() / "pixels" if root is None else root
     root.mkdir(parents=True, exist_ok=True)
-    contents = [_content(files) for files in cohort.scans["files"]]
+    contents = _contents(cohort.scans)
     folder = root / _cache_key(cohort.scans, contents, size, slices)
     with _locked(folder.with_suffix(".lock")):
         if not folder.exists():
@@ -135,21 +127,14 @@ def _complaint(bad: Sequence[BadScan], good: int) -> str:
     return "\n".join(lines)
 
 
-def _content(files: Sequence[str]) -> str:
-    """SHA-256 over a scan's files; one that cannot be opened counts as its error."""
-    digest = hashlib.sha256()
-    for path in files:
-        try:
-            with open(path, "rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            digest.update(f"unreadable: {error.strerror}".encode())
-        digest.update(b"\0end of file\0")
-    return digest.hexdigest()
+def _contents(scans: pd.DataFrame) -> list[list[str]]:
+    """The hash of each file of each scan; empty for one that cannot be opened, of which ``ingest`` tells."""
+    readable = (path for files in scans["files"] for path in files if os.access(path, os.R_OK))
+    hashes = content_hashes(readable)
+    return [[hashes.get(path, "") for path in files] for files in scans["files"]]
 
 
-def _cache_key(scans: pd.DataFrame, contents: Sequence[str], size: int, slices: int) -> str:
+def _cache_key(scans: pd.DataFrame, contents: list[list[str]], size: int, slices: int) -> str:
     suffixes = [[Path(path).suffix for path in files] for files in scans["files"]]
     text = json.dumps([scans["scan"].tolist(), contents, suffixes, size, slices, reader_version()])
     return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -45,13 +45,13 @@ class Entry:
     shape: tuple[int, int, int]
     mean: float
     sd: float
-    content: str
-    """SHA-256 of the scan's files."""
+    contents: Sequence[str]
+    """SHA-256 of each of the scan's files."""
 
 
 def ingest(
     scans: pd.DataFrame,
-    contents: Sequence[str],
+    contents: Sequence[Sequence[str]],
     folder: Path,
     *,
     size: int,
@@ -62,7 +62,7 @@ def ingest(
 
     Args:
         scans: columns ``scan``, ``files``, ``source`` and ``row``.
-        contents: the hash of each scan's files.
+        contents: the hash of each file of each scan.
         folder: exists, and is empty.
         size: height and width of a frame in pixels.
         slices: frames taken of a three-dimensional volume.
@@ -112,7 +112,7 @@ def _read(row: Any, size: int, slices: int) -> Pixels | BadScan:
         )
 
 
-def _describe(frames: Pixels, offset: int, content: str) -> Entry:
+def _describe(frames: Pixels, offset: int, contents: Sequence[str]) -> Entry:
     """Exact statistics from the histogram: of the foreground, or of all pixels where none is bright."""
     counts = np.bincount(frames.ravel(), minlength=256).astype(np.float64)
     if counts[BACKGROUND + 1 :].any():
@@ -121,4 +121,4 @@ def _describe(frames: Pixels, offset: int, content: str) -> Entry:
     mean = float(np.average(values, weights=counts))
     sd = float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
     shape = (frames.shape[0], frames.shape[1], frames.shape[2])
-    return Entry(offset=offset, shape=shape, mean=mean, sd=max(sd, 1.0), content=content)
+    return Entry(offset=offset, shape=shape, mean=mean, sd=max(sd, 1.0), contents=contents)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import nibabel
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+from learner_ray.cohort import SF_RATIO, Cohort
+from learner_ray.cohort.cohort import Scan, scan_table
 
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -68,14 +69,19 @@ def head(shape: tuple[int, int, int] = (40, 48, 44)) -> NDArray[np.float32]:
     return np.where(inside, value, 0).astype(np.float32)
 
 
-def cohort_of(files: Mapping[str, Sequence[Path]]) -> SimpleNamespace:
-    """What the pixel cache needs of a cohort: scan ids with their files, one row each from row 2 on."""
-    scans = pd.DataFrame(
-        {
-            "scan": list(files),
-            "files": [tuple(map(str, paths)) for paths in files.values()],
-            "source": "manifest.csv",
-            "row": range(2, 2 + len(files)),
-        }
-    )
-    return SimpleNamespace(scans=scans)
+def cohort_of(files: Mapping[str, Sequence[Path | str]]) -> Cohort:
+    """A cohort of scan ids with their files, each of a patient of its own, listed from row 2 on."""
+    scans = [
+        Scan(
+            scan=scan,
+            files=tuple(map(str, paths)),
+            patient=f"patient-{scan}",
+            visit="1",
+            order=1.0,
+            score=300.0,
+            source="manifest.csv",
+            row=row,
+        )
+        for row, (scan, paths) in enumerate(files.items(), start=2)
+    ]
+    return Cohort(name="made", modality="lus", score=SF_RATIO, scans=scan_table(scans))

@@ -16,13 +16,18 @@ from tests.imaging.make_scans import cohort_of, head, numbered_frames, write_nif
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = """
-import sys
+import sys, time
 from pathlib import Path
 from learner_ray.imaging.cache import build_cache
 from tests.imaging.make_scans import cohort_of
+
+def progress(done, count):
+    print(done, flush=True)
+    time.sleep(float(sys.argv[2]))
+
 folder = Path(sys.argv[1])
 cohort = cohort_of({path.name: [path] for path in sorted(folder.glob("*.mp4"))})
-print(build_cache(cohort, 48, root=folder / "cache", progress=lambda done, _: print(done, flush=True)).folder)
+print(build_cache(cohort, 48, root=folder / "cache", progress=progress).folder)
 """
 
 
@@ -89,9 +94,9 @@ def test_open_without_a_cache_is_refused(tmp_path):
         PixelCache.open(tmp_path)
 
 
-def _start(folder, **options):
+def _start(folder, pause_s=0, **options):
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-c", BUILD, str(folder)]
+    command = [sys.executable, "-c", BUILD, str(folder), str(pause_s)]
     return subprocess.Popen(
         command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, **options
     )
@@ -111,7 +116,7 @@ def test_two_processes_build_one_cache_between_them(clips):
 
 
 def test_build_goes_on_after_a_kill(clips):
-    killed = _start(clips)
+    killed = _start(clips, pause_s=60)
     assert killed.stdout.readline() == "1\n"
     killed.send_signal(signal.SIGKILL)
     killed.wait()
