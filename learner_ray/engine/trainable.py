@@ -1,0 +1,58 @@
+"""The Tune trainable: one run at a time in an actor that is reused for the next."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from learner_ray.files import write_atomic
+from learner_ray.study.runs import RunFolder
+from learner_ray.training.run import TrainingRun, locked
+
+
+class RunTrainable(tune.Trainable):  # type: ignore[misc]
+    """Advances one run by an epoch per step. The run's own files hold its state, so Tune saves nothing.
+
+    A run owes nothing to the actor's earlier ones: everything random is keyed by its own configuration.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._folder = RunFolder(Path(config["folder"]))
+        self._run: TrainingRun | None = None
+        self._held = ExitStack()
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._held.close()
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        try:
+            row = self._advance()
+        except Exception as error:  # whatever went wrong is the run's outcome, not the actor's end
+            write_atomic(self._folder.path / "error.txt", traceback.format_exc())
+            self._folder.finish("failed", f"{type(error).__name__}: {error}".splitlines()[0])
+            row = None
+        if row is None:
+            self.cleanup()
+        return {"row": row, "done": row is None}
+
+    def _advance(self) -> dict[str, Any] | None:
+        if self._folder.state is not None:
+            return None
+        if self._run is None:
+            self._held.enter_context(locked(self._folder))
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            self._run = TrainingRun(self._folder.read_spec(), self._folder, device)
+            if self._run.last_row is not None:
+                return self._run.last_row  # a restarted run: whether it goes on after this epoch is not known
+        return self._run.advance()
+
+    def cleanup(self) -> None:
+        self._run = None
+        self._held.close()

@@ -1,0 +1,138 @@
+"""Runs a study's tasks as one Tune experiment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher, SearchGenerator
+
+from learner_ray.engine.trainable import RunTrainable
+from learner_ray.study.coordinator import Coordinator
+from learner_ray.study.group import Task
+
+DIED_TWICE = "its process died twice (out of memory, or killed)"
+
+
+class TaskSearcher(Searcher):  # type: ignore[misc]
+    """Gives Tune the coordinator's next task as a trial, and tells it when the trial is over."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        super().__init__()
+        self.tasks: dict[str, Task] = {}
+        self._coordinator = coordinator
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._coordinator.is_done:
+            return str(Searcher.FINISHED)
+        task = self._coordinator.next_task()
+        if task is None:
+            return str(Searcher.FINISHED) if self._coordinator.is_done else None
+        self.tasks[trial_id] = task
+        folder = self._coordinator.store.folder(task.spec.hash)
+        folder.write_spec(task.spec)
+        return {"folder": str(folder.path.resolve())}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        task = self.tasks.pop(trial_id)
+        if error:
+            self._coordinator.store.folder(task.spec.hash).finish("failed", DIED_TWICE)
+        self._coordinator.ended(task)
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the runs' own files are the state, and a resumed study asks anew."""
+
+
+class GroupScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Asks the coordinator after every epoch whether the trial goes on."""
+
+    def __init__(self, searcher: TaskSearcher) -> None:
+        super().__init__()
+        self._searcher = searcher
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        row = result.get("row")
+        task = self._searcher.tasks[trial.trial_id]
+        keeps = row is None or self._searcher._coordinator.row(task, row)
+        return str(FIFOScheduler.CONTINUE if keeps else FIFOScheduler.STOP)
+
+
+class Interrupt(tune.Stopper):  # type: ignore[misc]
+    """Ends the experiment on SIGINT or SIGTERM, so that the caller can say how to go on."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self.signal is not None
+
+    def __enter__(self) -> Interrupt:
+        self._before = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt  # asked a second time: at once
+        self.signal = number
+
+
+def run_tasks(
+    coordinator: Coordinator, *, scratch: Path, max_concurrent: int, gpus_per_trial: float
+) -> int | None:
+    """Runs all tasks to their end.
+
+    Args:
+        coordinator: hands out the tasks.
+        scratch: a folder for Tune's own files, removed afterwards; they are never read.
+        max_concurrent: trials at a time.
+        gpus_per_trial: 0 on CPUs.
+
+    Returns:
+        The signal that ended the study early, or None.
+    """
+    # Tune's own SIGINT handler would let fit() return as if the study were complete.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max_concurrent)
+    os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
+    searcher = TaskSearcher(coordinator)
+    resources = {"cpu": 1, "gpu": gpus_per_trial} if gpus_per_trial else {"cpu": 1}
+    with Interrupt() as interrupt:
+        tuner = tune.Tuner(
+            tune.with_resources(RunTrainable, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=SearchGenerator(searcher),
+                scheduler=GroupScheduler(searcher),
+                num_samples=coordinator.remaining,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="study",
+                storage_path=str(scratch),
+                stop=interrupt,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=1),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        try:
+            tuner.fit()
+        except KeyboardInterrupt:
+            interrupt.signal = signal.SIGINT
+    shutil.rmtree(scratch, ignore_errors=True)
+    return interrupt.signal

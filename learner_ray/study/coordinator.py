@@ -1,0 +1,103 @@
+"""Hands out the tasks of all groups and takes in how they end. Whoever has devices asks it for work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from learner_ray.study.group import Group, GroupSearch, Outcome, StudyFactory, Task
+from learner_ray.study.runs import RunStore
+from learner_ray.study.study import Space
+
+
+class Listener(Protocol):
+    """Is told what happens in a study."""
+
+    def on_start(self, task: Task) -> None:
+        """A task was handed out."""
+
+    def on_row(self, task: Task, row: dict[str, Any]) -> None:
+        """A running task finished an epoch."""
+
+    def on_end(self, outcome: Outcome) -> None:
+        """A task ended, now or in an earlier start of the study."""
+
+
+class Coordinator:
+    """The search of every group, and the one who decides which runs next."""
+
+    def __init__(
+        self, groups: Sequence[Group], space: Space, store: RunStore, optuna_study: StudyFactory
+    ) -> None:
+        self.store = store
+        self.groups = {
+            group.name: GroupSearch(group, space, store, optuna_study(group.name)) for group in groups
+        }
+        self.listeners: list[Listener] = []
+        self._ready: list[Task] = []
+        self._announced: dict[str, int] = dict.fromkeys(self.groups, 0)
+
+    @property
+    def is_done(self) -> bool:
+        return all(group.is_done for group in self.groups.values())
+
+    @property
+    def remaining(self) -> int:
+        return sum(group.remaining for group in self.groups.values())
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [outcome for group in self.groups.values() for outcome in group.outcomes]
+
+    def resume(self) -> bool:
+        """Takes in all runs that ended in earlier starts; True where nothing is left to run."""
+        self._refill()
+        return self.is_done
+
+    def next_task(self) -> Task | None:
+        """A run to start now, or None while all that is left depends on running ones.
+
+        The group with most runs left goes first, so that no group is left alone at the end with its trials to
+        be run one after the other.
+        """
+        self._refill()
+        if not self._ready:
+            return None
+        task = max(self._ready, key=lambda task: self.groups[task.group].remaining)
+        self._ready.remove(task)
+        for listener in self.listeners:
+            listener.on_start(task)
+        return task
+
+    def _refill(self) -> None:
+        for group in self.groups.values():
+            while (task := group.next_task()) is not None:
+                self._ready.append(task)
+            self._announce(group)
+
+    def _announce(self, group: GroupSearch) -> None:
+        """Tells the listeners of outcomes they have not heard of."""
+        known = self._announced[group.group.name]
+        for outcome in group.outcomes[known:]:
+            for listener in self.listeners:
+                listener.on_end(outcome)
+        self._announced[group.group.name] = len(group.outcomes)
+
+    def row(self, task: Task, row: dict[str, Any]) -> bool:
+        """Takes in a running task's epoch; False where halving stops the trial, which has then ended."""
+        for listener in self.listeners:
+            listener.on_row(task, row)
+        group = self.groups[task.group]
+        if task.final or group.halving.keeps(task.number, row):
+            return True
+        self.store.folder(task.spec.hash).finish("stopped", f"not among the best at epoch {row['epoch']}")
+        return False
+
+    def ended(self, task: Task) -> None:
+        """Takes in that a task's process is done with it. A run that left no state was interrupted."""
+        outcome = Outcome.read(task, self.store.folder(task.spec.hash))
+        if outcome is None:
+            return
+        group = self.groups[task.group]
+        group.end(outcome)
+        self._announce(group)

@@ -1,0 +1,250 @@
+"""One group (arm x repeat x fold): its search, then its final runs, as tasks to hand out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import optuna
+
+from learner_ray.cohort import Fold
+from learner_ray.config import Config
+from learner_ray.keys import random_key
+from learner_ray.study.halving import Halving
+from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source
+from learner_ray.study.study import Arm, Space, Suggest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """What a group's runs have in common."""
+
+    arm: Arm
+    config: Config
+    """The arm's configuration, before the search."""
+    fixed: frozenset[str]
+    """Keys that the search leaves alone."""
+    fold: Fold
+    trials: int
+    seeds: int
+    seed: int
+    """The study's."""
+    source: Source
+    threads: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm.name}/r{self.fold.repeat}-f{self.fold.fold}"
+
+    def run_seed(self, role: str, number: int = 0) -> int:
+        """The seed of a run: the same for every arm, so that arms are paired."""
+        return random_key(self.seed, self.fold.repeat, self.fold.fold, role, number) % 2**31
+
+    def patients(self, *, final: bool) -> Patients:
+        """Who is trained, tuned and tested on.
+
+        The outer training patients come in four parts of similar class mix. A trial validates on the first; a
+        final run has no validation patients. Classifiers of frozen encoders are fitted on one part that
+        pretraining leaves out, or on the patients of pretraining.
+        """
+        first, second, *rest = self.fold.parts
+        training = [*second, *(p for part in rest for p in part)]
+        validation, test = ((), self.fold.test) if final else (first, ())
+        if final:
+            training = [*first, *training]
+        if not self.config.pretrains:
+            return Patients(classifier=tuple(training), validation=validation, test=test)
+        if self.config.progression.patients == "same":
+            return Patients(
+                pretrain=tuple(training), classifier=tuple(training), validation=validation, test=test
+            )
+        held_out = first if final else second
+        pretrain = tuple(p for p in training if p not in set(held_out))
+        return Patients(pretrain=pretrain, classifier=held_out, validation=validation, test=test)
+
+    def spec(self, config: Config, *, final: bool) -> RunSpec:
+        return RunSpec(
+            config=config, patients=self.patients(final=final), source=self.source, threads=self.threads
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A run to do for a group."""
+
+    group: str
+    number: int
+    """Of the trial within its group, or of the seed of a final run."""
+    spec: RunSpec
+    final: bool
+    parameters: dict[str, Any]
+    """What the search suggested."""
+
+    @property
+    def label(self) -> str:
+        """The readable name, as in TensorBoard."""
+        return f"{self.group}/{'final-s' if self.final else 'trial-'}{self.number:0{1 if self.final else 3}d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a task ended, read from the run's files."""
+
+    task: Task
+    state: str
+    reason: str
+    objective: float
+    """The best over epochs, higher is better; NaN where there is none."""
+    best_epoch: int
+    progress: list[dict[str, Any]]
+    device_seconds: float
+
+    @classmethod
+    def read(cls, task: Task, folder: RunFolder) -> Outcome | None:
+        """The outcome, or None while the run has not ended."""
+        state = folder.state
+        if state is None:
+            return None
+        progress = folder.progress()
+        scored = [row for row in progress if math.isfinite(row.get("objective", math.nan))]
+        nothing: dict[str, Any] = {"objective": math.nan, "epoch": 0}
+        best = max(scored, key=lambda row: row["objective"], default=nothing)
+        return cls(
+            task=task,
+            state=state["state"],
+            reason=state["reason"],
+            objective=best["objective"],
+            best_epoch=best["epoch"],
+            progress=progress,
+            device_seconds=sum(row["seconds/train"] + row["seconds/evaluate"] for row in progress),
+        )
+
+
+class GroupSearch:
+    """Asks its own Optuna study for trials, one at a time, then hands out the final runs.
+
+    One trial at a time: what is suggested depends on the group's earlier trials alone, never on the order in
+    which a cluster happened to finish them. Runs that ended already, in this study or another of the same
+    root, are told and not handed out: resuming a study is nothing but asking again.
+    """
+
+    def __init__(self, group: Group, space: Space, store: RunStore, study: optuna.Study) -> None:
+        self.group = group
+        self.outcomes: list[Outcome] = []
+        self.halving = Halving(epochs=group.config.train.epochs)
+        self._space = space
+        self._store = store
+        self._study = study
+        self._asked: dict[int, optuna.Trial] = {}
+        self._finals = 0
+        self._running: dict[str, Task] = {}
+
+    @property
+    def trial_outcomes(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if not outcome.task.final]
+
+    @property
+    def best(self) -> Outcome | None:
+        """The trial of the highest objective; the earlier one of two that tie."""
+        scored = [outcome for outcome in self.trial_outcomes if math.isfinite(outcome.objective)]
+        return max(scored, key=lambda outcome: outcome.objective, default=None)
+
+    @property
+    def is_done(self) -> bool:
+        return not self._running and self._searched and (self._finals == self.group.seeds or self._hopeless)
+
+    @property
+    def remaining(self) -> int:
+        """Runs still to end, the running ones included."""
+        if self._hopeless:
+            return 0
+        return self.group.trials + self.group.seeds - len(self.outcomes)
+
+    @property
+    def _searched(self) -> bool:
+        return len(self.trial_outcomes) == self.group.trials
+
+    @property
+    def _hopeless(self) -> bool:
+        return self.group.trials > 0 and self._searched and self.best is None
+
+    def next_task(self) -> Task | None:
+        """A run to start now, or None: there is none, or it depends on one that is running."""
+        while True:
+            task = self._next()
+            if task is None:
+                return None
+            self._running[task.label] = task
+            outcome = Outcome.read(task, self._store.folder(task.spec.hash))
+            if outcome is None:
+                return task
+            self.end(outcome)
+
+    def _next(self) -> Task | None:
+        if not self._searched:
+            return None if self._running else self._next_trial()
+        if self._hopeless or self._finals == self.group.seeds:
+            return None
+        self._finals += 1
+        return self._final(self._finals - 1)
+
+    def _next_trial(self) -> Task:
+        number = len(self.trial_outcomes)
+        group = self.group
+        # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
+        # resumed search suggests what the undisturbed one would have.
+        self._study.sampler = optuna.samplers.TPESampler(seed=group.run_seed("sampler", number) % 2**32)
+        trial = self._study.ask()
+        suggest = Suggest(trial, group.fixed)
+        self._space(suggest, group.config)
+        self._asked[number] = trial
+        config = replace(group.config.with_values(suggest.values), seed=group.run_seed("trial"))
+        return Task(
+            group=group.name,
+            number=number,
+            spec=group.spec(config, final=False),
+            final=False,
+            parameters=suggest.values,
+        )
+
+    def _final(self, number: int) -> Task:
+        group, best = self.group, self.best
+        parameters = dict(best.task.parameters) if best else {}
+        values = {**parameters, "train.stop_epoch": best.best_epoch} if best else {}
+        config = replace(group.config.with_values(values), seed=group.run_seed("final", number))
+        return Task(
+            group=group.name,
+            number=number,
+            spec=group.spec(config, final=True),
+            final=True,
+            parameters=parameters,
+        )
+
+    def end(self, outcome: Outcome) -> None:
+        """Takes in how a task ended."""
+        del self._running[outcome.task.label]
+        self.outcomes.append(outcome)
+        if outcome.task.final:
+            return
+        number = outcome.task.number
+        self.halving.replay(number, outcome.progress)
+        self._tell(self._asked.pop(number), outcome)
+
+    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        for row in outcome.progress:
+            if math.isfinite(row.get("objective", math.nan)):
+                trial.report(row["objective"], row["epoch"])
+        trial.set_user_attr("run_hash", outcome.task.spec.hash)
+        states = optuna.trial.TrialState
+        if not math.isfinite(outcome.objective) or outcome.state in ("failed", "diverged"):
+            self._study.tell(trial, state=states.FAIL)
+        elif outcome.state == "stopped":
+            self._study.tell(trial, state=states.PRUNED)
+        else:
+            self._study.tell(trial, outcome.objective)
+
+
+StudyFactory = Callable[[str], optuna.Study]
+"""Makes the Optuna study of a group's name."""

@@ -1,0 +1,108 @@
+"""From a study and a cohort to the groups that will run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from learner_ray.cohort import Cohort, Fold, make_splits
+from learner_ray.config import Config
+from learner_ray.errors import UserError
+from learner_ray.study.group import Group
+from learner_ray.study.profiles import Size
+from learner_ray.study.runs import Source
+from learner_ray.study.study import Arm, Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything a study will run, before it runs."""
+
+    study: Study
+    profile: str
+    size: Size
+    base: Config
+    """The study's base with the profile's, the cohort's and the user's edits."""
+    edits: dict[str, Any]
+    """The user's ``--set``."""
+    arms: tuple[Arm, ...]
+    cohort: Cohort
+    source: Source
+    folds: list[Fold]
+    groups: list[Group]
+    seed: int
+    searched: dict[str, tuple[str, ...]]
+    """The keys searched, by arm."""
+
+    @property
+    def runs(self) -> int:
+        return sum(group.trials + group.seeds for group in self.groups)
+
+
+def make_plan(
+    study: Study,
+    cohort: Cohort,
+    source: Source,
+    *,
+    profile: str,
+    size: Size,
+    arms: Sequence[str],
+    edits: Mapping[str, Any],
+    precision: str,
+    seed: int,
+    threads: int,
+) -> Plan:
+    """Splits the cohort and lays out one group per arm, repeat and fold.
+
+    Raises:
+        UserError: an arm or key is unknown, or the cohort cannot be split.
+    """
+    known_profile = {**study.profiles.get(profile, {}), **cohort_edits(cohort)}
+    base = study.base.with_values({**known_profile, "train.precision": precision, **edits})
+    if len(set(arms)) < len(arms):
+        raise UserError(f"--arms names an arm twice: {', '.join(arms)}")
+    chosen = tuple(study.arm(name) for name in arms)
+    folds = make_splits(cohort, folds=size.folds, repeats=size.repeats, seed=seed)
+    groups = []
+    searched: dict[str, tuple[str, ...]] = {}
+    for fold in folds:
+        for arm in chosen:
+            fixed = frozenset({*cohort_edits(cohort), *edits, *arm.edits})
+            config = base.with_values({**arm.edits, **edits})
+            keys = () if arm.control or not size.trials else tuple(study.searched_keys(config, fixed))
+            searched[arm.name] = keys
+            groups.append(
+                Group(
+                    arm=arm,
+                    config=config,
+                    fixed=fixed,
+                    fold=fold,
+                    trials=size.trials if keys else 0,
+                    seeds=size.seeds,
+                    seed=seed,
+                    source=source,
+                    threads=threads,
+                )
+            )
+    return Plan(
+        study=study,
+        profile=profile,
+        size=size,
+        base=base,
+        edits=dict(edits),
+        arms=chosen,
+        cohort=cohort,
+        source=source,
+        folds=folds,
+        groups=groups,
+        seed=seed,
+        searched=searched,
+    )
+
+
+def cohort_edits(cohort: Cohort) -> dict[str, Any]:
+    """What a cohort's scans decide: several files stacked into one scan (three planes, say) are no sequence,
+    so nothing is shifted between them and each is a frame."""
+    stacked = int(cohort.scans["files"].map(len).max())
+    return {"model.shift_fraction": 0.0, "data.frames": stacked} if stacked > 1 else {}

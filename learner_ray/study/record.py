@@ -1,0 +1,153 @@
+"""``study.json``: all that is needed to repeat a study, and the guard against mixing two in one folder."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from learner_ray.cohort import save_splits, splits_hash
+from learner_ray.errors import UserError
+from learner_ray.files import write_json
+from learner_ray.study.ledger import protocol
+from learner_ray.study.plan import Plan
+
+SEARCH_METRIC = "negative log-loss on inner validation pairs"
+
+PACKAGES = (
+    "learner-ray",
+    "ray",
+    "torch",
+    "optuna",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "nibabel",
+    "decord",
+    "av",
+)
+
+IDENTITY = (
+    "study",
+    "cohort_hash",
+    "split_hash",
+    "seed",
+    "trials",
+    "folds",
+    "repeats",
+    "seeds",
+    "base",
+    "arms",
+)
+"""Two studies that differ in any of these may not share a folder."""
+
+
+def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
+    """The study as plain data."""
+    cohort = plan.cohort
+    counts = cohort.class_counts()
+    return {
+        "study": plan.study.name,
+        "modality": plan.study.modality,
+        "cohort": {
+            "name": cohort.name,
+            "hash": cohort.hash,
+            "phantom": cohort.phantom,
+            "temporal": cohort.temporal,
+            "score": cohort.score.to_dict(),
+            **cohort.summary(),
+            "class_counts": [int(n) for n in counts],
+        },
+        "cohort_hash": cohort.hash,
+        "source": {"path": plan.source.path, "format": plan.source.format},
+        "left_out": left_out,
+        "protocol": protocol(plan),
+        "profile": plan.profile,
+        "base": plan.base.to_dict(),
+        "set": plan.edits,
+        "arms": [
+            {
+                "name": arm.name,
+                "label": arm.label,
+                "edits": dict(arm.edits),
+                "control": arm.control,
+                "searched": list(plan.searched[arm.name]),
+            }
+            for arm in plan.arms
+        ],
+        "reference": plan.study.reference,
+        "primary_metric": plan.study.primary_metric,
+        "folds": plan.size.folds,
+        "repeats": plan.size.repeats,
+        "seeds": plan.size.seeds,
+        "trials": plan.size.trials,
+        "search_metric": SEARCH_METRIC,
+        "seed": plan.seed,
+        "threads": plan.groups[0].threads,
+        "split_hash": splits_hash(plan.folds),
+        "command": " ".join(["python -m learner_ray.sweep", *sys.argv[1:]]),
+        "versions": versions(),
+        "git_sha": git_sha(),
+        "hardware": {"machine": platform.machine(), "system": platform.system(), "processor": processor()},
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def record(plan: Plan, folder: Path, left_out: list[str]) -> dict[str, Any]:
+    """Writes ``study.json`` and ``splits.json`` at the first start; later checks that they are this study's.
+
+    Raises:
+        UserError: the folder holds another study.
+    """
+    now = describe(plan, left_out)
+    path = folder / "study.json"
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(f"{folder} exists and holds no study: choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        save_splits(plan.folds, folder / "splits.json")
+        write_json(path, now)
+        return now
+    before: dict[str, Any] = json.loads(path.read_text())
+    differing = [key for key in IDENTITY if before.get(key) != json.loads(json.dumps(now[key]))]
+    if differing:
+        raise UserError(
+            f"{folder} holds another study (it differs in {', '.join(differing)}): choose another --out, "
+            f"or repeat its own command: {before.get('command')}"
+        )
+    return before
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_sha() -> str:
+    """The commit of this checkout, with ``+`` where files differ from it; empty outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def processor() -> str:
+    """The processor's name, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")

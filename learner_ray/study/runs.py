@@ -1,0 +1,164 @@
+"""Run identity and a run's own files, which are the only truth of a study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from learner_ray.config import Config
+from learner_ray.errors import UserError
+from learner_ray.files import write_json
+
+State = Literal["complete", "stopped", "failed", "diverged"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patients:
+    """The very patients a run may see, by role. Roles are disjoint, except that a classifier may be fitted on
+    the patients of pretraining."""
+
+    pretrain: tuple[str, ...] = ()
+    classifier: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        fitted = {*self.pretrain, *self.classifier}
+        if fitted & {*self.validation, *self.test} or {*self.validation} & {*self.test}:
+            raise ValueError("a patient who is fitted on may be neither validated nor tested on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a run finds its cohort; not part of its identity, which holds the cohort's hash instead."""
+
+    path: str
+    """A manifest or folder, or ``phantom:<modality>``."""
+    format: str | None = None
+    modality: str = "lus"
+    cohort_hash: str = ""
+    bad_scans: tuple[str, ...] = ()
+    """Scans left out under ``--skip-bad``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One trial or final run, complete: whoever holds it can train it anywhere."""
+
+    config: Config
+    patients: Patients
+    source: Source
+    threads: int = 1
+
+    @property
+    def is_final(self) -> bool:
+        return bool(self.patients.test)
+
+    @property
+    def hash(self) -> str:
+        """Configuration, cohort, patients, seed and precision; 16 hexadecimal digits."""
+        identity = {
+            "config": self.config.to_dict(),
+            "cohort": self.source.cohort_hash,
+            "bad_scans": sorted(self.source.bad_scans),
+            "patients": {role: sorted(who) for role, who in asdict(self.patients).items()},
+        }
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "run_hash": self.hash,
+            "config": self.config.to_dict(),
+            "patients": asdict(self.patients),
+            "source": asdict(self.source),
+            "threads": self.threads,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
+        """Raises UserError where the dictionary is no run's, or was edited so that its hash is another's."""
+        try:
+            patients = Patients(**{role: tuple(who) for role, who in values["patients"].items()})
+            source = {**values["source"], "bad_scans": tuple(values["source"].get("bad_scans", ()))}
+            spec = cls(
+                config=Config.from_dict(values["config"]),
+                patients=patients,
+                source=Source(**source),
+                threads=values["threads"],
+            )
+            expected = values["run_hash"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"not the config.json of a run: {error}") from error
+        if spec.hash != expected:
+            raise UserError(f"config.json was changed: it says run {expected} but describes run {spec.hash}")
+        return spec
+
+
+class RunFolder:
+    """The files of one run below ``runs/``: each is written whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        """How the run ended, or None while it has not."""
+        return _read_json(self.path / "state.json")
+
+    def progress(self) -> list[dict[str, Any]]:
+        """One dictionary per finished epoch. A last line that a crash cut short is left out."""
+        try:
+            lines = (self.path / "progress.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        rows = []
+        for line in lines:
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def write_spec(self, spec: RunSpec) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / "config.json").exists():
+            write_json(self.path / "config.json", spec.to_dict())
+
+    def read_spec(self) -> RunSpec:
+        values = _read_json(self.path / "config.json")
+        if values is None:
+            raise UserError(f"no run at {self.path}: config.json is missing")
+        return RunSpec.from_dict(values)
+
+    def finish(self, state: State, reason: str = "") -> None:
+        """Writes how the run ended. It never changes afterwards."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self.state is None:
+            write_json(self.path / "state.json", {"state": state, "reason": reason})
+
+
+class RunStore:
+    """All runs of one results root, by hash, shared by its studies."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "runs"
+
+    def folder(self, run_hash: str) -> RunFolder:
+        return RunFolder(self.root / run_hash)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path} is damaged ({error}); remove the folder {path.parent} to run it again"
+        ) from error
+    return values

@@ -1,0 +1,95 @@
+"""A study: one base configuration, its arms as named edits, and the space each arm is searched in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+
+from learner_ray.config import KEYS, Config
+from learner_ray.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One variant of the ablation: named edits to the study's base configuration."""
+
+    name: str
+    label: str
+    """How tables and figures call it."""
+    edits: Mapping[str, Any] = field(default_factory=dict)
+    control: bool = False
+    """A control is not searched: it runs at the base configuration."""
+
+
+class Suggest:
+    """Asks Optuna for the values a space wants, unless a key is fixed by the arm, the user or the cohort."""
+
+    def __init__(self, trial: optuna.trial.BaseTrial, fixed: frozenset[str]) -> None:
+        self._trial = trial
+        self._fixed = fixed
+        self.values: dict[str, Any] = {}
+
+    def real(self, key: str, low: float, high: float, *, log: bool = False) -> None:
+        """A real number in [low, high], uniform, or uniform in its logarithm."""
+        if key not in self._fixed:
+            self.values[key] = self._trial.suggest_float(key, low, high, log=log)
+
+    def choice(self, key: str, options: Sequence[Any]) -> None:
+        """One of the options."""
+        if key not in self._fixed:
+            self.values[key] = self._trial.suggest_categorical(key, options)
+
+
+Space = Callable[[Suggest, Config], None]
+"""Define-by-run: asks for each key that matters to the arm's configuration. Keys that all arms share come
+first, so that the random start points of all arms agree in them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What a study file declares as ``STUDY``."""
+
+    name: str
+    modality: str
+    base: Config
+    arms: tuple[Arm, ...]
+    default_arms: tuple[str, ...]
+    """The arms that run when ``--arms`` is not given."""
+    reference: str
+    """The arm all others are compared with."""
+    space: Space
+    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Per profile, dotted edits to the base configuration."""
+    primary_metric: str = "macro_f1"
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        for name in (*self.default_arms, self.reference):
+            if name not in names:
+                raise UserError(f"study {self.name}: no arm is called {name!r}; arms: {', '.join(names)}")
+        if len(set(names)) < len(names):
+            raise UserError(f"study {self.name}: two arms share a name among {', '.join(names)}")
+        for arm in self.arms:
+            self.base.with_values(dict(arm.edits))  # a wrong edit fails here, before anything runs
+
+    def arm(self, name: str) -> Arm:
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        known = ", ".join(arm.name for arm in self.arms)
+        raise UserError(f"study {self.name} has no arm {name!r}; arms: {known}")
+
+    def searched_keys(
+        self, config: Config, fixed: frozenset[str]
+    ) -> dict[str, optuna.distributions.BaseDistribution]:
+        """The distribution of every key that the space asks for at one configuration."""
+        probe = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        trial = probe.ask()
+        self.space(Suggest(trial, fixed), config)
+        unknown = [key for key in trial.params if key not in KEYS]
+        if unknown:
+            raise UserError(f"study {self.name}: its space asks for unknown keys: {', '.join(unknown)}")
+        return trial.distributions

@@ -1,0 +1,281 @@
+"""``python -m learner_ray.sweep STUDY``: search each arm, train and test the winners anew, show the table."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+
+from analysis.analysed import analyse
+from analysis.headline import headline
+from analysis.load import load as load_results
+from analysis.render import plain
+from learner_ray.engine.connection import join_cluster, leave, start_local
+from learner_ray.engine.curves import Curves
+from learner_ray.engine.progress import Progress, duration
+from learner_ray.engine.tuning import run_tasks
+from learner_ray.errors import UserError
+from learner_ray.imaging.cache import BadScan, build_cache
+from learner_ray.study.coordinator import Coordinator
+from learner_ray.study.ledger import LedgerWriter
+from learner_ray.study.loading import load_study, study_names
+from learner_ray.study.plan import Plan, make_plan
+from learner_ray.study.profiles import PROFILES
+from learner_ray.study.record import record
+from learner_ray.study.runs import RunStore, Source
+from learner_ray.study.study import Study
+from learner_ray.training.data import PHANTOM, open_cohort
+from learner_ray.training.precision import resolve_precision
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="python -m learner_ray.sweep", description=__doc__)
+    p.add_argument("study", help=f"{', '.join(study_names())}, or the path of a study file (.py)")
+    p.add_argument(
+        "--data", metavar="PATH", help="manifest or folder; without it the modality's phantom cohort"
+    )
+    p.add_argument("--format", help="layout of the folder, where it is not recognised")
+    p.add_argument(
+        "--out", type=Path, help="results folder (default: results/STUDY, or results/STUDY-phantom)"
+    )
+    p.add_argument(
+        "--profile", choices=PROFILES, help="how large (default: paper on GPUs with real data, else laptop)"
+    )
+    p.add_argument("--arms", help="comma-separated (default: the study's)")
+    for name in ("trials", "folds", "repeats", "seeds", "epochs"):
+        p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
+    p.add_argument("--max-concurrent", type=int, help="runs at a time (default: one per core, or per GPU)")
+    p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
+    p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
+    p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command: 0 when the study is complete, 2 for a mistake in the input, 130 or 143 on a signal."""
+    args = parser().parse_args(argv)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return sweep(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    finally:
+        leave()
+
+
+def sweep(args: argparse.Namespace) -> int:
+    """Plans the study, runs what is left of it and prints what came out."""
+    study = load_study(args.study)
+    edits = parse_edits(args)
+    resources = join_cluster(args.address)
+    source, out = choose_source(args, study)
+    plan = plan_study(args, study, source, edits, resources)
+    print(heading(plan, out, resources), flush=True)
+    if args.plan:
+        return 0
+    cache = build_cache(plan.cohort, plan.base.data.image_size, skip_bad=args.skip_bad, progress=show_reading)
+    plan = without_bad_scans(plan, cache.bad)
+    record(plan, out, left_out=[*plan.cohort.notes, *map(str, cache.bad.values())])
+    store = RunStore(out.parent)
+    with only_sweep(out):
+        coordinator = Coordinator(plan.groups, study.space, store, optuna_studies(out))
+        stopped_by = run_plan(plan, coordinator, out, args.max_concurrent, resources)
+    if stopped_by is not None:
+        print(f"\nInterrupted; all finished runs are kept. Go on with:\n  {command()}")
+        return 128 + stopped_by
+    print(summary(plan, coordinator, out))
+    return 0
+
+
+def parse_edits(args: argparse.Namespace) -> dict[str, Any]:
+    """The user's dotted keys, ``--epochs`` among them."""
+    edits: dict[str, Any] = {}
+    for text in args.edits:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set {text}: write KEY=VALUE, as in --set train.lr=0.001")
+        edits[key] = value
+    if args.epochs is not None:
+        edits["train.epochs"] = args.epochs
+    return edits
+
+
+def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Path]:
+    """The cohort's source and the results folder."""
+    phantom = args.data is None
+    path = f"{PHANTOM}{study.modality}" if phantom else str(Path(args.data).resolve())
+    source = Source(path=path, format=args.format, modality=study.modality)
+    return source, args.out or Path("results") / f"{study.name}{'-phantom' if phantom else ''}"
+
+
+def plan_study(
+    args: argparse.Namespace,
+    study: Study,
+    source: Source,
+    edits: dict[str, Any],
+    resources: dict[str, float] | None,
+) -> Plan:
+    """The plan of what the command line asks for."""
+    cohort = open_cohort(source)
+    if cohort.modality != study.modality:
+        raise UserError(
+            f"{source.path} is a cohort of {cohort.modality}, study {study.name} is of {study.modality}"
+        )
+    gpus = (resources or {}).get("GPU", 0)
+    profile = args.profile or ("paper" if gpus and not cohort.phantom else "laptop")
+    asked = {name: getattr(args, name) for name in ("trials", "folds", "repeats", "seeds")}
+    size = replace(PROFILES[profile], **{name: n for name, n in asked.items() if n is not None})
+    return make_plan(
+        study,
+        cohort,
+        replace(source, cohort_hash=cohort.hash),
+        profile=profile,
+        size=size,
+        arms=args.arms.split(",") if args.arms else study.default_arms,
+        edits=edits,
+        precision=resolve_precision(edits.get("train.precision", "auto"), "cuda" if gpus else "cpu"),
+        seed=args.seed,
+        threads=1,
+    )
+
+
+def show_reading(done: int, total: int) -> None:
+    """Says how far the pixel cache is, on one line."""
+    if done == total or done % 50 == 0:
+        print(f"read {done} of {total} scans", flush=True)
+
+
+def without_bad_scans(plan: Plan, bad: Mapping[str, BadScan]) -> Plan:
+    """The plan with unreadable scans named in every run's source, and so in its identity."""
+    if not bad:
+        return plan
+    source = replace(plan.source, bad_scans=tuple(sorted(bad)))
+    return replace(plan, source=source, groups=[replace(group, source=source) for group in plan.groups])
+
+
+def run_plan(
+    plan: Plan,
+    coordinator: Coordinator,
+    out: Path,
+    max_concurrent: int | None,
+    resources: dict[str, float] | None,
+) -> int | None:
+    """Runs what is left; the signal that ended it early, or None."""
+    searched: dict[str, optuna.distributions.BaseDistribution] = {}
+    for group in plan.groups:
+        if group.trials:
+            searched |= plan.study.searched_keys(group.config, group.fixed)
+    ledger = LedgerWriter(plan, coordinator, out)
+    coordinator.listeners = [
+        Progress(plan.runs),
+        Curves(out / "tensorboard", coordinator.store, searched, [arm.name for arm in plan.arms]),
+        ledger,
+    ]
+    if coordinator.resume():
+        print("All of it has run before: nothing left to run.")
+        ledger.write()
+        return None
+    gpus = (resources or {}).get("GPU", 0)
+    slots = int(gpus or (resources or {}).get("CPU", 0)) or cores()
+    slots = min(slots, max_concurrent or slots)
+    if resources is None:
+        start_local(slots)
+    try:
+        return run_tasks(
+            coordinator,
+            scratch=(out / ".tune").resolve(),
+            max_concurrent=slots,
+            gpus_per_trial=1 if gpus else 0,
+        )
+    finally:
+        ledger.write()
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def optuna_studies(out: Path) -> Any:
+    """Makes each group's Optuna study in one journal, written anew: the runs' files are the truth."""
+    journal = out / "optuna.journal"
+    journal.unlink(missing_ok=True)
+    backend = JournalFileBackend(str(journal))
+    storage = optuna.storages.JournalStorage(backend)
+    return lambda name: optuna.create_study(storage=storage, study_name=name, direction="maximize")
+
+
+@contextmanager
+def only_sweep(out: Path) -> Iterator[None]:
+    """Keeps a second sweep out of a folder that one is writing to."""
+    with open(out / ".lock", "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another sweep is writing to {out}: wait for it, or choose another --out"
+            ) from error
+        yield
+
+
+def heading(plan: Plan, out: Path, resources: dict[str, float] | None) -> str:
+    """What will run, on what, where."""
+    cohort, counts = plan.cohort, plan.cohort.class_counts()
+    facts = cohort.summary()
+    where = "on this machine" if resources is None else f"on the Ray cluster ({resource_words(resources)})"
+    kind = f"{'phantom ' if cohort.phantom else ''}cohort {cohort.name}"
+    if not cohort.temporal:
+        kind += " (not temporal)"
+    return "\n".join(
+        [
+            f"Study {plan.study.name}, profile {plan.profile}, {where}; results in {out}",
+            f"{kind}: {facts['patients']} patients, {facts['scans']} scans, {facts['pairs']} pairs "
+            f"(worse/same/better {counts[0]}/{counts[1]}/{counts[2]})",
+            f"{plan.runs} runs: {len(plan.arms)} arms, {plan.size.repeats} repeats, {plan.size.folds} folds, "
+            f"{plan.size.trials} trials and {plan.size.seeds} final runs each (controls: final only); "
+            f"{plan.base.train.precision}, {plan.base.data.image_size} px, {plan.base.train.epochs} epochs",
+        ]
+    )
+
+
+def resource_words(resources: dict[str, float]) -> str:
+    return ", ".join(f"{int(resources[name])} {name}" for name in ("CPU", "GPU") if resources.get(name))
+
+
+def command() -> str:
+    """The command as it was typed."""
+    return shlex.join(["python", "-m", "learner_ray.sweep", *sys.argv[1:]])
+
+
+def summary(plan: Plan, coordinator: Coordinator, out: Path) -> str:
+    """The table and the next commands to type."""
+    failed = [outcome for outcome in coordinator.outcomes if outcome.state in ("failed", "diverged")]
+    seconds = sum(outcome.device_seconds for outcome in coordinator.outcomes)
+    runs = len(coordinator.outcomes)
+    lines = [
+        plain(headline([analyse(study) for study in load_results([out]).studies])),
+        f"{runs} runs, {duration(seconds)} of device time, {len(failed)} failed or diverged",
+        *(f"  {outcome.task.label}: {outcome.reason}" for outcome in failed),
+        "Next:",
+        f"  tensorboard --logdir {out}",
+        f"  python analysis/report.py {out} --out report",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""``python -m learner_ray.train CONFIG.json``: one run again, without Ray, with the same numbers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from learner_ray.errors import UserError
+from learner_ray.study.runs import RunFolder
+from learner_ray.training.run import TrainingRun
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; 0 when the numbers are the recorded ones, 1 when they are not, 2 for a mistake."""
+    parser = argparse.ArgumentParser(prog="python -m learner_ray.train", description=__doc__)
+    parser.add_argument("config", type=Path, help="the config.json of a run, as in results/runs/<hash>/")
+    parser.add_argument("--out", type=Path, help="keep the repeated run here (default: a temporary folder)")
+    args = parser.parse_args(argv)
+    try:
+        return repeat(args.config, args.out)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def repeat(config: Path, out: Path | None) -> int:
+    """Trains the run of a configuration file anew and compares it with what the file's folder recorded."""
+    if not config.is_file():
+        raise UserError(f"no configuration at {config}: give the config.json of a run")
+    recorded = RunFolder(config.parent)
+    spec = recorded.read_spec()
+    with tempfile.TemporaryDirectory() as temporary:
+        again = RunFolder(out or Path(temporary))
+        if again.state is not None:
+            raise UserError(f"{again.path} holds a run that has ended: choose another --out")
+        run = TrainingRun(spec, again)
+        epochs = len(recorded.progress()) if (recorded.state or {}).get("state") == "stopped" else 0
+        while (row := run.advance()) is not None:
+            print(json.dumps(row), flush=True)
+            if row["epoch"] == epochs:
+                run.end("stopped", "as recorded")
+                break
+        return compare(recorded, again)
+
+
+def compare(recorded: RunFolder, again: RunFolder) -> int:
+    """Prints whether two runs have the same numbers."""
+    if recorded.state is None:
+        print("nothing recorded to compare with")
+        return 0
+    differing = [
+        name
+        for name in ("metrics.json", "predictions.parquet", "scores.parquet")
+        if _content(recorded.path / name) != _content(again.path / name)
+    ]
+    if _numbers(recorded) != _numbers(again):
+        differing.insert(0, "progress.jsonl")
+    metrics = again.path / "metrics.json"
+    if metrics.exists():
+        print(metrics.read_text())
+    print(
+        f"differs from the record in {', '.join(differing)}"
+        if differing
+        else "identical to the record, bit for bit"
+    )
+    return 1 if differing else 0
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def _numbers(folder: RunFolder) -> list[dict[str, object]]:
+    """Progress without the clock's part."""
+    return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in folder.progress()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""A cohort with its cached pixels, opened once per process and looked at by patient."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from learner_ray.cohort import Cohort, load
+from learner_ray.errors import UserError
+from learner_ray.imaging.augmentation import augment, load_batch
+from learner_ray.imaging.cache import PixelCache, build_cache
+from learner_ray.study.runs import Source
+
+PHANTOM = "phantom:"
+
+
+def open_cohort(source: Source) -> Cohort:
+    """The cohort of a source; a phantom is made first where this machine has none."""
+    if source.path.startswith(PHANTOM):
+        from learner_ray.imaging.phantoms import phantom_cohort_path
+
+        return load(phantom_cohort_path(source.path.removeprefix(PHANTOM)), modality=source.modality)
+    return load(Path(source.path), format=source.format, modality=source.modality)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A cohort and the cache of its pixels at one image size."""
+
+    cohort: Cohort
+    cache: PixelCache
+    scans: pd.DataFrame
+    """The readable scans, indexed by scan id, in the cohort's order."""
+
+    def of(self, patients: Sequence[str]) -> pd.DataFrame:
+        """The scans of some patients, in the cohort's order."""
+        return self.scans[self.scans["patient"].isin(set(patients))]
+
+    def pixels(
+        self, scans: Sequence[str], frames: int, *, keys: Sequence[int] | None, strength: float = 0.0
+    ) -> Tensor:
+        """Standardised frames (B, T, H, W) in float32; with keys, T random frames of each scan, augmented."""
+        batch = load_batch(self.cache, scans, frames, keys=keys)
+        statistics = torch.tensor([self.cache.statistics(scan) for scan in scans])
+        return augment(batch, statistics[:, 0], statistics[:, 1], keys, strength)
+
+
+@functools.lru_cache(maxsize=4)
+def open_data(source: Source, image_size: int) -> Data:
+    """Opens a source, building its pixel cache where this machine has none yet.
+
+    Raises:
+        UserError: a scan cannot be read, or the cohort is not the one that the source names by hash.
+    """
+    cohort = open_cohort(source)
+    if source.cohort_hash and cohort.hash != source.cohort_hash:
+        raise UserError(
+            f"{source.path} has changed since this run was planned (cohort hash {cohort.hash[:12]}, "
+            f"planned with {source.cohort_hash[:12]}): restore the data or start a study in a new --out"
+        )
+    cache = build_cache(cohort, image_size, skip_bad=bool(source.bad_scans))
+    readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
+    return Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))

@@ -1,0 +1,32 @@
+"""Which number format a machine trains fastest in."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Literal
+
+import torch
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def resolve_precision(asked: str, device: str) -> Precision:
+    """``auto`` becomes bfloat16 where the device computes in it natively, else float32.
+
+    A CPU that only emulates bfloat16 is slower with it, so support is asked for, not assumed.
+    """
+    if asked == "float32":
+        return "float32"
+    if asked == "bfloat16":
+        return "bfloat16"
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bfloat16" if native else "float32"
+
+
+def autocast(precision: str, device: str) -> contextlib.AbstractContextManager[object]:
+    """The context that a forward pass runs in."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.split(":")[0], torch.bfloat16)

@@ -1,0 +1,87 @@
+"""A final run's test predictions as tables: one row per progression pair, one per scan."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from learner_ray.cohort import Cohort
+from learner_ray.files import write_atomic
+from learner_ray.training.progression import Array, Embedded, clip_pairs
+
+
+def pair_table(
+    cohort: Cohort,
+    pairs: pd.DataFrame,
+    scans: pd.DataFrame,
+    probabilities: Array,
+    decided: NDArray[np.int64],
+    embedded: Embedded,
+) -> pd.DataFrame:
+    """One row per test pair: the ledger's columns that a run itself knows.
+
+    ``p_*`` are class probabilities and ``y_pred`` the class decided on. Predicted scores and the cosine
+    distance of the embeddings are means over a pair's clips, NaN for a control without an encoder.
+    """
+    table = pd.DataFrame(
+        {
+            "patient": [cohort.hashed_patient(p) for p in pairs["patient"]],
+            "pair": _hidden_pairs(cohort, pairs),
+            "site": pairs["site"].to_numpy(),
+            "device": pairs["device"].to_numpy(),
+            "interval_days": pairs["interval_days"].to_numpy(float),
+            "y_true": pairs["y"].to_numpy(np.int64),
+            "y_pred": decided.astype(np.int64),
+        }
+    )
+    for column, name in enumerate(("p_worse", "p_same", "p_better")):
+        table[name] = probabilities[:, column]
+    for name in ("score_earlier", "score_later", "change"):
+        table[name] = pairs[name].to_numpy(float)
+    return table.join(_encoder_columns(pairs, scans, embedded))
+
+
+def _hidden_pairs(cohort: Cohort, pairs: pd.DataFrame) -> list[str]:
+    """Pair names that give no patient identifier away."""
+    return [
+        f"{cohort.hashed_patient(p)}:{earlier}>{later}"
+        for p, earlier, later in zip(pairs["patient"], pairs["earlier"], pairs["later"], strict=True)
+    ]
+
+
+def _encoder_columns(pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded) -> pd.DataFrame:
+    names = ["pred_earlier", "pred_later", "distance"]
+    if not embedded.embeddings:
+        return pd.DataFrame(np.nan, index=range(len(pairs)), columns=names)
+    rows = []
+    for index, earlier, later in clip_pairs(pairs, scans).itertuples(index=False):
+        a, b = embedded.embeddings[earlier].astype(float), embedded.embeddings[later].astype(float)
+        lengths = max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
+        distance = 1 - float(a @ b) / lengths
+        rows.append((index, embedded.predictions[earlier], embedded.predictions[later], distance))
+    means = pd.DataFrame(rows, columns=["index", *names]).groupby("index").mean()
+    return means.reindex(range(len(pairs)))
+
+
+def score_table(cohort: Cohort, scans: pd.DataFrame, embedded: Embedded) -> pd.DataFrame:
+    """One row per test scan: its true and its predicted score."""
+    return pd.DataFrame(
+        {
+            "patient": [cohort.hashed_patient(p) for p in scans["patient"]],
+            "visit": scans["visit"].to_numpy(),
+            "scan": [f"{cohort.hashed_patient(p)}:{i}" for i, p in enumerate(scans["patient"])],
+            "score": scans["score"].to_numpy(float),
+            "predicted": [embedded.predictions[scan] for scan in scans["scan"]],
+        }
+    )
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Writes a Parquet file whole or not at all."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    write_atomic(path, buffer.getvalue())

@@ -1,0 +1,193 @@
+"""The pretraining loop of one run on one device, an epoch at a time."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from learner_ray.config import Config, TrainConfig
+from learner_ray.keys import random_key
+from learner_ray.model.network import Network, build_network
+from learner_ray.objectives import Batch, TrainingScores, build_objective, total_loss
+from learner_ray.training.data import Data
+from learner_ray.training.precision import autocast
+from learner_ray.training.progression import Embedded
+
+
+class DivergedError(Exception):
+    """The loss is no longer a finite number."""
+
+
+class Pretraining:
+    """The encoder of one run with its optimiser.
+
+    Every random draw is made from the configuration's seed, the epoch and the scan, so a run that stops after
+    any epoch and goes on from its checkpoint ends in the same weights, bit for bit.
+    """
+
+    def __init__(self, config: Config, data: Data, patients: tuple[str, ...], device: str = "cpu") -> None:
+        self.config = config
+        self.epoch = 0
+        self._data = data
+        self._device = device
+        self._scans = data.of(patients)
+        scores = self._scans["score"].to_numpy(float)
+        self._mean, self._sd = (
+            (float(scores.mean()), float(scores.std()) or 1.0) if len(scores) else (0.0, 1.0)
+        )
+        self.network: Network = build_network(config.model, config.data.frames, config.seed).to(device)
+        if config.pretrains:
+            self._prepare(scores)
+
+    def _prepare(self, scores: NDArray[np.float64]) -> None:
+        config = self.config
+        if config.train.shuffle_scores:
+            scores = _shuffled(scores, self._scans["patient"] + "\x1f" + self._scans["visit"], config.seed)
+        self._scores = torch.from_numpy((scores - self._mean) / self._sd).float()
+        self._patients = torch.from_numpy(np.unique(self._scans["patient"], return_inverse=True)[1])
+        self._order = torch.tensor(self._scans["order"].tolist())
+        self._objective = build_objective(config.objective, TrainingScores(self._scores, self._patients))
+        self._optimizer = _optimizer(self.network, config.train)
+        self._steps_per_epoch = math.ceil(len(self._scans) / config.train.batch_size)
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which the run ends."""
+        return (self.config.train.stop_epoch or self.config.train.epochs) if self.config.pretrains else 0
+
+    def run_epoch(self) -> dict[str, float]:
+        """Trains one epoch; the means of the loss and its parts over its scans.
+
+        Raises:
+            DivergedError: the loss became infinite or not a number.
+        """
+        self.network.train()
+        torch.manual_seed(random_key(self.config.seed, self.epoch))  # for dropout, should a model have it
+        sums: dict[str, float] = {}
+        for step, rows in enumerate(self._batches()):
+            lr = self._set_lr(self.epoch * self._steps_per_epoch + step)
+            for name, value in self._step(rows).items():
+                sums[name] = sums.get(name, 0.0) + value * len(rows)
+        self.epoch += 1
+        return {name: total / len(self._scans) for name, total in sums.items()} | {"lr": lr}
+
+    def _batches(self) -> list[NDArray[np.int64]]:
+        """The epoch's scans in batches of nearly equal size, so that none is left with a scan or two."""
+        rng = np.random.default_rng(random_key(self.config.seed, "batches", self.epoch))
+        n = len(self._scans)
+        if self.config.train.balance == "score":
+            return _score_balanced(self._scores.numpy(), self._steps_per_epoch, rng)
+        return np.array_split(rng.permutation(n), self._steps_per_epoch)
+
+    def _step(self, rows: NDArray[np.int64]) -> dict[str, float]:
+        views = self._objective.views
+        scans = self._scans["scan"].iloc[rows].tolist()
+        pixels = torch.cat([self._view(scans, view) for view in range(views)]).to(self._device)
+        with autocast(self.config.train.precision, self._device):
+            output = self.network(pixels)
+        index = torch.from_numpy(np.tile(rows, views))
+        batch = Batch(
+            embeddings=output.projection.float(),
+            scores=self._scores[index].to(self._device),
+            patients=self._patients[index].to(self._device),
+            scans=index.to(self._device),
+            predictions=output.score.float(),
+            order=self._order[index].to(self._device),
+        )
+        loss, parts = total_loss(self._objective, batch, self.config.objective)
+        if not torch.isfinite(loss):
+            raise DivergedError(f"the loss is {loss.item()} in epoch {self.epoch + 1}")
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip)
+        self._optimizer.step()
+        return {name: float(part) for name, part in parts.items()} | {"gradient_norm": float(norm)}
+
+    def _view(self, scans: list[str], view: int) -> Tensor:
+        keys = [random_key(self.config.seed, self.epoch, view, scan) for scan in scans]
+        data = self.config.data
+        return self._data.pixels(scans, data.frames, keys=keys, strength=data.augment)
+
+    def _set_lr(self, step: int) -> float:
+        """Linear warm-up, then a cosine to zero at the end of the whole schedule."""
+        train = self.config.train
+        steps = train.epochs * self._steps_per_epoch
+        warmup = train.warmup * steps
+        if step < warmup:
+            factor = (step + 1) / warmup if warmup > 1 else 1.0
+        else:
+            factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+        for group in self._optimizer.param_groups:
+            group["lr"] = train.lr * min(factor, 1.0)
+        return train.lr * min(factor, 1.0)
+
+    @torch.inference_mode()
+    def embed(self, patients: tuple[str, ...], batch_size: int = 32) -> Embedded:
+        """Embeddings and predicted scores of all scans of some patients, in the cohort's order."""
+        self.network.eval()
+        scans = self._data.of(patients)["scan"].tolist()
+        embeddings: dict[str, NDArray[np.float64]] = {}
+        predictions: dict[str, float] = {}
+        for start in range(0, len(scans), batch_size):
+            some = scans[start : start + batch_size]
+            pixels = self._data.pixels(some, self.config.data.frames, keys=None).to(self._device)
+            with autocast(self.config.train.precision, self._device):
+                output = self.network(pixels)
+            scores = output.score.float().cpu().numpy() * self._sd + self._mean
+            embeddings.update(zip(some, output.embedding.float().cpu().numpy(), strict=True))
+            predictions.update(zip(some, scores.tolist(), strict=True))
+        return Embedded(embeddings, predictions)
+
+    def save(self, path: Path) -> None:
+        """Writes network, optimiser and epoch, whole or not at all."""
+        temporary = path.with_suffix(".tmp")
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "epoch": self.epoch,
+        }
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Goes on from what ``save`` wrote."""
+        state = torch.load(path, map_location=self._device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+
+
+def _optimizer(network: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
+    """Weight decay falls on weights alone, not on biases and normalisation."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": train.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if train.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=train.lr, fused=True)
+    return torch.optim.SGD(groups, lr=train.lr, momentum=0.9, fused=True)
+
+
+def _shuffled(scores: NDArray[np.float64], visits: Any, seed: int) -> NDArray[np.float64]:
+    """Scores permuted over visits; the scans of one visit keep sharing one."""
+    names, first, index = np.unique(visits.to_numpy(), return_index=True, return_inverse=True)
+    order = np.random.default_rng(random_key(seed, "shuffled scores")).permutation(len(names))
+    return np.asarray(scores[first][order][index])
+
+
+def _score_balanced(
+    scores: NDArray[Any], steps: int, rng: np.random.Generator, bins: int = 8
+) -> list[NDArray[np.int64]]:
+    """Batches that draw as many scans from each score octile of *distinct* scores; rare scores repeat."""
+    size = math.ceil(len(scores) / steps)
+    edges = np.quantile(np.unique(scores), np.linspace(0, 1, bins + 1)[1:-1])
+    which = np.digitize(scores, edges)
+    weights = 1 / np.bincount(which)[which]
+    return [rng.choice(len(scores), size, replace=False, p=weights / weights.sum()) for _ in range(steps)]

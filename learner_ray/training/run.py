@@ -1,0 +1,178 @@
+"""One trial or final run from its specification to its files. Knows no Ray."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from learner_ray.files import write_atomic, write_json
+from learner_ray.study.runs import RunFolder, RunSpec, State
+from learner_ray.training.data import open_data
+from learner_ray.training.metrics import progression_metrics, spearman
+from learner_ray.training.predictions import pair_table, score_table, write_table
+from learner_ray.training.pretraining import DivergedError, Pretraining
+from learner_ray.training.progression import Embedded, Progression
+
+CHECKPOINT_SECONDS = 10.0
+"""A checkpoint is written after an epoch when the last one is older than this: a crash costs at most one
+epoch or this much work, whichever is longer."""
+
+
+class TrainingRun:
+    """A run that is advanced by the epoch, so that a scheduler can stop it in between.
+
+    The folder's files are the truth: a run whose folder holds a checkpoint goes on from there, and one whose
+    folder holds ``state.json`` has ended.
+    """
+
+    def __init__(self, spec: RunSpec, folder: RunFolder, device: str = "cpu") -> None:
+        self.spec = spec
+        self.folder = folder
+        torch.set_num_threads(spec.threads)
+        torch.use_deterministic_algorithms(True)
+        self._rows: list[dict[str, Any]] = []
+        self._saved_at = time.monotonic()
+        folder.write_spec(spec)
+        data = open_data(spec.source, spec.config.data.image_size)
+        self._data = data
+        self._pretraining: Pretraining | None = None
+        if spec.config.progression.uses_encoder:
+            self._pretraining = Pretraining(spec.config, data, spec.patients.pretrain, device)
+            self._restore(self._pretraining)
+
+    def _restore(self, pretraining: Pretraining) -> None:
+        if self._checkpoint.exists() and pretraining.config.pretrains:
+            pretraining.restore(self._checkpoint)
+            self._rows = self.folder.progress()[: pretraining.epoch]
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder.path / "last.pt"
+
+    @property
+    def ended(self) -> bool:
+        return self.folder.state is not None
+
+    @property
+    def last_row(self) -> dict[str, Any] | None:
+        """The progress of the last finished epoch; after a restart, the last one of before."""
+        return self._rows[-1] if self._rows else None
+
+    def advance(self) -> dict[str, Any] | None:
+        """Runs one epoch and returns its progress, or None where the run ended instead."""
+        pretraining = self._pretraining
+        try:
+            if pretraining is None or pretraining.epoch >= pretraining.last_epoch:
+                self._complete()
+                return None
+            row = self._epoch(pretraining)
+        except DivergedError as error:
+            self.end("diverged", str(error))
+            return None
+        return row
+
+    def _epoch(self, pretraining: Pretraining) -> dict[str, Any]:
+        start = time.perf_counter()
+        means = pretraining.run_epoch()
+        trained = time.perf_counter()
+        row: dict[str, Any] = {"epoch": pretraining.epoch, **{f"train/{k}": v for k, v in means.items()}}
+        if self.spec.patients.validation:
+            row |= self._validate(pretraining)
+        row["seconds/train"] = trained - start
+        row["seconds/evaluate"] = time.perf_counter() - trained
+        self._rows.append(row)
+        lines = "".join(_json_line(r) for r in self._rows)
+        write_atomic(self.folder.path / "progress.jsonl", lines)
+        if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS and row["epoch"] < pretraining.last_epoch:
+            pretraining.save(self._checkpoint)
+            self._saved_at = time.monotonic()
+        return row
+
+    def _validate(self, pretraining: Pretraining) -> dict[str, float]:
+        patients = self.spec.patients
+        embedded = pretraining.embed((*patients.classifier, *patients.validation))
+        pairs = self._pairs(patients.validation)
+        progression = self._fit(embedded)
+        scans = self._data.of(patients.validation)
+        probabilities = progression.predict(pairs, scans, embedded)
+        y = pairs["y"].to_numpy(int)
+        metrics = progression_metrics(y, probabilities, progression.decide(probabilities))
+        predicted = np.array([embedded.predictions[scan] for scan in scans["scan"]])
+        metrics["score_spearman"] = spearman(predicted, scans["score"].to_numpy(float))
+        # Inner macro-F1 moves in steps of one pair; log-loss does not, so the search goes by it.
+        return {f"validation/{k}": v for k, v in metrics.items()} | {"objective": -metrics["log_loss"]}
+
+    def _pairs(self, patients: tuple[str, ...]) -> pd.DataFrame:
+        """The progression pairs of some patients whose visits both have a readable scan."""
+        pairs = self._data.cohort.pairs()
+        visits = set(zip(self._data.scans["patient"], self._data.scans["visit"], strict=True))
+        readable = [
+            (p, a) in visits and (p, b) in visits
+            for p, a, b in zip(pairs["patient"], pairs["earlier"], pairs["later"], strict=True)
+        ]
+        return pairs[pairs["patient"].isin(set(patients)) & np.array(readable, dtype=bool)].reset_index(
+            drop=True
+        )
+
+    def _fit(self, embedded: Embedded) -> Progression:
+        config, who = self.spec.config, self.spec.patients.classifier
+        return Progression(config.progression, self._pairs(who), self._data.of(who), embedded, config.seed)
+
+    def _complete(self) -> None:
+        if self.spec.is_final:
+            self._test()
+        self.end("complete")
+
+    def _test(self) -> None:
+        """Predicts the test patients, which nothing before this line has seen."""
+        patients = self.spec.patients
+        embedded = Embedded({}, {})
+        if self._pretraining is not None:
+            embedded = self._pretraining.embed((*patients.classifier, *patients.test))
+        progression = self._fit(embedded)
+        pairs, scans = self._pairs(patients.test), self._data.of(patients.test)
+        probabilities = progression.predict(pairs, scans, embedded)
+        decided = progression.decide(probabilities)
+        table = pair_table(self._data.cohort, pairs, scans, probabilities, decided, embedded)
+        write_table(table, self.folder.path / "predictions.parquet")
+        if self._pretraining is not None:
+            write_table(score_table(self._data.cohort, scans, embedded), self.folder.path / "scores.parquet")
+            self._write_encoder(self._pretraining)
+        metrics = progression_metrics(pairs["y"].to_numpy(int), probabilities, decided)
+        write_json(self.folder.path / "metrics.json", metrics)
+
+    def _write_encoder(self, pretraining: Pretraining) -> None:
+        temporary = self.folder.path / "encoder.tmp"
+        torch.save(pretraining.network.state_dict(), temporary)
+        temporary.replace(self.folder.path / "encoder.pt")
+
+    def end(self, state: State, reason: str = "") -> None:
+        """Writes how the run ended and drops the checkpoint that only a restart needs."""
+        self.folder.finish(state, reason)
+        self._checkpoint.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Holds a run's folder, waiting for whoever else trains the same run."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with open(folder.path / ".lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    import json
+
+    return (
+        json.dumps({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}) + "\n"
+    )

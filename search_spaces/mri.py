@@ -1,0 +1,24 @@
+"""Brain MRI: volumes, or mid-slices, with an MMSE."""
+
+from learner_ray.config import Config, DataConfig, ModelConfig, TrainConfig
+from learner_ray.study.study import Study
+from search_spaces._common import CONTROLS, DEFAULT_ARMS, NO_SHIFT, OBJECTIVE_ARMS, PAPER_ARMS, space
+
+STUDY = Study(
+    name="mri",
+    modality="mri",
+    base=Config(
+        data=DataConfig(image_size=112, frames=16),
+        model=ModelConfig(shift_fraction=0.25),
+        train=TrainConfig(epochs=40, lr=1e-3, batch_size=16),
+    ),
+    arms=(*PAPER_ARMS, NO_SHIFT, *OBJECTIVE_ARMS, *CONTROLS),
+    default_arms=DEFAULT_ARMS,
+    reference="mse",
+    space=space,
+    profiles={
+        "laptop": {"data.image_size": 64, "data.frames": 6, "train.epochs": 10},
+        "workstation": {"train.epochs": 25},
+        "paper": {},
+    },
+)

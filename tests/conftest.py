@@ -1,0 +1,28 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.small_cohort import write_cohort
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps pixel caches and phantoms of tests out of the user's."""
+    before = os.environ.get("LEARNER_RAY_CACHE")
+    os.environ["LEARNER_RAY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("LEARNER_RAY_CACHE")
+    if before is not None:
+        os.environ["LEARNER_RAY_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of a small lung-ultrasound cohort; read only."""
+    return write_cohort(tmp_path_factory.mktemp("cohort"))

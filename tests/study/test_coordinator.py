@@ -1,0 +1,80 @@
+"""A study may be interrupted anywhere and ends as if it had not been."""
+
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from learner_ray.study.coordinator import Coordinator
+from tests.study.small_study import coordinator, run
+
+
+def story(coordinator: Coordinator) -> list[tuple[str, str, str, int, float]]:
+    return sorted(
+        (o.task.label, o.task.spec.hash, o.state, len(o.progress), o.objective if not o.task.final else 0.0)
+        for o in coordinator.outcomes
+    )
+
+
+def test_every_group_gets_its_trials_and_final_runs(tmp_path: Path) -> None:
+    study = coordinator(tmp_path, trials=4, seeds=3)
+    run(study)
+    assert study.is_done
+    labels = [o.task.label for o in study.outcomes]
+    assert len(set(labels)) == len(labels) == 4 * (4 + 3)
+
+
+def test_halving_stops_some_trials_and_never_a_final_run(tmp_path: Path) -> None:
+    study = coordinator(tmp_path)
+    run(study)
+    stopped = [o for o in study.outcomes if o.state == "stopped"]
+    assert stopped and not any(o.task.final for o in stopped)
+    assert all(len(o.progress) < 8 for o in stopped)
+
+
+def test_the_final_run_takes_the_best_trials_setting_to_its_best_epoch(tmp_path: Path) -> None:
+    study = coordinator(tmp_path, seeds=1)
+    run(study)
+    for group in study.groups.values():
+        final = group.outcomes[-1].task.spec.config
+        best = max(group.trial_outcomes, key=lambda o: o.objective)
+        assert final.train.lr == best.task.spec.config.train.lr
+        assert final.train.stop_epoch == best.best_epoch
+
+
+def test_arms_start_from_the_same_points(tmp_path: Path) -> None:
+    study = coordinator(tmp_path)
+    run(study)
+    first = {name: g.outcomes[0].task.parameters["train.lr"] for name, g in study.groups.items()}
+    assert first["mse/r0-f0"] == first["contrastive/r0-f0"]
+    assert first["mse/r0-f0"] != first["mse/r0-f1"]
+
+
+def test_the_same_command_again_hands_out_nothing(tmp_path: Path) -> None:
+    run(coordinator(tmp_path))
+    again = coordinator(tmp_path)
+    assert again.resume()
+    assert again.next_task() is None
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(1, 12), min_size=1, max_size=4))
+def test_a_killed_study_ends_like_an_undisturbed_one(tmp_path_factory, cuts: list[int]) -> None:
+    undisturbed = coordinator(tmp_path_factory.mktemp("whole"))
+    run(undisturbed)
+    root = tmp_path_factory.mktemp("cut")
+    for cut in cuts:
+        run(coordinator(root), at_most=cut, finish_last=False)
+    resumed = coordinator(root)
+    run(resumed)
+    assert story(resumed) == story(undisturbed)
+
+
+def test_a_group_whose_trials_all_failed_has_no_final_run(tmp_path: Path) -> None:
+    study = coordinator(tmp_path, trials=2)
+    while (task := study.next_task()) is not None:
+        study.store.folder(task.spec.hash).finish("failed", "planted")
+        study.ended(task)
+    assert study.is_done
+    assert all(not o.task.final for o in study.outcomes)
+    assert len(study.outcomes) == 4 * 2

@@ -1,0 +1,65 @@
+"""A run is what its configuration, cohort, patients, seed and precision are; execution does not count."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from learner_ray.config import Config
+from learner_ray.errors import UserError
+from learner_ray.study.runs import Patients, RunFolder, RunSpec, Source
+
+SPEC = RunSpec(
+    config=Config(),
+    patients=Patients(pretrain=("a", "b"), classifier=("c",), test=("d",)),
+    source=Source(path="data", cohort_hash="1"),
+)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SPEC, config=Config().with_values({"train.lr": 0.1})),
+        replace(SPEC, config=Config(seed=1)),
+        replace(SPEC, config=Config().with_values({"train.precision": "float32"})),
+        replace(SPEC, patients=Patients(pretrain=("a",), classifier=("c",), test=("d",))),
+        replace(SPEC, source=Source(path="data", cohort_hash="2")),
+    ],
+)
+def test_what_decides_the_result_decides_the_hash(other: RunSpec) -> None:
+    assert other.hash != SPEC.hash
+
+
+@pytest.mark.parametrize(
+    "other", [replace(SPEC, threads=4), replace(SPEC, source=Source(path="moved", cohort_hash="1"))]
+)
+def test_threads_and_place_do_not(other: RunSpec) -> None:
+    assert other.hash == SPEC.hash
+
+
+def test_a_specification_survives_its_file(tmp_path: Path) -> None:
+    RunFolder(tmp_path).write_spec(SPEC)
+    assert RunFolder(tmp_path).read_spec() == SPEC
+
+
+def test_an_edited_file_is_refused(tmp_path: Path) -> None:
+    values = SPEC.to_dict()
+    values["config"]["train"]["lr"] = 1.0
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match="was changed"):
+        RunFolder(tmp_path).read_spec()
+
+
+def test_nobody_is_fitted_and_judged_on() -> None:
+    with pytest.raises(ValueError, match="neither validated nor tested"):
+        Patients(pretrain=("a",), test=("a",))
+    with pytest.raises(ValueError, match="neither validated nor tested"):
+        Patients(classifier=("a",), validation=("a",))
+
+
+def test_the_first_end_of_a_run_stays(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.finish("stopped", "first")
+    folder.finish("complete")
+    assert folder.state == {"state": "stopped", "reason": "first"}

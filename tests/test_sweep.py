@@ -1,0 +1,212 @@
+"""The command, with real Ray, on a cohort of twelve patients."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from learner_ray.sweep import main
+
+SMALL = ["--profile", "laptop", "--folds", "2", "--trials", "2", "--epochs", "3", "--address", "local"]
+SMALL += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse,weighted,majority"]
+
+
+def sweep(manifest: Path, out: Path, *more: str) -> int:
+    return main(["lus", "--data", str(manifest), "--out", str(out), *SMALL, *more])
+
+
+def ledger(out: Path) -> pd.DataFrame:
+    return pd.read_parquet(out / "ledger.parquet")
+
+
+@pytest.fixture(scope="module")
+def finished(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("results") / "lus"
+    assert sweep(manifest, out) == 0
+    return out
+
+
+@pytest.mark.slow
+def test_the_ledger_holds_every_test_pair_of_every_arm_once(finished: Path) -> None:
+    table = ledger(finished)
+    assert not table.duplicated(["arm", "repeat", "seed", "pair"]).any()
+    assert table.groupby("arm").size().to_dict() == {"majority": 36, "mse": 36, "weighted": 36}
+    assert set(table["y_true"]) == {0, 1, 2}
+
+
+@pytest.mark.slow
+def test_trials_are_listed_with_their_parameters_and_states(finished: Path) -> None:
+    trials = pd.read_parquet(finished / "trials.parquet")
+    assert len(trials) == 2 * 2 * 2
+    assert set(trials["state"]) <= {"complete", "stopped"}
+    margins = trials.set_index("arm")["config.objective.margin"]
+    assert margins["mse"].isna().all() and margins["weighted"].notna().all()
+
+
+@pytest.mark.slow
+def test_curves_and_hparams_are_in_tensorboard(finished: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves = EventAccumulator(str(finished / "tensorboard/weighted/r0-f1/trial-001")).Reload()
+    assert [e.step for e in curves.Scalars("validation/macro_f1")][:2] == [1, 2]
+    assert "_hparams_/session_start_info" in curves.summary_metadata
+
+
+@pytest.mark.slow
+def test_the_same_command_again_runs_nothing(
+    finished: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (finished.parent / "runs").rglob("*") if p.name != ".lock"}
+    assert sweep(manifest, finished) == 0
+    assert "nothing left to run" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+@pytest.mark.slow
+def test_a_folder_of_another_study_is_refused(
+    finished: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(manifest, finished, "--seed", "5") == 2
+    error = capsys.readouterr().err
+    assert "holds another study" in error and "--out" in error
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_equals_the_undisturbed_study(
+    finished: Path, manifest: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "results" / "lus"
+    command = [
+        sys.executable,
+        "-m",
+        "learner_ray.sweep",
+        "lus",
+        "--data",
+        str(manifest),
+        "--out",
+        str(out),
+        *SMALL,
+    ]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    runs = out.parent / "runs"
+    while driver.poll() is None and len(list(runs.glob("*/state.json"))) < 2:
+        time.sleep(0.1)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    done = {p: p.read_bytes() for p in runs.glob("*/state.json")}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert {p: p.read_bytes() for p in done} == done
+    pd.testing.assert_frame_equal(ledger(out), ledger(finished))
+    columns = ["arm", "fold", "trial", "run_hash", "state", "objective", "epochs"]
+    trials = [pd.read_parquet(folder / "trials.parquet")[columns] for folder in (out, finished)]
+    pd.testing.assert_frame_equal(*trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(manifest: Path, tmp_path: Path, number: signal.Signals) -> None:
+    out = tmp_path / "results" / "lus"
+    command = [
+        sys.executable,
+        "-m",
+        "learner_ray.sweep",
+        "lus",
+        "--data",
+        str(manifest),
+        "--out",
+        str(out),
+        *SMALL,
+    ]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while driver.poll() is None and not list((out.parent / "runs").glob("*/state.json")):
+        time.sleep(0.1)
+    driver.send_signal(number)
+    output, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 128 + number
+    assert "python -m learner_ray.sweep lus" in output.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+Plant = Callable[[Path], list[str]]
+
+
+def rows(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> list[str]:
+    table = pd.read_csv(folder / "manifest.csv", dtype=str)
+    change(table).to_csv(folder / "manifest.csv", index=False)
+    return []
+
+
+def text_score(folder: Path) -> list[str]:
+    return rows(folder, lambda t: t.assign(score=t["score"].where(t.index != 4, "about 300")))
+
+
+def truncated(folder: Path) -> list[str]:
+    clip = folder / "p3-1.mp4"
+    clip.write_bytes(clip.read_bytes()[:700])
+    return []
+
+
+def corrupt_volume(folder: Path) -> list[str]:
+    (folder / "p3-1.nii.gz").write_bytes(b"\x1f\x8b" + os.urandom(200))
+    return rows(folder, lambda t: t.replace("p3-1.mp4", "p3-1.nii.gz"))
+
+
+FAULTS: dict[str, tuple[Plant, list[str]]] = {
+    "no such folder": (lambda f: ["--data", str(f / "nowhere")], ["nowhere"]),
+    "no score column": (lambda f: rows(f, lambda t: t.drop(columns="score")), ["manifest.csv", "score"]),
+    "a score that is text": (text_score, ["manifest.csv", "row 6", "about 300"]),
+    "a truncated clip": (truncated, ["manifest.csv", "p3-1.mp4", "--skip-bad"]),
+    "a corrupt volume": (corrupt_volume, ["manifest.csv", "p3-1.nii.gz", "--skip-bad"]),
+    "one patient": (lambda f: rows(f, lambda t: t[t["patient"] == "p0"]), ["patient"]),
+    "a class absent": (lambda f: rows(f, lambda t: t.assign(score="300")), ["worse"]),
+    "an unknown key": (lambda f: ["--set", "train.speed=2"], ["train.speed", "train.lr"]),
+    "a wrong value": (lambda f: ["--set", "train.lr=fast"], ["train.lr", "fast"]),
+    "an unknown arm": (lambda f: ["--arms", "mse,best"], ["best", "contrastive"]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_input_is_named_before_anything_starts(
+    fault: str, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "cohort"
+    shutil.copytree(manifest.parent, folder)
+    plant, words = FAULTS[fault]
+    out = tmp_path / "results" / "lus"
+    assert sweep(folder, out, *plant(folder)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "Traceback" not in error
+    assert [word for word in words if word not in error] == []
+    assert not out.exists()
+
+
+def test_an_unknown_study_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ct"]) == 2
+    assert "lus, mri" in capsys.readouterr().err
+
+
+def test_a_study_may_come_from_a_users_own_file(manifest: Path, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "import dataclasses, search_spaces.lus as lus\nSTUDY = dataclasses.replace(lus.STUDY, name='own')\n"
+    )
+    arguments = ["--data", str(manifest), "--out", str(tmp_path / "r" / "own"), *SMALL, "--plan"]
+    assert main([str(file), *arguments]) == 0
+    assert "Study own" in capsys.readouterr().out
+    assert not (tmp_path / "r").exists()
+
+
+def test_study_json_tells_how_to_repeat_it(finished: Path) -> None:
+    study = json.loads((finished / "study.json").read_text())
+    assert study["versions"]["torch"] and study["split_hash"] and study["cohort"]["class_counts"]
+    assert [arm["searched"] for arm in study["arms"] if arm["name"] == "majority"] == [[]]

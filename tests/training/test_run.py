@@ -1,0 +1,125 @@
+"""A run is decided by its specification: the same bits again, also when it was interrupted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from learner_ray import train
+from learner_ray.cohort import load
+from learner_ray.config import Config
+from learner_ray.study.runs import Patients, RunFolder, RunSpec, Source
+from learner_ray.training import run as run_module
+from learner_ray.training.run import TrainingRun
+
+SMALL = {
+    "data.image_size": 32,
+    "data.frames": 2,
+    "train.epochs": 3,
+    "train.batch_size": 8,
+    "train.precision": "float32",
+}
+TRIAL = Patients(pretrain=("p0", "p1", "p2", "p3"), classifier=("p4", "p5", "p6"), validation=("p7", "p8"))
+FINAL = Patients(pretrain=TRIAL.pretrain, classifier=TRIAL.classifier, test=("p9", "p10", "p11"))
+
+
+def spec(manifest: Path, patients: Patients, **values: object) -> RunSpec:
+    config = Config().with_values({**SMALL, **{k.replace("__", "."): v for k, v in values.items()}})
+    source = Source(path=str(manifest), cohort_hash=load(manifest, modality="lus").hash)
+    return RunSpec(config=config, patients=patients, source=source)
+
+
+def finish(spec: RunSpec, folder: Path) -> RunFolder:
+    run = TrainingRun(spec, RunFolder(folder))
+    while run.advance() is not None:
+        pass
+    return RunFolder(folder)
+
+
+def numbers(folder: RunFolder) -> list[dict[str, object]]:
+    return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in folder.progress()]
+
+
+def test_a_trial_reports_every_epoch_and_tests_nobody(manifest: Path, tmp_path: Path) -> None:
+    folder = finish(spec(manifest, TRIAL), tmp_path)
+    assert folder.state == {"state": "complete", "reason": ""}
+    assert [row["epoch"] for row in folder.progress()] == [1, 2, 3]
+    assert all(row["objective"] == -row["validation/log_loss"] for row in folder.progress())
+    assert not (tmp_path / "predictions.parquet").exists()
+
+
+def test_a_final_run_predicts_its_test_patients_alone(manifest: Path, tmp_path: Path) -> None:
+    folder = finish(spec(manifest, FINAL), tmp_path)
+    pairs = pd.read_parquet(folder.path / "predictions.parquet")
+    scores = pd.read_parquet(folder.path / "scores.parquet")
+    assert len(pairs) == 3 * 3 and pairs["patient"].nunique() == 3
+    assert len(scores) == 3 * 4
+    assert not any(name in pairs.to_csv() for name in ("p9:", "p10", "p11"))  # hashed
+    assert pairs[["p_worse", "p_same", "p_better"]].sum(axis=1).to_numpy() == pytest.approx(1)
+
+
+def test_the_same_specification_gives_the_same_bits(manifest: Path, tmp_path: Path) -> None:
+    first = finish(spec(manifest, FINAL), tmp_path / "a")
+    torch.rand(7)  # what went before in the process does not matter
+    second = finish(spec(manifest, FINAL), tmp_path / "b")
+    assert numbers(first) == numbers(second)
+    for name in ("predictions.parquet", "scores.parquet", "metrics.json"):
+        assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "CHECKPOINT_SECONDS", 0.0)
+    whole = finish(spec(manifest, TRIAL), tmp_path / "whole")
+    killed = TrainingRun(spec(manifest, TRIAL), RunFolder(tmp_path / "cut"))
+    killed.advance()
+    killed.advance()
+    resumed = TrainingRun(spec(manifest, TRIAL), RunFolder(tmp_path / "cut"))
+    assert resumed.last_row is not None and resumed.last_row["epoch"] == 2
+    assert numbers(finish(spec(manifest, TRIAL), tmp_path / "cut")) == numbers(whole)
+    assert not (tmp_path / "cut" / "last.pt").exists()
+
+
+def test_a_final_run_stops_at_the_epoch_it_was_given(manifest: Path, tmp_path: Path) -> None:
+    """And has by then the weights that the whole schedule had at that epoch."""
+    whole = finish(spec(manifest, FINAL), tmp_path / "whole")
+    short = finish(spec(manifest, FINAL, train__stop_epoch=2), tmp_path / "short")
+    assert numbers(short) == numbers(whole)[:2]
+
+
+def test_a_loss_that_is_no_number_ends_the_run_as_diverged(manifest: Path, tmp_path: Path) -> None:
+    folder = finish(spec(manifest, TRIAL, train__optimizer="sgd", train__lr=1e30), tmp_path)
+    assert folder.state is not None and folder.state["state"] == "diverged"
+    assert "epoch" in folder.state["reason"]
+
+
+@pytest.mark.parametrize("arm", ["earlier_score", "nothing", "metadata"])
+def test_controls_without_an_encoder_fill_the_same_rows(manifest: Path, tmp_path: Path, arm: str) -> None:
+    patients = replace(FINAL, pretrain=())
+    folder = finish(spec(manifest, patients, progression__input=arm), tmp_path)
+    pairs = pd.read_parquet(folder.path / "predictions.parquet")
+    assert len(pairs) == 9 and pairs["distance"].isna().all()
+    assert not (folder.path / "scores.parquet").exists()
+
+
+def test_train_repeats_a_recorded_run(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish(spec(manifest, FINAL), tmp_path / "run")
+    assert train.main([str(tmp_path / "run" / "config.json")]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+
+
+def test_train_says_where_a_record_differs(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = finish(spec(manifest, FINAL), tmp_path / "run")
+    table = pd.read_parquet(folder.path / "predictions.parquet")
+    table.assign(p_same=0.5).to_parquet(folder.path / "predictions.parquet")
+    assert train.main([str(tmp_path / "run" / "config.json")]) == 1
+    assert "differs from the record in predictions.parquet" in capsys.readouterr().out
