@@ -35,8 +35,10 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class PixelCache:
     """A built cache, mapped read-only: cheap to open, and shared by all processes of a machine.
 
+    Pickled it is the name of its folder, never the pixels.
+
     Attributes:
-        folder: where it is; hand this to other processes, not the object.
+        folder: where it is.
         bad: what is wrong with each scan that was left out, by scan id.
         size: height and width of a frame in pixels.
     """
@@ -47,6 +49,9 @@ class PixelCache:
         self.size = int(index["size"])
         self.bad = {bad["scan"]: BadScan(**bad) for bad in index["bad"]}
         self._entries = {scan: Entry(**entry) for scan, entry in index["scans"].items()}
+
+    def __reduce__(self) -> tuple[type[PixelCache], tuple[Path]]:
+        return type(self), (self.folder,)
 
     @classmethod
     def open(cls, folder: Path | str) -> PixelCache:

@@ -101,7 +101,7 @@ def _inspect(path: str) -> _Header:
 def _require_complete(
     path: str, container: av.container.InputContainer, stream: av.VideoStream, packets: int, end_s: float
 ) -> None:
-    if packets == 0:
+    if packets == 0 or not stream.width or not stream.height:
         raise ScanError(path, "holds no frames")
     if stream.frames and packets != stream.frames:
         raise ScanError(path, f"announces {stream.frames} frames but holds {packets}: truncated?")

@@ -1,4 +1,5 @@
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -49,6 +50,14 @@ def test_cache_gives_what_the_reader_gives(tmp_path, cohort):
     assert "t1" in cache and "t2" not in cache and not cache.bad
     with pytest.raises(ValueError, match="read-only"):
         cache.frames("t1")[0, 0, 0] = 1
+
+
+def test_pickle_holds_no_pixels(tmp_path, cohort):
+    cache = build_cache(cohort, 40, root=tmp_path / "cache")
+    assert cache.frames("t1").nbytes > 40_000
+    content = pickle.dumps(cache)
+    assert len(content) < 1000
+    np.testing.assert_array_equal(pickle.loads(content).frames("t1"), cache.frames("t1"))
 
 
 def test_second_build_opens_the_first(tmp_path, cohort):

@@ -85,6 +85,21 @@ def test_rotation_of_the_container_is_applied(tmp_path):
     assert frame[36:].max() < 20
 
 
+def test_frames_before_an_edit_lists_start_are_not_shown(tmp_path):
+    """decord would show them."""
+    source = write_video(tmp_path / "whole.mp4", numbered_frames(30), options={"bf": "0"})
+    path = tmp_path / "cut.mp4"
+    keep_negative = {"avoid_negative_ts": "disabled"}
+    with av.open(str(source)) as whole, av.open(str(path), "w", options=keep_negative) as cut:
+        stream = cut.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                shift = round(10 / 25 / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+                cut.mux(packet)
+    assert numbers_of(read_video(str(path), 54)) == list(range(10, 30))
+
+
 def test_titles_need_not_be_unicode(tmp_path):
     path = write_video(tmp_path / "clip.mp4", numbered_frames(5), title="Pleura rechts")
     path.write_bytes(path.read_bytes().replace(b"Pleura", b"Pl\xe4ura"))
