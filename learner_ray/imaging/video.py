@@ -2,7 +2,7 @@
 
 decord reads the codecs that it was measured to decode without a wrong frame when nothing is skipped. All
 else, and whatever decord refuses, counts or shapes differently, goes through PyAV with the same bilinear
-scaling: the two differ by two grey levels at most. Neither ever seeks, since seeking returns wrong frames for
+scaling: single pixels differ by a few grey levels. Neither ever seeks, since seeking returns wrong frames for
 several common codecs. What damage inside a frame can be concealed by a decoder is noticed with PyAV only.
 """
 
