@@ -241,5 +241,6 @@ def _coerce(key: str, value: Any) -> Any:
     except (TypeError, ValueError):
         number = None
     exact = number is not None and (kind is not int or isinstance(value, str) or number == value)
-    _require(exact, f"{key} must be {'a whole number' if kind is int else kind.__name__}, not {value!r}")
+    words = {int: "a whole number", float: "a number", str: "text"}
+    _require(exact, f"{key} must be {words[kind]}, not {value!r}")
     return number

@@ -26,7 +26,8 @@ from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.tuning import run_tasks
 from learner_ray.errors import UserError
-from learner_ray.imaging.cache import BadScan, build_cache
+from learner_ray.imaging.cache import build_cache
+from learner_ray.imaging.ingest import BadScan
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.loading import load_study, study_names

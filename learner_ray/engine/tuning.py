@@ -110,6 +110,7 @@ def run_tasks(
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max_concurrent)
     os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the progress shown is ours
     searcher = TaskSearcher(coordinator)
     resources = {"cpu": 1, "gpu": gpus_per_trial} if gpus_per_trial else {"cpu": 1}
     with Interrupt() as interrupt:
