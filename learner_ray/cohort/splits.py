@@ -67,19 +67,11 @@ def make_splits(cohort: Cohort, *, folds: int, repeats: int, seed: int) -> list[
     if folds < 2 or repeats < 1:
         raise UserError(f"--folds must be at least 2 and --repeats at least 1, not {folds} and {repeats}")
     counts = _counts_by_patient(cohort)
-    with_pairs = sum(any(of) for of in counts.values())
-    if with_pairs < max(folds, PARTS + 1):
-        raise UserError(
-            f"{cohort.name}: {with_pairs} patients have two visits or more, and {folds} folds need at least "
-            f"{max(folds, PARTS + 1)}; use fewer folds or add patients"
-        )
     made: list[Fold] = []
     seen: set[frozenset[tuple[str, ...]]] = set()
     for repeat in range(repeats):
-        tests = _new_division(counts, folds, seed, repeat, seen)
-        for fold, test in enumerate(tests):
-            training = {p: of for p, of in counts.items() if p not in set(test)}
-            _check(cohort, counts, folds, fold, test)
+        for fold, test in enumerate(_new_division(cohort, counts, folds, seed, repeat, seen)):
+            training = {p: counts[p] for p in sorted(counts.keys() - set(test))}
             parts = _deal(training, PARTS, random_key(seed, "parts", repeat, fold))
             made.append(Fold(repeat, fold, test, tuple(parts)))
     return made
@@ -94,16 +86,24 @@ def _counts_by_patient(cohort: Cohort) -> dict[str, Counts]:
 
 
 def _new_division(
-    counts: Mapping[str, Counts], folds: int, seed: int, repeat: int, seen: set[frozenset[tuple[str, ...]]]
+    cohort: Cohort,
+    counts: Mapping[str, Counts],
+    folds: int,
+    seed: int,
+    repeat: int,
+    seen: set[frozenset[tuple[str, ...]]],
 ) -> list[tuple[str, ...]]:
-    """A division into test folds that no earlier repeat has."""
+    """A division into test folds that no earlier repeat has and that lacks no class anywhere."""
+    fault = ""
     for attempt in range(_ATTEMPTS):
         tests = _deal(counts, folds, random_key(seed, "test", repeat, attempt))
-        if frozenset(tests) not in seen:
+        fault = _fault(cohort, counts, tests)
+        if not fault and frozenset(tests) not in seen:
             seen.add(frozenset(tests))
             return tests
     raise UserError(
-        f"{len(counts)} patients cannot be divided into {folds} folds in {repeat + 1} different ways of "
+        fault
+        or f"{len(counts)} patients cannot be divided into {folds} folds in {repeat + 1} different ways of "
         "equal class mix; use fewer folds or fewer repeats"
     )
 
@@ -136,18 +136,28 @@ def _deal(counts: Mapping[str, Counts], groups: int, key: int) -> list[tuple[str
     return [tuple(sorted(group)) for group in dealt]
 
 
-def _check(cohort: Cohort, counts: Mapping[str, Counts], folds: int, fold: int, test: Sequence[str]) -> None:
+def _fault(cohort: Cohort, counts: Mapping[str, Counts], tests: Sequence[Sequence[str]]) -> str:
+    """Why these test folds will not do, with the remedy; empty if they will."""
+    holders = {p for p, of in counts.items() if any(of)}
+    if len(holders) - max(len(holders.intersection(test)) for test in tests) < PARTS:
+        return (
+            f"{cohort.name}: only {len(holders)} patients have two visits or more: in {len(tests)} folds "
+            f"fewer than {PARTS} of them are left to train on; add patients, or use more folds"
+        )
     for c, name in enumerate(CLASSES):
-        tested = sum(counts[p][c] for p in test)
         total = sum(of[c] for of in counts.values())
-        where = f"test fold {fold}" if not tested else "the training patients" if tested == total else ""
-        if where:
+        tested = [sum(counts[p][c] for p in test) for test in tests]
+        if min(tested) == 0 or max(tested) == total:
+            where = (
+                f"test fold {tested.index(0)}" if max(tested) < total else "the training patients of a fold"
+            )
             patients = sum(of[c] > 0 for of in counts.values())
-            raise UserError(
-                f"{cohort.name}: class {name!r} is absent from {where} of {folds}: there are {total} such "
-                f"pairs in {patients} patients; use fewer folds, or a smaller change threshold than "
+            return (
+                f"{cohort.name}: class {name!r} is absent from {where}, of {len(tests)}: there are {total} "
+                f"such pairs in {patients} patients; use fewer folds, or a change threshold other than "
                 f"{cohort.score.change_threshold:g} (score, change_threshold, in the manifest's sidecar)"
             )
+    return ""
 
 
 def splits_hash(folds: Sequence[Fold]) -> str:

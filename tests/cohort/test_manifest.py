@@ -46,6 +46,7 @@ def test_dates_give_order_interval_and_visits_without_dates(write_manifest):
     cohort = load(write_manifest(rows, ("path", "patient", "date", "score")), modality="lus")
     assert cohort.visits()["scans"].tolist() == [("a3.mp4",), ("a2.mp4",), ("a1.mp4",), ("b1.mp4",)]
     assert cohort.pairs()["pair"].tolist() == ["P1:1>2", "P1:2>3"]
+    assert cohort.visits()["day"].tolist() == [0, 0.5, 2, 0]
     assert cohort.pairs()["interval_days"].tolist() == [0.5, 1.5]
     assert "2024" not in cohort.scans.drop(columns=["files", "source"]).to_csv()
 
@@ -106,6 +107,12 @@ def test_view_site_and_device_are_kept_and_other_columns_noted(write_manifest):
 def test_a_fault_in_a_row(write_manifest, row, message):
     path = write_manifest([*VALID, row])
     assert fault(path).startswith(f"{path}: {message}")
+
+
+def test_a_link_to_a_listed_file_is_that_file(write_manifest, tmp_path):
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "a1.mp4")
+    path = write_manifest([*VALID, ("link.mp4", "P3", "1", "300")])
+    assert "row 6: link.mp4 is the file of row 2" in fault(path)
 
 
 def test_patients_that_differ_in_more_than_spelling_are_two(write_manifest):

@@ -63,13 +63,13 @@ def test_patients_are_disjoint_complete_and_tested_once(cohort, folds, seed):
 @settings(deadline=None, max_examples=40)
 @given(cohorts, st.integers(2, 5), st.integers(0, 5))
 def test_classes_are_spread_as_evenly_as_whole_patients_allow(cohort, folds, seed):
-    """No group is off its even share by more than the pairs that one patient can bring (3), and one."""
+    """No group is off its even share of a class by more than one patient can bring of it, here 3 pairs."""
     for fold in make_splits(cohort, folds=folds, repeats=1, seed=seed):
         off = class_counts(cohort, fold.test) - cohort.class_counts() / folds
-        assert np.abs(off).max() <= 4
+        assert np.abs(off).max() <= 3
         training = sum(class_counts(cohort, part) for part in fold.parts)
         for part in fold.parts:
-            assert np.abs(class_counts(cohort, part) - training / 4).max() <= 4
+            assert np.abs(class_counts(cohort, part) - training / 4).max() <= 3
 
 
 @settings(deadline=None, max_examples=20)
@@ -92,6 +92,14 @@ def test_real_cohorts_split_with_every_class_in_every_part(shared_data, data):
             assert class_counts(cohort, group).min() >= 1
 
 
+def test_the_rare_classes_of_real_oasis2_are_dealt_as_evenly_as_can_be(shared_data):
+    """43 worse and 23 better pairs over five folds: 8 or 9, and 4 or 5, in each."""
+    cohort = load(shared_data("oasis2-midslices"), modality="mri")
+    for fold in make_splits(cohort, folds=5, repeats=5, seed=0):
+        worse, _, better = class_counts(cohort, fold.test)
+        assert worse in (8, 9) and better in (4, 5)
+
+
 def test_repeats_on_real_data_are_as_different_as_chance_makes_them(shared_data):
     """Two patients of one fold meet again with the probability of unrelated divisions, 0.195 (+- 0.02)."""
     cohort = load(shared_data("oasis2-midslices"), modality="mri")
@@ -111,23 +119,32 @@ def test_repeats_on_real_data_are_as_different_as_chance_makes_them(shared_data)
 def test_a_class_too_rare_for_the_folds_is_told_with_its_count():
     cohort = make_cohort([[0]] * 10 + [[1]] * 10 + [[2]] * 2)
     with pytest.raises(
-        UserError, match=r"class 'better' is absent from test fold \d of 3: there are 2 such pairs"
+        UserError, match=r"class 'better' is absent from test fold \d, of 3: there are 2 such pairs"
     ):
         make_splits(cohort, folds=3, repeats=1, seed=0)
     assert len(make_splits(cohort, folds=2, repeats=1, seed=0)) == 2
 
 
-def test_a_class_that_one_patient_holds_is_missed_in_training():
-    cohort = make_cohort([[0]] * 10 + [[1]] * 10 + [[2]])
+@pytest.mark.parametrize("holders", [0, 1])
+def test_a_class_that_one_patient_or_none_holds_is_told(holders):
+    cohort = make_cohort([[0]] * 10 + [[1]] * 10 + [[2]] * holders)
     with pytest.raises(
-        UserError, match=r"class 'better' is absent from .* 1 such pairs in 1 patients; use fewer"
+        UserError, match=f"class 'better' is absent from .* {holders} such pairs in {holders} pat"
     ):
         make_splits(cohort, folds=2, repeats=1, seed=0)
 
 
 def test_too_few_patients_with_pairs():
-    with pytest.raises(UserError, match="4 patients have two visits or more, and 3 folds need at least"):
-        make_splits(make_cohort([[0, 1, 2]] * 4 + [[]] * 30), folds=3, repeats=1, seed=0)
+    with pytest.raises(UserError, match="only 5 patients have two visits or more: in 3 folds fewer than 4"):
+        make_splits(make_cohort([[0, 1, 2]] * 5 + [[]] * 30), folds=3, repeats=1, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_class_is_in_every_fold_where_patients_are_just_enough(seed):
+    """Three patients hold "better", and dealing once misses a fold for two seeds of three."""
+    cohort = make_cohort([[1, 1, 2], [1, 2], [1], [0, 1, 1], [0, 2], [0, 1], [1, 1], [1, 1]])
+    for fold in make_splits(cohort, folds=3, repeats=1, seed=seed):
+        assert class_counts(cohort, fold.test).min() >= 1
 
 
 def test_repeats_that_cannot_differ_are_refused():
