@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import math
+import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -163,10 +165,12 @@ class TrainingRun:
 
 @contextmanager
 def locked(folder: RunFolder) -> Iterator[None]:
-    """Holds a run's folder, waiting for whoever else trains the same run."""
+    """Holds a run's folder, waiting for whoever else trains the same run; the lock names its holder."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    with open(folder.path / ".lock", "w") as handle:
+    with open(folder.path / ".lock", "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.truncate(0)
+        print(socket.gethostname(), os.getpid(), file=handle, flush=True)
         yield
 
 
