@@ -33,9 +33,11 @@ class Drawing:
     name: str
     title: str
     description: str
-    """Read out by a screen reader in place of the picture."""
+    """Stands above the picture: what is drawn and how to read it."""
     figure: Figure
     data: pd.DataFrame
+    spoken: str = ""
+    """The numbers that a screen reader says in place of the picture, where they are few."""
 
 
 def canvas(width: float, height: float) -> Figure:

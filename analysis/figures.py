@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,12 +41,14 @@ def forest(analysed: Sequence[Analysed]) -> Drawing | None:
         for axis, item in zip(axes[:, 0], shown, strict=True):
             frames.append(_forest_panel(axis, item))
         metric = METRICS[shown[0].study.primary_metric].label
-        axes[-1, 0].set_xlabel(f"difference of {metric} with the reference, 95 % interval; band: ±{ROPE}")
+        axes[-1, 0].set_xlabel(f"difference of {metric} with the reference")
     data = pd.concat(frames, ignore_index=True)
     return Drawing(
         name="forest",
         title="Differences with the reference arm",
-        description="; ".join(f"{r['label']}, {r['study']}: {_forest_text(r)}" for _, r in data.iterrows()),
+        description="Arm minus reference on the same patients, with the 95 % interval. Coloured: supported. "
+        f"Band: practically equivalent, within ±{ROPE}.",
+        spoken="; ".join(f"{r['label']}, {r['study']}: {_forest_text(r)}" for _, r in data.iterrows()),
         figure=figure,
         data=data,
     )
@@ -90,6 +93,10 @@ def _grid(arms: Sequence[str], size: tuple[float, float], share: bool = True) ->
     return figure, list(axes[: len(arms)])
 
 
+def _wrapped(label: str) -> str:
+    return textwrap.fill(label, 24)
+
+
 def confusion(analysed: Analysed) -> Drawing:
     """Confusion matrices of all arms, averaged over runs: shares of the true class, and pairs."""
     study, arms = analysed.study, analysed.arms
@@ -109,7 +116,7 @@ def confusion(analysed: Analysed) -> Drawing:
                 )
                 outcome = {"true": CLASSES[i], "predicted": CLASSES[j], "pairs": pairs, "share": share}
                 data.append({"arm": arm, **outcome})
-            axis.set_title(study.labels[arm], fontsize=8)
+            axis.set_title(_wrapped(study.labels[arm]), fontsize=8)
             axis.set_xticks(range(3), CLASSES)
             axis.set_yticks(range(3), CLASSES)
             axis.tick_params(length=0)
@@ -139,15 +146,14 @@ def distance(analysed: Analysed) -> Drawing | None:
             own = points[points["arm"] == arm]
             x, y = own["absolute_change"], own["distance"]
             axis.scatter(x, y, s=6, color=PALETTE[0], alpha=0.5, linewidths=0, rasterized=many)
-            axis.set_title(f"{study.labels[arm]}\nρ {texts[arm]}", fontsize=8)
+            axis.set_title(f"{_wrapped(study.labels[arm])}\nρ {texts[arm]}", fontsize=8)
         figure.supxlabel(f"|change of {score.get('name', 'score')}|", fontsize=9)
         figure.supylabel("cosine distance", fontsize=9)
     data = points.merge(analysed.distance.rename(columns={"value": "rho"}), on="arm")
     return _drawing(
         analysed, figure, data, "distance", "Embedding distance and change of the score",
         "One point per progression pair, averaged over runs; rho is the out-of-fold Spearman correlation "
-        "with its patient-bootstrap interval. "
-        + "; ".join(f"{study.labels[arm]} {texts[arm]}" for arm in arms),
+        "with its patient-bootstrap interval.",
     )  # fmt: skip
 
 
@@ -163,7 +169,7 @@ def calibration(analysed: Analysed) -> Drawing:
             axis.plot(own["predicted"], own["observed"], color=PALETTE[0], linewidth=1)
             area = 120 * own["count"] / own["count"].sum()
             axis.scatter(own["predicted"], own["observed"], s=area, color=PALETTE[0])
-            axis.set_title(study.labels[arm], fontsize=8)
+            axis.set_title(_wrapped(study.labels[arm]), fontsize=8)
             axis.set_xlim(0, 1)
             axis.set_ylim(0, 1)
         figure.supxlabel("predicted probability", fontsize=9)

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.analysed import Analysed, ordered_arms
+from analysis.corrected_t import ROPE
 from analysis.labels import footnote, header, run_hashes
 from analysis.load import Study
 from analysis.metrics import METRICS
-from analysis.table import MISSING, NONE, Table, interval_text, number, p_text, plain_number, with_interval
+from analysis.proper import PROPER
+from analysis.table import MISSING, NONE, Table, interval_text, number, p_text, plain_number
 
 
 def _wide(frame: pd.DataFrame, arm: str, metric: str, prefix: str) -> dict[str, float]:
@@ -59,7 +61,7 @@ def headline(analysed: Sequence[Analysed]) -> Table:
         frames.append(data)
         if len(item.study.ledger):
             panels.append((header(item.study), _headline_text(item.study, data)))
-        notes.append(footnote(item.study))
+        notes.append(footnote(item.study, item.draws))
         notes += [f"{item.study.title}: {problem}." for problem in item.study.problems]
     notes += [
         "Difference is arm minus reference on the same patients and draws; "
@@ -103,16 +105,43 @@ def all_metrics(analysed: Sequence[Analysed]) -> Table:
         if item.comparison.metrics.empty:
             continue
         study = item.study
-        data = item.comparison.metrics.assign(study=study.key)
+        data = pd.concat([item.comparison.metrics, item.proper], ignore_index=True).assign(study=study.key)
         data["run_hashes"] = data["arm"].map(run_hashes(study))
         frames.append(data)
-        text = data.assign(text=[with_interval(*v) for v in data[["value", "low", "high"]].to_numpy()])
-        shown = (
-            text.pivot(index="arm", columns="metric", values="text")
-            .reindex(ordered_arms(study))
-            .fillna(MISSING)
-        )
-        shown = shown[list(METRICS)].rename(columns={k: m.label for k, m in METRICS.items()})
-        panels.append((header(study), shown.rename(index=study.labels)))
+        text = data.assign(text=[interval_text(row) for _, row in data.iterrows()])
+        shown = text.pivot(index="arm", columns="metric", values="text").reindex(ordered_arms(study))
+        names = {**{name: metric.label for name, metric in METRICS.items()}, **PROPER}
+        shown = shown[list(names)].fillna(MISSING).rename(columns=names, index=study.labels)
+        panels.append((header(study), shown))
     data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     return Table(name="metrics", title="All metrics, with 95 % intervals", data=data, panels=panels)
+
+
+def test_details(analysed: Sequence[Analysed]) -> Table:
+    """Both tests behind each verdict, and the probability that the arms are practically equivalent."""
+    panels, frames = [], []
+    for item in analysed:
+        study, tests = item.study, item.comparison.tests
+        if tests.empty:
+            continue
+        frames.append(tests.assign(study=study.key, run_hashes=tests["arm"].map(run_hashes(study))))
+        rows = {}
+        for _, row in tests.iterrows():
+            rope = [number(row, f"rope_{part}") for part in ("worse", "equivalent", "better")]
+            p = [p_text(row[name]) for name in ("p_bootstrap", "p_nadeau_bengio", "p", "p_holm")]
+            rows[study.labels[row["arm"]]] = [
+                *p,
+                str(row["test_folds"]),
+                *map(plain_number, rope),
+                row["verdict"],
+            ]
+        columns = ["p bootstrap", "p Nadeau-Bengio", "p combined", "p (Holm)", "Test folds", "P(worse)"]
+        columns += ["P(equivalent)", "P(better)", "Verdict"]
+        panels.append((header(study), pd.DataFrame.from_dict(rows, orient="index", columns=columns)))
+    data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    notes = [
+        "p combined is max(p bootstrap, p Nadeau-Bengio / 2), a heuristic calibrated by simulation; P(...) "
+        "are "
+        f"posterior probabilities of the Bayesian correlated t test with practical equivalence within {ROPE}."
+    ]
+    return Table(name="tests", title="Tests behind the verdicts", data=data, panels=panels, notes=notes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.bootstrap import DRAWS
 from analysis.load import Study
 
 
@@ -18,19 +17,25 @@ def header(study: Study) -> str:
     return ", ".join([f"{name} ({size})", *cautions])
 
 
-def footnote(study: Study) -> str:
+def footnote(study: Study, draws: int) -> str:
     """Protocol, bootstrap, search effort, split hash and git SHA of one study."""
     info = study.info
-    design = " x ".join(f"{info.get(key, '?')} {key}" for key in ("folds", "repeats", "seeds"))
+    design = design_of(study, " x ")
     parts = [
         f"{study.title}: protocol {info.get('protocol', 'not recorded')}",
         design,
-        f"{DRAWS:,} patient-cluster bootstrap draws, 95 % intervals",
+        f"{draws:,} patient-cluster bootstrap draws, 95 % intervals",
         _effort(study),
         f"splits {str(info.get('split_hash', 'not recorded'))[:12]}",
         f"code {str(info.get('git_sha', 'not recorded'))[:12]}",
     ]
     return "; ".join(parts) + "."
+
+
+def design_of(study: Study, between: str = ", ") -> str:
+    """``5 folds, 1 repeat, 3 seeds``."""
+    counts = {key: study.info.get(key, "?") for key in ("folds", "repeats", "seeds")}
+    return between.join(f"{n} {key.removesuffix('s') if n == 1 else key}" for key, n in counts.items())
 
 
 def _effort(study: Study) -> str:

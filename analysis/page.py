@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from analysis.analysed import Analysed
 from analysis.drawing import FAINT, INK, STYLE, Drawing
 from analysis.table import Table
+from analysis.validity import checks
+from analysis.words import checklist, methods, verdict_sentences
 
 _IDENTIFIERS = re.compile(r'(\bid="|url\(#|href="#)')
 
@@ -33,22 +36,57 @@ def inline_svg(drawing: Drawing) -> Markup:
     svg = svg.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
     label = Markup('<svg role="img" aria-labelledby="{0}-name {0}-text" ').format(prefix)
     named = Markup('<title id="{0}-name">{1}</title><desc id="{0}-text">{2}</desc>').format(
-        prefix, drawing.title, drawing.description
+        prefix, drawing.title, drawing.spoken or drawing.description
     )
     opening = svg.index(">", svg.index("<svg"))
     return label + Markup(svg[4 : opening + 1]) + named + Markup(svg[opening + 1 :])
 
 
-def write_page(
-    analysed: Sequence[Analysed], tables: Sequence[Table], drawings: Sequence[Drawing], out: Path
-) -> Path:
-    """Write OUT/index.html."""
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that a report shows, ready to be written."""
+
+    analysed: Sequence[Analysed]
+    tables: Sequence[Table]
+    """The headline first."""
+    drawings: Sequence[Drawing]
+    """The forest plot first, where there is one."""
+
+
+def _intervals(value: object) -> Markup:
+    """A cell whose bracketed interval stands on a line of its own."""
+    return Markup(re.sub(r" (\[[^\]]*\])(, )?", r' <span class="ci">\1</span>', str(escape(str(value)))))
+
+
+def html(report: Report) -> str:
+    """The whole page; verdicts first, then the headline table and forest plot, then the rest."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    html = environment.get_template("page.html").render(
-        analysed=analysed, tables=tables, figures=[(d, inline_svg(d)) for d in drawings]
+    environment.filters["intervals"] = _intervals
+    figures = [(drawing, inline_svg(drawing)) for drawing in report.drawings]
+    first = [f for f in figures if f[0].name == "forest"]
+    return environment.get_template("page.html").render(
+        studies=[
+            {
+                "study": item.study,
+                "verdicts": verdict_sentences(item),
+                "checks": checks(item),
+                "checklist": checklist(item.study),
+            }
+            for item in report.analysed
+        ],
+        methods=methods(report.analysed),
+        headline=report.tables[0],
+        tables=report.tables[1:],
+        forest=first,
+        figures=[f for f in figures if f not in first],
+        style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),
     )
+
+
+def write_page(report: Report, out: Path) -> Path:
+    """Write OUT/index.html."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "index.html"
-    path.write_text(html, encoding="utf-8")
+    path.write_text(html(report), encoding="utf-8")
     return path

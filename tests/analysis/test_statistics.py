@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from analysis.bootstrap import interval, p_value, patient_weights, resampled
 from analysis.cells import cells_of
-from analysis.compare import compare_cells, paired_differences
+from analysis.compare import compare_cells, contrast
 from analysis.corrected_t import equivalence, nadeau_bengio
 from analysis.decide import combined_p, holm
 from analysis.metrics import macro_f1
@@ -69,7 +69,7 @@ def test_bootstrap_equals_a_loop_over_drawn_patients():
     ledger = make_ledger({"mse": 0, "weighted": 0.5}, patients=25, seeds=2)
     cells = cells_of(ledger)
     weights = patient_weights(25, 60, seed=3)
-    fast = paired_differences(cells, "weighted", "mse", weights)["macro_f1"].draws
+    fast = contrast(cells, {"weighted": 1, "mse": -1}, weights)["macro_f1"].draws
     patients = sorted(ledger["patient"].unique())
     for draw in range(60):
         value = {}

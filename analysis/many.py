@@ -1,0 +1,96 @@
+"""Several studies beside each other: the same arms elsewhere, or tuned here and fixed there. Never pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.analysed import Analysed
+from analysis.headline import headline_data
+from analysis.metrics import METRICS
+from analysis.table import MISSING, NONE, Table, interval_text, number
+
+
+def across(analysed: Sequence[Analysed]) -> Table | None:
+    """Each arm's difference with the reference in every study; nothing where there is only one study."""
+    shown = [item for item in analysed if len(item.comparison.tests)]
+    if len(shown) < 2:
+        return None
+    data = pd.concat([headline_data(item) for item in shown], ignore_index=True)
+    data = data[~data["control"] & (data["arm"] != data["reference"])]
+    rows = {}
+    for _, group in data.groupby("arm", sort=False):
+        differences = group.set_index("study").reindex([item.study.key for item in shown])
+        cells = [
+            f"{interval_text(row, 'difference', sign='+')}, {row['verdict']}"
+            if np.isfinite(number(row, "difference"))
+            else MISSING
+            for _, row in differences.iterrows()
+        ]
+        rows[str(group["label"].iloc[0])] = [*cells, _direction(differences["difference"])]
+    columns = [*(item.study.title for item in shown), "Direction"]
+    panel = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    notes = [
+        "Studies are compared by eye and never pooled: a direction that agrees in all of them is no test.",
+        "Differences are arm minus reference with their 95 % interval, on each study's primary metric.",
+    ]
+    return Table(
+        name="across", title="The same arms in every study", data=data, panels=[("", panel)], notes=notes
+    )
+
+
+def _direction(differences: pd.Series[float]) -> str:
+    if differences.isna().any():
+        return NONE
+    return f"consistent in all {len(differences)}" if len(set(np.sign(differences))) == 1 else "differs"
+
+
+def tuned_and_fixed(analysed: Sequence[Analysed]) -> Table | None:
+    """Arms searched on their own beside the same arms at one fixed configuration, rank changes flagged.
+
+    Needs two studies of one cohort and one partition: one that searched its arms, one that did not.
+    """
+    frames, panels = [], []
+    for tuned, fixed in permutations([a for a in analysed if len(a.study.ledger)], 2):
+        same = all(tuned.study.info.get(k) == fixed.study.info.get(k) for k in ("cohort_hash", "split_hash"))
+        if not same or not _searched(tuned) or _searched(fixed):
+            continue
+        both = _ranked(tuned, "tuned").merge(_ranked(fixed, "fixed"), on=["arm", "label"])
+        both["flip"] = both["tuned_rank"] != both["fixed_rank"]
+        frames.append(both.assign(tuned=tuned.study.key, fixed=fixed.study.key))
+        text = {row["label"]: _two_ranks(row) for _, row in both.iterrows()}
+        columns = ["Tuned", "Rank", "Fixed", "Rank, fixed", "Rank flip"]
+        panel = pd.DataFrame.from_dict(text, orient="index", columns=columns)
+        panels.append((f"{tuned.study.title} against {fixed.study.title}", panel))
+    if not panels:
+        return None
+    data = pd.concat(frames, ignore_index=True)
+    return Table(name="tuned-fixed", title="Tuned per arm against fixed", data=data, panels=panels)
+
+
+def _searched(item: Analysed) -> bool:
+    """Whether the arms were searched: they have trials, more than one each."""
+    trials = item.study.trials
+    return len(trials) > 0 and bool(trials.groupby(["arm", "repeat", "fold"]).size().max() > 1)
+
+
+def _ranked(item: Analysed, side: str) -> pd.DataFrame:
+    """The arms' primary metric and their rank by it, 1 being best, in columns that begin with the side."""
+    primary, data = item.study.primary_metric, headline_data(item)
+    kept = data[~data["control"]].dropna(subset=[f"{primary}_value"])
+    names = {f"{primary}_{part}": f"{side}_{part}" for part in ("value", "low", "high")}
+    kept = kept[["arm", "label", *names, "run_hashes"]]
+    kept = kept.rename(columns={**names, "run_hashes": f"{side}_run_hashes"})
+    falls = not METRICS[primary].higher_is_better
+    return kept.assign(
+        **{f"{side}_rank": kept[f"{side}_value"].rank(ascending=falls, method="min").astype(int)}
+    )
+
+
+def _two_ranks(row: pd.Series[Any]) -> list[str]:
+    sides = [[interval_text(row, f"{s}_value", f"{s}_"), str(row[f"{s}_rank"])] for s in ("tuned", "fixed")]
+    return [*sides[0], *sides[1], "flip" if row["flip"] else ""]

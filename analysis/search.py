@@ -1,0 +1,219 @@
+"""What the search cost, how it went, and how far its promise was from the test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from analysis.analysed import Analysed, ordered_arms
+from analysis.drawing import PALETTE, STYLE, Drawing, canvas
+from analysis.labels import run_hashes
+from analysis.load import Study
+from analysis.proper import pair_scores
+from analysis.table import Table, plain_number
+
+GROUP = ["arm", "repeat", "fold"]
+STATES = ("complete", "stopped", "failed", "diverged")
+_HEADINGS = {"device_hours": "Device-hours", "best": "Best objective (median over folds)"}
+
+
+def search_summary(analysed: Sequence[Analysed]) -> Table:
+    """Trials per arm by how they ended, with device-hours; and every reason of a failure."""
+    panels, frames, notes = [], [], []
+    for item in analysed:
+        study = item.study
+        if study.trials.empty:
+            continue
+        data = _summary(study)
+        frames.append(data.reset_index().assign(study=study.key))
+        shown = data.drop(columns="run_hashes").astype(object).rename(index=study.labels)
+        shown["device_hours"] = [f"{hours:.2f}" for hours in data["device_hours"]]
+        shown["best"] = [plain_number(best) for best in data["best"]]
+        shown.columns = [_HEADINGS.get(str(name), str(name).capitalize()) for name in shown.columns]
+        panels.append((study.title, shown))
+        notes += [f"{study.title}: {line}" for line in failures(study)]
+    data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return Table(
+        name="search", title="Search: trials and cost per arm", data=data, panels=panels, notes=notes
+    )
+
+
+def _summary(study: Study) -> pd.DataFrame:
+    trials = study.trials
+    states = pd.crosstab(trials["arm"], trials["state"]).reindex(columns=list(STATES), fill_value=0)
+    grouped = trials.groupby("arm")
+    seconds = (
+        grouped["device_seconds"].sum() if "device_seconds" in trials else pd.Series(np.nan, states.index)
+    )
+    best = trials.groupby(GROUP)["objective"].max().groupby("arm").median()
+    table = states.assign(
+        device_hours=seconds / 3600,
+        best=best,
+        run_hashes=grouped["run_hash"].agg(lambda hashes: ";".join(map(str, hashes))),
+    )
+    table.insert(0, "trials", grouped.size())
+    return table.reindex([arm for arm in ordered_arms(study) if arm in table.index])
+
+
+def failures(study: Study) -> list[str]:
+    """One sentence per arm, state and reason of the trials that failed or diverged."""
+    trials = study.trials
+    if trials.empty:
+        return []
+    bad = trials[trials["state"].isin(["failed", "diverged"])]
+    reason = (bad["error"] if "error" in bad else pd.Series("", index=bad.index)).fillna("").astype(str)
+    reason = reason.str.split("\n").str[0].str.slice(0, 160).replace("", "no reason recorded")
+    counted = bad.assign(reason=reason).groupby(["arm", "state", "reason"]).size().reset_index(name="n")
+    return [
+        f"{row['n']} trial{'s' if row['n'] > 1 else ''} of {study.labels.get(row['arm'], row['arm'])} "
+        f"{row['state']}: {row['reason']}."
+        for _, row in counted.iterrows()
+    ]
+
+
+def selected_trials(study: Study) -> pd.DataFrame:
+    """The best trial of every search, one row per arm, repeat and fold."""
+    known = study.trials.dropna(subset=["objective"])
+    return known.loc[known.groupby(GROUP)["objective"].idxmax()] if len(known) else known
+
+
+def overtuning(analysed: Sequence[Analysed]) -> Table:
+    """The best trial's validation score beside the test score of its final runs, per arm.
+
+    The difference is what choosing the best of many trials on few patients promises too much (winner's
+    curse), plus whatever inner and outer patients differ in.
+    """
+    panels, frames = [], []
+    for item in analysed:
+        data = _optimism(item.study)
+        if data.empty:
+            continue
+        frames.append(data.assign(study=item.study.key))
+        by_arm = data.groupby("arm", sort=False)
+        means, spread = by_arm[["validation", "test", "optimism"]].mean(), by_arm["optimism"].std()
+        arms = [arm for arm in ordered_arms(item.study) if arm in means.index]
+        shown = pd.DataFrame(
+            {
+                "Best validation": [plain_number(v) for v in means["validation"].reindex(arms)],
+                "Test, seeds averaged": [plain_number(v) for v in means["test"].reindex(arms)],
+                "Optimism": [plain_number(v) for v in means["optimism"].reindex(arms)],
+                "SD over folds": [plain_number(v) for v in spread.reindex(arms)],
+            },
+            index=[item.study.labels.get(arm, arm) for arm in arms],
+        )
+        panels.append((item.study.title, shown))
+    data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    notes = [
+        "Scores are minus the log-loss, in nats, so higher is better. A best trial's validation score is not "
+        "a result: it is the luckiest of many."
+    ]
+    title = "What the search promised and what the test gave"
+    return Table(name="overtuning", title=title, data=data, panels=panels, notes=notes if panels else [])
+
+
+def _optimism(study: Study) -> pd.DataFrame:
+    """Per arm, repeat and fold: best validation objective, test score of the final runs, and their
+    difference.
+    """
+    best = selected_trials(study)
+    if best.empty or study.ledger.empty or "log" not in str(study.info.get("search_metric", "")):
+        return pd.DataFrame()
+    scores = study.ledger[[*GROUP, "seed"]].assign(test=-pair_scores(study.ledger)["nll"])
+    test = scores.groupby([*GROUP, "seed"])["test"].mean().groupby(GROUP).mean().reset_index()
+    keys = dict.fromkeys(("repeat", "fold"), np.int64)
+    table = best[[*GROUP, "run_hash", "objective"]].astype(keys).merge(test, on=GROUP)
+    table = table.rename(columns={"objective": "validation", "run_hash": "run_hashes"})
+    return table.assign(optimism=table["validation"] - table["test"])
+
+
+def budget(analysed: Analysed) -> Drawing | None:
+    """Best objective so far against trials spent: median over folds, with the middle half."""
+    trials = analysed.study.trials
+    if trials.empty or trials["objective"].notna().sum() == 0:
+        return None
+    ordered = trials.sort_values([*GROUP, "trial"])
+    best = ordered.assign(best=ordered.groupby(GROUP)["objective"].cummax())
+    best["best"] = best.groupby(GROUP)["best"].ffill()
+    curves = _quartiles(best.assign(number=best.groupby(GROUP).cumcount() + 1), "number", "best")
+    text = (
+        "Best validation objective found so far against the number of trials, median over folds with the "
+        "middle half shaded; a validation score is not a result."
+    )
+    y = "best validation objective so far"
+    return _curves(analysed, curves, name="budget", title="Budget", x="trials", y=y, text=text)
+
+
+def learning(analysed: Analysed) -> Drawing | None:
+    """Validation objective by epoch of the selected trials: median over folds, with the middle half."""
+    study = analysed.study
+    rows: list[dict[str, Any]] = []
+    for _, trial in selected_trials(study).iterrows():
+        path = study.folder.parent / "runs" / str(trial["run_hash"]) / "progress.jsonl"
+        rows += [{"arm": trial["arm"], **line} for line in _progress(path)]
+    table = pd.DataFrame(rows)
+    if table.empty or not {"epoch", "objective"} <= set(table.columns):
+        return None
+    curves = _quartiles(table.dropna(subset=["objective"]), "epoch", "objective")
+    text = (
+        "Validation objective by epoch of each fold's selected trial, median over folds with the middle half "
+        "shaded."
+    )
+    y = "validation objective"
+    return _curves(analysed, curves, name="learning", title="Learning curves", x="epoch", y=y, text=text)
+
+
+def _progress(path: Path) -> list[dict[str, float]]:
+    """Epoch and objective of a run's epochs; a last line that a crash cut short is left out."""
+    rows: list[dict[str, float]] = []
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            rows.append({"epoch": row.get("epoch", len(rows) + 1), "objective": row.get("objective", np.nan)})
+    except (OSError, ValueError):
+        pass
+    return rows
+
+
+def _quartiles(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Median and quartiles of y per arm and x, with the number of folds behind them."""
+    grouped = table.groupby(["arm", x], sort=False)[y]
+    parts = {"low": grouped.quantile(0.25), "median": grouped.median(), "high": grouped.quantile(0.75)}
+    return pd.DataFrame({**parts, "folds": grouped.count()}).reset_index().rename(columns={x: "x"})
+
+
+def _curves(
+    analysed: Analysed, curves: pd.DataFrame, *, name: str, title: str, x: str, y: str, text: str
+) -> Drawing:
+    study = analysed.study
+    with matplotlib.rc_context(STYLE):
+        figure = canvas(7, 3.4)
+        axis = figure.subplots()
+        arms = [arm for arm in ordered_arms(study) if (curves["arm"] == arm).any()]
+        for number, arm in enumerate(arms):
+            own = curves[curves["arm"] == arm]
+            colour, dashes = (
+                PALETTE[number % len(PALETTE)],
+                ("-", "--", ":", "-.")[number // len(PALETTE) % 4],
+            )
+            axis.plot(
+                own["x"], own["median"], dashes, color=colour, linewidth=1.6, label=study.labels.get(arm, arm)
+            )
+            if len(arms) <= len(PALETTE):
+                axis.fill_between(own["x"], own["low"], own["high"], color=colour, alpha=0.15, linewidth=0)
+        axis.set_xlabel(x)
+        axis.set_ylabel(y)
+        figure.legend(loc="outside right upper", fontsize=8)
+    data = curves.assign(run_hashes=curves["arm"].map(run_hashes(study)) if len(study.ledger) else "")
+    return Drawing(
+        name=f"{name}-{study.key}",
+        title=f"{title}, {study.title}",
+        description=text,
+        figure=figure,
+        data=data,
+    )
