@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,18 @@ class Drawing:
     spoken: str = ""
     """The numbers that a screen reader says in place of the picture, where they are few."""
 
+    @cached_property
+    def svg(self) -> str:
+        """The picture as SVG; equal data give equal text."""
+        buffer = io.StringIO()
+        with matplotlib.rc_context({**STYLE, "svg.hashsalt": self.name}):
+            self.figure.savefig(
+                buffer, format="svg", transparent=True, metadata={"Date": None, "Title": self.title}
+            )
+        # The layout is settled now; without this every other format would work it out again.
+        self.figure.set_layout_engine("none")
+        return buffer.getvalue()
+
 
 def canvas(width: float, height: float) -> Figure:
     """An empty figure of the given size in inches, in the report's style."""
@@ -47,12 +61,10 @@ def canvas(width: float, height: float) -> Figure:
 
 
 def save(drawing: Drawing, folder: Path) -> None:
-    """Write NAME.svg, NAME.pdf and NAME.csv; equal data give equal files."""
+    """Write NAME.svg, NAME.pdf and NAME.csv."""
     folder.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": drawing.name}):
-        metadata = {"Date": None, "Title": drawing.title}
-        drawing.figure.savefig(folder / f"{drawing.name}.svg", transparent=True, metadata=metadata)
-        drawing.figure.savefig(
-            folder / f"{drawing.name}.pdf", metadata={"CreationDate": None, "Title": drawing.title}
-        )
+    (folder / f"{drawing.name}.svg").write_text(drawing.svg, encoding="utf-8")
+    with matplotlib.rc_context(STYLE):
+        metadata = {"CreationDate": None, "Title": drawing.title}
+        drawing.figure.savefig(folder / f"{drawing.name}.pdf", metadata=metadata)
     drawing.data.to_csv(folder / f"{drawing.name}.csv", index=False)

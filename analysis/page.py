@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from analysis.analysed import Analysed
-from analysis.drawing import FAINT, INK, STYLE, Drawing
+from analysis.drawing import FAINT, INK, Drawing
 from analysis.table import Table
 from analysis.validity import checks
 from analysis.words import checklist, methods, verdict_sentences
@@ -25,10 +23,7 @@ def inline_svg(drawing: Drawing) -> Markup:
     """The figure as SVG to stand in a page: themed ink, ids of its own, named and described for screen
     readers.
     """
-    buffer = io.StringIO()
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": drawing.name}):
-        drawing.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
+    svg = drawing.svg
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     prefix = re.sub(r"\W", "-", drawing.name)
