@@ -1,0 +1,59 @@
+"""What both phantoms draw alike: traits that stay with a patient, smooth noise, and grey values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+FloatArray = NDArray[np.floating[Any]]
+
+WITHIN = 0.15
+"""Share of a trait's variance that differs between the visits of one patient; the rest is the patient's."""
+
+
+def draw_traits(
+    spreads: Mapping[str, tuple[float, float]], patient: np.random.Generator, visit: np.random.Generator
+) -> dict[str, float]:
+    """Traits that have nothing to do with the score, each a normal deviate cut at two SDs.
+
+    Args:
+        spreads: centre and SD of each trait.
+        patient: draws the patient's share, the same numbers at every visit.
+        visit: draws the visit's share.
+    """
+    own, now = patient.standard_normal(len(spreads)), visit.standard_normal(len(spreads))
+    deviates = np.clip(np.sqrt(1 - WITHIN) * own + np.sqrt(WITHIN) * now, -2, 2)
+    return {
+        name: float(centre + sd * z)
+        for (name, (centre, sd)), z in zip(spreads.items(), deviates, strict=True)
+    }
+
+
+def smooth_noise(
+    rng: np.random.Generator, shape: tuple[int, ...], sigma: float | tuple[float, ...]
+) -> FloatArray:
+    """White noise blurred by a Gaussian of ``sigma`` samples that wraps around, scaled to SD 1."""
+    field = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="wrap")
+    return np.asarray(field / field.std(), dtype=np.float32)
+
+
+def match_quantiles(values: FloatArray, quantiles: FloatArray) -> FloatArray:
+    """Values moved, in their order, to a given distribution.
+
+    A brighter or a larger structure then takes its grey values from the rest of the scan, so that no
+    histogram tells of it.
+
+    Args:
+        values: of any shape.
+        quantiles: the distribution, at evenly spaced probabilities from 0 to 1.
+    """
+    low, high = values.min(), values.max()
+    counts, edges = np.histogram(values, bins=4096, range=(low, high))
+    probability = np.concatenate([[0.0], np.cumsum(counts) / values.size])
+    # One table from value to grey: interpolating twice on every pixel would cost twice the time.
+    table = np.interp(probability, np.linspace(0, 1, len(quantiles)), quantiles)
+    return np.asarray(np.interp(values, edges, table), dtype=np.float32)
