@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.bootstrap import DRAWS, interval, patient_weights
+from analysis.bootstrap import DRAWS, interval, patient_weights, resampled
 from analysis.metrics import Array
 
 MINIMUM_SCANS = 4
@@ -50,8 +50,8 @@ def spearman_by_arm(table: pd.DataFrame, first: str, second: str, draws: int = D
         rounds = correlation(moments.sum(1))
         if np.isnan(rounds).all():
             continue
-        drawn = np.stack([correlation((weights @ m).astype(np.float64)) for m in moments.astype(np.float32)])
-        low, high = interval(np.nanmean(drawn, 0) if np.isfinite(drawn).any() else drawn[0])
+        drawn = correlation(resampled(weights, np.moveaxis(moments, 0, 1)))
+        low, high = interval(np.nanmean(drawn, 1))
         seed_sd = float(np.nanstd(rounds, ddof=1)) if np.isfinite(rounds).sum() > 1 else float("nan")
         rows.append(
             {"arm": arm, "value": float(np.nanmean(rounds)), "low": low, "high": high, "seed_sd": seed_sd,

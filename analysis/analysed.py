@@ -30,7 +30,7 @@ class Analysed:
     @property
     def arms(self) -> list[str]:
         """Arms that have final runs, as declared, controls last."""
-        present = set(self.study.ledger["arm"])
+        present = set(self.study.ledger["arm"].unique())
         return [arm for arm in ordered_arms(self.study) if arm in present]
 
 

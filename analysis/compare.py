@@ -31,7 +31,7 @@ class Comparison:
 
 def compare(study: Study, draws: int = DRAWS) -> Comparison:
     """All statistics of a study; empty tables where it has no final run."""
-    present = set(study.ledger["arm"])
+    present = set(study.ledger["arm"].unique())
     cells = cells_of(study.ledger, tuple(arm.name for arm in study.arms if arm.name in present))
     return compare_cells(
         cells,

@@ -236,7 +236,7 @@ def _arms(info: dict[str, Any], ledger: pd.DataFrame, problems: list[str]) -> tu
         for arm in info["arms"]
     ]
     declared = {arm.name for arm in arms}
-    present = set(ledger["arm"]) if len(ledger) else set()
+    present = set(ledger["arm"].unique()) if len(ledger) else set()
     if len(ledger):
         problems.extend(f"arm {arm.label} has no final run" for arm in arms if arm.name not in present)
         if str(info.get("reference", "mse")) not in present:

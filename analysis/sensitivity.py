@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.cells import cells_of
 from analysis.load import Study
 from analysis.metrics import METRICS
 
@@ -38,16 +37,17 @@ def threshold_sensitivity(study: Study) -> pd.DataFrame:
         return pd.DataFrame()
     function = METRICS[study.primary_metric].function
     ledger = study.ledger.dropna(subset=["change"])
+    change, called = ledger["change"].to_numpy(dtype=np.float64), ledger["y_pred"].to_numpy(dtype=np.int64)
+    arm, arms = pd.factorize(ledger["arm"])
     rows = []
     for threshold in thresholds(study):
-        change, least = ledger["change"].to_numpy(dtype=np.float64), threshold * (1 - ROUNDING)
+        least = threshold * (1 - ROUNDING)
         y = np.where(change <= -least, 0, np.where(change >= least, 2, 1))
-        cells = cells_of(ledger.assign(y_true=y))
-        for arm in (a for a in cells.arms if a in study.family):
-            counts = cells.shared([cells.index(arm), cells.index(study.reference)]).sum(1)
-            value, reference = function(counts)
-            difference = float(value - reference)
-            rows.append({"threshold": threshold, "arm": arm, "value": float(value), "difference": difference})
+        counts = np.bincount((arm * 3 + y) * 3 + called, minlength=9 * len(arms)).reshape(-1, 3, 3)
+        values = dict(zip(arms, function(counts.astype(np.float64)), strict=True))
+        for name in (a for a in arms if a in study.family):
+            value, difference = float(values[name]), float(values[name] - values[study.reference])
+            rows.append({"threshold": threshold, "arm": name, "value": value, "difference": difference})
     return pd.DataFrame(rows)
 
 
