@@ -23,6 +23,12 @@ def latex_escaped(text: str) -> str:
     return re.sub(r"(^|[\[ ])-(?=\d)", r"\1$-$", text.translate(_LATEX))
 
 
+def _latex_cell(text: str) -> str:
+    """An interval stands below its value, which halves the width of a table."""
+    two = r"\\shortstack[r]{\1\\\\{\\scriptsize \2}}\3"
+    return re.sub(r"^(\S+) (\[[^\]]*\])(.*)$", two, latex_escaped(text))
+
+
 def markdown(table: Table) -> str:
     """A GitHub table per panel, notes below."""
     lines = [f"## {table.title}", ""]
@@ -51,7 +57,7 @@ def latex(table: Table) -> str:
     width = len(columns) + 1
     lines = [
         r"\begin{table*}[t]", r"\centering", rf"\caption{{{latex_escaped(table.title)}.}}",
-        rf"\label{{tab:{table.name}}}", r"\resizebox{\textwidth}{!}{%",
+        rf"\label{{tab:{table.name}}}", r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\toprule",
         " & ".join(["", *map(latex_escaped, columns)]) + r" \\",
     ]  # fmt: skip
@@ -62,7 +68,9 @@ def latex(table: Table) -> str:
                 rf"\multicolumn{{{width}}}{{c}}{{{latex_escaped(head)}}} \\",
                 rf"\cmidrule{{1-{width}}}",
             ]
-        lines += [" & ".join(map(latex_escaped, [label, *row])) + r" \\" for label, row in _rows(panel)]
+        lines += [
+            " & ".join([latex_escaped(label), *map(_latex_cell, row)]) + r" \\" for label, row in _rows(panel)
+        ]
     lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [rf"\par\smallskip\raggedright\footnotesize {latex_escaped(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table*}", ""])

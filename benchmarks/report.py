@@ -58,7 +58,8 @@ def make_trials(rng: np.random.Generator) -> pd.DataFrame:
     columns = {
         "arm": [f"arm{g // (FOLDS * REPEATS):02d}" for g in group], "repeat": group // FOLDS % REPEATS,
         "fold": group % FOLDS, "trial": np.arange(TRIALS) // (ARMS * FOLDS * REPEATS),
-        "run_hash": [f"t{i:05d}" for i in range(TRIALS)], "config.train.lr": lr, "config.objective.margin": margin,
+        "run_hash": [f"t{i:05d}" for i in range(TRIALS)], "config.train.lr": lr,
+        "config.objective.margin": margin,
         "config.train.weight_decay": 10 ** rng.uniform(-4, -1, TRIALS), "objective": objective,
         "state": rng.choice(["complete", "stopped"], TRIALS, p=[0.7, 0.3]), "best_epoch": 8, "epochs": 12,
         "device_seconds": rng.uniform(100, 300, TRIALS), "error": "",
@@ -117,12 +118,11 @@ def main() -> None:
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - start
         size = (Path(temporary) / "report/index.html").stat().st_size / 2**20
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}"
-    )
-    print(f"exit {os.waitstatus_to_exitcode(status)}, {seconds:.1f} s (processor {usage.ru_utime + usage.ru_stime:.1f}"
-          f" s), {usage.ru_maxrss / 2**20:.2f} GiB, page {size:.1f} MiB")  # fmt: skip
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    processor, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
+    print(f"exit {os.waitstatus_to_exitcode(status)}, {seconds:.1f} s (processor {processor:.1f} s)")
+    print(f"{peak:.2f} GiB at most, page {size:.1f} MiB")
 
 
 if __name__ == "__main__":
