@@ -25,8 +25,8 @@ def latex_escaped(text: str) -> str:
 
 def _latex_cell(text: str) -> str:
     """An interval stands below its value, which halves the width of a table."""
-    two = r"\\shortstack[r]{\1\\\\{\\scriptsize \2}}\3"
-    return re.sub(r"^(\S+) (\[[^\]]*\])(.*)$", two, latex_escaped(text))
+    two = r"\\shortstack[r]{\1\\\\{\\scriptsize \2\3}}"
+    return re.sub(r"^([^\[]+) (\[[^\]]*\])(.*)$", two, latex_escaped(text))
 
 
 def markdown(table: Table) -> str:
@@ -59,7 +59,7 @@ def latex(table: Table) -> str:
         r"\begin{table*}[t]", r"\centering", rf"\caption{{{latex_escaped(table.title)}.}}",
         rf"\label{{tab:{table.name}}}", r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\toprule",
-        " & ".join(["", *map(latex_escaped, columns)]) + r" \\",
+        " & ".join(["", *map(_latex_cell, columns)]) + r" \\",
     ]  # fmt: skip
     for head, panel in table.panels:
         lines.append(r"\midrule")
@@ -69,7 +69,8 @@ def latex(table: Table) -> str:
                 rf"\cmidrule{{1-{width}}}",
             ]
         lines += [
-            " & ".join([latex_escaped(label), *map(_latex_cell, row)]) + r" \\" for label, row in _rows(panel)
+            " & ".join([latex_escaped(label), *map(_latex_cell, row)]) + r" \\[3pt]"
+            for label, row in _rows(panel)
         ]
     lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [rf"\par\smallskip\raggedright\footnotesize {latex_escaped(note)}" for note in table.notes]
