@@ -83,7 +83,7 @@ def _failed_trials(study: Study) -> Check:
 
 def _left_out(study: Study) -> Check:
     left_out = study.info.get("left_out") or []
-    found = f"{len(left_out)} scans could not be read and were left out: {', '.join(map(str, left_out[:10]))}"
+    found = "; ".join(map(str, left_out[:10])) + (f"; and {len(left_out) - 10} more" if left_out[10:] else "")
     return Check(
         name="Scans left out",
         status="amber" if left_out else "green",

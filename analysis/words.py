@@ -144,7 +144,7 @@ def checklist(study: Study) -> list[tuple[str, str]]:
     recorded = {
         "Data source": ("synthetic " if cohort.get("phantom") else "")
         + f"{data('name')}, hash {data('hash')}",
-        "Data left out": f"{len(info.get('left_out') or [])} unreadable scans",
+        "Data left out": "; ".join(map(str, (info.get("left_out") or ["none"])[:10])),
         "Outcome and reference standard": f"worse, same or better: {_outcome(study)} or more",
         "Sample size": f"{_sizes(study)}; no sample size calculation is recorded",
         "Partitions": f"{get('protocol')}, by patient: {design_of(study)}; splits {get('split_hash')}",
