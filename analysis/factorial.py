@@ -50,7 +50,7 @@ def _crossed(
     values: dict[str, dict[str, str]],
     chosen: tuple[str, ...],
 ) -> dict[str, tuple[int, ...]]:
-    """Levels of the arms that agree with the reference in every other key, if they are a complete crossing."""
+    """Levels of the arms that agree with the reference in every other key, if these are all crossed."""
     if reference not in arms:
         return {}
     others = [key for key in values if key not in chosen]

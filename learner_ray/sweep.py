@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import os
 import shlex
 import signal
 import sys
@@ -21,7 +20,7 @@ from analysis.analysed import analyse
 from analysis.headline import headline
 from analysis.load import load as load_results
 from analysis.render import plain
-from learner_ray.engine.connection import join_cluster, leave, start_local
+from learner_ray.engine.connection import Devices, find_devices, leave, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.tuning import run_tasks
@@ -37,7 +36,6 @@ from learner_ray.study.record import record
 from learner_ray.study.runs import RunStore, Source
 from learner_ray.study.study import Study
 from learner_ray.training.data import PHANTOM, open_cohort
-from learner_ray.training.precision import resolve_precision
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,10 +80,10 @@ def sweep(args: argparse.Namespace) -> int:
     """Plans the study, runs what is left of it and prints what came out."""
     study = load_study(args.study)
     edits = parse_edits(args)
-    resources = join_cluster(args.address)
     source, out = choose_source(args, study)
-    plan = plan_study(args, study, source, edits, resources)
-    print(heading(plan, out, resources), flush=True)
+    devices = find_devices(args.address, None if args.data is None else Path(args.data), out)
+    plan = plan_study(args, study, source, edits, devices)
+    print(heading(plan, out, devices), flush=True)
     if args.plan:
         return 0
     cache = build_cache(plan.cohort, plan.base.data.image_size, skip_bad=args.skip_bad, progress=show_reading)
@@ -94,7 +92,7 @@ def sweep(args: argparse.Namespace) -> int:
     store = RunStore(out.parent)
     with only_sweep(out):
         coordinator = Coordinator(plan.groups, study.space, store, optuna_studies(out))
-        stopped_by = run_plan(plan, coordinator, out, args.max_concurrent, resources)
+        stopped_by = run_plan(plan, coordinator, out, args.max_concurrent, devices)
     if stopped_by is not None:
         print(f"\nInterrupted; all finished runs are kept. Go on with:\n  {command()}")
         return 128 + stopped_by
@@ -128,7 +126,7 @@ def plan_study(
     study: Study,
     source: Source,
     edits: dict[str, Any],
-    resources: dict[str, float] | None,
+    devices: Devices,
 ) -> Plan:
     """The plan of what the command line asks for."""
     cohort = open_cohort(source)
@@ -136,8 +134,7 @@ def plan_study(
         raise UserError(
             f"{source.path} is a cohort of {cohort.modality}, study {study.name} is of {study.modality}"
         )
-    gpus = (resources or {}).get("GPU", 0)
-    profile = args.profile or ("paper" if gpus and not cohort.phantom else "laptop")
+    profile = args.profile or ("paper" if devices.gpus and not cohort.phantom else "laptop")
     asked = {name: getattr(args, name) for name in ("trials", "folds", "repeats", "seeds")}
     size = replace(PROFILES[profile], **{name: n for name, n in asked.items() if n is not None})
     return make_plan(
@@ -148,7 +145,7 @@ def plan_study(
         size=size,
         arms=args.arms.split(",") if args.arms else study.default_arms,
         edits=edits,
-        precision=resolve_precision(edits.get("train.precision", "auto"), "cuda" if gpus else "cpu"),
+        precision=devices.precision,
         seed=args.seed,
         threads=1,
     )
@@ -173,7 +170,7 @@ def run_plan(
     coordinator: Coordinator,
     out: Path,
     max_concurrent: int | None,
-    resources: dict[str, float] | None,
+    devices: Devices,
 ) -> int | None:
     """Runs what is left; the signal that ended it early, or None."""
     searched: dict[str, optuna.distributions.BaseDistribution] = {}
@@ -190,24 +187,18 @@ def run_plan(
         print("All of it has run before: nothing left to run.")
         ledger.write()
         return None
-    gpus = (resources or {}).get("GPU", 0)
-    slots = int(gpus or (resources or {}).get("CPU", 0)) or cores()
-    slots = min(slots, max_concurrent or slots)
-    if resources is None:
+    slots = min(devices.slots, max_concurrent or devices.slots)
+    if devices.local:
         start_local(slots)
     try:
         return run_tasks(
             coordinator,
             scratch=(out / ".tune").resolve(),
             max_concurrent=slots,
-            gpus_per_trial=1 if gpus else 0,
+            gpus_per_trial=1 if devices.gpus else 0,
         )
     finally:
         ledger.write()
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def optuna_studies(out: Path) -> Any:
@@ -232,17 +223,16 @@ def only_sweep(out: Path) -> Iterator[None]:
         yield
 
 
-def heading(plan: Plan, out: Path, resources: dict[str, float] | None) -> str:
+def heading(plan: Plan, out: Path, devices: Devices) -> str:
     """What will run, on what, where."""
     cohort, counts = plan.cohort, plan.cohort.class_counts()
     facts = cohort.summary()
-    where = "on this machine" if resources is None else f"on the Ray cluster ({resource_words(resources)})"
     kind = f"{'phantom ' if cohort.phantom else ''}cohort {cohort.name}"
     if not cohort.temporal:
         kind += " (not temporal)"
     return "\n".join(
         [
-            f"Study {plan.study.name}, profile {plan.profile}, {where}; results in {out}",
+            f"Study {plan.study.name}, profile {plan.profile}, {devices}; results in {out}",
             f"{kind}: {facts['patients']} patients, {facts['scans']} scans, {facts['pairs']} pairs "
             f"(worse/same/better {counts[0]}/{counts[1]}/{counts[2]})",
             f"{plan.runs} runs: {len(plan.arms)} arms, {plan.size.repeats} repeats, {plan.size.folds} folds, "
@@ -250,10 +240,6 @@ def heading(plan: Plan, out: Path, resources: dict[str, float] | None) -> str:
             f"{plan.base.train.precision}, {plan.base.data.image_size} px, {plan.base.train.epochs} epochs",
         ]
     )
-
-
-def resource_words(resources: dict[str, float]) -> str:
-    return ", ".join(f"{int(resources[name])} {name}" for name in ("CPU", "GPU") if resources.get(name))
 
 
 def command() -> str:

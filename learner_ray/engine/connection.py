@@ -1,13 +1,18 @@
-"""Joins a Ray cluster, or starts Ray on this machine alone."""
+"""Where a study runs: on a Ray cluster, or on Ray started on this machine alone."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 
+from learner_ray.engine.preflight import check_nodes, inspect_nodes
 from learner_ray.errors import UserError
+from learner_ray.training.precision import resolve_precision
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
@@ -17,26 +22,61 @@ OBJECT_STORE_BYTES = 200 * 2**20
 """Enough for Tune's messages: pixels are mapped from the cache's file, never sent through Ray."""
 
 
-def join_cluster(address: str | None) -> dict[str, float] | None:
-    """Joins the cluster at an address, or the one this machine belongs to.
+@dataclass(frozen=True, kw_only=True)
+class Devices:
+    """What a study may use."""
 
-    Returns:
-        The cluster's resources; None where there is no cluster, or ``address`` is ``local``.
+    local: bool
+    """Ray is started here for this study, instead of joined."""
+    cpus: int
+    gpus: int
+    precision: str
+    """What ``train.precision=auto`` is on these devices."""
+
+    @property
+    def slots(self) -> int:
+        """Trials of one device at a time."""
+        return self.gpus or self.cpus
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{n} {name}" for n, name in ((self.cpus, "CPU"), (self.gpus, "GPU")) if n)
+        return f"on this machine ({found})" if self.local else f"on the Ray cluster ({found})"
+
+
+def find_devices(address: str | None, data: Path | None, out: Path) -> Devices:
+    """Joins the cluster at an address, or the one this machine belongs to, and looks at its nodes.
+
+    Args:
+        address: of a cluster; ``local`` for none; None for this machine's, if it has one.
+        data: what every node must be able to read; None for a phantom.
+        out: the results folder, which all nodes must share.
 
     Raises:
-        UserError: no cluster answers at the address that was given.
+        UserError: no cluster answers at the address, or one of its nodes could not run this study.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address == LOCAL:
-        return None
+    if address == LOCAL or not _joined(address):
+        gpus = torch.cuda.device_count()
+        precision = resolve_precision("auto", "cuda" if gpus else "cpu")
+        return Devices(local=True, cpus=_cores(), gpus=gpus, precision=precision)
+    nodes = inspect_nodes(data, out)
+    check_nodes(nodes, data, out)
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    # The head of a GPU cluster may have no GPU: what the nodes with one say counts.
+    found: list[str] = [node.precision for node in nodes if node.gpus or not gpus]
+    precision = found[0] if found else "float32"
+    return Devices(local=False, cpus=int(resources.get("CPU", 0)), gpus=gpus, precision=precision)
+
+
+def _joined(address: str | None) -> bool:
     try:
         ray.init(address=address or "auto", **QUIET)
     except ConnectionError as error:
         if address is None:
-            return None
+            return False
         raise UserError(f"--address {address}: no Ray cluster answers there ({error})") from error
-    resources: dict[str, float] = ray.cluster_resources()
-    return resources
+    return True
 
 
 def start_local(slots: int) -> None:
@@ -53,3 +93,7 @@ def start_local(slots: int) -> None:
 def leave() -> None:
     """Leaves the cluster; a Ray that was started here ends."""
     ray.shutdown()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -58,6 +58,8 @@ def make_plan(
     Raises:
         UserError: an arm or key is unknown, or the cohort cannot be split.
     """
+    if edits.get("train.precision") == "auto":
+        edits = {key: value for key, value in edits.items() if key != "train.precision"}
     known_profile = {**study.profiles.get(profile, {}), **cohort_edits(cohort)}
     base = study.base.with_values({**known_profile, "train.precision": precision, **edits})
     if len(set(arms)) < len(arms):

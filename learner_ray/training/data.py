@@ -46,6 +46,8 @@ class Data:
         self, scans: Sequence[str], frames: int, *, keys: Sequence[int] | None, strength: float = 0.0
     ) -> Tensor:
         """Standardised frames (B, T, H, W) in float32; with keys, T random frames of each scan, augmented."""
+        if not len(scans):
+            return torch.empty(0, frames, self.cache.size, self.cache.size)
         batch = load_batch(self.cache, scans, frames, keys=keys)
         statistics = torch.tensor([self.cache.statistics(scan) for scan in scans])
         return augment(batch, statistics[:, 0], statistics[:, 1], keys, strength)

@@ -1,4 +1,4 @@
-"""The pretraining loop of one run on one device, an epoch at a time."""
+"""The pretraining loop of one run, an epoch at a time, on one device or as one of several ranks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from learner_ray.config import Config, TrainConfig
 from learner_ray.keys import random_key
-from learner_ray.model.network import Network, build_network
+from learner_ray.model.network import Network, Output, build_network
 from learner_ray.objectives import Batch, TrainingScores, build_objective, total_loss
 from learner_ray.training.data import Data
+from learner_ray.training.distributed import World
 from learner_ray.training.precision import autocast
 from learner_ray.training.progression import Embedded
 
@@ -29,10 +30,20 @@ class Pretraining:
 
     Every random draw is made from the configuration's seed, the epoch and the scan, so a run that stops after
     any epoch and goes on from its checkpoint ends in the same weights, bit for bit.
+
+    In a world of several ranks all call the same methods in the same order; each is given the whole result.
     """
 
-    def __init__(self, config: Config, data: Data, patients: tuple[str, ...], device: str = "cpu") -> None:
+    def __init__(
+        self,
+        config: Config,
+        data: Data,
+        patients: tuple[str, ...],
+        device: str = "cpu",
+        world: World = World(),  # noqa: B008 (frozen)
+    ) -> None:
         self.config = config
+        self.world = world
         self.epoch = 0
         self._data = data
         self._device = device
@@ -42,6 +53,7 @@ class Pretraining:
             (float(scores.mean()), float(scores.std()) or 1.0) if len(scores) else (0.0, 1.0)
         )
         self.network: Network = build_network(config.model, config.data.frames, config.seed).to(device)
+        world.joined(self.network)
         if config.pretrains:
             self._prepare(scores)
 
@@ -86,28 +98,35 @@ class Pretraining:
         return np.array_split(rng.permutation(n), self._steps_per_epoch)
 
     def _step(self, rows: NDArray[np.int64]) -> dict[str, float]:
-        views = self._objective.views
-        scans = self._scans["scan"].iloc[rows].tolist()
-        pixels = torch.cat([self._view(scans, view) for view in range(views)]).to(self._device)
-        with autocast(self.config.train.precision, self._device):
-            output = self.network(pixels)
-        index = torch.from_numpy(np.tile(rows, views))
-        batch = Batch(
-            embeddings=output.projection.float(),
-            scores=self._scores[index].to(self._device),
-            patients=self._patients[index].to(self._device),
-            scans=index.to(self._device),
-            predictions=output.score.float(),
-            order=self._order[index].to(self._device),
-        )
+        batch = self._batch(rows)
         loss, parts = total_loss(self._objective, batch, self.config.objective)
         if not torch.isfinite(loss):
             raise DivergedError(f"the loss is {loss.item()} in epoch {self.epoch + 1}")
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.world.sum_gradients(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip)
         self._optimizer.step()
         return {name: float(part) for name, part in parts.items()} | {"gradient_norm": float(norm)}
+
+    def _batch(self, rows: NDArray[np.int64]) -> Batch:
+        """The network's outputs for all rows; each rank computes its share of them."""
+        views, shares = self._objective.views, self.world.shares(rows)
+        scans = self._scans["scan"].iloc[shares[self.world.rank]].tolist()
+        pixels = torch.cat([self._view(scans, view) for view in range(views)]).to(self._device)
+        with autocast(self.config.train.precision, self._device):
+            output = self.network(pixels)
+        lengths = [views * len(share) for share in shares]
+        # Scores and patients need no gathering: every rank knows the whole order of the scans.
+        index = torch.from_numpy(np.concatenate([np.tile(share, views) for share in shares]))
+        return Batch(
+            embeddings=self.world.gather(output.projection, lengths),
+            scores=self._scores[index].to(self._device),
+            patients=self._patients[index].to(self._device),
+            scans=index.to(self._device),
+            predictions=self.world.gather(output.score, lengths),
+            order=self._order[index].to(self._device),
+        )
 
     def _view(self, scans: list[str], view: int) -> Tensor:
         keys = [random_key(self.config.seed, self.epoch, view, scan) for scan in scans]
@@ -131,18 +150,22 @@ class Pretraining:
     def embed(self, patients: tuple[str, ...], batch_size: int = 32) -> Embedded:
         """Embeddings and predicted scores of all scans of some patients, in the cohort's order."""
         self.network.eval()
-        scans = self._data.of(patients)["scan"].tolist()
-        embeddings: dict[str, NDArray[np.float64]] = {}
-        predictions: dict[str, float] = {}
-        for start in range(0, len(scans), batch_size):
-            some = scans[start : start + batch_size]
-            pixels = self._data.pixels(some, self.config.data.frames, keys=None).to(self._device)
-            with autocast(self.config.train.precision, self._device):
-                output = self.network(pixels)
-            scores = output.score.float().cpu().numpy() * self._sd + self._mean
-            embeddings.update(zip(some, output.embedding.float().cpu().numpy(), strict=True))
-            predictions.update(zip(some, scores.tolist(), strict=True))
-        return Embedded(embeddings, predictions)
+        scans = self._data.of(patients)["scan"].to_numpy()
+        shares = self.world.shares(np.arange(len(scans)))
+        own = scans[shares[self.world.rank]].tolist()
+        outputs = [self._embed(own[start : start + batch_size]) for start in range(0, len(own), batch_size)]
+        outputs = outputs or [self._embed([])]
+        lengths = [len(share) for share in shares]
+        embeddings = self.world.gather(torch.cat([o.embedding for o in outputs]), lengths).cpu().numpy()
+        predicted = self.world.gather(torch.cat([o.score for o in outputs]), lengths).cpu().numpy()
+        predictions = (predicted * self._sd + self._mean).tolist()
+        return Embedded(dict(zip(scans, embeddings, strict=True)), dict(zip(scans, predictions, strict=True)))
+
+    def _embed(self, scans: list[str]) -> Output:
+        pixels = self._data.pixels(scans, self.config.data.frames, keys=None).to(self._device)
+        with autocast(self.config.train.precision, self._device):
+            output: Output = self.network(pixels)
+        return output
 
     def save(self, path: Path) -> None:
         """Writes network, optimiser and epoch, whole or not at all."""

@@ -19,10 +19,12 @@ import torch
 from learner_ray.files import write_atomic, write_json
 from learner_ray.study.runs import RunFolder, RunSpec, State
 from learner_ray.training.data import open_data
+from learner_ray.training.distributed import World
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.predictions import pair_table, score_table, write_table
 from learner_ray.training.pretraining import DivergedError, Pretraining
 from learner_ray.training.progression import Embedded, Progression
+from learner_ray.training.representation import EmbeddedScans, representation_metrics
 
 CHECKPOINT_SECONDS = 10.0
 """A checkpoint is written after an epoch when the last one is older than this: a crash costs at most one
@@ -33,10 +35,18 @@ class TrainingRun:
     """A run that is advanced by the epoch, so that a scheduler can stop it in between.
 
     The folder's files are the truth: a run whose folder holds a checkpoint goes on from there, and one whose
-    folder holds ``state.json`` has ended.
+    folder holds ``state.json`` has ended. In a world of several ranks all advance together, and the first one
+    writes.
     """
 
-    def __init__(self, spec: RunSpec, folder: RunFolder, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        folder: RunFolder,
+        device: str = "cpu",
+        world: World = World(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.world = world
         self.spec = spec
         self.folder = folder
         torch.set_num_threads(spec.threads)
@@ -48,7 +58,7 @@ class TrainingRun:
         self._data = data
         self._pretraining: Pretraining | None = None
         if spec.config.progression.uses_encoder:
-            self._pretraining = Pretraining(spec.config, data, spec.patients.pretrain, device)
+            self._pretraining = Pretraining(spec.config, data, spec.patients.pretrain, device, world)
             self._restore(self._pretraining)
 
     def _restore(self, pretraining: Pretraining) -> None:
@@ -91,13 +101,22 @@ class TrainingRun:
             row |= self._validate(pretraining)
         row["seconds/train"] = trained - start
         row["seconds/evaluate"] = time.perf_counter() - trained
+        if self.world.size > 1:
+            row["devices"] = self.world.size
         self._rows.append(row)
+        if self.world.is_first:
+            self._record(pretraining)
+        return row
+
+    def _record(self, pretraining: Pretraining) -> None:
         lines = "".join(_json_line(r) for r in self._rows)
         write_atomic(self.folder.path / "progress.jsonl", lines)
-        if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS and row["epoch"] < pretraining.last_epoch:
+        if (
+            pretraining.epoch < pretraining.last_epoch
+            and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
+        ):
             pretraining.save(self._checkpoint)
             self._saved_at = time.monotonic()
-        return row
 
     def _validate(self, pretraining: Pretraining) -> dict[str, float]:
         patients = self.spec.patients
@@ -110,8 +129,11 @@ class TrainingRun:
         metrics = progression_metrics(y, probabilities, progression.decide(probabilities))
         predicted = np.array([embedded.predictions[scan] for scan in scans["scan"]])
         metrics["score_spearman"] = spearman(predicted, scans["score"].to_numpy(float))
+        fitted = EmbeddedScans.of(self._data.of(patients.classifier), embedded.embeddings)
+        watched = representation_metrics(EmbeddedScans.of(scans, embedded.embeddings), fitted)
         # Inner macro-F1 moves in steps of one pair; log-loss does not, so the search goes by it.
-        return {f"validation/{k}": v for k, v in metrics.items()} | {"objective": -metrics["log_loss"]}
+        scored = {f"validation/{k}": v for k, v in metrics.items()}
+        return scored | watched | {"objective": -metrics["log_loss"]}
 
     def _pairs(self, patients: tuple[str, ...]) -> pd.DataFrame:
         """The progression pairs of some patients whose visits both have a readable scan."""
@@ -140,6 +162,11 @@ class TrainingRun:
         embedded = Embedded({}, {})
         if self._pretraining is not None:
             embedded = self._pretraining.embed((*patients.classifier, *patients.test))
+        if self.world.is_first:
+            self._predict(embedded)
+
+    def _predict(self, embedded: Embedded) -> None:
+        patients = self.spec.patients
         progression = self._fit(embedded)
         pairs, scans = self._pairs(patients.test), self._data.of(patients.test)
         probabilities = progression.predict(pairs, scans, embedded)
@@ -159,6 +186,8 @@ class TrainingRun:
 
     def end(self, state: State, reason: str = "") -> None:
         """Writes how the run ended and drops the checkpoint that only a restart needs."""
+        if not self.world.is_first:
+            return
         self.folder.finish(state, reason)
         self._checkpoint.unlink(missing_ok=True)
 

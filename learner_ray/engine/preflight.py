@@ -1,0 +1,115 @@
+"""Looks at every node of a cluster before the first trial, so that a study is refused instead of hanging."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from learner_ray.errors import UserError
+from learner_ray.study.record import versions
+from learner_ray.training.precision import resolve_precision
+
+MUST_AGREE = ("python", "ray", "torch", "learner-ray")
+
+TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What one node says of itself."""
+
+    host: str
+    versions: dict[str, str]
+    sees_data: bool
+    sees_results: bool
+    gpus: int
+    precision: str
+    """What ``train.precision=auto`` would be there."""
+
+
+def inspect_nodes(data: Path | None, out: Path) -> list[Node]:
+    """Asks every live node of the cluster that was joined.
+
+    Args:
+        data: what every node must be able to read; None for a phantom, which each node makes itself.
+        out: the folder that every node must find the driver's files in; made here if it is missing.
+
+    Raises:
+        UserError: a node does not answer.
+    """
+    root = out.resolve().parent
+    root.mkdir(parents=True, exist_ok=True)
+    token = root / f".preflight-{uuid.uuid4().hex}"
+    token.touch()
+    try:
+        asked = [
+            ray.remote(_inspect)
+            .options(
+                num_cpus=0,
+                num_gpus=0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+            )
+            .remote(str(data) if data else None, str(token))
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+        found: list[Node] = ray.get(asked, timeout=TIMEOUT_S)
+    except ray.exceptions.RayError as error:
+        raise UserError(f"a node of the cluster does not answer: {error}") from error
+    finally:
+        token.unlink(missing_ok=True)
+    return found
+
+
+def _inspect(data: str | None, token: str) -> Node:
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return Node(
+        host=socket.gethostname(),
+        versions={name: version for name, version in versions().items() if name in MUST_AGREE},
+        sees_data=data is None or Path(data).exists(),
+        sees_results=Path(token).exists(),
+        gpus=gpus,
+        precision=resolve_precision("auto", "cuda" if gpus else "cpu"),
+    )
+
+
+def check_nodes(nodes: Sequence[Node], data: Path | None, out: Path) -> None:
+    """Refuses a cluster on which runs would fail, or differ from node to node.
+
+    Raises:
+        UserError: lists all that is wrong, by node.
+    """
+    mine = versions()
+    faults = []
+    for node in nodes:
+        differing = [f"{n} {v} (here {mine.get(n)})" for n, v in node.versions.items() if v != mine.get(n)]
+        if differing:
+            faults.append(f"{node.host} has {', '.join(differing)}: install the same versions everywhere")
+        if not node.sees_data:
+            faults.append(f"{node.host} cannot see {data}: put the data where every node finds it")
+        if not node.sees_results:
+            faults.append(f"{node.host} cannot see {out}: choose an --out on storage that all nodes share")
+    if faults:
+        raise UserError("the cluster cannot run this study:\n  " + "\n  ".join(faults))
+
+
+def check_fit(resources: dict[str, float], *, cpus: float, gpus: float) -> None:
+    """Refuses a trial that no node of the cluster could ever hold.
+
+    Raises:
+        UserError: names what is asked for and what there is.
+    """
+    for name, asked in (("CPU", cpus), ("GPU", gpus)):
+        if asked > resources.get(name, 0):
+            raise UserError(
+                f"a trial asks for {asked:g} {name}, and the whole cluster has {resources.get(name, 0):g}: "
+                "use fewer devices per trial, or a larger cluster"
+            )

@@ -1,0 +1,65 @@
+"""A cluster that cannot run a study is refused with what is wrong on which node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+
+from learner_ray.engine.connection import start_local
+from learner_ray.engine.preflight import MUST_AGREE, Node, check_fit, check_nodes, inspect_nodes
+from learner_ray.errors import UserError
+from learner_ray.study.record import versions
+
+GOOD = Node(
+    host="n1",
+    versions={name: versions()[name] for name in MUST_AGREE},
+    sees_data=True,
+    sees_results=True,
+    gpus=0,
+    precision="float32",
+)
+
+
+@pytest.fixture
+def local_ray() -> Iterator[None]:
+    start_local(1)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+def test_a_node_tells_what_it_sees(tmp_path: Path) -> None:
+    seen = inspect_nodes(tmp_path, tmp_path / "results" / "lus")
+    blind = inspect_nodes(tmp_path / "nowhere", tmp_path / "results" / "lus")
+    assert [n.sees_data for n in (*seen, *blind)] == [True, False]
+    assert all(n.sees_results and n.versions == GOOD.versions for n in (*seen, *blind))
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_equal_nodes_that_see_everything_pass() -> None:
+    check_nodes([GOOD, replace(GOOD, host="n2")], Path("data"), Path("out"))
+
+
+def test_all_faults_are_listed_by_node() -> None:
+    nodes = [
+        GOOD,
+        replace(GOOD, host="n2", versions={**GOOD.versions, "torch": "0.1"}),
+        replace(GOOD, host="n3", sees_data=False),
+        replace(GOOD, host="n4", sees_results=False),
+    ]
+    with pytest.raises(UserError) as error:
+        check_nodes(nodes, Path("data"), Path("out"))
+    text = str(error.value)
+    assert "n1" not in text and "torch 0.1" in text
+    assert [f"n{i}" in text for i in (2, 3, 4)] == [True, True, True]
+
+
+def test_a_trial_larger_than_the_cluster_is_refused() -> None:
+    check_fit({"CPU": 4, "GPU": 1}, cpus=1, gpus=1)
+    with pytest.raises(UserError, match="2 GPU"):
+        check_fit({"CPU": 4, "GPU": 1}, cpus=1, gpus=2)
