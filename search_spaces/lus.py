@@ -17,7 +17,7 @@ STUDY = Study(
     reference="mse",
     space=space,
     profiles={
-        "laptop": {"data.image_size": 64, "data.frames": 4, "train.epochs": 8},
+        "laptop": {"data.image_size": 64, "data.frames": 4, "train.epochs": 8, "train.lr": 2e-3},
         "workstation": {"train.epochs": 25},
         "paper": {},
     },

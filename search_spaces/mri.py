@@ -17,7 +17,7 @@ STUDY = Study(
     reference="mse",
     space=space,
     profiles={
-        "laptop": {"data.image_size": 64, "data.frames": 6, "train.epochs": 10},
+        "laptop": {"data.image_size": 64, "data.frames": 6, "train.epochs": 10, "train.lr": 2e-3},
         "workstation": {"train.epochs": 25},
         "paper": {},
     },

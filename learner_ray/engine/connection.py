@@ -64,9 +64,8 @@ def find_devices(address: str | None, data: Path | None, out: Path) -> Devices:
     resources = ray.cluster_resources()
     gpus = int(resources.get("GPU", 0))
     # The head of a GPU cluster may have no GPU: what the nodes with one say counts.
-    found: list[str] = [node.precision for node in nodes if node.gpus or not gpus]
-    precision = found[0] if found else "float32"
-    return Devices(local=False, cpus=int(resources.get("CPU", 0)), gpus=gpus, precision=precision)
+    precisions = [node.precision for node in nodes if node.gpus or not gpus]
+    return Devices(local=False, cpus=int(resources.get("CPU", 0)), gpus=gpus, precision=precisions[0])
 
 
 def _joined(address: str | None) -> bool:

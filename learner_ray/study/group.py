@@ -14,7 +14,7 @@ from learner_ray.config import Config
 from learner_ray.keys import random_key
 from learner_ray.study.halving import Halving
 from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source
-from learner_ray.study.study import Arm, Space, Suggest
+from learner_ray.study.study import Arm, BaseValues, Space, Suggest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,8 @@ class Outcome:
     state: str
     reason: str
     objective: float
-    """The best over epochs, higher is better; NaN where there is none."""
+    """The best over the later half of the schedule's epochs, or over all of a trial that was stopped before;
+    higher is better; NaN where there is none."""
     best_epoch: int
     progress: list[dict[str, Any]]
     device_seconds: float
@@ -109,8 +110,11 @@ class Outcome:
             return None
         progress = folder.progress()
         scored = [row for row in progress if math.isfinite(row.get("objective", math.nan))]
+        # Before half its schedule an encoder has hardly learned, but its log-loss, near that of the class
+        # shares, can by chance be the lowest of all.
+        later = [row for row in scored if 2 * row["epoch"] >= task.spec.config.train.epochs]
         nothing: dict[str, Any] = {"objective": math.nan, "epoch": 0}
-        best = max(scored, key=lambda row: row["objective"], default=nothing)
+        best = max(later or scored, key=lambda row: row["objective"], default=nothing)
         return cls(
             task=task,
             state=state["state"],
@@ -147,8 +151,8 @@ class GroupSearch:
 
     @property
     def best(self) -> Outcome | None:
-        """The trial of the highest objective; the earlier one of two that tie."""
-        scored = [outcome for outcome in self.trial_outcomes if math.isfinite(outcome.objective)]
+        """The complete trial of the highest objective; the earlier one of two that tie."""
+        scored = [o for o in self.trial_outcomes if o.state == "complete" and math.isfinite(o.objective)]
         return max(scored, key=lambda outcome: outcome.objective, default=None)
 
     @property
@@ -196,6 +200,11 @@ class GroupSearch:
         # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
         # resumed search suggests what the undisturbed one would have.
         self._study.sampler = optuna.samplers.TPESampler(seed=group.run_seed("sampler", number) % 2**32)
+        if number == 0:
+            # The search starts from the base configuration: its choice is never worse than no search.
+            base = BaseValues(group.config, group.fixed)
+            self._space(base, group.config)
+            self._study.enqueue_trial(base.values)
         trial = self._study.ask()
         suggest = Suggest(trial, group.fixed)
         self._space(suggest, group.config)

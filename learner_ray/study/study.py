@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 
-from learner_ray.config import KEYS, Config
+from learner_ray.config import KEYS, Config, flatten
 from learner_ray.errors import UserError
 
 
@@ -41,6 +41,23 @@ class Suggest:
         """One of the options."""
         if key not in self._fixed:
             self.values[key] = self._trial.suggest_categorical(key, options)
+
+
+class BaseValues(Suggest):
+    """Answers a space with a configuration's own values, as far as they lie within it."""
+
+    def __init__(self, config: Config, fixed: frozenset[str]) -> None:
+        self._own = flatten(config.to_dict())
+        self._fixed = fixed
+        self.values = {}
+
+    def real(self, key: str, low: float, high: float, *, log: bool = False) -> None:
+        if key not in self._fixed and low <= self._own[key] <= high:
+            self.values[key] = self._own[key]
+
+    def choice(self, key: str, options: Sequence[Any]) -> None:
+        if key not in self._fixed and self._own[key] in options:
+            self.values[key] = self._own[key]
 
 
 Space = Callable[[Suggest, Config], None]

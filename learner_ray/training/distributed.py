@@ -38,7 +38,7 @@ class World:
         return self.rank == 0
 
     def shares(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Deals rows out to the ranks: contiguous parts, some maybe empty, whose sizes differ by one at most."""
+        """Deals rows out to the ranks: contiguous parts, sizes differing by one at most, some maybe empty."""
         return np.array_split(rows, self.size)
 
     def gather(self, own: Tensor, lengths: Sequence[int]) -> Tensor:

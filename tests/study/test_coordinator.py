@@ -1,5 +1,6 @@
 """A study may be interrupted anywhere and ends as if it had not been."""
 
+import json
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -45,9 +46,29 @@ def test_the_final_run_takes_the_best_trials_setting_to_its_best_epoch(tmp_path:
 def test_arms_start_from_the_same_points(tmp_path: Path) -> None:
     study = coordinator(tmp_path)
     run(study)
-    first = {name: g.outcomes[0].task.parameters["train.lr"] for name, g in study.groups.items()}
-    assert first["mse/r0-f0"] == first["contrastive/r0-f0"]
-    assert first["mse/r0-f0"] != first["mse/r0-f1"]
+    lr = {name: [o.task.parameters["train.lr"] for o in g.outcomes] for name, g in study.groups.items()}
+    assert lr["mse/r0-f0"][:2] == lr["contrastive/r0-f0"][:2]
+    assert lr["mse/r0-f0"][1] != lr["mse/r0-f1"][1]
+
+
+def test_a_search_starts_from_the_base_configuration(tmp_path: Path) -> None:
+    study = coordinator(tmp_path)
+    run(study)
+    for group in study.groups.values():
+        assert group.outcomes[0].task.spec.config.train.lr == group.group.config.train.lr
+
+
+def test_no_epoch_before_half_the_schedule_is_chosen(tmp_path: Path) -> None:
+    study = coordinator(tmp_path, trials=1, seeds=1)
+    while (task := study.next_task()) is not None:
+        folder = study.store.folder(task.spec.hash)
+        rows = [{"epoch": e, "objective": -e, "seconds/train": 0, "seconds/evaluate": 0} for e in range(1, 9)]
+        folder.path.mkdir(parents=True, exist_ok=True)
+        (folder.path / "progress.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        folder.finish("complete", "")
+        study.ended(task)
+    finals = [o.task.spec.config.train.stop_epoch for o in study.outcomes if o.task.final]
+    assert finals == [4] * 4
 
 
 def test_the_same_command_again_hands_out_nothing(tmp_path: Path) -> None:
