@@ -48,7 +48,10 @@ def test_the_ledger_holds_every_test_pair_of_every_arm_once(finished: Path) -> N
 def test_trials_are_listed_with_their_parameters_and_states(finished: Path) -> None:
     trials = pd.read_parquet(finished / "trials.parquet")
     assert len(trials) == 2 * 2 * 2
-    assert set(trials["state"]) <= {"complete", "stopped"}
+    assert set(trials["state"]) == {"complete", "stopped"}
+    stopped = trials["state"] == "stopped"
+    # Two trials a group and a rung at epoch 2: the second one goes on if it is the better one there.
+    assert set(trials["epochs"][stopped]) == {2} and set(trials["trial"][stopped]) == {1}
     margins = trials.set_index("arm")["config.objective.margin"]
     assert margins["mse"].isna().all() and margins["weighted"].notna().all()
 

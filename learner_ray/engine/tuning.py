@@ -26,16 +26,16 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
     def __init__(self, coordinator: Coordinator) -> None:
         super().__init__()
         self.tasks: dict[str, Task] = {}
-        self._coordinator = coordinator
+        self.coordinator = coordinator
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._coordinator.is_done:
+        if self.coordinator.is_done:
             return str(Searcher.FINISHED)
-        task = self._coordinator.next_task()
+        task = self.coordinator.next_task()
         if task is None:
-            return str(Searcher.FINISHED) if self._coordinator.is_done else None
+            return str(Searcher.FINISHED) if self.coordinator.is_done else None
         self.tasks[trial_id] = task
-        folder = self._coordinator.store.folder(task.spec.hash)
+        folder = self.coordinator.store.folder(task.spec.hash)
         folder.write_spec(task.spec)
         return {"folder": str(folder.path.resolve())}
 
@@ -44,8 +44,8 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
     ) -> None:
         task = self.tasks.pop(trial_id)
         if error:
-            self._coordinator.store.folder(task.spec.hash).finish("failed", DIED_TWICE)
-        self._coordinator.ended(task)
+            self.coordinator.store.folder(task.spec.hash).finish("failed", DIED_TWICE)
+        self.coordinator.ended(task)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the runs' own files are the state, and a resumed study asks anew."""
@@ -59,9 +59,10 @@ class GroupScheduler(FIFOScheduler):  # type: ignore[misc]
         self._searcher = searcher
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        row = result.get("row")
+        # Tune hands results over flattened.
+        row = {key.removeprefix("row/"): value for key, value in result.items() if key.startswith("row/")}
         task = self._searcher.tasks[trial.trial_id]
-        keeps = row is None or self._searcher._coordinator.row(task, row)
+        keeps = not row or self._searcher.coordinator.row(task, row)
         return str(FIFOScheduler.CONTINUE if keeps else FIFOScheduler.STOP)
 
 
