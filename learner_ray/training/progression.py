@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,9 +53,16 @@ def clip_pairs(pairs: pd.DataFrame, scans: pd.DataFrame) -> pd.DataFrame:
 
 
 def features(
-    config: ProgressionConfig, pairs: pd.DataFrame, clips: pd.DataFrame, embedded: Embedded
+    config: ProgressionConfig,
+    pairs: pd.DataFrame,
+    clips: pd.DataFrame,
+    embedded: Embedded,
+    places: Sequence[str] = (),
 ) -> list[Array]:
-    """The classifier's inputs as blocks (N clip pairs, block width) that are scaled one by one."""
+    """The classifier's inputs as blocks (N clip pairs, block width) that are scaled one by one.
+
+    ``places`` are the sites and devices of the fit, one input each: a pair of another place has none of them.
+    """
     of_pair = pairs.iloc[clips["index"].to_numpy()]
     if config.input == "nothing":
         return []
@@ -62,8 +70,8 @@ def features(
         return [of_pair["score_earlier"].to_numpy(float)[:, None]]
     if config.input == "metadata":
         interval = of_pair["interval_days"].fillna(0).to_numpy(float)[:, None]
-        places = pd.get_dummies(of_pair[["site", "device"]]).to_numpy(float)
-        return [interval, places] if places.size else [interval]
+        known = place_indicators(of_pair).reindex(columns=list(places), fill_value=0).to_numpy(float)
+        return [interval, known] if places else [interval]
     if config.input == "score_difference":
         predicted = embedded.predictions
         difference = [
@@ -75,59 +83,110 @@ def features(
     return [difference_] if config.input == "difference" else [earlier, difference_]
 
 
+def place_indicators(pairs: pd.DataFrame) -> pd.DataFrame:
+    """One column per site and device that occurs, 1 where a pair is of it."""
+    return pd.get_dummies(pairs[["site", "device"]])
+
+
 def stacked(embeddings: Mapping[str, Array], scans: Iterable[str]) -> Array:
     """Embeddings of some scans, (N, D)."""
     return np.stack([embeddings[scan] for scan in scans]).astype(float)
 
 
+@dataclass(frozen=True)
 class Scaler:
     """Brings each block to a mean squared length of one, so that one ridge penalty suits every input."""
 
-    def __init__(self, blocks: Sequence[Array], *, centre: bool) -> None:
-        self._means = [block.mean(0) if centre else np.zeros(block.shape[1]) for block in blocks]
-        self._lengths = [
-            np.sqrt(((block - mean) ** 2).sum(1).mean()) or 1.0
-            for block, mean in zip(blocks, self._means, strict=True)
+    means: Sequence[Array]
+    lengths: Sequence[float]
+
+    @classmethod
+    def fit(cls, blocks: Sequence[Array], *, centre: bool) -> Scaler:
+        means = [block.mean(0) if centre else np.zeros(block.shape[1]) for block in blocks]
+        lengths = [
+            float(np.sqrt(((block - mean) ** 2).sum(1).mean())) or 1.0
+            for block, mean in zip(blocks, means, strict=True)
         ]
+        return cls(means, lengths)
 
     def __call__(self, blocks: Sequence[Array]) -> Array:
-        scaled = zip(blocks, self._means, self._lengths, strict=True)
+        scaled = zip(blocks, self.means, self.lengths, strict=True)
         return np.concatenate([(block - mean) / length for block, mean, length in scaled], axis=1)
 
+    def state(self) -> dict[str, Any]:
+        return {"means": [mean.tolist() for mean in self.means], "lengths": list(self.lengths)}
 
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Scaler:
+        return cls([np.array(mean) for mean in state["means"]], state["lengths"])
+
+
+@dataclass(frozen=True)
 class PriorClassifier:
     """Gives every pair the class shares of the fit."""
 
-    def __init__(self, prior: Array) -> None:
-        self._prior = prior
+    prior: Array
 
     def predict(self, blocks: Sequence[Array], n: int) -> Array:
-        return np.tile(self._prior, (n, 1))
+        return np.tile(self.prior, (n, 1))
+
+    def state(self) -> dict[str, Any]:
+        return {"prior": self.prior.tolist()}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> PriorClassifier:
+        return cls(np.array(state["prior"]))
 
 
+@dataclass(frozen=True)
 class LogisticClassifier:
     """Multinomial logistic regression with a ridge penalty."""
 
-    def __init__(self, blocks: Sequence[Array], y: NDArray[np.int64], weights: Array, l2: float) -> None:
-        self._scale = Scaler(blocks, centre=True)
-        self._model = LogisticRegression(C=1 / l2, max_iter=1000, tol=1e-6)
-        self._model.fit(self._scale(blocks), y, sample_weight=weights)
+    scale: Scaler
+    model: LogisticRegression
+
+    @classmethod
+    def fit(
+        cls, blocks: Sequence[Array], y: NDArray[np.int64], weights: Array, l2: float
+    ) -> LogisticClassifier:
+        scale = Scaler.fit(blocks, centre=True)
+        model = LogisticRegression(C=1 / l2, max_iter=1000, tol=1e-6)
+        return cls(scale, model.fit(scale(blocks), y, sample_weight=weights))
 
     def predict(self, blocks: Sequence[Array], n: int) -> Array:
         probabilities = np.zeros((n, 3))
-        probabilities[:, self._model.classes_] = self._model.predict_proba(self._scale(blocks))
+        probabilities[:, self.model.classes_] = self.model.predict_proba(self.scale(blocks))
         return probabilities
 
+    def state(self) -> dict[str, Any]:
+        fitted = {name: getattr(self.model, name).tolist() for name in ("coef_", "intercept_", "classes_")}
+        return {"scale": self.scale.state(), **fitted}
 
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> LogisticClassifier:
+        model = LogisticRegression()
+        for name in ("coef_", "intercept_", "classes_"):
+            setattr(model, name, np.array(state[name]))
+        return cls(Scaler.restore(state["scale"]), model)
+
+
+@dataclass(frozen=True)
 class OrdinalClassifier:
     """s = w.d with cut-points -theta and +theta: swapping the two visits swaps worse and better.
 
     P(worse) = sigma(-theta - s), P(better) = sigma(s - theta), after LILAC (Kim 2025, PNAS).
     """
 
-    def __init__(self, blocks: Sequence[Array], y: NDArray[np.int64], weights: Array, l2: float) -> None:
-        self._scale = Scaler(blocks, centre=False)  # centring would break the antisymmetry
-        x = self._scale(blocks)
+    scale: Scaler
+    parameters: Array
+    """w, then log theta."""
+
+    @classmethod
+    def fit(
+        cls, blocks: Sequence[Array], y: NDArray[np.int64], weights: Array, l2: float
+    ) -> OrdinalClassifier:
+        scale = Scaler.fit(blocks, centre=False)  # centring would break the antisymmetry
+        x = scale(blocks)
 
         def loss(parameters: Array) -> tuple[float, Array]:
             w, theta = parameters[:-1], np.exp(parameters[-1])
@@ -141,51 +200,66 @@ class OrdinalClassifier:
             return float(-(weights * likelihood).sum() + 0.5 * l2 * (w @ w)), gradient
 
         start = np.zeros(x.shape[1] + 1)
-        self._parameters = minimize(loss, start, jac=True, method="L-BFGS-B").x
+        return cls(scale, minimize(loss, start, jac=True, method="L-BFGS-B").x)
 
     def predict(self, blocks: Sequence[Array], n: int) -> Array:
-        s = self._scale(blocks) @ self._parameters[:-1]
-        theta = np.exp(self._parameters[-1])
+        s = self.scale(blocks) @ self.parameters[:-1]
+        theta = np.exp(self.parameters[-1])
         worse, better = expit(-theta - s), expit(s - theta)
         return np.stack([worse, 1 - worse - better, better], axis=1)
 
+    def state(self) -> dict[str, Any]:
+        return {"scale": self.scale.state(), "parameters": self.parameters.tolist()}
 
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> OrdinalClassifier:
+        return cls(Scaler.restore(state["scale"]), np.array(state["parameters"]))
+
+
+Classifier = PriorClassifier | LogisticClassifier | OrdinalClassifier
+
+_CLASSIFIERS: dict[str, type[Classifier]] = {
+    "prior": PriorClassifier,
+    "logistic": LogisticClassifier,
+    "ordinal": OrdinalClassifier,
+}
+
+
+@dataclass(frozen=True)
 class Progression:
     """A classifier fitted on some pairs, deciding on others."""
 
-    def __init__(
-        self,
+    config: ProgressionConfig
+    prior: Array
+    """Class shares of the fit: worse, same, better."""
+    places: tuple[str, ...]
+    """Sites and devices of the fit, where these are inputs."""
+    classifier: Classifier
+
+    @classmethod
+    def fit(
+        cls,
         config: ProgressionConfig,
         pairs: pd.DataFrame,
         scans: pd.DataFrame,
         embedded: Embedded,
         seed: int,
-    ) -> None:
+    ) -> Progression:
         clips = clip_pairs(pairs, scans)
         y = pairs["y"].to_numpy(int)
         if config.shuffle_labels:
             y = np.random.default_rng(random_key(seed, "shuffled labels")).permutation(y)
-        self._config = config
         counts = np.bincount(y, minlength=3)
-        self.prior: Array = (counts + 1) / (counts.sum() + 3)  # Laplace: a class not seen keeps a small share
-        blocks = features(config, pairs, clips, embedded)
-        self._classifier = self._fit(blocks, y, clips)
-
-    def _fit(
-        self, blocks: list[Array], y: NDArray[np.int64], clips: pd.DataFrame
-    ) -> PriorClassifier | LogisticClassifier | OrdinalClassifier:
-        index = clips["index"].to_numpy()
-        if not blocks or len(np.unique(y[index])) < 2:
-            return PriorClassifier(self.prior)
-        weights = 1 / np.bincount(index)[index]  # a visit pair counts once, however many clips it has
-        kind = LogisticClassifier if self._config.head == "logistic" else OrdinalClassifier
-        return kind(blocks, y[index], weights, self._config.l2)
+        prior: Array = (counts + 1) / (counts.sum() + 3)  # Laplace: a class not seen keeps a small share
+        places = tuple(map(str, place_indicators(pairs))) if config.input == "metadata" else ()
+        blocks = features(config, pairs, clips, embedded, places)
+        return cls(config, prior, places, _fit(config, blocks, y, clips, prior))
 
     def predict(self, pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded) -> Array:
         """Class probabilities (N, 3) of visit pairs, averaged over their clip pairs."""
         clips = clip_pairs(pairs, scans)
-        blocks = features(self._config, pairs, clips, embedded)
-        of_clips = self._classifier.predict(blocks, len(clips))
+        blocks = features(self.config, pairs, clips, embedded, self.places)
+        of_clips = self.classifier.predict(blocks, len(clips))
         index = clips["index"].to_numpy()
         sums = np.stack([np.bincount(index, of_clips[:, c], len(pairs)) for c in range(3)], axis=1)
         probabilities = sums / np.bincount(index, minlength=len(pairs))[:, None]
@@ -194,5 +268,34 @@ class Progression:
 
     def decide(self, probabilities: Array) -> NDArray[np.int64]:
         """The class of each pair, by p_c / prior_c or by p_c."""
-        scores = probabilities / self.prior if self._config.decision == "prior" else probabilities
+        scores = probabilities / self.prior if self.config.decision == "prior" else probabilities
         return np.asarray(scores.argmax(1))
+
+    def state(self) -> dict[str, Any]:
+        """All of it as plain values that JSON keeps exactly."""
+        kind = next(name for name, cls in _CLASSIFIERS.items() if isinstance(self.classifier, cls))
+        return {
+            "config": asdict(self.config),
+            "prior": self.prior.tolist(),
+            "places": list(self.places),
+            "classifier": kind,
+            "fitted": self.classifier.state(),
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Progression:
+        """What ``state`` described."""
+        classifier = _CLASSIFIERS[state["classifier"]].restore(state["fitted"])
+        config = ProgressionConfig(**state["config"])
+        return cls(config, np.array(state["prior"]), tuple(state["places"]), classifier)
+
+
+def _fit(
+    config: ProgressionConfig, blocks: list[Array], y: NDArray[np.int64], clips: pd.DataFrame, prior: Array
+) -> Classifier:
+    index = clips["index"].to_numpy()
+    if not blocks or len(np.unique(y[index])) < 2:
+        return PriorClassifier(prior)
+    weights = 1 / np.bincount(index)[index]  # a visit pair counts once, however many clips it has
+    kind = LogisticClassifier if config.head == "logistic" else OrdinalClassifier
+    return kind.fit(blocks, y[index], weights, config.l2)

@@ -149,7 +149,8 @@ class TrainingRun:
 
     def _fit(self, embedded: Embedded) -> Progression:
         config, who = self.spec.config, self.spec.patients.classifier
-        return Progression(config.progression, self._pairs(who), self._data.of(who), embedded, config.seed)
+        pairs, scans = self._pairs(who), self._data.of(who)
+        return Progression.fit(config.progression, pairs, scans, embedded, config.seed)
 
     def _complete(self) -> None:
         if self.spec.is_final:
