@@ -34,6 +34,7 @@ from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.record import record
 from learner_ray.study.runs import RunStore, Source
+from learner_ray.study.schedulers import SCHEDULERS
 from learner_ray.study.study import Study
 from learner_ray.training.data import PHANTOM, open_cohort
 
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--arms", help="comma-separated (default: the study's)")
     for name in ("trials", "folds", "repeats", "seeds", "epochs"):
         p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
+    p.add_argument("--scheduler", choices=SCHEDULERS, default="halving", help="what stops trials early")
     p.add_argument("--max-concurrent", type=int, help="runs at a time (default: one per core, or per GPU)")
     p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
     p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
@@ -148,6 +150,7 @@ def plan_study(
         precision=devices.precision,
         seed=args.seed,
         threads=1,
+        scheduler=args.scheduler,
     )
 
 

@@ -36,6 +36,8 @@ class Coordinator:
         self.listeners: list[Listener] = []
         self._ready: list[Task] = []
         self._announced: dict[str, int] = dict.fromkeys(self.groups, 0)
+        # Only a group whose task has ended can have new ones: asking all is slow in a large study.
+        self._unasked = list(self.groups.values())
 
     @property
     def is_done(self) -> bool:
@@ -70,7 +72,8 @@ class Coordinator:
         return task
 
     def _refill(self) -> None:
-        for group in self.groups.values():
+        while self._unasked:
+            group = self._unasked.pop(0)
             while (task := group.next_task()) is not None:
                 self._ready.append(task)
             self._announce(group)
@@ -84,11 +87,11 @@ class Coordinator:
         self._announced[group.group.name] = len(group.outcomes)
 
     def row(self, task: Task, row: dict[str, Any]) -> bool:
-        """Takes in a running task's epoch; False where halving stops the trial, which has then ended."""
+        """Takes in a running task's epoch; False where the scheduler stops the trial, which is then over."""
         for listener in self.listeners:
             listener.on_row(task, row)
         group = self.groups[task.group]
-        if task.final or group.halving.keeps(task.number, row):
+        if task.final or group.scheduler.keeps(task.number, row):
             return True
         self.store.folder(task.spec.hash).finish("stopped", f"not among the best at epoch {row['epoch']}")
         return False
@@ -100,4 +103,5 @@ class Coordinator:
             return
         group = self.groups[task.group]
         group.end(outcome)
+        self._unasked.append(group)
         self._announce(group)

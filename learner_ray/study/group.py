@@ -12,8 +12,8 @@ import optuna
 from learner_ray.cohort import Fold
 from learner_ray.config import Config
 from learner_ray.keys import random_key
-from learner_ray.study.halving import Halving
-from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source
+from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source, objective_of
+from learner_ray.study.schedulers import SCHEDULERS
 from learner_ray.study.study import Arm, BaseValues, Space, Suggest
 
 
@@ -33,6 +33,8 @@ class Group:
     """The study's."""
     source: Source
     threads: int = 1
+    scheduler: str = "halving"
+    """Of ``schedulers.SCHEDULERS``."""
 
     @property
     def name(self) -> str:
@@ -109,7 +111,7 @@ class Outcome:
         if state is None:
             return None
         progress = folder.progress()
-        scored = [row for row in progress if math.isfinite(row.get("objective", math.nan))]
+        scored = [row for row in progress if math.isfinite(objective_of(row))]
         # Before half its schedule an encoder has hardly learned, but its log-loss, near that of the class
         # shares, can by chance be the lowest of all.
         later = [row for row in scored if 2 * row["epoch"] >= task.spec.config.train.epochs]
@@ -137,7 +139,7 @@ class GroupSearch:
     def __init__(self, group: Group, space: Space, store: RunStore, study: optuna.Study) -> None:
         self.group = group
         self.outcomes: list[Outcome] = []
-        self.halving = Halving(epochs=group.config.train.epochs)
+        self.scheduler = SCHEDULERS[group.scheduler](group.config.train.epochs)
         self._space = space
         self._store = store
         self._study = study
@@ -238,12 +240,12 @@ class GroupSearch:
         if outcome.task.final:
             return
         number = outcome.task.number
-        self.halving.replay(number, outcome.progress)
+        self.scheduler.replay(number, outcome.progress)
         self._tell(self._asked.pop(number), outcome)
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         for row in outcome.progress:
-            if math.isfinite(row.get("objective", math.nan)):
+            if math.isfinite(objective_of(row)):
                 trial.report(row["objective"], row["epoch"])
         trial.set_user_attr("run_hash", outcome.task.spec.hash)
         states = optuna.trial.TrialState

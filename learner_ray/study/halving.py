@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from learner_ray.study.runs import objective_of
+
 
 class Halving:
     """Stops a trial that is not among the best 1/eta of its group at a rung.
@@ -26,12 +28,23 @@ class Halving:
         reached = self._values.get(row["epoch"])
         if reached is None:
             return True
-        reached[number] = row["objective"]
-        better = sum(value > row["objective"] for other, value in reached.items() if other != number)
-        return len(reached) < self.eta or better < math.ceil(len(reached) / self.eta)
+        value = _comparable(row)
+        reached[number] = value
+        better = sum(other > value for trial, other in reached.items() if trial != number)
+        return better < self._places(len(reached))
+
+    def _places(self, reached: int) -> int:
+        """How many of those that reached a rung may go on."""
+        return reached if reached < self.eta else math.ceil(reached / self.eta)
 
     def replay(self, number: int, progress: Sequence[Mapping[str, Any]]) -> None:
         """Takes in a trial that has ended, so that later ones are compared with it."""
         for row in progress:
             if row["epoch"] in self._values and "objective" in row:
-                self._values[row["epoch"]][number] = row["objective"]
+                self._values[row["epoch"]][number] = _comparable(row)
+
+
+def _comparable(row: Mapping[str, Any]) -> float:
+    """The objective, one that is no number being worse than any other."""
+    value = objective_of(row)
+    return -math.inf if math.isnan(value) else value

@@ -32,6 +32,7 @@ class Plan:
     folds: list[Fold]
     groups: list[Group]
     seed: int
+    scheduler: str
     searched: dict[str, tuple[str, ...]]
     """The keys searched, by arm."""
 
@@ -52,6 +53,7 @@ def make_plan(
     precision: str,
     seed: int,
     threads: int,
+    scheduler: str = "halving",
 ) -> Plan:
     """Splits the cohort and lays out one group per arm, repeat and fold.
 
@@ -85,6 +87,7 @@ def make_plan(
                     seed=seed,
                     source=source,
                     threads=threads,
+                    scheduler=scheduler,
                 )
             )
     return Plan(
@@ -99,6 +102,7 @@ def make_plan(
         folds=folds,
         groups=groups,
         seed=seed,
+        scheduler=scheduler,
         searched=searched,
     )
 

@@ -41,6 +41,7 @@ IDENTITY = (
     "folds",
     "repeats",
     "seeds",
+    "scheduler",
     "base",
     "arms",
 )
@@ -88,6 +89,7 @@ def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
         "trials": plan.size.trials,
         "search_metric": SEARCH_METRIC,
         "seed": plan.seed,
+        "scheduler": plan.scheduler,
         "threads": plan.groups[0].threads,
         "split_hash": splits_hash(plan.folds),
         "command": " ".join(["python -m learner_ray.sweep", *sys.argv[1:]]),
@@ -113,7 +115,8 @@ def record(plan: Plan, folder: Path, left_out: list[str]) -> dict[str, Any]:
         save_splits(plan.folds, folder / "splits.json")
         write_json(path, now)
         return now
-    before: dict[str, Any] = json.loads(path.read_text())
+    # Studies of before there was a choice were halved.
+    before: dict[str, Any] = {"scheduler": "halving", **json.loads(path.read_text())}
     differing = [key for key in IDENTITY if before.get(key) != json.loads(json.dumps(now[key]))]
     if differing:
         raise UserError(

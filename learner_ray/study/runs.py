@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,7 +60,7 @@ class RunSpec:
     def is_final(self) -> bool:
         return bool(self.patients.test)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Configuration, cohort, patients, seed and precision; 16 hexadecimal digits."""
         identity = {
@@ -140,6 +142,12 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if self.state is None:
             write_json(self.path / "state.json", {"state": state, "reason": reason})
+
+
+def objective_of(row: Mapping[str, Any]) -> float:
+    """The objective of a progress row; NaN where it has none (JSON writes NaN as null)."""
+    value = row.get("objective")
+    return math.nan if value is None else float(value)
 
 
 class RunStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from learner_ray.cohort import Fold
 from learner_ray.config import Config, TrainConfig
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Group, Task
-from learner_ray.study.runs import RunStore, Source
+from learner_ray.study.runs import RunSpec, RunStore, Source
 from learner_ray.study.study import Arm, Suggest
 
 FOLDS = [
@@ -27,7 +28,7 @@ def space(suggest: Suggest, config: Config) -> None:
         suggest.real("objective.margin", 0.1, 1.0)
 
 
-def groups(trials: int = 6, seeds: int = 2, epochs: int = 8) -> list[Group]:
+def groups(trials: int = 6, seeds: int = 2, epochs: int = 8, scheduler: str = "halving") -> list[Group]:
     found = []
     for fold in FOLDS:
         for name in ("mse", "contrastive"):
@@ -41,16 +42,26 @@ def groups(trials: int = 6, seeds: int = 2, epochs: int = 8) -> list[Group]:
                     trials=trials,
                     seeds=seeds,
                     seed=0,
+                    scheduler=scheduler,
                     source=Source(path="phantom:lus", cohort_hash="0"),
                 )
             )
     return found
 
 
-def coordinator(root: Path, **kwargs: int) -> Coordinator:
+def coordinator(root: Path | RunStore, **kwargs: Any) -> Coordinator:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     studies = lambda name: optuna.create_study(direction="maximize", study_name=name)  # noqa: E731
-    return Coordinator(groups(**kwargs), space, RunStore(root), studies)
+    store = root if isinstance(root, RunStore) else RunStore(root)
+    return Coordinator(groups(**kwargs), space, store, studies)
+
+
+def story(coordinator: Coordinator) -> list[tuple[str, str, str, int, float]]:
+    """What came out of a study, whatever the order it came in."""
+    return sorted(
+        (o.task.label, o.task.spec.hash, o.state, len(o.progress), o.objective if not o.task.final else 0.0)
+        for o in coordinator.outcomes
+    )
 
 
 def run(coordinator: Coordinator, *, at_most: int = 10**6, finish_last: bool = True) -> list[Task]:
@@ -63,19 +74,25 @@ def run(coordinator: Coordinator, *, at_most: int = 10**6, finish_last: bool = T
     return done
 
 
+def curve(spec: RunSpec) -> Iterator[dict[str, Any]]:
+    """Rows whose objective rises to a value that the learning rate decides."""
+    config = spec.config.train
+    for epoch in range(1, (config.stop_epoch or config.epochs) + 1):
+        row: dict[str, Any] = {"epoch": epoch, "seconds/train": 1.0, "seconds/evaluate": 0.0}
+        if not spec.is_final:
+            row["objective"] = -abs(config.lr - 0.01) - 1 / epoch
+        yield row
+
+
 def train(coordinator: Coordinator, task: Task, *, die: bool = False) -> None:
-    """Writes the files of a run whose objective rises to a value that its learning rate decides."""
+    """Writes the files of a run that learns along ``curve``."""
     folder = coordinator.store.folder(task.spec.hash)
     folder.write_spec(task.spec)
     rows: list[dict[str, Any]] = []
-    config = task.spec.config.train
-    for epoch in range(1, (config.stop_epoch or config.epochs) + 1):
-        row: dict[str, Any] = {"epoch": epoch, "seconds/train": 1.0, "seconds/evaluate": 0.0}
-        if not task.final:
-            row["objective"] = -abs(config.lr - 0.01) - 1 / epoch
+    for row in curve(task.spec):
         rows.append(row)
         (folder.path / "progress.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-        if die and epoch == 3:
+        if die and row["epoch"] == 3:
             return
         if not coordinator.row(task, row):
             return

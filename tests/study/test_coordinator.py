@@ -6,15 +6,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from learner_ray.study.coordinator import Coordinator
-from tests.study.small_study import coordinator, run
-
-
-def story(coordinator: Coordinator) -> list[tuple[str, str, str, int, float]]:
-    return sorted(
-        (o.task.label, o.task.spec.hash, o.state, len(o.progress), o.objective if not o.task.final else 0.0)
-        for o in coordinator.outcomes
-    )
+from tests.study.small_study import coordinator, run, story
 
 
 def test_every_group_gets_its_trials_and_final_runs(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Every scheduler, by its name, decides alike before and after a resume and spares final runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learner_ray.study.runs import RunSpec
+from learner_ray.study.schedulers import SCHEDULERS, OneEpoch
+from learner_ray.study.simulation import Curve, MemoryStore, simulate
+from tests.study.small_study import coordinator, curve, story
+
+every_scheduler = pytest.mark.parametrize("name", SCHEDULERS)
+objectives = st.lists(st.floats(-5, 5) | st.just(float("nan")), min_size=1, max_size=12)
+
+
+def trainer(spec: RunSpec) -> Curve:
+    return Curve(rows=curve(spec))
+
+
+@every_scheduler
+def test_the_first_trial_and_all_final_runs_end_their_schedule(name: str) -> None:
+    study = coordinator(MemoryStore(), scheduler=name)
+    simulate(study, trainer, devices=2)
+    assert study.is_done
+    whole = [o for o in study.outcomes if o.task.final or o.task.number == 0]
+    assert whole and all(o.state == "complete" for o in whole)
+
+
+@every_scheduler
+def test_an_interrupted_study_ends_like_an_undisturbed_one(name: str) -> None:
+    undisturbed, store = coordinator(MemoryStore(), scheduler=name), MemoryStore()
+    simulate(undisturbed, trainer, devices=3)
+    for until in (5, 17, 1000):
+        resumed = coordinator(store, scheduler=name)
+        simulate(resumed, trainer, devices=3, until=until)
+    assert story(resumed) == story(undisturbed)
+
+
+@every_scheduler
+@settings(max_examples=30, deadline=None)
+@given(curves=st.lists(objectives, min_size=2, max_size=8))
+def test_replayed_trials_count_like_live_ones(name: str, curves: list[list[float]]) -> None:
+    live, replayed = SCHEDULERS[name](12), SCHEDULERS[name](12)
+    for number, values in enumerate(curves[:-1]):
+        rows = [{"epoch": e, "objective": v} for e, v in enumerate(values, 1)]
+        reported = next((i for i, row in enumerate(rows, 1) if not live.keeps(number, row)), len(rows))
+        replayed.replay(number, as_written(rows[:reported]))
+    for epoch, value in enumerate(curves[-1], 1):
+        row = {"epoch": epoch, "objective": value}
+        assert live.keeps(99, row) == replayed.keeps(99, row)
+
+
+def as_written(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as they come back from ``progress.jsonl``, where no number is null."""
+    text = json.dumps(rows).replace("NaN", "null")
+    return json.loads(text)
+
+
+def test_one_epoch_keeps_the_top_k_so_far() -> None:
+    scheduler = OneEpoch(epochs=8, top=2)
+    kept = [scheduler.keeps(i, {"epoch": 1, "objective": v}) for i, v in enumerate([1, 3, 2, 0, 2.5, 4])]
+    assert kept == [True, True, True, False, True, True]
+    assert scheduler.keeps(9, {"epoch": 2, "objective": -100})
+
+
+def test_a_trial_without_a_number_is_kept_behind_no_other() -> None:
+    scheduler = SCHEDULERS["halving"](8)
+    assert scheduler.keeps(0, {"epoch": 2, "objective": 1.0})
+    assert not scheduler.keeps(1, {"epoch": 2, "objective": float("nan")})
