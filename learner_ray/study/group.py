@@ -13,6 +13,7 @@ from learner_ray.cohort import Fold
 from learner_ray.config import Config
 from learner_ray.keys import random_key
 from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source, objective_of
+from learner_ray.study.samplers import SAMPLERS
 from learner_ray.study.schedulers import SCHEDULERS
 from learner_ray.study.study import Arm, BaseValues, Space, Suggest
 
@@ -35,6 +36,8 @@ class Group:
     threads: int = 1
     scheduler: str = "halving"
     """Of ``schedulers.SCHEDULERS``."""
+    sampler: str = "tpe"
+    """Of ``samplers.SAMPLERS``."""
 
     @property
     def name(self) -> str:
@@ -201,7 +204,7 @@ class GroupSearch:
         group = self.group
         # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
         # resumed search suggests what the undisturbed one would have.
-        self._study.sampler = optuna.samplers.TPESampler(seed=group.run_seed("sampler", number) % 2**32)
+        self._study.sampler = SAMPLERS[group.sampler](group.run_seed("sampler", number) % 2**32)
         if number == 0:
             # The search starts from the base configuration: its choice is never worse than no search.
             base = BaseValues(group.config, group.fixed)

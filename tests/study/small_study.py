@@ -43,6 +43,7 @@ def groups(trials: int = 6, seeds: int = 2, epochs: int = 8, scheduler: str = "h
                     seeds=seeds,
                     seed=0,
                     scheduler=scheduler,
+                    sampler=sampler,
                     source=Source(path="phantom:lus", cohort_hash="0"),
                 )
             )

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learner_ray.study.runs import RunSpec
+from learner_ray.study.samplers import SAMPLERS
 from learner_ray.study.schedulers import SCHEDULERS, OneEpoch
 from learner_ray.study.simulation import Curve, MemoryStore, simulate
 from tests.study.small_study import coordinator, curve, story
@@ -72,3 +73,13 @@ def test_a_trial_without_a_number_is_kept_behind_no_other() -> None:
     scheduler = SCHEDULERS["halving"](8)
     assert scheduler.keeps(0, {"epoch": 2, "objective": 1.0})
     assert not scheduler.keeps(1, {"epoch": 2, "objective": float("nan")})
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_remembers_nothing_but_the_optuna_study(sampler: str) -> None:
+    undisturbed, store = coordinator(MemoryStore(), sampler=sampler), MemoryStore()
+    simulate(undisturbed, trainer, devices=3)
+    for until in (5, 17, 1000):
+        resumed = coordinator(store, sampler=sampler)
+        simulate(resumed, trainer, devices=3, until=until)
+    assert story(resumed) == story(undisturbed)
