@@ -5,8 +5,8 @@
 A configuration's validation log-loss falls from chance (log 3) to a final value along a power of the epoch,
 with noise. The final value is a bowl over four hyperparameters whose place and shape are drawn anew in every
 replicate. Its lowest point is known: the regret is how far above it the chosen configuration lies, without
-noise. Where curves agree all fall at one rate; where they cross, a larger learning rate falls faster, wherever
-the best one is. Prints a Markdown table; about five minutes on one core.
+noise. Where curves agree all fall at one rate; where they cross, a larger learning rate falls faster,
+wherever the best one is. Prints a Markdown table; about five minutes on one core.
 """
 
 from __future__ import annotations

@@ -28,7 +28,13 @@ def space(suggest: Suggest, config: Config) -> None:
         suggest.real("objective.margin", 0.1, 1.0)
 
 
-def groups(trials: int = 6, seeds: int = 2, epochs: int = 8, scheduler: str = "halving") -> list[Group]:
+def groups(
+    trials: int = 6,
+    seeds: int = 2,
+    epochs: int = 8,
+    scheduler: str = "halving",
+    sampler: str = "tpe",
+) -> list[Group]:
     found = []
     for fold in FOLDS:
         for name in ("mse", "contrastive"):
