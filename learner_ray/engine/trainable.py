@@ -21,6 +21,9 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     A run owes nothing to the actor's earlier ones: everything random is keyed by its own configuration.
     """
 
+    run_class: type[TrainingRun] = TrainingRun
+    """Benchmarks put one here that takes its own time."""
+
     def setup(self, config: dict[str, Any]) -> None:
         self._folder = RunFolder(Path(config["folder"]))
         self._run: TrainingRun | None = None
@@ -48,7 +51,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         if self._run is None:
             self._held.enter_context(locked(self._folder))
             device = "cuda" if torch.cuda.is_available() else "cpu"
-            self._run = TrainingRun(self._folder.read_spec(), self._folder, device)
+            self._run = self.run_class(self._folder.read_spec(), self._folder, device)
             if self._run.last_row is not None:
                 return self._run.last_row  # a restarted run: whether it goes on after this epoch is not known
         return self._run.advance()

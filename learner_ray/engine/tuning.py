@@ -93,7 +93,12 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
 
 
 def run_tasks(
-    coordinator: Coordinator, *, scratch: Path, max_concurrent: int, gpus_per_trial: float
+    coordinator: Coordinator,
+    *,
+    scratch: Path,
+    max_concurrent: int,
+    gpus_per_trial: float,
+    trainable: type[RunTrainable] = RunTrainable,
 ) -> int | None:
     """Runs all tasks to their end.
 
@@ -102,6 +107,7 @@ def run_tasks(
         scratch: a folder for Tune's own files, removed afterwards; they are never read.
         max_concurrent: trials at a time.
         gpus_per_trial: 0 on CPUs.
+        trainable: what advances a run.
 
     Returns:
         The signal that ended the study early, or None.
@@ -116,7 +122,7 @@ def run_tasks(
     resources = {"cpu": 1, "gpu": gpus_per_trial} if gpus_per_trial else {"cpu": 1}
     with Interrupt() as interrupt:
         tuner = tune.Tuner(
-            tune.with_resources(RunTrainable, resources),
+            tune.with_resources(trainable, resources),
             tune_config=tune.TuneConfig(
                 search_alg=SearchGenerator(searcher),
                 scheduler=GroupScheduler(searcher),
