@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
+
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.score import Score
@@ -65,15 +67,9 @@ def read_manifest(path: Path, *, modality: str) -> Cohort:
     sidecar = read_sidecar(path, modality=modality)
     faults = Faults(str(path))
     columns, lines = _read_lines(path, faults)
-    _check_columns(path, columns)
-    rows = [row for line in lines if (row := _parse(path, *line, faults)) is not None]
-    _check_spellings([(number, cells["patient"]) for number, cells in lines], faults)
-    _check_repeats(rows, faults)
-    _check_visits(rows, faults)
+    rows = _read_rows(path, columns, lines, faults)
     _check_scores(rows, sidecar.score, faults)
-    if not lines:
-        faults.add(0, "lists no scan")
-    elif len({row.patient for row in rows}) == 1 and not faults:
+    if lines and len({row.patient for row in rows}) == 1 and not faults:
         faults.add(0, "lists one patient only; the question is put across patients, so list several")
     faults.raise_any()
     unused = [c for c in columns if c not in REQUIRED + OPTIONAL]
@@ -86,6 +82,38 @@ def read_manifest(path: Path, *, modality: str) -> Cohort:
         phantom=sidecar.phantom,
         notes=(f"columns not used: {', '.join(unused)}",) if unused else (),
     )
+
+
+def read_unscored(path: Path) -> pd.DataFrame:
+    """The scans that a manifest lists, whether it has scores or not: they are not read.
+
+    Returns:
+        one row per scan, with the columns of ``Scan``; ``score`` is NaN.
+
+    Raises:
+        UserError: the manifest is faulty. All faults found are listed, with their rows.
+    """
+    faults = Faults(str(path))
+    found, lines = _read_lines(path, faults)
+    columns = [*(name for name in found if name != "score"), "score"]
+    rows = _read_rows(path, columns, [(line, {**cells, "score": "0"}) for line, cells in lines], faults)
+    faults.raise_any()
+    scans = _scans(path, rows, dated="date" in columns, named="visit" in columns)
+    return scan_table(scans).assign(score=math.nan)
+
+
+def _read_rows(
+    path: Path, columns: list[str], lines: list[tuple[int, dict[str, str]]], faults: Faults
+) -> list[_Row]:
+    """The rows that can be read, checked against each other."""
+    _check_columns(path, columns)
+    rows = [row for line in lines if (row := _parse(path, *line, faults)) is not None]
+    _check_spellings([(number, cells["patient"]) for number, cells in lines], faults)
+    _check_repeats(rows, faults)
+    _check_visits(rows, faults)
+    if not lines:
+        faults.add(0, "lists no scan")
+    return rows
 
 
 def _read_lines(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

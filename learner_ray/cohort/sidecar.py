@@ -62,6 +62,16 @@ def read_sidecar(manifest: Path, *, modality: str) -> Sidecar:
     return Sidecar(score=score, **stated)
 
 
+def stated_modality(manifest: Path) -> str:
+    """The modality that a manifest's sidecar states; empty where none does.
+
+    Raises:
+        UserError: the sidecar is no JSON object.
+    """
+    path = sidecar_path(manifest)
+    return str(_read(path).get("modality", "")) if path.exists() else ""
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         stated = json.loads(path.read_text(encoding="utf-8-sig"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,40 @@ from learner_ray.training.progression import Embedded
 
 class DivergedError(Exception):
     """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class ScoreScale:
+    """Mean and SD of the scores that an encoder was trained on: it predicts standardised ones."""
+
+    mean: float
+    sd: float
+
+    @classmethod
+    def of(cls, scores: NDArray[np.float64]) -> ScoreScale:
+        return cls(float(scores.mean()), float(scores.std()) or 1.0) if len(scores) else cls(0.0, 1.0)
+
+    def embedded(
+        self, scans: Iterable[str], embeddings: NDArray[Any], standardised: NDArray[Any]
+    ) -> Embedded:
+        """Embeddings (N, D) and standardised scores (N,) by scan id, the scores in their own unit."""
+        predictions = (standardised * self.sd + self.mean).tolist()
+        return Embedded(dict(zip(scans, embeddings, strict=True)), dict(zip(scans, predictions, strict=True)))
+
+
+@torch.inference_mode()
+def encode(
+    network: Network, data: Data, scans: list[str], config: Config, device: str, batch_size: int = 32
+) -> Output:
+    """What a network says of scans, shown without augmentation, in their order."""
+    network.eval()
+    outputs = []
+    for start in range(0, max(len(scans), 1), batch_size):
+        batch = scans[start : start + batch_size]
+        pixels = data.pixels(batch, config.data.frames, keys=None).to(device)
+        with autocast(config.train.precision, device):
+            outputs.append(network(pixels))
+    return Output(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
 
 
 class Pretraining:
@@ -49,9 +85,7 @@ class Pretraining:
         self._device = device
         self._scans = data.of(patients)
         scores = self._scans["score"].to_numpy(float)
-        self._mean, self._sd = (
-            (float(scores.mean()), float(scores.std()) or 1.0) if len(scores) else (0.0, 1.0)
-        )
+        self.score_scale = ScoreScale.of(scores)
         self.network: Network = build_network(config.model, config.data.frames, config.seed).to(device)
         world.joined(self.network)
         if config.pretrains:
@@ -61,7 +95,7 @@ class Pretraining:
         config = self.config
         if config.train.shuffle_scores:
             scores = _shuffled(scores, self._scans["patient"] + "\x1f" + self._scans["visit"], config.seed)
-        self._scores = torch.from_numpy((scores - self._mean) / self._sd).float()
+        self._scores = torch.from_numpy((scores - self.score_scale.mean) / self.score_scale.sd).float()
         self._patients = torch.from_numpy(np.unique(self._scans["patient"], return_inverse=True)[1])
         self._order = torch.tensor(self._scans["order"].tolist())
         self._objective = build_objective(config.objective, TrainingScores(self._scores, self._patients))
@@ -149,23 +183,14 @@ class Pretraining:
     @torch.inference_mode()
     def embed(self, patients: tuple[str, ...], batch_size: int = 32) -> Embedded:
         """Embeddings and predicted scores of all scans of some patients, in the cohort's order."""
-        self.network.eval()
         scans = self._data.of(patients)["scan"].to_numpy()
         shares = self.world.shares(np.arange(len(scans)))
         own = scans[shares[self.world.rank]].tolist()
-        outputs = [self._embed(own[start : start + batch_size]) for start in range(0, len(own), batch_size)]
-        outputs = outputs or [self._embed([])]
+        output = encode(self.network, self._data, own, self.config, self._device, batch_size)
         lengths = [len(share) for share in shares]
-        embeddings = self.world.gather(torch.cat([o.embedding for o in outputs]), lengths).cpu().numpy()
-        predicted = self.world.gather(torch.cat([o.score for o in outputs]), lengths).cpu().numpy()
-        predictions = (predicted * self._sd + self._mean).tolist()
-        return Embedded(dict(zip(scans, embeddings, strict=True)), dict(zip(scans, predictions, strict=True)))
-
-    def _embed(self, scans: list[str]) -> Output:
-        pixels = self._data.pixels(scans, self.config.data.frames, keys=None).to(self._device)
-        with autocast(self.config.train.precision, self._device):
-            output: Output = self.network(pixels)
-        return output
+        embeddings = self.world.gather(output.embedding, lengths).cpu().numpy()
+        standardised = self.world.gather(output.score, lengths).cpu().numpy()
+        return self.score_scale.embedded(scans, embeddings, standardised)
 
     def save(self, path: Path) -> None:
         """Writes network, optimiser and epoch, whole or not at all."""

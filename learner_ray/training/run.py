@@ -22,6 +22,7 @@ from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.predictions import pair_table, score_table, write_table
+from learner_ray.training.predictor import write_predictor
 from learner_ray.training.pretraining import DivergedError, Pretraining
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
@@ -176,14 +177,9 @@ class TrainingRun:
         write_table(table, self.folder.path / "predictions.parquet")
         if self._pretraining is not None:
             write_table(score_table(self._data.cohort, scans, embedded), self.folder.path / "scores.parquet")
-            self._write_encoder(self._pretraining)
+            write_predictor(self.folder, self.spec, self._data, self._pretraining, progression)
         metrics = progression_metrics(pairs["y"].to_numpy(int), probabilities, decided)
         write_json(self.folder.path / "metrics.json", metrics)
-
-    def _write_encoder(self, pretraining: Pretraining) -> None:
-        temporary = self.folder.path / "encoder.tmp"
-        torch.save(pretraining.network.state_dict(), temporary)
-        temporary.replace(self.folder.path / "encoder.pt")
 
     def end(self, state: State, reason: str = "") -> None:
         """Writes how the run ended and drops the checkpoint that only a restart needs."""

@@ -1,0 +1,128 @@
+"""What a final run leaves behind so that other scans can be predicted, and its use.
+
+``encoder.pt`` holds the network's tensors and ``predictor.json`` everything else: neither can carry code.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from learner_ray.cohort import Score
+from learner_ray.errors import UserError
+from learner_ray.files import write_json
+from learner_ray.imaging.reader import file_kind, reader_version
+from learner_ray.model.network import build_network
+from learner_ray.study.record import git_sha, versions
+from learner_ray.study.runs import RunFolder, RunSpec
+from learner_ray.training.data import Data
+from learner_ray.training.pretraining import Pretraining, ScoreScale, encode
+from learner_ray.training.progression import Embedded, Progression
+
+ENCODER = "encoder.pt"
+DESCRIPTION = "predictor.json"
+
+
+def write_predictor(
+    folder: RunFolder, spec: RunSpec, data: Data, pretraining: Pretraining, progression: Progression
+) -> None:
+    """Writes a final run's encoder and what prediction needs beside it, each whole or not at all."""
+    temporary = folder.path / "encoder.tmp"
+    torch.save(pretraining.network.state_dict(), temporary)
+    temporary.replace(folder.path / ENCODER)
+    cohort = data.cohort
+    description = {
+        "run_hash": spec.hash,
+        "cohort": cohort.name,
+        "modality": cohort.modality,
+        "phantom": cohort.phantom,
+        "score": cohort.score.to_dict(),
+        "score_scale": asdict(pretraining.score_scale),
+        "kinds": kinds_of_scans(data.scans),
+        "progression": progression.state(),
+        "reader": reader_version(),
+        "versions": versions(),
+        "git_sha": git_sha(),
+    }
+    write_json(folder.path / DESCRIPTION, description)
+
+
+def kinds_of_scans(scans: pd.DataFrame) -> list[str]:
+    """What scans consist of, sorted: ``video``, ``volume``, ``picture``, or ``3 x picture`` for three files
+    stacked into one scan."""
+    return sorted({kind_of_scan(files) for files in scans["files"]})
+
+
+def kind_of_scan(files: tuple[str, ...]) -> str:
+    """What one scan consists of."""
+    kinds = "+".join(sorted({file_kind(file) or Path(file).suffix for file in files}))
+    return kinds if len(files) == 1 else f"{len(files)} x {kinds}"
+
+
+class Predictor:
+    """A complete final run applied to scans it has not seen."""
+
+    def __init__(self, spec: RunSpec, description: Mapping[str, Any], weights: Any, device: str) -> None:
+        self.spec = spec
+        self.description = description
+        self.modality: str = description["modality"]
+        self.kinds: list[str] = description["kinds"]
+        self.score = Score.from_dict(description["score"])
+        self.progression = Progression.restore(description["progression"])
+        self._scale = ScoreScale(**description["score_scale"])
+        self._device = device
+        # The run's own weights come next: those it started from need not be there any more.
+        blank = replace(spec.config.model, weights="none")
+        self._network = build_network(blank, spec.config.data.frames, spec.config.seed)
+        self._network.load_state_dict(weights)
+        self._network.to(device)
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Predictor:
+        """The predictor of a run's folder.
+
+        Raises:
+            UserError: it holds no final run that is complete and has an encoder, or its files are damaged.
+        """
+        folder = RunFolder(path)
+        spec = folder.read_spec()
+        _require_final(folder, spec)
+        again = f"repeat the run: python -m learner_ray.train {path / 'config.json'} --out FOLDER"
+        if not (path / ENCODER).is_file() or not (path / DESCRIPTION).is_file():
+            raise UserError(f"{path} lacks {ENCODER} or {DESCRIPTION}; {again}")
+        try:
+            description = json.loads((path / DESCRIPTION).read_text())
+            weights = torch.load(path / ENCODER, map_location="cpu", weights_only=True)
+            if description["run_hash"] != spec.hash:
+                raise UserError(f"{path / DESCRIPTION} belongs to run {description['run_hash']}; {again}")
+            return cls(spec, description, weights, device)
+        except (ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f"{path}: {ENCODER} or {DESCRIPTION} is damaged ({reason}); {again}") from error
+
+    def embed(self, data: Data) -> Embedded:
+        """Embeddings and predicted scores, in the score's unit, of all scans of some data."""
+        torch.set_num_threads(self.spec.threads)
+        torch.use_deterministic_algorithms(True)
+        scans = data.scans["scan"].tolist()
+        output = encode(self._network, data, scans, self.spec.config, self._device)
+        embeddings, standardised = output.embedding.cpu().numpy(), output.score.cpu().numpy()
+        return self._scale.embedded(scans, embeddings, standardised)
+
+
+def _require_final(folder: RunFolder, spec: RunSpec) -> None:
+    remedy = "give the folder of a complete final run: the study's ledger names them in its column run_hash"
+    if not spec.is_final:
+        raise UserError(f"{folder.path} is a trial of a search; {remedy}")
+    state = (folder.state or {}).get("state", "unfinished")
+    if state != "complete":
+        raise UserError(f"{folder.path} is {state}; {remedy}")
+    if not spec.config.progression.uses_encoder:
+        raise UserError(f"{folder.path} is of a control that sees no scan; {remedy}")

@@ -1,0 +1,171 @@
+"""A final run predicts scans it is given like its own test scans, and refuses what it was not trained on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from learner_ray.cohort import load
+from learner_ray.predict import main
+from learner_ray.study.runs import RunFolder
+from tests.training.test_run import FINAL, TRIAL, finish, spec
+
+PROBABILITIES = ["p_worse", "p_same", "p_better"]
+
+
+@pytest.fixture(scope="module")
+def run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finish(spec(manifest, FINAL), tmp_path_factory.mktemp("final")).path
+
+
+@pytest.fixture
+def new_manifest(manifest: Path, tmp_path: Path) -> Path:
+    """The test patients' scans alone, without scores."""
+    for clip in manifest.parent.glob("*.mp4"):
+        shutil.copy(clip, tmp_path)
+    table = pd.read_csv(manifest)
+    table = table[table["patient"].isin(FINAL.test)].drop(columns="score")
+    table.to_csv(tmp_path / "new.csv", index=False)
+    return tmp_path / "new.csv"
+
+
+def predicted(run: Path, tmp_path: Path, *arguments: str | Path) -> pd.DataFrame:
+    out = tmp_path / "predictions.csv"
+    assert main([str(run), *map(str, arguments), "--out", str(out)]) == 0
+    return pd.read_csv(out)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"progression__input": "both", "progression__head": "logistic"}, {"objective__name": "none"}],
+)
+def test_its_own_test_scans_get_the_recorded_numbers(
+    values: dict[str, str], manifest: Path, new_manifest: Path, tmp_path: Path
+) -> None:
+    run = finish(spec(manifest, FINAL, **values), tmp_path / "run").path
+    table = predicted(run, tmp_path, "--manifest", new_manifest)
+    recorded, scores = (pd.read_parquet(run / f"{name}.parquet") for name in ("predictions", "scores"))
+    hashed = load(manifest, modality="lus").hashed_patient
+    visits = table.dropna(subset="since").astype({"since": int, "visit": int})
+    pairs = [f"{hashed(row.patient)}:{row.since}>{row.visit}" for row in visits.itertuples()]
+    assert len(pairs) == len(recorded) == 9
+    expected = recorded.set_index("pair").loc[pairs, [*PROBABILITIES, "interval_days"]]
+    np.testing.assert_allclose(visits[expected.columns], expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(sorted(table["predicted"]), sorted(scores["predicted"]), rtol=1e-6)
+
+
+def test_scans_on_the_command_line_are_one_patients_visits(
+    run: Path, manifest: Path, new_manifest: Path, tmp_path: Path
+) -> None:
+    clips = sorted(new_manifest.parent.glob("p9-*.mp4"))
+    alone = predicted(run, tmp_path, *clips)
+    among = predicted(run, tmp_path, "--manifest", new_manifest).query("patient == 'p9'")
+    columns = ["visit", "since", "predicted", *PROBABILITIES, "decided"]
+    pd.testing.assert_frame_equal(alone[columns], among[columns].reset_index(drop=True), rtol=1e-5)
+    assert alone["since"].isna().tolist() == [True, False, False, False]
+
+
+def test_rows_name_what_made_them_and_embeddings_stand_in_their_order(run: Path, new_manifest: Path) -> None:
+    table = predicted(run, new_manifest.parent, "--manifest", new_manifest)
+    embeddings = np.load(new_manifest.parent / "predictions.npy")
+    description = json.loads((run / "predictor.json").read_text())
+    assert set(table["run_hash"]) == {RunFolder(run).read_spec().hash}
+    assert f"torch-{description['versions']['torch']}" in table["trained_with"][0]
+    assert set(table["score"]) == {"S/F ratio"}
+    assert embeddings.shape == (len(table), 512) and embeddings.dtype == np.float32
+    last = predicted(run, new_manifest.parent, new_manifest.parent / table["scan"].iloc[-1])
+    np.testing.assert_allclose(np.load(new_manifest.parent / "predictions.npy")[0], embeddings[-1], atol=1e-4)
+    assert last["p_same"].isna().all()
+
+
+def test_no_patient_is_named_in_what_a_run_keeps_for_prediction(run: Path) -> None:
+    text = (run / "predictor.json").read_text()
+    assert not any(f'"{patient}"' in text for patient in (*FINAL.pretrain, *FINAL.classifier, *FINAL.test))
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    assert main([str(argument) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "Traceback" not in error
+    return error
+
+
+def test_scans_of_another_kind_are_refused(
+    run: Path, new_manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "chest.png")
+    (tmp_path / "head.nii.gz").touch()
+    error = refusal(capsys, run, tmp_path / "p9-0.mp4", tmp_path / "chest.png", tmp_path / "head.nii.gz")
+    assert "row 2" in error and "is picture" in error and "is volume" in error and "are video" in error
+    assert "p9-0.mp4" not in error
+
+
+def test_a_manifest_of_another_modality_is_refused(
+    run: Path, new_manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_manifest.with_name("new.score.json").write_text('{"modality": "echo"}')
+    error = refusal(capsys, run, "--manifest", new_manifest)
+    assert "modality echo" in error and "trained on lus" in error
+
+
+def test_files_that_cannot_be_read_are_listed_and_may_be_left_out(
+    run: Path, new_manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p9-1.mp4").write_bytes(b"no clip")
+    clips = [tmp_path / name for name in ("p9-0.mp4", "p9-1.mp4", "absent.mp4", "p9-2.mp4")]
+    error = refusal(capsys, run, *clips)
+    assert "p9-1.mp4" in error and "absent.mp4" in error and "--skip-bad" in error
+    table = predicted(run, tmp_path, *clips, "--skip-bad")
+    assert table["visit"].tolist() == [1, 4] and table["since"].iloc[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda run: (run / "state.json").unlink(), "is unfinished"),
+        (lambda run: (run / "state.json").write_text('{"state": "diverged"}'), "is diverged"),
+        (lambda run: (run / "predictor.json").unlink(), "learner_ray.train"),
+        (lambda run: (run / "predictor.json").write_text("{"), "is damaged"),
+        (lambda run: (run / "encoder.pt").write_bytes(b"\x80\x02]."), "is damaged"),
+        (lambda run: (run / "encoder.pt").write_bytes((run / "encoder.pt").read_bytes()[:999]), "is damaged"),
+        (lambda run: shutil.rmtree(run), "no run at"),
+    ],
+)
+def test_what_is_no_complete_final_run_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil, words: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    spoil(copy)
+    assert words in refusal(capsys, copy, tmp_path / "scan.mp4")
+
+
+@pytest.mark.parametrize("arm", ["trial", "control"])
+def test_trials_and_controls_without_an_encoder_are_refused(
+    arm: str, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"train__epochs": 1} if arm == "trial" else {"progression__input": "earlier_score"}
+    folder = finish(spec(manifest, TRIAL if arm == "trial" else FINAL, **values), tmp_path / "run")
+    assert "column run_hash" in refusal(capsys, folder.path, tmp_path / "scan.mp4")
+
+
+def test_a_pickle_that_carries_code_is_not_run(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "sprung",)
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    torch.save({"weights": Trap()}, copy / "encoder.pt")
+    assert "is damaged" in refusal(capsys, copy, tmp_path / "scan.mp4")
+    assert not (tmp_path / "sprung").exists()
