@@ -6,8 +6,10 @@ import csv
 import fcntl
 import gzip
 import io
+import multiprocessing
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,7 +26,7 @@ from learner_ray.imaging.phantoms.lus import FRAMES_PER_SECOND, lus_clip
 from learner_ray.imaging.phantoms.mri import affine, mri_volume
 from learner_ray.keys import random_key
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the default cohort's files change."""
 
 COLUMNS = ("path", "patient", "visit", "date", "score", "view", "site", "device")
@@ -75,8 +77,12 @@ def write_phantom(modality: str, folder: Path, *, patients: int = 36, visits: in
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(COLUMNS)
-    for number in range(1, patients + 1):
-        rows.writerows(_write_patient(kind, folder, number, visits, random_key("phantom", modality, seed)))
+    key = random_key("phantom", modality, seed)
+    # Spawned, not forked: the caller may hold threads.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(_write_patient, modality, folder, n, visits, key) for n in range(1, patients + 1)]
+        for job in jobs:
+            rows.writerows(job.result())
     manifest = folder / "manifest.csv"
     described = {"name": f"{modality}-phantom", "modality": modality, "temporal": True, "phantom": True}
     write_json(sidecar_path(manifest), {**described, "score": kind.score.to_dict()})
@@ -114,8 +120,9 @@ def _modality(name: str) -> _Modality:
     return _MODALITIES[name]
 
 
-def _write_patient(kind: _Modality, folder: Path, number: int, visits: int, key: int) -> list[list[object]]:
+def _write_patient(modality: str, folder: Path, number: int, visits: int, key: int) -> list[list[object]]:
     """All scans of one patient, and their rows."""
+    kind = _modality(modality)
     patient = f"P{number:03d}"
     draw = _generator(key, patient, "course")
     scores = _course(kind, visits, draw)

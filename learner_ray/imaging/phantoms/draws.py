@@ -57,3 +57,54 @@ def match_quantiles(values: FloatArray, quantiles: FloatArray) -> FloatArray:
     # One table from value to grey: interpolating twice on every pixel would cost twice the time.
     table = np.interp(probability, np.linspace(0, 1, len(quantiles)), quantiles)
     return np.asarray(np.interp(values, edges, table), dtype=np.float32)
+
+
+def match_at_scales(
+    frames: FloatArray, inside: NDArray[np.bool_], quantiles: FloatArray, coarse: Mapping[int, float]
+) -> FloatArray:
+    """Grey values moved to a distribution that holds for the frames and for smaller copies of them.
+
+    Structure that outlasts averaging (a line, not speckle) tells of itself in the histogram of a smaller copy,
+    or of a compressed one, even where the full frame's histogram is fixed.
+
+    Args:
+        frames: (T, H, W); H and W are multiples of the scales.
+        inside: (H, W) the pixels that are moved.
+        quantiles: as in :func:`match_quantiles`, of the full frames.
+        coarse: scale -> SD of the means of scale x scale pixels, as a share of the full frames' SD.
+    """
+    frames = frames.copy()
+    frames[:, inside] = match_quantiles(frames[:, inside], quantiles)
+    middle = quantiles.mean()
+    for _ in range(_PASSES):
+        for scale, share in coarse.items():
+            weight = _block_sums(inside[None].astype(np.float32), scale)
+            means = _block_sums(frames * inside, scale) / np.maximum(weight, 1)
+            cells = weight[0] >= scale**2 / 2
+            change = np.zeros_like(means)
+            wanted = middle + share * (quantiles - middle)
+            change[:, cells] = match_quantiles(means[:, cells], wanted) - means[:, cells]
+            frames += change.repeat(scale, 1).repeat(scale, 2)
+        frames[:, inside] = match_quantiles(frames[:, inside], quantiles)
+    return frames
+
+
+def tone(quantiles: FloatArray, visit: np.random.Generator, spread: float) -> FloatArray:
+    """Another rising distribution near a given one: a scanner's settings are never quite those of last time.
+
+    Args:
+        quantiles: at evenly spaced probabilities from 0 to 1, the first one kept.
+        visit: draws the difference.
+        spread: its SD, as a share of the largest quantile.
+    """
+    bent = quantiles + spread * quantiles[-1] * smooth_noise(visit, quantiles.shape, len(quantiles) / 12)
+    rising = np.maximum.accumulate(bent - bent[0] + quantiles[0])
+    return np.asarray(rising, dtype=np.float32)
+
+
+_PASSES = 2
+
+
+def _block_sums(frames: FloatArray, scale: int) -> FloatArray:
+    t, h, w = frames.shape
+    return np.asarray(frames.reshape(t, h // scale, scale, w // scale, scale).sum((2, 4)), dtype=np.float32)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from learner_ray.imaging.phantoms.draws import FloatArray, draw_traits, match_quantiles, smooth_noise
+from learner_ray.imaging.phantoms.draws import FloatArray, draw_traits, match_at_scales, smooth_noise, tone
 
 FRAMES = 24
 FRAMES_PER_SECOND = 25
@@ -36,6 +36,10 @@ TRAITS = {
     "gain": (0.85, 0.09),
 }
 """Centre and SD between patients of all that does not follow the score."""
+
+_TONE = 0.04
+_COARSE_SD = {4: (0.5, 0.8), 2: (0.7, 0.95)}
+"""Share of the SD of grey values that is left in means of 4 x 4 and 2 x 2 pixels: least and most."""
 
 _SLOTS = 8
 """Places along the pleura where a B-line may arise."""
@@ -205,9 +209,12 @@ def _to_grey(
     p = np.linspace(0, 1, 256, dtype=np.float32)
     gamma = view.traits["gamma"]
     quantiles = 255 * view.traits["gain"] * (0.65 * p**gamma + 0.35 * p ** (8 * gamma))
-    frames = np.zeros((FRAMES, SIZE, SIZE), np.uint8)
-    frames[:, inside] = match_quantiles(upper * (1 - down) + lower * down, quantiles).round().clip(0, 255)
-    return frames
+    frames = np.zeros((FRAMES, SIZE, SIZE), np.float32)
+    frames[:, inside] = upper * (1 - down) + lower * down
+    coarse = {scale: visit.uniform(low, high) for scale, (low, high) in _COARSE_SD.items()}
+    frames = match_at_scales(frames, inside, tone(quantiles, visit, _TONE), coarse)
+    frames[:, ~inside] = 0
+    return frames.round().clip(0, 255).astype(np.uint8)
 
 
 def _sector(half_angle: float, radius: float) -> tuple[FloatArray, FloatArray, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from learner_ray.imaging.phantoms.draws import FloatArray, draw_traits, match_quantiles, smooth_noise
+from learner_ray.imaging.phantoms.draws import FloatArray, draw_traits, match_quantiles, smooth_noise, tone
 
 SHAPE = (64, 76, 64)
 SPACING_MM = 2.75
@@ -40,6 +40,8 @@ TRAITS = {
     "units": (800.0, 180.0),
 }
 """Centre and SD between patients of all that does not follow the score."""
+
+_TONE = 0.07
 
 _CSF, _GREY, _WHITE, _BONE, _FAT, _MUSCLE = 0.12, 0.55, 0.85, 0.05, 1.0, 0.40
 _SOFT_MM = 1.2
@@ -86,7 +88,7 @@ def mri_volume(
     image = _over(image, _brain(head, patient, severity), head.depth)
     bias = head.traits["bias"] * smooth_noise(patient, SHAPE, 14)
     image = image * np.exp(bias) + head.traits["noise"] * visit.standard_normal(SHAPE, dtype=np.float32)
-    return _to_units(head, image)
+    return _to_units(head, image, visit)
 
 
 def affine() -> NDArray[np.float64]:
@@ -204,7 +206,7 @@ def _folia(head: _Head) -> FloatArray:
     return np.asarray(head.traits["grey"] + 0.2 * leaves, dtype=np.float32)
 
 
-def _to_units(head: _Head, image: FloatArray) -> NDArray[np.int16]:
+def _to_units(head: _Head, image: FloatArray, visit: np.random.Generator) -> NDArray[np.int16]:
     """The scanner's units, with the drawn distribution within the head and little noise around it."""
     inside = (head.depth > -10 - head.traits["scalp"]) | (image > 0.25)
     p = np.array([0, 0.1, 0.3, 0.6, 0.85, 1.0])
@@ -212,5 +214,5 @@ def _to_units(head: _Head, image: FloatArray) -> NDArray[np.int16]:
     values = np.array([0.02, 0.08, grey - 0.1, grey + 0.05, white, 1.15])
     quantiles = np.interp(np.linspace(0, 1, 256), p, values).astype(np.float32)
     result = np.maximum(np.abs(image) * 0.3, 0)
-    result[inside] = match_quantiles(image[inside], quantiles)
+    result[inside] = match_quantiles(image[inside], tone(quantiles, visit, _TONE))
     return np.asarray((head.traits["units"] * result).round(), dtype=np.int16)
