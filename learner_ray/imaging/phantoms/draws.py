@@ -64,8 +64,8 @@ def match_at_scales(
 ) -> FloatArray:
     """Grey values moved to a distribution that holds for the frames and for smaller copies of them.
 
-    Structure that outlasts averaging (a line, not speckle) tells of itself in the histogram of a smaller copy,
-    or of a compressed one, even where the full frame's histogram is fixed.
+    Structure that outlasts averaging (a line, not speckle) tells of itself in the histogram of a smaller
+    copy, or of a compressed one, even where the full frame's histogram is fixed.
 
     Args:
         frames: (T, H, W); H and W are multiples of the scales.
