@@ -164,8 +164,9 @@ def without_bad_scans(plan: Plan, bad: Mapping[str, BadScan]) -> Plan:
     """The plan with unreadable scans named in every run's source, and so in its identity."""
     if not bad:
         return plan
-    source = replace(plan.source, bad_scans=tuple(sorted(bad)))
-    return replace(plan, source=source, groups=[replace(group, source=source) for group in plan.groups])
+    left_out = tuple(sorted(bad))
+    groups = [replace(g, source=replace(g.source, bad_scans=left_out)) for g in plan.groups]
+    return replace(plan, source=replace(plan.source, bad_scans=left_out), groups=groups)
 
 
 def run_plan(

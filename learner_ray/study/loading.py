@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import search_spaces
 from learner_ray.errors import UserError
+from learner_ray.study.runs import Source
 from learner_ray.study.study import Study
 
 
@@ -36,12 +40,45 @@ def load_study(name: str) -> Study:
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         raise UserError(f"{name} declares no STUDY: it needs a line STUDY = Study(...)")
-    return study
+    return replace(study, file=str(Path(name).resolve())) if name.endswith(".py") else study
+
+
+def with_code(source: Source, study: Study, objective: str) -> Source:
+    """The source of a run that trains an objective: it names the study file where the objective is of it."""
+    if objective not in {cls.name for cls in study.objectives}:  # type: ignore[attr-defined]
+        return source
+    return replace(source, study_file=study.file, study_file_hash=_hash(Path(study.file)))
+
+
+def own_objectives(source: Source) -> tuple[type, ...]:
+    """The objectives of the study file that a run's source names.
+
+    Raises:
+        UserError: the file is gone, or is not what it was when the run was planned.
+    """
+    if not source.study_file:
+        return ()
+    if _hash(Path(source.study_file)) != source.study_file_hash:
+        raise UserError(
+            f"{source.study_file} has changed since this run was planned, and its objective with it: restore "
+            "the file, or start the study anew"
+        )
+    return load_study(source.study_file).objectives
+
+
+def _hash(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"no study file at {path}")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise UserError(f"no study file at {path}")
+    """The module of a file; as long as the file stays the same, the same module with the same classes."""
+    return _import_content(path.resolve(), _hash(path))
+
+
+@functools.cache
+def _import_content(path: Path, content_hash: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path} cannot be read as a Python file")

@@ -10,6 +10,7 @@ from learner_ray.cohort import Cohort, Fold, make_splits
 from learner_ray.config import Config
 from learner_ray.errors import UserError
 from learner_ray.study.group import Group
+from learner_ray.study.loading import with_code
 from learner_ray.study.profiles import Size
 from learner_ray.study.runs import Source
 from learner_ray.study.study import Arm, Study
@@ -85,7 +86,7 @@ def make_plan(
                     trials=size.trials if keys else 0,
                     seeds=size.seeds,
                     seed=seed,
-                    source=source,
+                    source=with_code(source, study, config.objective.name),
                     threads=threads,
                     scheduler=scheduler,
                 )

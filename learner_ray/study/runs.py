@@ -45,6 +45,10 @@ class Source:
     cohort_hash: str = ""
     bad_scans: tuple[str, ...] = ()
     """Scans left out under ``--skip-bad``."""
+    study_file: str = ""
+    """The study file that defines the run's objective; empty where the package does."""
+    study_file_hash: str = ""
+    """SHA-256 of that file, part of the identity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +67,14 @@ class RunSpec:
     @cached_property
     def hash(self) -> str:
         """Configuration, cohort, patients, seed and precision; 16 hexadecimal digits."""
-        identity = {
+        identity: dict[str, Any] = {
             "config": self.config.to_dict(),
             "cohort": self.source.cohort_hash,
             "bad_scans": sorted(self.source.bad_scans),
             "patients": {role: sorted(who) for role, who in asdict(self.patients).items()},
         }
+        if self.source.study_file_hash:
+            identity["study_file"] = self.source.study_file_hash
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

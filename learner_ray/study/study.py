@@ -81,6 +81,10 @@ class Study:
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Per profile, dotted edits to the base configuration."""
     primary_metric: str = "macro_f1"
+    objectives: tuple[type, ...] = ()
+    """Objectives of the study's own, subclasses of ``learner_ray.objectives.Objective``."""
+    file: str = ""
+    """The study file it was read from, filled in by whoever reads it; empty for a study of the package."""
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]

@@ -17,6 +17,8 @@ import pandas as pd
 import torch
 
 from learner_ray.files import write_atomic, write_json
+from learner_ray.objectives import register
+from learner_ray.study.loading import own_objectives
 from learner_ray.study.runs import RunFolder, RunSpec, State
 from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
@@ -55,6 +57,8 @@ class TrainingRun:
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
         folder.write_spec(spec)
+        for objective in own_objectives(spec.source):
+            register(objective)
         data = open_data(spec.source, spec.config.data.image_size)
         self._data = data
         self._pretraining: Pretraining | None = None
