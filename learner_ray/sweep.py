@@ -27,6 +27,7 @@ from learner_ray.engine.tuning import run_tasks
 from learner_ray.errors import UserError
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.ingest import BadScan
+from learner_ray.objectives import register, require_known
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.loading import load_study, study_names
@@ -139,7 +140,9 @@ def plan_study(
     profile = args.profile or ("paper" if devices.gpus and not cohort.phantom else "laptop")
     asked = {name: getattr(args, name) for name in ("trials", "folds", "repeats", "seeds")}
     size = replace(PROFILES[profile], **{name: n for name, n in asked.items() if n is not None})
-    return make_plan(
+    for objective in study.objectives:
+        register(objective)
+    plan = make_plan(
         study,
         cohort,
         replace(source, cohort_hash=cohort.hash),
@@ -152,6 +155,10 @@ def plan_study(
         threads=1,
         scheduler=args.scheduler,
     )
+    for group in plan.groups:
+        if group.config.pretrains:
+            require_known(group.config.objective.name)
+    return plan
 
 
 def show_reading(done: int, total: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from learner_ray.cohort import load
-from learner_ray.predict import main
+from learner_ray.predict import given, main
 from learner_ray.study.runs import RunFolder
 from tests.training.test_run import FINAL, TRIAL, finish, spec
 
@@ -82,6 +82,12 @@ def test_rows_name_what_made_them_and_embeddings_stand_in_their_order(run: Path,
     last = predicted(run, new_manifest.parent, new_manifest.parent / table["scan"].iloc[-1])
     np.testing.assert_allclose(np.load(new_manifest.parent / "predictions.npy")[0], embeddings[-1], atol=1e-4)
     assert last["p_same"].isna().all()
+
+
+def test_files_joined_by_commas_are_one_scan(run: Path, tmp_path: Path, capsys) -> None:
+    scans = given(["x.png,y.png,z.png", "w.png"])
+    assert scans["files"].tolist() == [("x.png", "y.png", "z.png"), ("w.png",)]
+    assert "x.png,y.png,z.png is 3 x picture" in refusal(capsys, run, *scans["scan"])
 
 
 def test_no_patient_is_named_in_what_a_run_keeps_for_prediction(run: Path) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "TrainingScores",
     "build_objective",
     "register",
+    "require_known",
     "total_loss",
 ]
 
@@ -40,8 +41,10 @@ def register(cls: type[Objective]) -> type[Objective]:
     """Add an objective of one's own; usable as a decorator.
 
     Raises:
-        UserError: another objective has its name.
+        UserError: it is no objective, or another objective has its name.
     """
+    if not (isinstance(cls, type) and issubclass(cls, Objective) and hasattr(cls, "name")):
+        raise UserError(f"{cls!r} is no objective: derive a class from Objective and give it a name")
     if OBJECTIVES.setdefault(cls.name, cls) is not cls:
         raise UserError(f"an objective named {cls.name!r} exists already; choose another name")
     return cls
@@ -53,9 +56,14 @@ def build_objective(config: ObjectiveConfig, training: TrainingScores) -> Object
     Raises:
         UserError: there is none of this name.
     """
-    if config.name not in OBJECTIVES:
-        raise UserError(f"objective.name is {config.name!r}; known: {', '.join(sorted(OBJECTIVES))}")
+    require_known(config.name)
     return OBJECTIVES[config.name](config, training)
+
+
+def require_known(name: str) -> None:
+    """Raises UserError where no objective has this name."""
+    if name not in OBJECTIVES:
+        raise UserError(f"objective.name is {name!r}; known: {', '.join(sorted(OBJECTIVES))}")
 
 
 def total_loss(

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from learner_ray.cohort import MMSE, SF_RATIO, load
+from learner_ray.cohort.manifest import read_unscored
 from learner_ray.errors import UserError
 from tests.cohort.rows import COLUMNS, VALID
 
@@ -107,6 +108,28 @@ def test_view_site_and_device_are_kept_and_other_columns_noted(write_manifest):
 def test_a_fault_in_a_row(write_manifest, row, message):
     path = write_manifest([*VALID, row])
     assert fault(path).startswith(f"{path}: {message}")
+
+
+def test_three_spellings_of_one_patient_are_told_together(write_manifest):
+    rows = [(f"{i}.mp4", patient, str(i), "300") for i, patient in enumerate(["P7", "p7 ", "P07"])]
+    told = fault(write_manifest(rows))
+    assert "row 3: patient 'p7 ' and 'P7' in row 2 look like one" in told
+    assert "row 4: patient 'P07' and 'P7' in row 2 look like one" in told
+
+
+@pytest.mark.parametrize("columns", [COLUMNS[:3], COLUMNS])
+def test_scans_can_be_read_without_their_scores(write_manifest, columns):
+    rows = [row[: len(columns)] for row in VALID[:2]]
+    scans = read_unscored(write_manifest([(*row[:3], "n/a")[: len(columns)] for row in rows], columns))
+    assert scans["visit"].tolist() == ["1", "2"] and scans["score"].isna().all()
+
+
+def test_without_scores_all_else_is_checked(write_manifest):
+    path = write_manifest([*VALID, ("absent.mp4", "P1", "3", "300"), ("c.mp4", "p1", "3", "300")])
+    with pytest.raises(
+        UserError, match=r"(?s)row 6: absent.mp4 does not exist.*row 7: patient 'p1' and 'P1'"
+    ):
+        read_unscored(path)
 
 
 def test_a_link_to_a_listed_file_is_that_file(write_manifest, tmp_path):

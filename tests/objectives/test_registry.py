@@ -66,6 +66,12 @@ def test_a_taken_name_is_refused() -> None:
     assert OBJECTIVES["contrastive"] is not Mine
 
 
+@pytest.mark.parametrize("mine", [int, Objective, "norm"])
+def test_what_is_no_objective_is_refused(mine: type[Objective]) -> None:
+    with pytest.raises(UserError, match="is no objective"):
+        register(mine)
+
+
 def test_total_is_the_weighted_sum() -> None:
     config = ObjectiveConfig(name="contrastive", margin=1.0, regression_weight=2.0, contrastive_weight=0.5)
     batch = make_batch()
