@@ -1,0 +1,86 @@
+"""Memory and processor time of a process and all below it, read from ``/proc``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def tree(root: int) -> Iterator[int]:
+    """A process and all below it that run now."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            children[int(_stat(int(entry.name))[1])].append(int(entry.name))
+        except OSError:
+            continue
+    waiting = [root]
+    while waiting:
+        process = waiting.pop()
+        waiting += children[process]
+        yield process
+
+
+def pss_gib(root: int, kind: Callable[[bool, str], str]) -> dict[str, float]:
+    """Proportional set sizes in GiB, added up by kind.
+
+    Args:
+        root: process at the top of the tree.
+        kind: names a process from whether it is the root, and its command line.
+    """
+    sizes: dict[str, float] = defaultdict(float)
+    for process in tree(root):
+        try:
+            command = Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+            rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        size = next((line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")), "0")
+        sizes[kind(process == root, command)] += int(size) / 2**20
+    return sizes
+
+
+def peak_pss_gib(
+    child: subprocess.Popen[bytes], kind: Callable[[bool, str], str], every_s: float = 0.5
+) -> dict[str, float]:
+    """The highest of each kind until a child ends."""
+    peaks: dict[str, float] = defaultdict(float)
+    while child.poll() is None:
+        for name, size in pss_gib(child.pid, kind).items():
+            peaks[name] = max(peaks[name], size)
+        time.sleep(every_s)
+    return peaks
+
+
+def peak_rss_gib(root: int) -> float:
+    """The highest resident set that each process of a tree ever had, added up."""
+    size = 0
+    for process in tree(root):
+        try:
+            status = Path(f"/proc/{process}/status").read_text()
+        except OSError:
+            continue
+        size += next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+    return size / 2**20
+
+
+def processor_seconds(root: int) -> float:
+    """Of a process and all below it that run now."""
+    ticks = 0
+    for process in tree(root):
+        try:
+            ticks += sum(map(int, _stat(process)[11:13]))
+        except OSError:
+            continue
+    return ticks / TICKS_PER_SECOND
+
+
+def _stat(process: int) -> list[str]:
+    """The fields of ``/proc/PID/stat`` after the command's name: state, parent ..."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

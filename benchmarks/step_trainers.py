@@ -1,0 +1,184 @@
+"""The trainers that ``step.py`` compares: each trains an epoch for every line it reads."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from learner_ray.config import Config
+from learner_ray.imaging.augmentation import augment
+from learner_ray.imaging.sampling import frame_indices
+from learner_ray.model import resnet
+from learner_ray.model.network import Network
+from learner_ray.model.temporal_shift import shifted_channels
+from learner_ray.objectives import Batch, TrainingScores, build_objective, total_loss
+from learner_ray.study.runs import Source
+from learner_ray.training.data import Data, open_data
+from learner_ray.training.precision import resolve_precision
+from learner_ray.training.pretraining import Pretraining
+
+WORKERS = 2
+"""Of the plain trainer's DataLoader."""
+
+
+@dataclass(frozen=True)
+class TimedData(Data):
+    """Data that add up how long they are waited for."""
+
+    waited: list[float] = field(default_factory=list)
+
+    def pixels(self, *args: Any, **kwargs: Any) -> Tensor:
+        begun = time.perf_counter()
+        batch = super().pixels(*args, **kwargs)
+        self.waited.append(time.perf_counter() - begun)
+        return batch
+
+
+class Ours:
+    """The pretraining loop of this package."""
+
+    def __init__(self, config: Config, data: Data, device: str) -> None:
+        torch.use_deterministic_algorithms(True)
+        self._data = TimedData(data.cohort, data.cache, data.scans)
+        patients = tuple(data.scans["patient"].unique())
+        self._pretraining = Pretraining(config, self._data, patients, device)
+
+    def epoch(self) -> float:
+        """Trains an epoch; seconds waited for data."""
+        self._data.waited.clear()
+        self._pretraining.run_epoch()
+        return sum(self._data.waited)
+
+
+class Clips(Dataset[tuple[Tensor, int]]):
+    """Decodes a clip whenever it is asked for one."""
+
+    def __init__(self, data: Data, config: Config) -> None:
+        self._paths = [files[0] for files in data.scans["files"]]
+        self._config = config
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        import decord
+        import numpy as np
+
+        size, frames = self._config.data.image_size, self._config.data.frames
+        reader = decord.VideoReader(self._paths[index], width=size, height=size, num_threads=1)
+        rng = np.random.default_rng()
+        chosen = reader.get_batch(frame_indices(len(reader), frames, rng)).asnumpy()
+        grey = torch.from_numpy(chosen).float().mean(-1).to(torch.uint8)[None]
+        mean, sd = grey.float().mean()[None], grey.float().std()[None]
+        return augment(grey, mean, sd, [int(rng.integers(2**31))])[0], index
+
+
+class Plain:
+    """Float32, NCHW, shift by concatenation, clips decoded at every access."""
+
+    def __init__(self, config: Config, data: Data, device: str, *, ready: bool) -> None:
+        resnet.temporal_shift = cat_shift  # type: ignore[attr-defined]
+        self._device, self._config = device, config
+        scores = torch.tensor(data.scans["score"].to_numpy(float)).float()
+        self._scores = (scores - scores.mean()) / scores.std()
+        self._patients = torch.tensor(data.scans["patient"].astype("category").cat.codes.tolist())
+        self._order = torch.tensor(data.scans["order"].tolist())
+        self._objective = build_objective(config.objective, TrainingScores(self._scores, self._patients))
+        self._network = Network(config.model, config.data.frames).to(device).train()
+        train = config.train
+        self._optimizer = torch.optim.AdamW(
+            self._network.parameters(), lr=train.lr, weight_decay=train.weight_decay
+        )
+        self._loader: Iterable[tuple[Tensor, Tensor]] = DataLoader(
+            Clips(data, config),
+            batch_size=train.batch_size,
+            shuffle=True,
+            num_workers=WORKERS,
+            persistent_workers=True,
+        )
+        if ready:
+            self._loader = list(self._loader)
+
+    def epoch(self) -> float:
+        """Trains an epoch; seconds waited for data."""
+        waited = 0.0
+        batches: Iterator[tuple[Tensor, Tensor]] = iter(self._loader)
+        while True:
+            begun = time.perf_counter()
+            batch = next(batches, None)
+            waited += time.perf_counter() - begun
+            if batch is None:
+                return waited
+            self._step(*batch)
+
+    def _step(self, pixels: Tensor, index: Tensor) -> None:
+        output = self._network(pixels.to(self._device))
+        batch = Batch(
+            embeddings=output.projection,
+            scores=self._scores[index].to(self._device),
+            patients=self._patients[index].to(self._device),
+            scans=index.to(self._device),
+            predictions=output.score,
+            order=self._order[index].to(self._device),
+        )
+        loss, _ = total_loss(self._objective, batch, self._config.objective)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._network.parameters(), self._config.train.clip)
+        self._optimizer.step()
+        loss.item()  # as one that logs its loss does
+
+
+def cat_shift(x: Tensor, frames: int, fraction: float) -> Tensor:
+    """The temporal shift as it is usually written."""
+    fold = shifted_channels(x.shape[1], fraction)
+    clips = x.view(-1, frames, *x.shape[1:])
+    zero = torch.zeros_like(clips[:, :1])
+    earlier = torch.cat([clips[:, 1:, :fold], zero[:, :, :fold]], dim=1)
+    later = torch.cat([zero[:, :, :fold], clips[:, :-1, fold : 2 * fold]], dim=1)
+    return torch.cat([earlier, later, clips[:, :, 2 * fold :]], dim=2).flatten(0, 1)
+
+
+def main() -> None:
+    name, options = sys.argv[1], json.loads(sys.argv[2])
+    torch.set_num_threads(options["threads"])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = resolve_precision("auto", device)
+    values = {
+        "data.image_size": options["size"],
+        "data.frames": options["frames"],
+        "train.batch_size": options["batch"],
+        "train.precision": precision,
+        "train.epochs": 1000,
+        "objective.name": "contrastive",
+        "objective.weighted": True,
+    }
+    if name == "ours without shift":
+        values["model.shift_fraction"] = 0.0
+    config = Config().with_values(values)
+    data = open_data(Source(path=options["manifest"]), options["size"])
+    plain = name.startswith("plain")
+    trainer = Plain(config, data, device, ready=name != "plain") if plain else Ours(config, data, device)
+    images = len(data.scans) * options["frames"]
+    gflop = 0.0
+    if not plain:
+        with FlopCounterMode(display=False) as counter:
+            trainer.epoch()
+        gflop = counter.get_total_flops() / images / 1e9
+    print(json.dumps({"device": device, "precision": precision, "gflop": gflop}), flush=True)
+    for _ in sys.stdin:
+        waited = trainer.epoch()
+        print(json.dumps({"waiting": waited, "images": images}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
