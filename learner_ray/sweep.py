@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
+    p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")
     p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
     return p
 
@@ -91,7 +92,8 @@ def sweep(args: argparse.Namespace) -> int:
         return 0
     cache = build_cache(plan.cohort, plan.base.data.image_size, skip_bad=args.skip_bad, progress=show_reading)
     plan = without_bad_scans(plan, cache.bad)
-    record(plan, out, left_out=[*plan.cohort.notes, *map(str, cache.bad.values())])
+    left_out = [*plan.cohort.notes, *map(str, cache.bad.values())]
+    record(plan, out, left_out, extend=args.extend)
     store = RunStore(out.parent)
     with only_sweep(out):
         coordinator = Coordinator(plan.groups, study.space, store, optuna_studies(out))
@@ -184,14 +186,10 @@ def run_plan(
     devices: Devices,
 ) -> int | None:
     """Runs what is left; the signal that ended it early, or None."""
-    searched: dict[str, optuna.distributions.BaseDistribution] = {}
-    for group in plan.groups:
-        if group.trials:
-            searched |= plan.study.searched_keys(group.config, group.fixed)
     ledger = LedgerWriter(plan, coordinator, out)
     coordinator.listeners = [
         Progress(plan.runs),
-        Curves(out / "tensorboard", coordinator.store, searched, [arm.name for arm in plan.arms]),
+        Curves(out / "tensorboard", coordinator.store, plan.space, [arm.name for arm in plan.arms]),
         ledger,
     ]
     if coordinator.resume():

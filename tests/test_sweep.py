@@ -85,6 +85,24 @@ def test_a_folder_of_another_study_is_refused(
 
 
 @pytest.mark.slow
+def test_extending_trains_only_what_is_new(
+    finished: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "results"
+    shutil.copytree(finished.parent, root)
+    more = ["--arms", "mse,weighted,majority,earlier_score", "--seeds", "2", "--extend"]
+    before, runs = ledger(root / "lus"), set((root / "runs").iterdir())
+    assert sweep(manifest, root / "lus", *more) == 0
+    # One more seed of three arms and two seeds of the new one, on two folds.
+    assert len(set((root / "runs").iterdir()) - runs) == 2 * (3 * 1 + 1 * 2)
+    keys = ["arm", "repeat", "fold", "seed", "pair"]
+    after = ledger(root / "lus").merge(before[keys], on=keys)
+    pd.testing.assert_frame_equal(
+        after.sort_values(keys, ignore_index=True), before.sort_values(keys, ignore_index=True)
+    )
+
+
+@pytest.mark.slow
 def test_killed_and_started_again_it_equals_the_undisturbed_study(
     finished: Path, manifest: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optuna.distributions import BaseDistribution
+
 from learner_ray.cohort import Cohort, Fold, make_splits
 from learner_ray.config import Config
 from learner_ray.errors import UserError
@@ -36,6 +38,8 @@ class Plan:
     scheduler: str
     searched: dict[str, tuple[str, ...]]
     """The keys searched, by arm."""
+    space: dict[str, BaseDistribution]
+    """The distribution of every key that some arm searches."""
 
     @property
     def runs(self) -> int:
@@ -71,12 +75,14 @@ def make_plan(
     folds = make_splits(cohort, folds=size.folds, repeats=size.repeats, seed=seed)
     groups = []
     searched: dict[str, tuple[str, ...]] = {}
+    space: dict[str, BaseDistribution] = {}
     for fold in folds:
         for arm in chosen:
             fixed = frozenset({*cohort_edits(cohort), *edits, *arm.edits})
             config = base.with_values({**arm.edits, **edits})
-            keys = () if arm.control or not size.trials else tuple(study.searched_keys(config, fixed))
-            searched[arm.name] = keys
+            keys = {} if arm.control or not size.trials else study.searched_keys(config, fixed)
+            searched[arm.name] = tuple(keys)
+            space |= keys
             groups.append(
                 Group(
                     arm=arm,
@@ -105,6 +111,7 @@ def make_plan(
         seed=seed,
         scheduler=scheduler,
         searched=searched,
+        space=space,
     )
 
 

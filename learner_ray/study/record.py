@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import distribution_to_json
+
 from learner_ray.cohort import save_splits, splits_hash
 from learner_ray.errors import UserError
 from learner_ray.files import write_json
@@ -44,6 +46,7 @@ IDENTITY = (
     "scheduler",
     "base",
     "arms",
+    "space",
 )
 """Two studies that differ in any of these may not share a folder."""
 
@@ -81,6 +84,7 @@ def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
             }
             for arm in plan.arms
         ],
+        "space": {key: json.loads(distribution_to_json(d)) for key, d in plan.space.items()},
         "reference": plan.study.reference,
         "primary_metric": plan.study.primary_metric,
         "folds": plan.size.folds,
@@ -100,8 +104,15 @@ def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
     }
 
 
-def record(plan: Plan, folder: Path, left_out: list[str]) -> dict[str, Any]:
+def record(plan: Plan, folder: Path, left_out: list[str], *, extend: bool = False) -> dict[str, Any]:
     """Writes ``study.json`` and ``splits.json`` at the first start; later checks that they are this study's.
+
+    Args:
+        plan: the study as asked for now.
+        folder: its results folder.
+        left_out: what is not in it, in words.
+        extend: take in more arms, trials, seeds or repeats than the folder's study has. What was asked for
+            before is kept under ``extended``.
 
     Raises:
         UserError: the folder holds another study.
@@ -115,15 +126,41 @@ def record(plan: Plan, folder: Path, left_out: list[str]) -> dict[str, Any]:
         save_splits(plan.folds, folder / "splits.json")
         write_json(path, now)
         return now
-    # Studies of before there was a choice were halved.
-    before: dict[str, Any] = {"scheduler": "halving", **json.loads(path.read_text())}
-    differing = [key for key in IDENTITY if before.get(key) != json.loads(json.dumps(now[key]))]
-    if differing:
+    before = json.loads(path.read_text())
+    asked = json.loads(json.dumps(now))
+    differing = [key for key in IDENTITY if before.get(key) != asked[key]]
+    if not differing:
+        return dict(before)
+    grown = _grown(before, asked, plan)
+    if extend and set(differing) <= set(grown):
+        history = {key: before.get(key) for key in ("command", "created", *differing)}
+        now["extended"] = [*before.get("extended", []), history]
+        save_splits(plan.folds, folder / "splits.json")
+        write_json(path, now)
+        return now
+    if set(differing) <= set(grown):
         raise UserError(
-            f"{folder} holds another study (it differs in {', '.join(differing)}): choose another --out, "
-            f"or repeat its own command: {before.get('command')}"
+            f"{folder} holds a smaller study (less {', '.join(differing)}): add --extend to extend it"
         )
-    return before
+    stuck = [key for key in differing if key not in grown]
+    raise UserError(
+        f"{folder} holds another study (it differs in {', '.join(stuck)}): choose another --out, "
+        f"or repeat its own command: {before.get('command')}"
+    )
+
+
+def _grown(before: dict[str, Any], asked: dict[str, Any], plan: Plan) -> list[str]:
+    """The keys in which what is asked for holds all that was asked for before, and more."""
+    grown = [key for key in ("trials", "seeds", "repeats") if asked[key] > before[key]]
+    if all(arm in asked["arms"] for arm in before["arms"]):
+        grown.append("arms")
+    if before["space"].items() <= asked["space"].items():
+        grown.append("space")
+    if asked["repeats"] > before["repeats"]:
+        kept = [fold for fold in plan.folds if fold.repeat < before["repeats"]]
+        if splits_hash(kept) == before["split_hash"]:
+            grown.append("split_hash")
+    return grown
 
 
 def versions() -> dict[str, str]:
