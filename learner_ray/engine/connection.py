@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import torch
+from ray._private.utils import read_ray_address
 
 from learner_ray.engine.preflight import check_nodes, inspect_nodes
 from learner_ray.errors import UserError
@@ -17,6 +19,8 @@ from learner_ray.training.precision import resolve_precision
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
 LOCAL = "local"
+
+HEAD_ANSWERS_S = 3.0
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Enough for Tune's messages: pixels are mapped from the cache's file, never sent through Ray."""
@@ -69,13 +73,34 @@ def find_devices(address: str | None, data: Path | None, out: Path) -> Devices:
 
 
 def _joined(address: str | None) -> bool:
+    address = address or _started_here()
+    if address is None:
+        return False
     try:
-        ray.init(address=address or "auto", **QUIET)
+        ray.init(address=address, **QUIET)
     except ConnectionError as error:
-        if address is None:
-            return False
         raise UserError(f"--address {address}: no Ray cluster answers there ({error})") from error
     return True
+
+
+def _started_here() -> str | None:
+    """The cluster that RAY_ADDRESS names, or that ``ray start`` made this machine part of, if it still runs.
+
+    Not Ray's "auto": it also joins another study's private Ray, which ends with that study, and it waits half
+    a minute for a cluster that is gone and left its address behind.
+    """
+    named = os.environ.get("RAY_ADDRESS")
+    if named:
+        return named
+    address: str | None = read_ray_address()
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_ANSWERS_S).close()
+    except OSError:
+        return None
+    return address
 
 
 def start_local(slots: int) -> None:

@@ -1,0 +1,54 @@
+"""A study joins the cluster that `ray start` made this machine part of, and no other."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from learner_ray.engine.connection import find_devices, start_local
+
+FIND = """
+from pathlib import Path
+from learner_ray.engine.connection import find_devices
+print(find_devices(None, None, Path("results")).local)
+"""
+
+
+@pytest.fixture
+def address_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where `ray start` would write its head's address."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with tempfile.TemporaryDirectory() as short:  # Ray's sockets lie below it, and their paths must be short
+        monkeypatch.setenv("RAY_TMPDIR", short)
+        (Path(short) / "ray").mkdir()
+        yield Path(short) / "ray" / "ray_current_cluster"
+
+
+def test_a_cluster_that_is_gone_is_not_waited_for(address_file: Path, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address_file.write_text(f"127.0.0.1:{closed.getsockname()[1]}")
+        start = time.monotonic()
+        assert find_devices(None, None, tmp_path / "results").local
+        assert time.monotonic() - start < 10, "Ray itself waits half a minute"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("address_file")
+def test_another_studys_private_ray_is_not_joined() -> None:
+    start_local(1)
+    try:
+        found = subprocess.run(
+            [sys.executable, "-c", FIND], capture_output=True, text=True, check=True, timeout=120
+        )
+    finally:
+        ray.shutdown()
+    assert found.stdout.strip() == "True"
