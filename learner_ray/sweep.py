@@ -24,6 +24,7 @@ from learner_ray.engine.connection import Devices, find_devices, leave, start_lo
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.tuning import run_tasks
+from learner_ray.engine.worker_groups import WorkerGroups
 from learner_ray.errors import UserError
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.ingest import BadScan
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     for name in ("trials", "folds", "repeats", "seeds", "epochs"):
         p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
     p.add_argument("--scheduler", choices=SCHEDULERS, default="halving", help="what stops trials early")
+    p.add_argument("--devices-per-trial", type=int, default=1, metavar="N", help="CPUs or GPUs of each run")
     p.add_argument("--max-concurrent", type=int, help="runs at a time (default: one per core, or per GPU)")
     p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
     p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
@@ -86,6 +88,7 @@ def sweep(args: argparse.Namespace) -> int:
     edits = parse_edits(args)
     source, out = choose_source(args, study)
     devices = find_devices(args.address, None if args.data is None else Path(args.data), out)
+    devices.trials(args.devices_per_trial)
     plan = plan_study(args, study, source, edits, devices)
     print(heading(plan, out, devices), flush=True)
     if args.plan:
@@ -97,7 +100,7 @@ def sweep(args: argparse.Namespace) -> int:
     store = RunStore(out.parent)
     with only_sweep(out):
         coordinator = Coordinator(plan.groups, study.space, store, optuna_studies(out))
-        stopped_by = run_plan(plan, coordinator, out, args.max_concurrent, devices)
+        stopped_by = run_plan(plan, coordinator, out, args, devices)
     if stopped_by is not None:
         print(f"\nInterrupted; all finished runs are kept. Go on with:\n  {command()}")
         return 128 + stopped_by
@@ -182,7 +185,7 @@ def run_plan(
     plan: Plan,
     coordinator: Coordinator,
     out: Path,
-    max_concurrent: int | None,
+    args: argparse.Namespace,
     devices: Devices,
 ) -> int | None:
     """Runs what is left; the signal that ended it early, or None."""
@@ -196,15 +199,20 @@ def run_plan(
         print("All of it has run before: nothing left to run.")
         ledger.write()
         return None
-    slots = min(devices.slots, max_concurrent or devices.slots)
+    size, scratch = args.devices_per_trial, (out / ".tune").resolve()
+    slots = min(devices.trials(size), args.max_concurrent or devices.slots)
     if devices.local:
-        start_local(slots)
+        start_local(slots * size)
+    groups = min(slots, coordinator.remaining)
     try:
         return run_tasks(
             coordinator,
-            scratch=(out / ".tune").resolve(),
+            scratch=scratch,
             max_concurrent=slots,
             gpus_per_trial=1 if devices.gpus else 0,
+            worker_groups=WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
+            if size > 1
+            else None,
         )
     finally:
         ledger.write()

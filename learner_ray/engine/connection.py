@@ -42,6 +42,19 @@ class Devices:
         """Trials of one device at a time."""
         return self.gpus or self.cpus
 
+    def trials(self, size: int) -> int:
+        """Trials of ``size`` devices at a time.
+
+        Raises:
+            UserError: there are not enough devices for one.
+        """
+        if not 1 <= size <= self.slots:
+            kind = "GPU" if self.gpus else "CPU"
+            raise UserError(
+                f"--devices-per-trial {size}: choose 1 to {self.slots}, there are {self.slots} {kind}s"
+            )
+        return self.slots // size
+
     def __str__(self) -> str:
         found = ", ".join(f"{n} {name}" for n, name in ((self.cpus, "CPU"), (self.gpus, "GPU")) if n)
         return f"on this machine ({found})" if self.local else f"on the Ray cluster ({found})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,6 +15,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher, SearchGenerator
 
 from learner_ray.engine.trainable import RunTrainable
+from learner_ray.engine.worker_groups import TRIAL_CPUS, WorkerGroups, WorkerGroupTrainable
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Task
 
@@ -23,26 +25,37 @@ DIED_TWICE = "its process died twice (out of memory, or killed)"
 class TaskSearcher(Searcher):  # type: ignore[misc]
     """Gives Tune the coordinator's next task as a trial, and tells it when the trial is over."""
 
-    def __init__(self, coordinator: Coordinator) -> None:
+    def __init__(self, coordinator: Coordinator, worker_groups: WorkerGroups | None = None) -> None:
         super().__init__()
         self.tasks: dict[str, Task] = {}
         self.coordinator = coordinator
+        self._dispatcher = worker_groups.name if worker_groups else ""
+        self._free = list(range(worker_groups.groups)) if worker_groups else []
+        self._taken: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.coordinator.is_done:
             return str(Searcher.FINISHED)
+        if self._dispatcher and not self._free:
+            return None
         task = self.coordinator.next_task()
         if task is None:
             return str(Searcher.FINISHED) if self.coordinator.is_done else None
         self.tasks[trial_id] = task
         folder = self.coordinator.store.folder(task.spec.hash)
         folder.write_spec(task.spec)
-        return {"folder": str(folder.path.resolve())}
+        config = {"folder": str(folder.path.resolve())}
+        if not self._dispatcher:
+            return config
+        self._taken[trial_id] = self._free.pop()
+        return config | {"dispatcher": self._dispatcher, "group": self._taken[trial_id]}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         task = self.tasks.pop(trial_id)
+        if trial_id in self._taken:
+            self._free.append(self._taken.pop(trial_id))
         if error:
             self.coordinator.store.folder(task.spec.hash).finish("failed", DIED_TWICE)
         self.coordinator.ended(task)
@@ -98,7 +111,8 @@ def run_tasks(
     scratch: Path,
     max_concurrent: int,
     gpus_per_trial: float,
-    trainable: type[RunTrainable] = RunTrainable,
+    trainable: type[tune.Trainable] = RunTrainable,
+    worker_groups: WorkerGroups | None = None,
 ) -> int | None:
     """Runs all tasks to their end.
 
@@ -108,6 +122,7 @@ def run_tasks(
         max_concurrent: trials at a time.
         gpus_per_trial: 0 on CPUs.
         trainable: what advances a run.
+        worker_groups: train the runs instead, on several devices each.
 
     Returns:
         The signal that ended the study early, or None.
@@ -118,8 +133,10 @@ def run_tasks(
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max_concurrent)
     os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the progress shown is ours
-    searcher = TaskSearcher(coordinator)
+    searcher = TaskSearcher(coordinator, worker_groups)
     resources = {"cpu": 1, "gpu": gpus_per_trial} if gpus_per_trial else {"cpu": 1}
+    if worker_groups:
+        trainable, resources = WorkerGroupTrainable, {"cpu": TRIAL_CPUS}
     with Interrupt() as interrupt:
         tuner = tune.Tuner(
             tune.with_resources(trainable, resources),
@@ -139,7 +156,8 @@ def run_tasks(
             ),
         )
         try:
-            tuner.fit()
+            with worker_groups or nullcontext():
+                tuner.fit()
         except KeyboardInterrupt:
             interrupt.signal = signal.SIGINT
     shutil.rmtree(scratch, ignore_errors=True)

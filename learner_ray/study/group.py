@@ -127,7 +127,9 @@ class Outcome:
             objective=best["objective"],
             best_epoch=best["epoch"],
             progress=progress,
-            device_seconds=sum(row["seconds/train"] + row["seconds/evaluate"] for row in progress),
+            device_seconds=sum(
+                row.get("devices", 1) * (row["seconds/train"] + row["seconds/evaluate"]) for row in progress
+            ),
         )
 
 

@@ -67,7 +67,8 @@ class TrainingRun:
             self._restore(self._pretraining)
 
     def _restore(self, pretraining: Pretraining) -> None:
-        if self._checkpoint.exists() and pretraining.config.pretrains:
+        # The first rank's look decides: storage may show others an older folder.
+        if pretraining.config.pretrains and self.world.agreed(self._checkpoint.exists()):
             pretraining.restore(self._checkpoint)
             self._rows = self.folder.progress()[: pretraining.epoch]
 

@@ -1,0 +1,117 @@
+"""Passes work from trials to the worker groups that train them, and the epochs' results back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+START_S = 600.0
+"""A worker group that takes no work for so long is not coming: nodes of an autoscaler need minutes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One epoch of a run."""
+
+    number: int
+    """Counts up within a worker group, from one."""
+    folder: str
+    """The run's."""
+    fresh: bool
+    """Begin with what the run's files hold, whatever the ranks remember."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came of an order."""
+
+    row: dict[str, Any] | None = None
+    """The epoch's progress; None where the run ended instead."""
+    lost: str = ""
+    """Why no rank could carry it out to the end."""
+
+
+@dataclass
+class _Mailbox:
+    """Of one worker group."""
+
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    order: Order = field(default_factory=lambda: Order(number=0, folder="", fresh=True))
+    answer: Answer | None = field(default_factory=Answer)
+    """To ``order``; None while it is being carried out."""
+    taken: int = 0
+    """The last order that some rank took."""
+    lost: str = ""
+    """Why the ranks that held a run have died; empty once a new run or the same one was begun afresh."""
+    placement_group: str = ""
+
+
+class Dispatcher:
+    """An asynchronous actor with a mailbox for each worker group.
+
+    Ranks come for work and are never called: a rank that waits is in no collective that could run into its
+    time limit, and one that is told to leave simply returns.
+    """
+
+    def __init__(self, groups: int) -> None:
+        self._mailboxes = [_Mailbox() for _ in range(groups)]
+        self._closed = False
+
+    async def ask(self, group: int, folder: str, fresh: bool) -> Answer:
+        """From a trial: the next epoch of its run."""
+        box = self._mailboxes[group]
+        async with box.changed:
+            if box.lost and not fresh:
+                return Answer(lost=box.lost)
+            order = Order(number=box.order.number + 1, folder=folder, fresh=fresh)
+            box.order, box.answer, box.lost = order, None, ""
+            box.changed.notify_all()
+            begun = box.changed.wait_for(lambda: box.taken >= order.number or box.answer is not None)
+            try:
+                await asyncio.wait_for(begun, START_S)
+            except asyncio.TimeoutError:
+                return Answer(lost=f"no Train worker came for it within {START_S:.0f} s")
+            await box.changed.wait_for(lambda: box.answer is not None)
+            assert box.answer is not None
+            return box.answer
+
+    async def take(self, group: int, after: int, placement_group: str) -> Order | None:
+        """From each rank: the order after the one it knows, or None when it may leave."""
+        box = self._mailboxes[group]
+        async with box.changed:
+            box.placement_group = placement_group
+            await box.changed.wait_for(
+                lambda: self._closed or (box.order.number > after and box.answer is None)
+            )
+            if self._closed:
+                return None
+            box.taken = box.order.number
+            box.changed.notify_all()
+            return box.order
+
+    async def answer(self, group: int, number: int, row: dict[str, Any] | None) -> None:
+        """From the first rank."""
+        box = self._mailboxes[group]
+        async with box.changed:
+            if number == box.order.number and box.answer is None:
+                box.answer = Answer(row=row)
+                box.changed.notify_all()
+
+    async def lose(self, group: int, reason: str) -> str:
+        """From the driver: a group's ranks have died. Their placement group's id, empty where not known."""
+        box = self._mailboxes[group]
+        async with box.changed:
+            box.lost = reason
+            if box.answer is None:
+                box.answer = Answer(lost=reason)
+            box.changed.notify_all()
+            left, box.placement_group = box.placement_group, ""
+            return left
+
+    async def close(self) -> None:
+        """From the driver: all ranks may leave."""
+        self._closed = True
+        for box in self._mailboxes:
+            async with box.changed:
+                box.changed.notify_all()

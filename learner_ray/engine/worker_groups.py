@@ -1,0 +1,213 @@
+"""Runs on several devices each: Ray Train's worker groups, kept for one run after the other.
+
+A worker group takes longer to start than a small run takes to train, and one that Tune kills keeps its
+devices. So groups start once, belong to the driver and not to a trial, and are never killed: an epoch is trained
+when a trial asks for it, and a run that is stopped early is one whose next epoch nobody asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+from ray import tune
+from ray.train.torch import TorchTrainer, get_device
+from ray.util.placement_group import PlacementGroup, remove_placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from learner_ray.engine.dispatcher import Answer, Dispatcher, Order
+from learner_ray.files import write_atomic
+from learner_ray.study.runs import RunFolder
+from learner_ray.training.distributed import World
+from learner_ray.training.run import TrainingRun, locked
+
+TRIAL_CPUS = 0.01
+"""Of a trial, which only passes orders on. Each rank takes so much less than a CPU: N CPUs hold both."""
+RETRIES = 1
+"""How often a run goes on from its checkpoint after the loss of its worker group."""
+LEAVE_S = 20.0
+"""Ranks that have not left by then, in a long epoch say, end with the driver."""
+PAUSE_S = 30.0
+"""The longest pause before a worker group that keeps dying is started again."""
+STARTS = 5
+"""Tries of Train, a minute each, to get a worker group's resources."""
+
+_SETTINGS = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a rank's death is enough: a run owes its node nothing
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+class WorkerGroups:
+    """The worker groups of a study, while the context lasts.
+
+    Args:
+        groups: how many runs are trained at a time.
+        size: ranks of each, one per device.
+        gpu: whether devices are GPUs, each beside a CPU, or CPUs.
+        scratch: a folder that all nodes share, for Train's own files.
+    """
+
+    def __init__(self, groups: int, size: int, *, gpu: bool, scratch: Path) -> None:
+        self.groups = groups
+        self.name = f"dispatcher-{uuid.uuid4().hex}"
+        self._size = size
+        self._gpu = gpu
+        self._scratch = scratch
+        self._leaving = threading.Event()
+        self._threads = [threading.Thread(target=self._keep, args=(k,), daemon=True) for k in range(groups)]
+
+    def __enter__(self) -> WorkerGroups:
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        options = {"num_cpus": 0, "name": self.name, "scheduling_strategy": here, "max_concurrency": 10_000}
+        self._dispatcher = ray.remote(Dispatcher).options(**options).remote(self.groups)
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()
+        ray.get(self._dispatcher.close.remote())
+        for thread in self._threads:
+            thread.join(LEAVE_S)
+
+    def _keep(self, group: int) -> None:
+        """Has one worker group at work until all leave; starts it again when it dies."""
+        deaths = 0
+        while not self._leaving.is_set():
+            try:
+                self._trainer(group).fit()
+                return
+            except Exception as error:  # whatever it was, the trials must hear of it
+                reason = why(error)
+            deaths += 1
+            try:
+                free(ray.get(self._dispatcher.lose.remote(group, reason)))
+            except ray.exceptions.RayError:
+                return  # so has the driver's own Ray
+            self._leaving.wait(min(PAUSE_S, 2.0 ** (deaths - 1)) if deaths > 1 else 0)
+
+    def _trainer(self, group: int) -> TorchTrainer:
+        cpus = 1 - TRIAL_CPUS
+        return TorchTrainer(
+            work,
+            train_loop_config={"dispatcher": self.name, "group": group},
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=self._size,
+                use_gpu=self._gpu,
+                resources_per_worker={"CPU": cpus, "GPU": 1} if self._gpu else {"CPU": cpus},
+            ),
+            run_config=ray.train.RunConfig(
+                # Under a name it knows, Train would go on from there: only a run's own files say where.
+                name=f"group-{group}-{uuid.uuid4().hex}",
+                storage_path=str(self._scratch),
+                failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=STARTS),
+            ),
+        )
+
+
+def why(error: Exception) -> str:
+    """One line about the end of a worker group: of the rank that died, where the others only missed it."""
+    failures = getattr(error, "worker_failures", None) or {0: error}
+    died = {rank: e for rank, e in failures.items() if "Health" in type(e).__name__}
+    rank, first = next(iter((died or failures).items()))
+    lines = [line for line in str(first).splitlines() if line.strip()] or [type(first).__name__]
+    return f"rank {rank}: {lines[0] if died else lines[-1]}".strip()
+
+
+def free(placement_group: str) -> None:
+    """Gives back the devices of ranks that have died, should their controller have died with them."""
+    if placement_group:
+        remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(placement_group))))
+
+
+def work(config: dict[str, Any]) -> None:
+    """What every rank does: one epoch of some run after the other, all ranks the same."""
+    dispatcher, group = ray.get_actor(config["dispatcher"]), config["group"]
+    placement_group = ray.util.get_current_placement_group().id.hex()
+    number = 0
+    with Rank() as rank:
+        while (order := ray.get(dispatcher.take.remote(group, number, placement_group))) is not None:
+            number = order.number
+            row = rank.carry_out(order)
+            if rank.world.is_first:
+                ray.get(dispatcher.answer.remote(group, number, row))
+
+
+class Rank:
+    """One process of a worker group, with its part of the run in hand."""
+
+    def __init__(self) -> None:
+        self.world = World.current()
+        self._device = str(get_device())
+        self._run: TrainingRun | None = None
+        self._held = ExitStack()
+
+    def __enter__(self) -> Rank:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def carry_out(self, order: Order) -> dict[str, Any] | None:
+        """The epoch's progress, or None where the run ended instead. What goes wrong ends the whole group."""
+        folder = RunFolder(Path(order.folder))
+        try:
+            if order.fresh or self._run is None:
+                self._open(folder)
+                assert self._run is not None
+                if self._run.last_row is not None:
+                    return self._run.last_row  # whether the run goes on after this epoch is not known
+            return self._run.advance()
+        except Exception:
+            write_atomic(folder.path / "error.txt", traceback.format_exc())
+            raise
+
+    def _open(self, folder: RunFolder) -> None:
+        self._run = None
+        self._held.close()
+        if self.world.is_first:
+            self._held.enter_context(locked(folder))
+        self._run = TrainingRun(folder.read_spec(), folder, self._device, self.world)
+
+
+class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
+    """A trial whose run a worker group trains. It asks for an epoch per step."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._folder = RunFolder(Path(config["folder"]))
+        self._group: int = config["group"]
+        self._dispatcher = ray.get_actor(config["dispatcher"])
+        self._fresh = True
+        self._deaths = 0
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        row = self._row() if self._folder.state is None else None
+        return {"row": row, "done": row is None}
+
+    def _row(self) -> dict[str, Any] | None:
+        while True:
+            folder = str(self._folder.path)
+            answer: Answer = ray.get(self._dispatcher.ask.remote(self._group, folder, self._fresh))
+            self._fresh = bool(answer.lost)
+            if not answer.lost:
+                return answer.row
+            self._deaths += 1
+            if self._deaths > RETRIES:
+                self._folder.finish("failed", f"its Train workers died twice: {answer.lost}")
+                return None
