@@ -1,8 +1,8 @@
 """Runs on several devices each: Ray Train's worker groups, kept for one run after the other.
 
 A worker group takes longer to start than a small run takes to train, and one that Tune kills keeps its
-devices. So groups start once, belong to the driver and not to a trial, and are never killed: an epoch is trained
-when a trial asks for it, and a run that is stopped early is one whose next epoch nobody asks for.
+devices. So groups start once, belong to the driver and not to a trial, and are never killed: an epoch is
+trained when a trial asks for it, and a run that is stopped early is one whose next epoch nobody asks for.
 """
 
 from __future__ import annotations

@@ -1,0 +1,138 @@
+"""What every rank of a spawned world does in the tests of several devices."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from learner_ray.config import Config, ModelConfig
+from learner_ray.model.network import Network, Output, build_network
+from learner_ray.model.resnet import _norm
+from learner_ray.objectives import Batch, total_loss
+from learner_ray.study.runs import RunFolder, RunSpec, Source
+from learner_ray.training import pretraining as pretraining_module
+from learner_ray.training.data import Data, open_data
+from learner_ray.training.distributed import World
+from learner_ray.training.pretraining import Pretraining
+from learner_ray.training.run import TrainingRun
+
+PATIENTS = ("p0", "p1", "p2", "p3", "p4")
+ROWS = np.arange(1, 11)
+"""Of one step. Ten rows are three, three, two and two of four ranks."""
+
+
+class SmallNetwork(nn.Module):
+    """Two layers. A step of the ResNet-18 takes long, and with batch normalisation over the few positions of
+    these images its float32 gradient is 1e-3 from the float64 one already in one process."""
+
+    def __init__(self, config: ModelConfig, frames: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(frames, 32, 5, 4, bias=False), _norm(config.norm, 32), nn.ReLU(), nn.Conv2d(32, 32, 3)
+        )
+        self.score = nn.Linear(32, 1)
+
+    def forward(self, x: Tensor) -> Output:
+        embedding = self.encoder(x).mean((2, 3))
+        return Output(embedding, self.score(embedding).squeeze(1), embedding)
+
+
+def build_small(config: ModelConfig, frames: int, seed: int) -> SmallNetwork:
+    torch.manual_seed(seed)
+    return SmallNetwork(config, frames)
+
+
+def start(rank: int, size: int, manifest: str, configs: dict[str, Config], spec: RunSpec, out: Path) -> None:
+    """Compares this world with one process alone; the first rank writes ``steps.json``."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{out}/store", rank=rank, world_size=size)
+    data = open_data(Source(path=manifest), 32)
+    pretraining_module.build_network = build_small  # type: ignore[assignment]
+    differences = {
+        f"{name}/{precision}": compare(config, data, precision)
+        for name, config in configs.items()
+        for precision in ("float64", "float32")
+    }
+    if size > 1:
+        differences |= {
+            f"{name}/plain": compare_plain(config, data)
+            for name, config in configs.items()
+            if config.model.norm == "group"
+        }
+    pretraining_module.build_network = build_network
+    if size == 2:
+        finish(spec, out / "run")
+    if rank == 0:
+        (out / "steps.json").write_text(json.dumps(differences))
+    dist.destroy_process_group()
+
+
+def finish(spec: RunSpec, folder: Path) -> None:
+    """A whole run in float64, so that what is left of a difference is no rounding that training amplified."""
+    pretraining_module.build_network = build_wide
+    run = TrainingRun(spec, RunFolder(folder), world=World.current())
+    while run.advance() is not None:
+        pass
+    pretraining_module.build_network = build_network
+
+
+def build_wide(config: ModelConfig, frames: int, seed: int) -> Network:
+    return widened(build_network(config, frames, seed))
+
+
+def widened(network: Network) -> Network:
+    network.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
+    return network.double()
+
+
+def compare(config: Config, data: Data, precision: str) -> dict[str, float]:
+    """The relative differences of a training step in this world from the same one in one process."""
+    alone, together = (step(config, data, precision, world) for world in (World(), World.current()))
+    return relative(together, alone)
+
+
+def step(config: Config, data: Data, precision: str, world: World) -> dict[str, Tensor]:
+    """Loss and gradients of the first training step, in the numbers asked for."""
+    pretraining = Pretraining(config, data, PATIENTS, world=world)
+    if precision == "float64":
+        widened(pretraining.network)
+    pretraining.network.train()
+    loss = pretraining._step(ROWS)["loss"]
+    return {"loss": torch.tensor(loss), **gradients(pretraining)}
+
+
+def gradients(pretraining: Pretraining) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in pretraining.network.named_parameters() if p.grad is not None}
+
+
+def compare_plain(config: Config, data: Data) -> dict[str, float]:
+    """The same for a plain data-parallel wrapper, in which each rank's loss is of its own share."""
+    alone = step(config, data, "float64", World())
+    pretraining = Pretraining(config, data, PATIENTS)
+    widened(pretraining.network)
+    world = World.current()
+    wrapped = DistributedDataParallel(pretraining.network, find_unused_parameters=True)
+    pretraining.network = wrapped  # type: ignore[assignment]
+    own: Batch = pretraining._batch(world.shares(ROWS)[world.rank])
+    loss, _ = total_loss(pretraining._objective, own, config.objective)
+    loss.backward()  # type: ignore[no-untyped-call]
+    mean = loss.detach().clone()
+    dist.all_reduce(mean)
+    pretraining.network = wrapped.module
+    return relative({"loss": mean / world.size, **gradients(pretraining)}, alone)
+
+
+def relative(found: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, float]:
+    """Of the loss, and the largest of any parameter's gradient, each relative to the whole gradient's length:
+    some parameters have none at all."""
+    assert found.keys() == expected.keys()
+    loss = expected.pop("loss")
+    length = torch.stack([gradient.norm() for gradient in expected.values()]).norm()
+    worst = max(float((found[name] - gradient).norm() / length) for name, gradient in expected.items())
+    return {"loss": float((found["loss"] - loss).abs() / loss.abs()), "gradient": worst}

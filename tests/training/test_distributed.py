@@ -1,0 +1,92 @@
+"""Several ranks train with the loss and the gradients of one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch.multiprocessing
+
+from learner_ray.cohort import load
+from learner_ray.config import Config
+from learner_ray.objectives import OBJECTIVES
+from learner_ray.study.runs import Patients, RunSpec, Source
+from tests.training import ranks
+
+SMALL = {"data.image_size": 32, "data.frames": 2, "train.epochs": 2, "train.batch_size": 7}
+SMALL |= {"train.precision": "float32"}
+BASE = Config().with_values(SMALL)
+CONFIGS = {
+    f"{name}/{norm}": BASE.with_values({"objective.name": name, "model.norm": norm})
+    for name in OBJECTIVES
+    for norm in ("batch", "group", "frozen")
+}
+TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
+PATIENTS = Patients(
+    pretrain=("p0", "p1", "p2", "p3"), classifier=("p4", "p5", "p6"), test=("p9", "p10", "p11")
+)
+
+pytestmark = pytest.mark.slow
+
+
+def run_spec(manifest: Path) -> RunSpec:
+    config = CONFIGS["contrastive/batch"]
+    source = Source(path=str(manifest), cohort_hash=load(manifest, modality="lus").hash)
+    return RunSpec(config=config, patients=PATIENTS, source=source)
+
+
+def spawn(size: int, manifest: Path, out: Path) -> dict[str, Any]:
+    arguments = (size, str(manifest), CONFIGS, run_spec(manifest), out)
+    if size == 1:
+        ranks.start(0, *arguments)
+    else:
+        torch.multiprocessing.spawn(ranks.start, args=arguments, nprocs=size)
+    return json.loads((out / "steps.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("worlds")
+
+
+@pytest.fixture(scope="module")
+def steps(manifest: Path, folder: Path) -> dict[int, dict[str, Any]]:
+    """By world size, the differences from one process. Worlds are spawned once for all tests."""
+    found = {}
+    for size in (1, 2, 4):
+        (folder / str(size)).mkdir()
+        found[size] = spawn(size, manifest, folder / str(size))
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize("precision", TOLERANCE)
+def test_loss_and_gradients_do_not_depend_on_the_world_size(
+    steps: dict[int, dict[str, Any]], size: int, precision: str
+) -> None:
+    found = {name: steps[size][f"{name}/{precision}"] for name in CONFIGS}
+    too_far = {name: d for name, d in found.items() if max(d.values()) > TOLERANCE[precision]}
+    assert not too_far
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_plain_wrapper_over_the_pairs_of_each_rank_is_another_loss(
+    steps: dict[int, dict[str, Any]], size: int
+) -> None:
+    """In which the test above would fail: only the mean squared error has no pairs."""
+    plain = {name: steps[size][f"{name}/group/plain"] for name in OBJECTIVES if name != "mse"}
+    near = {name: d for name, d in plain.items() if min(d.values()) < 1e-3}
+    assert not near
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_whole_run_of_two_ranks_predicts_what_one_does(
+    manifest: Path, folder: Path, tmp_path: Path
+) -> None:
+    ranks.finish(run_spec(manifest), tmp_path)
+    for name in ("predictions", "scores"):
+        alone, together = (pd.read_parquet(f / f"{name}.parquet") for f in (tmp_path, folder / "2/run"))
+        pd.testing.assert_frame_equal(together, alone, rtol=0, atol=1e-9)
