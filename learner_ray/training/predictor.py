@@ -23,6 +23,7 @@ from learner_ray.model.network import build_network
 from learner_ray.study.record import git_sha, versions
 from learner_ray.study.runs import RunFolder, RunSpec
 from learner_ray.training.data import Data
+from learner_ray.training.exactness import settle
 from learner_ray.training.pretraining import Pretraining, ScoreScale, encode
 from learner_ray.training.progression import Embedded, Progression
 
@@ -109,8 +110,7 @@ class Predictor:
 
     def embed(self, data: Data) -> Embedded:
         """Embeddings and predicted scores, in the score's unit, of all scans of some data."""
-        torch.set_num_threads(self.spec.threads)
-        torch.use_deterministic_algorithms(True)
+        settle(self.spec.threads)
         scans = data.scans["scan"].tolist()
         output = encode(self._network, data, scans, self.spec.config, self._device)
         embeddings, standardised = output.embedding.cpu().numpy(), output.score.cpu().numpy()

@@ -9,12 +9,10 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from learner_ray.files import write_atomic, write_json
 from learner_ray.objectives import register
@@ -22,6 +20,7 @@ from learner_ray.study.loading import own_objectives
 from learner_ray.study.runs import RunFolder, RunSpec, State
 from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
+from learner_ray.training.exactness import settle
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.predictions import pair_table, score_table, write_table
 from learner_ray.training.predictor import write_predictor
@@ -52,8 +51,7 @@ class TrainingRun:
         self.world = world
         self.spec = spec
         self.folder = folder
-        torch.set_num_threads(spec.threads)
-        torch.use_deterministic_algorithms(True)
+        settle(spec.threads)
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
         folder.write_spec(spec)
@@ -68,13 +66,9 @@ class TrainingRun:
 
     def _restore(self, pretraining: Pretraining) -> None:
         # The first rank's look decides: storage may show others an older folder.
-        if pretraining.config.pretrains and self.world.agreed(self._checkpoint.exists()):
-            pretraining.restore(self._checkpoint)
+        if pretraining.config.pretrains and self.world.agreed(self.folder.checkpoint.exists()):
+            pretraining.restore(self.folder.checkpoint)
             self._rows = self.folder.progress()[: pretraining.epoch]
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self.folder.path / "last.pt"
 
     @property
     def ended(self) -> bool:
@@ -121,7 +115,7 @@ class TrainingRun:
             pretraining.epoch < pretraining.last_epoch
             and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
         ):
-            pretraining.save(self._checkpoint)
+            pretraining.save(self.folder.checkpoint)
             self._saved_at = time.monotonic()
 
     def _validate(self, pretraining: Pretraining) -> dict[str, float]:
@@ -191,7 +185,6 @@ class TrainingRun:
         if not self.world.is_first:
             return
         self.folder.finish(state, reason)
-        self._checkpoint.unlink(missing_ok=True)
 
 
 @contextmanager
