@@ -119,11 +119,13 @@ class WorkerGroups:
 
 def why(error: Exception) -> str:
     """One line about the end of a worker group: of the rank that died, where the others only missed it."""
-    failures = getattr(error, "worker_failures", None) or {0: error}
-    died = {rank: e for rank, e in failures.items() if "Health" in type(e).__name__}
-    rank, first = next(iter((died or failures).items()))
-    lines = [line for line in str(first).splitlines() if line.strip()] or [type(first).__name__]
-    return f"rank {rank}: {lines[0] if died else lines[-1]}".strip()
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    for rank, failure in failures.items():
+        if isinstance(getattr(failure, "health_check_failure", None), ray.exceptions.RayActorError):
+            return f"the process of rank {rank} died (out of memory, or killed)"
+    first = next(iter(failures.values()), error)
+    lines = [line for line in str(first).splitlines() if line.strip()]  # a traceback, whose end says most
+    return lines[-1].strip() if lines else type(first).__name__
 
 
 def free(placement_group: str) -> None:
