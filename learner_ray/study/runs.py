@@ -118,6 +118,11 @@ class RunFolder:
         """How the run ended, or None while it has not."""
         return _read_json(self.path / "state.json")
 
+    @property
+    def checkpoint(self) -> Path:
+        """Of the last epoch that was saved, while the run has not ended."""
+        return self.path / "last.pt"
+
     def progress(self) -> list[dict[str, Any]]:
         """One dictionary per finished epoch. A last line that a crash cut short is left out."""
         try:
@@ -144,10 +149,11 @@ class RunFolder:
         return RunSpec.from_dict(values)
 
     def finish(self, state: State, reason: str = "") -> None:
-        """Writes how the run ended. It never changes afterwards."""
+        """Writes how the run ended, which never changes afterwards, and drops what only a restart needs."""
         self.path.mkdir(parents=True, exist_ok=True)
         if self.state is None:
             write_json(self.path / "state.json", {"state": state, "reason": reason})
+        self.checkpoint.unlink(missing_ok=True)
 
 
 def objective_of(row: Mapping[str, Any]) -> float:
