@@ -22,6 +22,7 @@ from analysis.load import load as load_results
 from analysis.render import plain
 from learner_ray.engine.connection import Devices, find_devices, leave, start_local
 from learner_ray.engine.curves import Curves
+from learner_ray.engine.jobs import add_arguments, run_on_cluster
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.tuning import run_tasks
 from learner_ray.engine.worker_groups import WorkerGroups
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--format", help="layout of the folder, where it is not recognised")
     p.add_argument(
-        "--out", type=Path, help="results folder (default: results/STUDY, or results/STUDY-phantom)"
+        "--out", metavar="DIR", help="results folder (default: results/STUDY, or results/STUDY-phantom)"
     )
     p.add_argument(
         "--profile", choices=PROFILES, help="how large (default: paper on GPUs with real data, else laptop)"
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
     p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")
+    add_arguments(p)
     p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
     return p
 
@@ -87,6 +89,8 @@ def sweep(args: argparse.Namespace) -> int:
     study = load_study(args.study)
     edits = parse_edits(args)
     source, out = choose_source(args, study)
+    if args.cluster is not None:
+        return run_on_cluster(args, sys.argv[1:], out)
     devices = find_devices(args.address, None if args.data is None else Path(args.data), out)
     devices.trials(args.devices_per_trial)
     plan = plan_study(args, study, source, edits, devices)
@@ -123,10 +127,14 @@ def parse_edits(args: argparse.Namespace) -> dict[str, Any]:
 
 def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Path]:
     """The cohort's source and the results folder."""
+    for path in (args.data, args.out):
+        if path and "://" in path:  # would become a folder of that name
+            raise UserError(f"{path}: object storage is not supported; name a folder that all nodes see")
     phantom = args.data is None
     path = f"{PHANTOM}{study.modality}" if phantom else str(Path(args.data).resolve())
     source = Source(path=path, format=args.format, modality=study.modality)
-    return source, args.out or Path("results") / f"{study.name}{'-phantom' if phantom else ''}"
+    default = Path("results") / f"{study.name}{'-phantom' if phantom else ''}"
+    return source, Path(args.out) if args.out else default
 
 
 def plan_study(

@@ -96,7 +96,9 @@ def check_nodes(nodes: Sequence[Node], data: Path | None, out: Path) -> None:
         if not node.sees_data:
             faults.append(f"{node.host} cannot see {data}: put the data where every node finds it")
         if not node.sees_results:
-            faults.append(f"{node.host} cannot see {out}: choose an --out on storage that all nodes share")
+            faults.append(
+                f"{node.host} cannot see {out.absolute()}: choose an --out on storage that all nodes share"
+            )
     if faults:
         raise UserError("the cluster cannot run this study:\n  " + "\n  ".join(faults))
 

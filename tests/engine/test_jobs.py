@@ -1,0 +1,73 @@
+"""What of a sweep's command goes to a cluster, and what comes home; the way there is in tests/cluster."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from learner_ray.engine.jobs import Submission, check_home, submission_of, tunnel
+from learner_ray.errors import UserError
+from learner_ray.sweep import parser
+
+OUT = Path("results/lus")
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a cluster that was never brought up."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    provider = {"type": "local", "head_ip": "192.0.2.1", "worker_ips": []}
+    config = {"cluster_name": "none", "provider": provider, "auth": {"ssh_user": "ray"}}
+    Path("none.yaml").write_text(yaml.safe_dump(config))
+    return Path("none.yaml")
+
+
+def submitted(*typed: str) -> Submission:
+    return submission_of(parser().parse_args(typed), typed, OUT)
+
+
+def test_the_laptops_own_options_stay_there(file: Path) -> None:
+    sent = submitted(
+        "lus", "--cluster", str(file), "--data", "/shared/my data", "--with-models", "--seed", "1"
+    )
+    assert sent.arguments == ("lus", "--data", "/shared/my data", "--seed", "1") and sent.models
+    assert sent.entrypoint.endswith("learner_ray.sweep lus --data '/shared/my data' --seed 1")
+
+
+def test_the_same_command_has_the_same_name_and_another_another(file: Path) -> None:
+    here, again = submitted("lus", "--cluster", str(file)), submitted("--cluster", str(file), "lus")
+    assert here.name == again.name != submitted("lus", "--seed", "1", "--cluster", str(file)).name
+
+
+def test_a_study_file_goes_where_every_node_finds_it(file: Path) -> None:
+    sent = submitted("mine/knee.py", "--cluster", str(file))
+    assert ".cache/learner_ray/knee.py results/studies/knee.py && " in sent.entrypoint
+    assert sent.entrypoint.endswith("learner_ray.sweep results/studies/knee.py")
+    line = sent.entrypoint.replace("exec python -m learner_ray.sweep", "exec cat")
+    home = Path("home/.cache/learner_ray")
+    home.mkdir(parents=True)
+    (home / "knee.py").write_text("STUDY")
+    environment = {"HOME": str(Path("home").absolute()), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "STUDY"
+
+
+def test_results_of_another_study_are_not_overwritten(file: Path) -> None:
+    sent = submitted("lus", "--cluster", str(file))
+    check_home(sent)
+    OUT.mkdir(parents=True)
+    (OUT / "study.json").write_text("{}")
+    with pytest.raises(UserError, match="another study"):
+        check_home(sent)
+    (OUT / ".cluster").write_text("none:results/lus\n")
+    check_home(sent)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_not_up_is_said_so(file: Path) -> None:
+    with pytest.raises(UserError, match="ray up"), tunnel(file):
+        pass
