@@ -35,6 +35,10 @@ class Design:
     seeds: int = 3
     arms: int = 1
     """Arms compared with the reference."""
+    pairs: tuple[int, ...] = ()
+    """Pairs of each patient; drawn where not given."""
+    classes: tuple[float, float, float] = (0.3, 0.4, 0.3)
+    """Shares of worse, same and better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +80,10 @@ def simulated_ledger(
     """One study's ledger: the reference and one arm per effect, an effect being added to the logit of the
     truth.
     """
-    per_patient = rng.choice([1, 2, 3], design.patients, p=[0.6, 0.25, 0.15])
+    per_patient = design.pairs or rng.choice([1, 2, 3], design.patients, p=[0.6, 0.25, 0.15])
     patient = np.repeat(np.arange(design.patients), per_patient)
     n = len(patient)
-    y = rng.choice(3, n, p=[0.3, 0.4, 0.3])
+    y = rng.choice(3, n, p=design.classes)
     shared = noise.patient * rng.normal(size=(design.patients, 3))[patient] + noise.pair * rng.normal(
         size=(n, 3)
     )
@@ -112,26 +116,28 @@ def _rows(
 def simulated_tests(
     design: Design,
     studies: int,
-    effect: float = 0.0,
+    effect: float | Sequence[float] = 0.0,
     *,
     draws: int = 2000,
     seed: int = 0,
     noise: Noise = DEFAULT_NOISE,
     follow: bool = False,
 ) -> pd.DataFrame:
-    """The tests of many studies in which every arm has the same effect.
+    """The tests of many studies with known effects.
 
     Args:
+        effect: of every arm, or one per arm.
         follow: add the seeds that an *undecided* verdict asks for and decide once more.
 
     Returns:
         ``Comparison.tests`` of all studies, with the study's number and the p of the naive paired t.
     """
     family = tuple(f"arm{i + 1}" for i in range(design.arms))
+    effects = [effect] * design.arms if isinstance(effect, float) else effect
     simulated = replace(design, seeds=MOST_ROUNDS) if follow else design
     found = []
     for number, child in enumerate(np.random.SeedSequence(seed).spawn(studies)):
-        ledger = simulated_ledger(np.random.default_rng(child), simulated, [effect] * design.arms, noise)
+        ledger = simulated_ledger(np.random.default_rng(child), simulated, effects, noise)
         tests = _tested(ledger[ledger["seed"] < design.seeds], family, draws)
         more = int(tests["more_seeds"].max())
         if follow and more:

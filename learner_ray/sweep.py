@@ -30,7 +30,9 @@ from learner_ray.errors import UserError
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.ingest import BadScan
 from learner_ray.objectives import register, require_known
+from learner_ray.preview import preview
 from learner_ray.study.coordinator import Coordinator
+from learner_ray.study.forecast import Pace
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.loading import load_study, study_names
 from learner_ray.study.plan import Plan, make_plan
@@ -40,6 +42,7 @@ from learner_ray.study.runs import RunStore, Source
 from learner_ray.study.schedulers import SCHEDULERS
 from learner_ray.study.study import Study
 from learner_ray.training.data import PHANTOM, open_cohort
+from learner_ray.training.pace import measure_pace
 
 
 def parser() -> argparse.ArgumentParser:
@@ -95,10 +98,11 @@ def sweep(args: argparse.Namespace) -> int:
     devices.trials(args.devices_per_trial)
     plan = plan_study(args, study, source, edits, devices)
     print(heading(plan, out, devices), flush=True)
-    if args.plan:
-        return 0
     cache = build_cache(plan.cohort, plan.base.data.image_size, skip_bad=args.skip_bad, progress=show_reading)
     plan = without_bad_scans(plan, cache.bad)
+    if args.plan:
+        print(preview(plan, pace_of(plan), slots_of(args, devices)))
+        return 0
     left_out = [*plan.cohort.notes, *map(str, cache.bad.values())]
     record(plan, out, left_out, extend=args.extend)
     store = RunStore(out.parent)
@@ -172,6 +176,19 @@ def plan_study(
         if group.config.pretrains:
             require_known(group.config.objective.name)
     return plan
+
+
+def pace_of(plan: Plan) -> Pace:
+    """Measured on the first arm that pretrains."""
+    for group in plan.groups:
+        if group.config.pretrains:
+            return measure_pace(group.spec(group.config, final=False))
+    return Pace(train_per_scan=0, evaluate_per_scan=0)
+
+
+def slots_of(args: argparse.Namespace, devices: Devices) -> int:
+    """Runs at a time."""
+    return min(devices.slots, args.max_concurrent or devices.slots)
 
 
 def show_reading(done: int, total: int) -> None:

@@ -6,9 +6,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.small_cohort import write_cohort
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("learner_ray", deadline=None)
+hypothesis.settings.load_profile("learner_ray")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -85,6 +85,17 @@ def test_a_folder_of_another_study_is_refused(
 
 
 @pytest.mark.slow
+def test_the_plan_counts_the_runs_and_makes_none(
+    finished: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(manifest, tmp_path / "results" / "lus", "--plan") == 0
+    runs = len(list((finished.parent / "runs").iterdir()))
+    printed = capsys.readouterr().out
+    assert f"In all {runs} runs" in printed and "detect" in printed
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
 def test_extending_trains_only_what_is_new(
     finished: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

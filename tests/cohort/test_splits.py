@@ -47,7 +47,7 @@ cohorts = st.lists(few_pairs, min_size=15, max_size=60).map(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(cohorts, st.integers(2, 5), st.integers(0, 5))
 def test_patients_are_disjoint_complete_and_tested_once(cohort, folds, seed):
     made = make_splits(cohort, folds=folds, repeats=2, seed=seed)
@@ -60,7 +60,7 @@ def test_patients_are_disjoint_complete_and_tested_once(cohort, folds, seed):
         assert sorted(p for f in made if f.repeat == repeat for p in f.test) == everyone
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(cohorts, st.integers(2, 5), st.integers(0, 5))
 def test_classes_are_spread_as_evenly_as_whole_patients_allow(cohort, folds, seed):
     """No group is off its even share of a class by more than one patient can bring of it, here 3 pairs."""
@@ -72,7 +72,7 @@ def test_classes_are_spread_as_evenly_as_whole_patients_allow(cohort, folds, see
             assert np.abs(class_counts(cohort, part) - training / 4).max() <= 3
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(cohorts, st.integers(0, 5))
 def test_the_seed_decides_and_repeats_differ(cohort, seed):
     made = make_splits(cohort, folds=3, repeats=3, seed=seed)

@@ -15,7 +15,7 @@ def _clips(count, frames=3, size=37):
     return torch.from_numpy(pixels), torch.linspace(90, 130, count), torch.linspace(40, 60, count)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     keys=st.lists(st.integers(0, 2**63 - 1), min_size=2, max_size=9),
     size=st.sampled_from([32, 37, 64]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -32,7 +32,6 @@ def plain_shift(x: Tensor, frames: int, fraction: float) -> Tensor:
     channels_last=st.booleans(),
     seed=st.integers(0, 2**16),
 )
-@settings(deadline=None)
 def test_equals_the_plain_form_bit_for_bit(
     clips: int, frames: int, channels: int, fraction: float, channels_last: bool, seed: int
 ) -> None:
