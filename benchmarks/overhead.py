@@ -115,7 +115,10 @@ def kind_of_process(is_root: bool, command: str) -> str:
     """The driver, a worker that trains, or another."""
     if is_root:
         return "driver"
-    trains = "loky" in command or ("ray::" in command and "ray::IDLE" not in command)
+    trains = "loky" in command or (
+        "ray::" in command
+        and not {"ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent"} & {*command.split()}
+    )
     return "workers" if trains else "others"
 
 

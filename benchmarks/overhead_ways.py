@@ -222,7 +222,10 @@ def plain_tune(job: Job) -> float:
     tune.Tuner(
         tune.with_resources(Plain, {"cpu": 1}),
         param_space={"lr": tune.loguniform(*LR)},
-        tune_config=tune.TuneConfig(num_samples=job.trials, reuse_actors=True),
+        # Without the limit Tune asks for actors of waiting trials too, and starts those in place of reusing.
+        tune_config=tune.TuneConfig(
+            num_samples=job.trials, reuse_actors=True, max_concurrent_trials=job.slots
+        ),
         run_config=tune.RunConfig(name="tune", storage_path=str(job.folder), verbose=0),
     ).fit()
     return begun

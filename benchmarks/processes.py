@@ -47,7 +47,7 @@ def pss_gib(root: int, kind: Callable[[bool, str], str]) -> dict[str, float]:
 
 
 def peak_pss_gib(
-    child: subprocess.Popen[bytes], kind: Callable[[bool, str], str], every_s: float = 0.5
+    child: subprocess.Popen[bytes], kind: Callable[[bool, str], str], every_s: float = 1.0
 ) -> dict[str, float]:
     """The highest of each kind until a child ends."""
     peaks: dict[str, float] = defaultdict(float)
