@@ -123,9 +123,9 @@ def why(error: Exception) -> str:
     for rank, failure in failures.items():
         if isinstance(getattr(failure, "health_check_failure", None), ray.exceptions.RayActorError):
             return f"the process of rank {rank} died (out of memory, or killed)"
-    first = next(iter(failures.values()), error)
-    lines = [line for line in str(first).splitlines() if line.strip()]  # a traceback, whose end says most
-    return lines[-1].strip() if lines else type(first).__name__
+    for failure in failures.values():
+        return f"{type(failure).__name__}: {failure}".splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
 def free(placement_group: str) -> None:
@@ -211,5 +211,5 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
                 return answer.row
             self._deaths += 1
             if self._deaths > RETRIES:
-                self._folder.finish("failed", f"its Train workers died twice: {answer.lost}")
+                self._folder.finish("failed", f"{answer.lost}, twice")
                 return None

@@ -1,0 +1,126 @@
+"""Runs on two devices each: the ledger of one device, whatever dies, and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from learner_ray.sweep import main
+
+ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "4", "--epochs", "4", "--address", "local"]
+ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse"]
+# Rounding stays rounding under group normalisation and SGD. Batch normalisation over few positions loses
+# digits of a float32 gradient on one device already; Adam makes a whole step of a gradient of mere rounding.
+ARGUMENTS += ["--set", "train.precision=float32", "--set", "model.norm=group", "--set", "train.optimizer=sgd"]
+
+
+class Sweep:
+    """The command in a process of its own, with all processes that it ever led to."""
+
+    def __init__(self, manifest: Path, out: Path, devices: int) -> None:
+        command = [sys.executable, "-m", "learner_ray.sweep", "lus", "--data", str(manifest)]
+        command += ["--out", str(out), *ARGUMENTS, "--devices-per-trial", str(devices)]
+        self.out = out
+        self.seen: dict[int, str] = {}
+        self._driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def goes_on(self) -> bool:
+        self.seen |= descendants(self._driver.pid)
+        time.sleep(0.1)
+        return self._driver.poll() is None
+
+    def finish(self) -> Path:
+        """The results folder, once the study is complete and all its processes have gone."""
+        until = time.monotonic() + 600
+        while self.goes_on():
+            assert time.monotonic() < until
+        assert self._driver.returncode == 0
+        until = time.monotonic() + 10
+        while left := {pid for pid, begun in self.seen.items() if stat(pid)[1] == begun}:
+            assert time.monotonic() < until, left
+            time.sleep(0.1)
+        return self.out
+
+
+def stat(pid: int) -> tuple[int, str]:
+    """Parent and start of a process; nobody and never where there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0, ""
+    return int(fields[1]), fields[19]
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Processes below one, with their starts: a number alone may come to be another's."""
+    stats = {int(p.name): stat(int(p.name)) for p in Path("/proc").glob("[0-9]*")}
+    found, wanted = {}, {pid}
+    while wanted:
+        below = {p: begun for p, (parent, begun) in stats.items() if parent in wanted}
+        found |= below
+        wanted = set(below)
+    return found
+
+
+def named(pids: Iterable[int], name: str) -> list[int]:
+    """The processes that Ray gave a name."""
+    titles = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            titles[pid] = Path(f"/proc/{pid}/cmdline").read_text()
+    return [pid for pid, title in titles.items() if name in title]
+
+
+@pytest.fixture(scope="module")
+def one_device(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Sweep(manifest, tmp_path_factory.mktemp("one") / "lus", devices=1).finish()
+
+
+def check_equal(out: Path, expected: Path) -> None:
+    ledgers = [pd.read_parquet(folder / "ledger.parquet") for folder in (out, expected)]
+    keys = ["arm", "fold", "seed", "pair", "y_true", "p_worse", "p_same", "p_better"]
+    pd.testing.assert_frame_equal(*(ledger[keys] for ledger in ledgers), rtol=0, atol=1e-5)
+    trials = [pd.read_parquet(folder / "trials.parquet") for folder in (out, expected)]
+    keys = ["arm", "fold", "trial", "run_hash", "state", "epochs"]
+    pd.testing.assert_frame_equal(*(table[keys] for table in trials))
+
+
+@pytest.mark.slow
+def test_two_devices_per_trial_give_the_ledger_of_one(
+    manifest: Path, one_device: Path, tmp_path: Path
+) -> None:
+    out = Sweep(manifest, tmp_path / "lus", devices=2).finish()
+    check_equal(out, one_device)
+    trials = pd.read_parquet(out / "trials.parquet")
+    assert len(trials) == 8 and {"stopped", "complete"} <= set(trials["state"])
+
+
+@pytest.mark.slow
+def test_a_study_survives_the_death_of_a_rank_and_of_a_controller(
+    manifest: Path, one_device: Path, tmp_path: Path
+) -> None:
+    sweep = Sweep(manifest, tmp_path / "lus", devices=2)
+    for ended, victim in enumerate(("RayTrainWorker", "TrainController"), start=1):
+        while len(list((tmp_path / "runs").glob("*/state.json"))) < 2 * ended or not named(
+            sweep.seen, victim
+        ):
+            assert sweep.goes_on()
+        os.kill(named(sweep.seen, victim)[-1], signal.SIGKILL)
+    check_equal(sweep.finish(), one_device)
+
+
+def test_more_devices_than_there_are_is_refused(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["lus", "--data", str(manifest), "--out", str(tmp_path / "lus"), "--address", "local"]
+    assert main([*arguments, "--devices-per-trial", "1000"]) == 2
+    assert "--devices-per-trial 1000" in capsys.readouterr().err
