@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # virtual_hosts.sh up DIR COUNT | kill DIR NUMBER | down DIR
 #
-# Hosts 10.213.77.11, .12 ... on this machine, to bring a cluster up on: each has its own network, processes, host
-# name, home, /tmp and /dev/shm, and an sshd that lets DIR/key in as root. They share DIR, as hosts share an NFS
-# folder, and see the rest of the disk. Needs root, iproute2, openssh-server.
+# Hosts 10.213.77.11, .12 ... on this machine, to bring a cluster up on: each has its own network, processes (`ray
+# stop` ends every Ray process it sees), host name, home, /tmp/ray and /dev/shm, and an sshd that lets DIR/key in as
+# root. They share the rest of the disk, as hosts share an NFS folder. Needs root, iproute2, openssh-server.
 set -euo pipefail
 
 readonly NET=10.213.77 BRIDGE=lrhosts
@@ -13,16 +13,14 @@ dir=$(realpath "${2:?DIR}")
 # The processes of host $1, from within its namespaces; ends with them.
 host() {
   hostname "host$1"
-  # A process of its own per host, as on a machine of its own: `ray stop` ends every Ray process it sees.
   mount -t tmpfs tmpfs /dev/shm
-  mount -t tmpfs tmpfs /run && mkdir /run/sshd
-  mount -t tmpfs tmpfs /home && mkdir /home/ray /home/shared
-  mount --bind "$dir/home$1" /home/ray
+  mount -t tmpfs tmpfs /tmp/ray
+  mount -t tmpfs tmpfs /run && mkdir /run/sshd /run/ray
+  mount --bind "$dir/home$1" /run/ray
   mount --bind "$dir/passwd" /etc/passwd
-  # An empty /tmp, though DIR may lie in the old one.
-  mount --bind "$dir" /home/shared
-  mount -t tmpfs tmpfs /tmp
-  mkdir -p "$dir" && mount --bind /home/shared "$dir"
+  # Every host knows the others' names, and no name server: this machine's cannot be reached, and each question waits.
+  mount --bind "$dir/hosts" /etc/hosts
+  mount --bind /dev/null /etc/resolv.conf
   exec /usr/sbin/sshd -D -e -f "$dir/sshd$1.conf"
 }
 
@@ -33,7 +31,10 @@ up() {
   fi
   ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
   ssh-keygen -q -t ed25519 -N '' -f "$dir/host_key"
-  sed 's#^root:.*#root:x:0:0:root:/home/ray:/bin/bash#' /etc/passwd >"$dir/passwd"
+  sed 's#^root:.*#root:x:0:0:root:/run/ray:/bin/bash#' /etc/passwd >"$dir/passwd"
+  echo "127.0.0.1 localhost" >"$dir/hosts"
+  for i in $(seq "$1"); do echo "$NET.$((10 + i)) host$i" >>"$dir/hosts"; done
+  mkdir -p /tmp/ray
   ip link add "$BRIDGE" type bridge
   ip address add "$NET.1/24" dev "$BRIDGE"
   ip link set "$BRIDGE" up
@@ -91,6 +92,7 @@ down() {
   # The kernel takes a dead namespace's end away some time later; this takes both at once.
   for link in $(ip -o link | grep -oE 'lrveth[0-9]+' | sort -u); do ip link delete "$link" 2>/dev/null || true; done
   if ip link show "$BRIDGE" >/dev/null 2>&1; then ip link delete "$BRIDGE"; fi
+  rmdir /tmp/ray 2>/dev/null || true
   rm -rf "$dir"/key* "$dir"/host* "$dir"/sshd*.conf "$dir"/passwd
 }
 
