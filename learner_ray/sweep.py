@@ -24,7 +24,7 @@ from learner_ray.engine.connection import Devices, find_devices, leave, start_lo
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.jobs import add_arguments, run_on_cluster
 from learner_ray.engine.progress import Progress, duration
-from learner_ray.engine.tuning import run_tasks
+from learner_ray.engine.tuning import HUNG_AFTER_S, run_tasks
 from learner_ray.engine.worker_groups import WorkerGroups
 from learner_ray.errors import UserError
 from learner_ray.imaging.cache import build_cache
@@ -64,6 +64,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--scheduler", choices=SCHEDULERS, default="halving", help="what stops trials early")
     p.add_argument("--devices-per-trial", type=int, default=1, metavar="N", help="CPUs or GPUs of each run")
     p.add_argument("--max-concurrent", type=int, help="runs at a time (default: one per core, or per GPU)")
+    p.add_argument(
+        "--hung-after",
+        type=float,
+        default=HUNG_AFTER_S,
+        metavar="SECONDS",
+        help="end a run that finishes no epoch for so long, and start it once more (default: %(default)g)",
+    )
     p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
     p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
     p.add_argument("--seed", type=int, default=0)
@@ -235,6 +242,7 @@ def run_plan(
             scratch=scratch,
             max_concurrent=slots,
             gpus_per_trial=1 if devices.gpus else 0,
+            hung_after_s=args.hung_after,
             worker_groups=WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
             if size > 1
             else None,

@@ -15,18 +15,23 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher, SearchGenerator
 
 from learner_ray.engine.trainable import RunTrainable
+from learner_ray.engine.watchdog import Watchdog
 from learner_ray.engine.worker_groups import TRIAL_CPUS, WorkerGroups, WorkerGroupTrainable
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Task
 
+HUNG_AFTER_S = 1800.0
 DIED_TWICE = "its process died twice (out of memory, or killed)"
 
 
 class TaskSearcher(Searcher):  # type: ignore[misc]
     """Gives Tune the coordinator's next task as a trial, and tells it when the trial is over."""
 
-    def __init__(self, coordinator: Coordinator, worker_groups: WorkerGroups | None = None) -> None:
+    def __init__(
+        self, coordinator: Coordinator, watchdog: Watchdog, worker_groups: WorkerGroups | None = None
+    ) -> None:
         super().__init__()
+        self._watchdog = watchdog
         self.tasks: dict[str, Task] = {}
         self.coordinator = coordinator
         self._dispatcher = worker_groups.name if worker_groups else ""
@@ -57,7 +62,8 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         if trial_id in self._taken:
             self._free.append(self._taken.pop(trial_id))
         if error:
-            self.coordinator.store.folder(task.spec.hash).finish("failed", DIED_TWICE)
+            reason = self._watchdog.reason(trial_id) or DIED_TWICE
+            self.coordinator.store.folder(task.spec.hash).finish("failed", reason)
         self.coordinator.ended(task)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
@@ -113,6 +119,7 @@ def run_tasks(
     gpus_per_trial: float,
     trainable: type[tune.Trainable] = RunTrainable,
     worker_groups: WorkerGroups | None = None,
+    hung_after_s: float = HUNG_AFTER_S,
 ) -> int | None:
     """Runs all tasks to their end.
 
@@ -123,6 +130,7 @@ def run_tasks(
         gpus_per_trial: 0 on CPUs.
         trainable: what advances a run.
         worker_groups: train the runs instead, on several devices each.
+        hung_after_s: silence after which a trial is taken to hang.
 
     Returns:
         The signal that ended the study early, or None.
@@ -133,7 +141,8 @@ def run_tasks(
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max_concurrent)
     os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the progress shown is ours
-    searcher = TaskSearcher(coordinator, worker_groups)
+    watchdog = Watchdog(hung_after_s)
+    searcher = TaskSearcher(coordinator, watchdog, worker_groups)
     resources = {"cpu": 1, "gpu": gpus_per_trial} if gpus_per_trial else {"cpu": 1}
     if worker_groups:
         trainable, resources = WorkerGroupTrainable, {"cpu": TRIAL_CPUS}
@@ -150,6 +159,7 @@ def run_tasks(
                 name="study",
                 storage_path=str(scratch),
                 stop=interrupt,
+                callbacks=[watchdog],
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=1),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
