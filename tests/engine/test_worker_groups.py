@@ -33,6 +33,11 @@ class Sweep:
         self.seen: dict[int, str] = {}
         self._driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    @property
+    def ended(self) -> int:
+        """Runs that have ended."""
+        return len(list((self.out.parent / "runs").glob("*/state.json")))
+
     def goes_on(self) -> bool:
         self.seen |= descendants(self._driver.pid)
         time.sleep(0.1)
@@ -110,11 +115,9 @@ def test_a_study_survives_the_death_of_a_rank_and_of_a_controller(
 ) -> None:
     sweep = Sweep(manifest, tmp_path / "lus", devices=2)
     for ended, victim in enumerate(("RayTrainWorker", "TrainController"), start=1):
-        while len(list((tmp_path / "runs").glob("*/state.json"))) < 2 * ended or not named(
-            sweep.seen, victim
-        ):
+        while sweep.ended < 2 * ended or not (alive := named(sweep.seen, victim)):
             assert sweep.goes_on()
-        os.kill(named(sweep.seen, victim)[-1], signal.SIGKILL)
+        os.kill(alive[-1], signal.SIGKILL)
     check_equal(sweep.finish(), one_device)
 
 
