@@ -2,8 +2,7 @@
 
     python benchmarks/overhead.py [--quick] [--slots 2]
 
-All train the same runs with the same code; each way and kind has a process of its own. Prints Markdown
-tables; about fifteen minutes on two cores, four with --quick.
+All train the same runs with the same code; each way and kind has a process of its own. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from learner_ray.study.study import Arm, Suggest
 from tests.small_cohort import write_cohort
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS, TUNE, DOCUMENTED, JOBLIB = "ours", "Tune, reused actors", "Tune -> TorchTrainer", "Optuna + joblib"
+OURS, TUNE, DOCUMENTED, JOBLIB = "ours", "Tune, reuse_actors=True", "Tune -> TorchTrainer", "Optuna + joblib"
 TRIALS = {"no-op": 40, "1 s": 24, "real": 12}
 QUICK_TRIALS = {"no-op": 8, "1 s": 8, "real": 4}
 MANY, QUICK_MANY = 2000, 100
