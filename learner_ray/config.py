@@ -129,8 +129,9 @@ class TrainConfig:
 class ProgressionConfig:
     """How worse / same / better is read off two visits of one patient."""
 
-    head: Literal["logistic", "ordinal"] = "logistic"
-    """Multinomial logistic, or s = w.d with cut-points -theta and +theta (antisymmetric ordinal)."""
+    head: Literal["logistic", "ordinal", "mlp"] = "logistic"
+    """Multinomial logistic, s = w.d with cut-points -theta and +theta (antisymmetric ordinal), or one hidden
+    layer."""
     input: Literal["difference", "both", "score_difference", "earlier_score", "metadata", "nothing"] = (
         "difference"
     )
@@ -140,6 +141,9 @@ class ProgressionConfig:
     """Class by p_c / prior_c, or by p_c."""
     patients: Literal["held_out", "same"] = "held_out"
     """Fit on patients kept out of pretraining, or on the ones the encoder was pretrained on."""
+    pairs: Literal["consecutive", "ordered"] = "consecutive"
+    """Fit on consecutive visits, or on every two visits of a patient in both orders. Testing always uses
+    consecutive ones; controls without an encoder always fit on them."""
     l2: float = 1.0
     """Ridge penalty of the classifier, relative to its number of inputs."""
     shuffle_labels: bool = False

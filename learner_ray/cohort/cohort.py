@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -101,6 +102,16 @@ class Cohort:
         """
         return self._pairs.copy()
 
+    def ordered_pairs(self) -> pd.DataFrame:
+        """Every two visits of each patient, in both orders; columns as in :meth:`pairs`.
+
+        A pair in the wrong order has the class of the opposite change and a negative interval.
+        """
+        rows = self._visits.groupby("patient", sort=False).indices.values()
+        both = [pair for visits in rows for pair in itertools.permutations(visits, 2)]
+        earlier, later = np.array(both, dtype=np.int64).reshape(-1, 2).T
+        return self._pairs_of(earlier, later)
+
     def class_counts(self) -> NDArray[np.int64]:
         """Pairs of each class: worse, same, better."""
         return np.bincount(self._pairs["y"].to_numpy(int), minlength=3)
@@ -156,25 +167,29 @@ class Cohort:
 
     @cached_property
     def _pairs(self) -> pd.DataFrame:
-        visits = self._visits
-        same_patient = (visits["patient"] == visits["patient"].shift(-1)).to_numpy()
-        earlier = visits[same_patient].reset_index(drop=True)
-        later = visits.iloc[np.flatnonzero(same_patient) + 1].reset_index(drop=True)
-        change = self.score.change(earlier["score"].to_numpy(float), later["score"].to_numpy(float))
-        names = zip(earlier["patient"], earlier["visit"], later["visit"], strict=True)
+        patient = self._visits["patient"].to_numpy()
+        earlier = np.flatnonzero(patient[:-1] == patient[1:])
+        return self._pairs_of(earlier, earlier + 1)
+
+    def _pairs_of(self, earlier: NDArray[np.int64], later: NDArray[np.int64]) -> pd.DataFrame:
+        """Pairs of visits, by their row numbers."""
+        first = self._visits.iloc[earlier].reset_index(drop=True)
+        second = self._visits.iloc[later].reset_index(drop=True)
+        change = self.score.change(first["score"].to_numpy(float), second["score"].to_numpy(float))
+        names = zip(first["patient"], first["visit"], second["visit"], strict=True)
         return pd.DataFrame(
             {
                 "pair": [f"{patient}:{a}>{b}" for patient, a, b in names],
-                "patient": earlier["patient"],
-                "earlier": earlier["visit"],
-                "later": later["visit"],
-                "interval_days": later["day"] - earlier["day"],
-                "score_earlier": earlier["score"],
-                "score_later": later["score"],
+                "patient": first["patient"],
+                "earlier": first["visit"],
+                "later": second["visit"],
+                "interval_days": second["day"] - first["day"],
+                "score_earlier": first["score"],
+                "score_later": second["score"],
                 "change": change,
                 "y": self.score.classify(change),
-                "site": _moved(earlier["site"], later["site"]),
-                "device": _moved(earlier["device"], later["device"]),
+                "site": _moved(first["site"], second["site"]),
+                "device": _moved(first["device"], second["device"]),
             }
         )
 

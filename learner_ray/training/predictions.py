@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
 from learner_ray.files import write_atomic
-from learner_ray.training.progression import Array, Embedded, clip_pairs
+from learner_ray.training.classifiers import Array
+from learner_ray.training.progression import Embedded, clip_pairs
 
 
 def pair_table(

@@ -135,9 +135,9 @@ class TrainingRun:
         scored = {f"validation/{k}": v for k, v in metrics.items()}
         return scored | watched | {"objective": -metrics["log_loss"]}
 
-    def _pairs(self, patients: tuple[str, ...]) -> pd.DataFrame:
-        """The progression pairs of some patients whose visits both have a readable scan."""
-        pairs = self._data.cohort.pairs()
+    def _pairs(self, patients: tuple[str, ...], *, ordered: bool = False) -> pd.DataFrame:
+        """The pairs of some patients whose visits both have a readable scan: consecutive ones, or all."""
+        pairs = self._data.cohort.ordered_pairs() if ordered else self._data.cohort.pairs()
         visits = set(zip(self._data.scans["patient"], self._data.scans["visit"], strict=True))
         readable = [
             (p, a) in visits and (p, b) in visits
@@ -149,7 +149,8 @@ class TrainingRun:
 
     def _fit(self, embedded: Embedded) -> Progression:
         config, who = self.spec.config, self.spec.patients.classifier
-        pairs, scans = self._pairs(who), self._data.of(who)
+        ordered = config.progression.pairs == "ordered" and config.progression.uses_encoder
+        pairs, scans = self._pairs(who, ordered=ordered), self._data.of(who)
         return Progression.fit(config.progression, pairs, scans, embedded, config.seed)
 
     def _complete(self) -> None:

@@ -142,3 +142,14 @@ def test_a_file_that_vanished_is_named(write_manifest, tmp_path):
     os.unlink(tmp_path / "b1.mp4")
     with pytest.raises(Exception, match=r"b1\.mp4: No such file"):
         _ = cohort.hash
+
+
+@given(cohorts)
+def test_ordered_pairs_hold_each_consecutive_one_and_its_mirror(cohort):
+    ordered = cohort.ordered_pairs().set_index("pair")
+    visits = cohort.visits().groupby("patient").size()
+    assert len(ordered) == int((visits * (visits - 1)).sum())
+    for row in cohort.pairs().itertuples():
+        assert ordered.loc[row.pair, "y"] == row.y
+        mirror = ordered.loc[f"{row.patient}:{row.later}>{row.earlier}"]
+        assert mirror["y"] == 2 - row.y and mirror["change"] == -row.change

@@ -8,7 +8,8 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from learner_ray.config import ProgressionConfig
-from learner_ray.training.progression import Embedded, OrdinalClassifier, Progression, clip_pairs
+from learner_ray.training.classifiers import OrdinalClassifier
+from learner_ray.training.progression import Embedded, Progression, clip_pairs
 
 RNG = np.random.default_rng(0)
 
@@ -36,7 +37,7 @@ def cohort(patients: int = 60, clips: int = 1, dim: int = 8) -> tuple[pd.DataFra
     )
 
 
-@pytest.mark.parametrize("head", ["logistic", "ordinal"])
+@pytest.mark.parametrize("head", ["logistic", "ordinal", "mlp"])
 @pytest.mark.parametrize("input_", ["difference", "both", "score_difference"])
 def test_a_planted_change_is_read_off(head: str, input_: str) -> None:
     config = ProgressionConfig(head=head, input=input_)  # type: ignore[arg-type]
@@ -102,7 +103,7 @@ def test_the_ordinal_gradient_is_that_of_its_loss(monkeypatch: pytest.MonkeyPatc
         seen["loss"] = loss
         return type("Result", (), {"x": start})
 
-    monkeypatch.setattr("learner_ray.training.progression.minimize", keep)
+    monkeypatch.setattr("learner_ray.training.classifiers.minimize", keep)
     x, y = RNG.normal(size=(40, 4)), RNG.integers(0, 3, 40)
     OrdinalClassifier.fit([x], y, np.ones(40), 1.0)
     at = RNG.normal(size=5) * 0.3
@@ -110,7 +111,7 @@ def test_the_ordinal_gradient_is_that_of_its_loss(monkeypatch: pytest.MonkeyPatc
     np.testing.assert_allclose(seen["loss"](at)[1], numeric, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("head", ["logistic", "ordinal"])
+@pytest.mark.parametrize("head", ["logistic", "ordinal", "mlp"])
 @pytest.mark.parametrize("classes", [{0, 1, 2}, {0, 2}, {1}])
 def test_a_fit_survives_json_bit_for_bit(head: str, classes: set[int]) -> None:
     pairs, scans, embedded = cohort()
