@@ -103,8 +103,9 @@ def step(config: Config, data: Data, precision: str, world: World) -> dict[str, 
     if precision == "float64":
         widened(pretraining.network)
     pretraining.network.train()
-    loss = pretraining._step(ROWS)["loss"]
-    return {"loss": torch.tensor(loss), **gradients(pretraining)}
+    terms = pretraining._step(ROWS)
+    size = abs(terms["mse"]) + abs(terms["contrastive"])
+    return {"loss": torch.tensor(terms["loss"]), "size": torch.tensor(size), **gradients(pretraining)}
 
 
 def gradients(pretraining: Pretraining) -> dict[str, Tensor]:
@@ -129,10 +130,10 @@ def compare_plain(config: Config, data: Data) -> dict[str, float]:
 
 
 def relative(found: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, float]:
-    """Of the loss, and the largest of any parameter's gradient, each relative to the whole gradient's length:
-    some parameters have none at all."""
-    assert found.keys() == expected.keys()
-    loss = expected.pop("loss")
+    """Of the loss, relative to the size of its terms (``expw`` is negative, and may cancel the rest);
+    and the largest of any parameter's gradient, relative to the whole gradient's length (some have none)."""
+    assert found.keys() | {"size"} == expected.keys()
+    loss, size = expected.pop("loss"), expected.pop("size")
     length = torch.stack([gradient.norm() for gradient in expected.values()]).norm()
     worst = max(float((found[name] - gradient).norm() / length) for name, gradient in expected.items())
-    return {"loss": float((found["loss"] - loss).abs() / loss.abs()), "gradient": worst}
+    return {"loss": float((found["loss"] - loss).abs() / size), "gradient": worst}
