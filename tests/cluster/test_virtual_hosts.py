@@ -31,6 +31,7 @@ ARMS = ("mse", "contrastive", "majority")
 FOLDS = 2
 SIZE = f"--epochs 3 --trials 1 --folds {FOLDS} --repeats 1 --seeds 1"
 SWEEP = f"cd ~/learner_ray && python -m learner_ray.sweep lus --arms {','.join(ARMS)} {SIZE}"
+SMALL = "lus --arms mse,majority --epochs 1 --trials 0 --folds 2 --repeats 1 --seeds 1"
 ALIVE = "import ray; ray.init(log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()))"
 MISSING = [
     name for name in ("ip", "/usr/sbin/sshd", "ssh-keygen", "rsync", "unshare") if not shutil.which(name)
@@ -94,7 +95,7 @@ class Cluster:
 
     def sockets(self):
         """Where the launcher keeps its ssh connections; it never removes the folder."""
-        return Path("/tmp").glob(f"ray_ssh_*/{hashlib.md5(self.name.encode()).hexdigest()[:10]}")
+        return list(Path("/tmp").glob(f"ray_ssh_*/{hashlib.sha256(self.name.encode()).hexdigest()[:10]}"))
 
     def ray(self, verb):
         command = ["ray", verb, "--yes", str(self.file)]
@@ -140,9 +141,7 @@ def left_behind(cluster, spaces, folder):
     links = [path.name for path in Path("/sys/class/net").glob("lr*")]
     names = [path.name for path in Path("/run/netns").glob("lrhost*")]
     keys = [path.name for path in folder.glob("key*")]
-    stale = [
-        str(path) for path in [Path("/tmp/ray/ray_current_cluster"), *cluster.sockets()] if path.exists()
-    ]
+    stale = [str(path) for path in Path("/tmp/ray").glob("ray_current_cluster")] + cluster.sockets()
     running = [line for line, space in processes() if space not in spaces or str(folder) in line]
     return links + names + keys + stale + running
 
@@ -163,6 +162,7 @@ def cluster(tmp_path_factory):
     try:
         start = time.monotonic()
         cluster.ray("up")
+        assert cluster.sockets(), "the launcher keeps its ssh connections elsewhere"
         wait_until(lambda: cluster.alive() == len(HOSTS), 240)
         print(f"\n{len(HOSTS)} hosts up {time.monotonic() - start:.0f} s after `ray up`")
         yield cluster
@@ -209,16 +209,7 @@ def test_the_token_is_private_on_every_host(cluster):
 
 def on_laptop(cluster, *options):
     """The sweep as typed on the laptop; it starts on the cluster."""
-    small = "--arms mse,majority --epochs 1 --trials 0 --folds 2 --repeats 1 --seeds 1"
-    command = [
-        sys.executable,
-        "-m",
-        "learner_ray.sweep",
-        "lus",
-        *small.split(),
-        "--cluster",
-        str(cluster.file),
-    ]
+    command = [sys.executable, "-m", "learner_ray.sweep", *SMALL.split(), "--cluster", str(cluster.file)]
     return subprocess.Popen(
         [*command, *map(str, options)],
         env=cluster.environment | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
@@ -229,8 +220,10 @@ def on_laptop(cluster, *options):
     )
 
 
-def test_a_laptop_may_leave_its_sweep_and_find_it_again(cluster):
-    there, here = cluster.folder / "shared" / "small", cluster.folder / "laptop" / "results"
+@pytest.fixture(scope="module")
+def small(cluster):
+    """The results of a sweep that a laptop has submitted, left and found again; they are home, too."""
+    there = cluster.folder / "shared" / "small"
     start = time.monotonic()
     left = on_laptop(cluster, "--out", there)
     said = next((line for line in left.stdout if line.startswith("Submitted")), "nothing was submitted")
@@ -238,13 +231,18 @@ def test_a_laptop_may_leave_its_sweep_and_find_it_again(cluster):
     said += left.communicate(timeout=60)[0]
     assert left.returncode == 130 and "the sweep goes on" in said, said
     found = on_laptop(cluster, "--out", there)
-    said = found.communicate(timeout=400)[0]
+    said = found.communicate(timeout=600)[0]
     assert found.returncode == 0 and said.startswith("Found"), said
     print(f"\nsubmitted, left, found again and home in {time.monotonic() - start:.0f} s")
-    assert (here / "small" / "ledger.parquet").read_bytes() == (there / "ledger.parquet").read_bytes()
-    runs = set(pd.read_parquet(here / "small" / "ledger.parquet")["run_hash"])
-    assert {path.parent.name for path in here.glob("runs/*/predictions.parquet")} == runs
-    assert not list(here.rglob("*.pt"))
+    return there
+
+
+def test_a_laptop_may_leave_its_sweep_and_find_it_again(cluster, small):
+    home = cluster.folder / "laptop" / "results"
+    assert (home / "small" / "ledger.parquet").read_bytes() == (small / "ledger.parquet").read_bytes()
+    runs = set(pd.read_parquet(home / "small" / "ledger.parquet")["run_hash"])
+    assert {path.parent.name for path in home.glob("runs/*/predictions.parquet")} == runs
+    assert not list(home.rglob("*.pt"))
 
 
 def test_what_only_the_head_can_see_is_refused(cluster):
