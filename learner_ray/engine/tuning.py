@@ -21,7 +21,9 @@ from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Task
 
 HUNG_AFTER_S = 1800.0
-DIED_TWICE = "its process died twice (out of memory, or killed)"
+RETRIES = 1
+"""How often a run whose process died goes on in another."""
+DIED = "its process died (out of memory, or killed)"
 
 
 class TaskSearcher(Searcher):  # type: ignore[misc]
@@ -37,13 +39,15 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         self._dispatcher = worker_groups.name if worker_groups else ""
         self._free = list(range(worker_groups.groups)) if worker_groups else []
         self._taken: dict[str, int] = {}
+        self._again: list[Task] = []
+        self._deaths: dict[str, list[str]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.coordinator.is_done:
             return str(Searcher.FINISHED)
         if self._dispatcher and not self._free:
             return None
-        task = self.coordinator.next_task()
+        task = self._again.pop() if self._again else self.coordinator.next_task()
         if task is None:
             return str(Searcher.FINISHED) if self.coordinator.is_done else None
         self.tasks[trial_id] = task
@@ -61,10 +65,24 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         task = self.tasks.pop(trial_id)
         if trial_id in self._taken:
             self._free.append(self._taken.pop(trial_id))
-        if error:
-            reason = self._watchdog.reason(trial_id) or DIED_TWICE
-            self.coordinator.store.folder(task.spec.hash).finish("failed", reason)
+        if error and self._retries(task, self._watchdog.reason(trial_id) or DIED):
+            return
         self.coordinator.ended(task)
+
+    def _retries(self, task: Task, reason: str) -> bool:
+        """Whether a task whose process died is tried again; if not, it has failed.
+
+        Retries are ours, each a new trial to Tune, which would count an actor that dies between two runs as
+        two failures of the second.
+        """
+        deaths = self._deaths.setdefault(task.label, [])
+        deaths.append(reason)
+        if len(deaths) <= RETRIES:
+            self._again.append(task)
+            return True
+        why = deaths[0] if len(set(deaths)) == 1 else "; then ".join(deaths)
+        self.coordinator.store.folder(task.spec.hash).finish("failed", f"{why}, {len(deaths)} times")
+        return False
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the runs' own files are the state, and a resumed study asks anew."""
@@ -152,7 +170,7 @@ def run_tasks(
             tune_config=tune.TuneConfig(
                 search_alg=SearchGenerator(searcher),
                 scheduler=GroupScheduler(searcher),
-                num_samples=coordinator.remaining,
+                num_samples=(1 + RETRIES) * coordinator.remaining,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -161,7 +179,6 @@ def run_tasks(
                 stop=interrupt,
                 callbacks=[watchdog],
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=1),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )

@@ -15,8 +15,8 @@ Clock = Callable[[], float]
 class Watchdog(tune.Callback):  # type: ignore[misc]
     """Kills the process of a trial from which nothing was heard for too long.
 
-    To Tune that is an actor that died: the trial starts once more, from its run's checkpoint, and fails if it
-    hangs again. A slow epoch is told from a hung one by its length alone, so the limit must be generous.
+    That is an actor that died, and treated as one. A slow epoch is told from a hung one by its length alone,
+    so the limit must be generous.
 
     Args:
         limit_s: longest silence of a running trial, the start of its process included.
@@ -24,8 +24,7 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
 
     def __init__(self, limit_s: float, clock: Clock = time.monotonic) -> None:
         self.limit_s = limit_s
-        self.silent: dict[str, int] = {}
-        """How often each trial was ended."""
+        self._ended: set[str] = set()
         self._clock = clock
         self._heard: dict[str, tuple[Any, float]] = {}
 
@@ -36,17 +35,15 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
             if trial.status != "RUNNING":
                 self._heard.pop(trial.trial_id, None)
                 continue
-            sign = (trial.last_result.get("training_iteration"), trial.num_failures)
-            before, since = self._heard.get(trial.trial_id, (None, now))
+            sign = trial.last_result.get("training_iteration")
+            before, since = self._heard.setdefault(trial.trial_id, (sign, now))
             if sign != before:
                 self._heard[trial.trial_id] = (sign, now)
             elif now - since > self.limit_s:
-                self.silent[trial.trial_id] = self.silent.get(trial.trial_id, 0) + 1
+                self._ended.add(trial.trial_id)
                 self._heard[trial.trial_id] = (sign, now)
                 ray.kill(trial.temporary_state.ray_actor)
 
     def reason(self, trial_id: str) -> str | None:
-        """Why a trial failed, if it was for silence."""
-        if trial_id not in self.silent:
-            return None
-        return f"hung: no epoch within {self.limit_s:.0f} s, {self.silent[trial_id]} times"
+        """Why a trial died, if it was for silence."""
+        return f"hung: no epoch within {self.limit_s:.0f} s" if trial_id in self._ended else None
