@@ -3,19 +3,26 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: sweep test check clean
+# Tests that start Ray run one after the other, the rest beside them.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+
+.PHONY: sweep test test-cluster check clean
 
 sweep: $(STAMP)
 	$(BIN)/python -m learner_ray.sweep lus
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not cluster"
+
+# Three virtual hosts on this machine: root, network namespaces, sshd.
+test-cluster: $(STAMP)
+	$(BIN)/python -m pytest -m cluster
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not cluster"
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

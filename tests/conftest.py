@@ -31,3 +31,10 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The manifest of a small lung-ultrasound cohort; read only."""
     return write_cohort(tmp_path_factory.mktemp("cohort"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests start Ray, which wants the machine for itself: one worker runs them, one after the other."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group("slow"))

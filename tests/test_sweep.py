@@ -239,6 +239,7 @@ def test_a_study_may_come_from_a_users_own_file(manifest: Path, tmp_path: Path, 
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_study_json_tells_how_to_repeat_it(finished: Path) -> None:
     study = json.loads((finished / "study.json").read_text())
     assert study["versions"]["torch"] and study["split_hash"] and study["cohort"]["class_counts"]
