@@ -33,6 +33,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cohort(tmp_path_factory.mktemp("cohort"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests start Ray, which wants the machine for itself: one worker runs them, one after the other."""
     for item in items:

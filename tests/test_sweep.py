@@ -91,7 +91,7 @@ def test_the_plan_counts_the_runs_and_makes_none(
     assert sweep(manifest, tmp_path / "results" / "lus", "--plan") == 0
     runs = len(list((finished.parent / "runs").iterdir()))
     printed = capsys.readouterr().out
-    assert f"In all {runs} runs" in printed and "detect" in printed
+    assert f"In all {runs} runs" in printed and "difference in macro-F1" in printed
     assert not (tmp_path / "results").exists()
 
 
