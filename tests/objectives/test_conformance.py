@@ -91,7 +91,7 @@ def build(config: ObjectiveConfig, seed: int = 0, whole: bool = False) -> Object
 
 
 def test_every_objective_has_a_reference() -> None:
-    assert set(REFERENCES) == set(OBJECTIVES)
+    assert set(REFERENCES) == set(NAMES)
 
 
 @every_config
