@@ -195,7 +195,7 @@ def pace_of(plan: Plan) -> Pace:
 
 def slots_of(args: argparse.Namespace, devices: Devices) -> int:
     """Runs at a time."""
-    return min(devices.slots, args.max_concurrent or devices.slots)
+    return min(devices.trials(args.devices_per_trial), args.max_concurrent or devices.slots)
 
 
 def show_reading(done: int, total: int) -> None:
@@ -232,7 +232,7 @@ def run_plan(
         ledger.write()
         return None
     size, scratch = args.devices_per_trial, (out / ".tune").resolve()
-    slots = min(devices.trials(size), args.max_concurrent or devices.slots)
+    slots = slots_of(args, devices)
     if devices.local:
         start_local(slots * size)
     groups = min(slots, coordinator.remaining)

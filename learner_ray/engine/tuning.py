@@ -16,13 +16,11 @@ from ray.tune.search import Searcher, SearchGenerator
 
 from learner_ray.engine.trainable import RunTrainable
 from learner_ray.engine.watchdog import Watchdog
-from learner_ray.engine.worker_groups import TRIAL_CPUS, WorkerGroups, WorkerGroupTrainable
+from learner_ray.engine.worker_groups import RETRIES, TRIAL_CPUS, WorkerGroups, WorkerGroupTrainable
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Task
 
 HUNG_AFTER_S = 1800.0
-RETRIES = 1
-"""How often a run whose process died goes on in another."""
 DIED = "its process died (out of memory, or killed)"
 
 

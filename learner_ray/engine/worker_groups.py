@@ -31,7 +31,7 @@ from learner_ray.training.run import TrainingRun, locked
 TRIAL_CPUS = 0.01
 """Of a trial, which only passes orders on. Each rank takes so much less than a CPU: N CPUs hold both."""
 RETRIES = 1
-"""How often a run goes on from its checkpoint after the loss of its worker group."""
+"""How often a run goes on from its checkpoint after the loss of its process or worker group."""
 LEAVE_S = 20.0
 """Ranks that have not left by then, in a long epoch say, end with the driver."""
 PAUSE_S = 30.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,7 @@ def _scans(plan: Plan, group: Group, *, final: bool) -> dict[str, int]:
     }
 
 
+@functools.cache
 def expected_epochs(scheduler: str, trials: int, epochs: int, draws: int = 200) -> float:
     """Epochs that all trials of a group run in the mean, when no trial is better than another by its number.
 

@@ -36,10 +36,13 @@ class Plan:
     groups: list[Group]
     seed: int
     scheduler: str
-    searched: dict[str, tuple[str, ...]]
-    """The keys searched, by arm."""
-    space: dict[str, BaseDistribution]
-    """The distribution of every key that some arm searches."""
+    spaces: dict[str, dict[str, BaseDistribution]]
+    """By arm, the distribution of every key that it searches."""
+
+    @property
+    def space(self) -> dict[str, BaseDistribution]:
+        """The distribution of every key that some arm searches."""
+        return {key: found for space in self.spaces.values() for key, found in space.items()}
 
     @property
     def runs(self) -> int:
@@ -73,30 +76,30 @@ def make_plan(
         raise UserError(f"--arms names an arm twice: {', '.join(arms)}")
     chosen = tuple(study.arm(name) for name in arms)
     folds = make_splits(cohort, folds=size.folds, repeats=size.repeats, seed=seed)
-    groups = []
-    searched: dict[str, tuple[str, ...]] = {}
-    space: dict[str, BaseDistribution] = {}
-    for fold in folds:
-        for arm in chosen:
-            fixed = frozenset({*cohort_edits(cohort), *edits, *arm.edits})
-            config = base.with_values({**arm.edits, **edits})
-            keys = {} if arm.control or not size.trials else study.searched_keys(config, fixed)
-            searched[arm.name] = tuple(keys)
-            space |= keys
-            groups.append(
-                Group(
-                    arm=arm,
-                    config=config,
-                    fixed=fixed,
-                    fold=fold,
-                    trials=size.trials if keys else 0,
-                    seeds=size.seeds,
-                    seed=seed,
-                    source=with_code(source, study, config.objective.name),
-                    threads=threads,
-                    scheduler=scheduler,
-                )
-            )
+    configs = {arm.name: base.with_values({**arm.edits, **edits}) for arm in chosen}
+    fixed = {arm.name: frozenset({*cohort_edits(cohort), *edits, *arm.edits}) for arm in chosen}
+    spaces = {
+        arm.name: {}
+        if arm.control or not size.trials
+        else study.searched_keys(configs[arm.name], fixed[arm.name])
+        for arm in chosen
+    }
+    groups = [
+        Group(
+            arm=arm,
+            config=configs[arm.name],
+            fixed=fixed[arm.name],
+            fold=fold,
+            trials=size.trials if spaces[arm.name] else 0,
+            seeds=size.seeds,
+            seed=seed,
+            source=with_code(source, study, configs[arm.name].objective.name),
+            threads=threads,
+            scheduler=scheduler,
+        )
+        for fold in folds
+        for arm in chosen
+    ]
     return Plan(
         study=study,
         profile=profile,
@@ -110,8 +113,7 @@ def make_plan(
         groups=groups,
         seed=seed,
         scheduler=scheduler,
-        searched=searched,
-        space=space,
+        spaces=spaces,
     )
 
 

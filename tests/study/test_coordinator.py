@@ -70,7 +70,7 @@ def test_the_same_command_again_hands_out_nothing(tmp_path: Path) -> None:
     assert again.next_task() is None
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, 12), min_size=1, max_size=4))
 def test_a_killed_study_ends_like_an_undisturbed_one(tmp_path_factory, cuts: list[int]) -> None:
     undisturbed = coordinator(tmp_path_factory.mktemp("whole"))

@@ -28,7 +28,7 @@ def test_the_outcomes_are_those_of_the_sequential_study(tmp_path: Path, devices:
     assert story(simulated) == story(sequential)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(cuts=st.lists(st.integers(1, 60), min_size=1, max_size=4), devices=st.integers(1, 6))
 def test_an_interrupted_study_promotes_the_same_trials(cuts: list[int], devices: int) -> None:
     undisturbed, store = coordinator(MemoryStore()), MemoryStore()

@@ -14,6 +14,9 @@ FloatArray = NDArray[np.floating[Any]]
 WITHIN = 0.15
 """Share of a trait's variance that differs between the visits of one patient; the rest is the patient's."""
 
+_PASSES = 2
+"""Rounds over all scales: what is moved at one scale moves the others a little."""
+
 
 def draw_traits(
     spreads: Mapping[str, tuple[float, float]], patient: np.random.Generator, visit: np.random.Generator
@@ -100,9 +103,6 @@ def tone(quantiles: FloatArray, visit: np.random.Generator, spread: float) -> Fl
     bent = quantiles + spread * quantiles[-1] * smooth_noise(visit, quantiles.shape, len(quantiles) / 12)
     rising = np.maximum.accumulate(bent - bent[0] + quantiles[0])
     return np.asarray(rising, dtype=np.float32)
-
-
-_PASSES = 2
 
 
 def _block_sums(frames: FloatArray, scale: int) -> FloatArray:
