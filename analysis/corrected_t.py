@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr
 
 from analysis.metrics import Array
 
@@ -43,7 +43,7 @@ def nadeau_bengio(differences: Array, test_share: float) -> CorrectedT:
     scale = float(np.sqrt((1 / j + test_share / (1 - test_share)) * variance))
     if scale == 0:
         return CorrectedT(mean, 0.0, j - 1, 1.0 if mean == 0 else 0.0)
-    return CorrectedT(mean, scale, j - 1, float(2 * stats.t.sf(abs(mean) / scale, j - 1)))
+    return CorrectedT(mean, scale, j - 1, float(2 * stdtr(j - 1, -abs(mean) / scale)))
 
 
 def equivalence(test: CorrectedT, rope: float = ROPE) -> tuple[float, float, float]:
@@ -57,6 +57,6 @@ def equivalence(test: CorrectedT, rope: float = ROPE) -> tuple[float, float, flo
         return float("nan"), float("nan"), float("nan")
     if test.scale == 0:
         return float(test.mean < -rope), float(abs(test.mean) <= rope), float(test.mean > rope)
-    posterior = stats.t(test.degrees, loc=test.mean, scale=test.scale)
-    worse, better = float(posterior.cdf(-rope)), float(posterior.sf(rope))
+    worse = float(stdtr(test.degrees, (-rope - test.mean) / test.scale))
+    better = float(stdtr(test.degrees, (test.mean - rope) / test.scale))
     return worse, max(0.0, 1 - worse - better), better

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, stdtr
 
 from analysis.corrected_t import CorrectedT
 from analysis.metrics import Array
@@ -74,11 +74,11 @@ def _projected_p(e: Evidence, repeats: int, seeds: int) -> float:
     seed_variance = 0.0 if np.isnan(e.seed_variance) else e.seed_variance
     saved = round_variance * (1 / (e.repeats * e.seeds) - 1 / (repeats * seeds))
     variance = max(e.bootstrap_variance - saved, e.bootstrap_variance / 4)
-    p_bootstrap = 2 * stats.norm.sf(abs(e.difference) / np.sqrt(variance)) if variance > 0 else 0.0
+    p_bootstrap = 2 * ndtr(-abs(e.difference) / np.sqrt(variance)) if variance > 0 else 0.0
     j = e.folds * repeats
     per_fold = max(e.fold_variance - seed_variance * (1 / e.seeds - 1 / seeds), e.fold_variance / 4)
     scale = np.sqrt((1 / j + e.test_share / (1 - e.test_share)) * per_fold)
-    p_corrected = 2 * stats.t.sf(abs(e.difference) / scale, j - 1) if scale > 0 else 0.0
+    p_corrected = 2 * stdtr(j - 1, -abs(e.difference) / scale) if scale > 0 else 0.0
     return combined_p(float(p_bootstrap), float(p_corrected))
 
 

@@ -24,7 +24,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "pdf.fonttype": 42, "font.family": "sans-serif", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": FAINT, "axes.labelcolor": INK,
     "axes.titlesize": 10, "axes.titlecolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
-    "legend.frameon": False, "figure.constrained_layout.use": True,
+    "legend.frameon": False,
 }  # fmt: skip
 
 
@@ -49,15 +49,15 @@ class Drawing:
             self.figure.savefig(
                 buffer, format="svg", transparent=True, metadata={"Date": None, "Title": self.title}
             )
-        # The layout is settled now; without this every other format would work it out again.
-        self.figure.set_layout_engine("none")
+        # The layout is settled now. With any engine left, even "none", every other format is drawn twice.
+        self.figure.set_layout_engine(None)
         return buffer.getvalue()
 
 
 def canvas(width: float, height: float) -> Figure:
     """An empty figure of the given size in inches, in the report's style."""
     with matplotlib.rc_context(STYLE):
-        return Figure(figsize=(width, height))
+        return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(drawing: Drawing, folder: Path) -> None:

@@ -82,15 +82,25 @@ def _forest_panel(axis: Axes, item: Analysed) -> pd.DataFrame:
     return rows
 
 
-def _grid(arms: Sequence[str], size: tuple[float, float], share: bool = True) -> tuple[Figure, list[Axes]]:
+def _grid(arms: Sequence[str], size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     """Small multiples, four to a row, one per arm."""
     columns = min(4, len(arms))
     rows = math.ceil(len(arms) / columns)
     figure = canvas(size[0] * columns + 0.4, size[1] * rows + 0.6)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share).ravel()
-    for axis in axes[len(arms) :]:
-        axis.set_axis_off()
-    return figure, list(axes[: len(arms)])
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(len(arms))]
+    return figure, axes
+
+
+def _same_ticks(axes: Sequence[Axes], ticks: Sequence[float], labels: Sequence[str]) -> None:
+    """The same two-way ticks for small multiples; labelled on the left and at the bottom of each column.
+
+    Not ``sharex``: matplotlib then looks at every panel to place the labels of each, 30 x 30 times here.
+    """
+    columns = min(4, len(axes))
+    for i, axis in enumerate(axes):
+        bottom, left = i + columns >= len(axes), i % columns == 0
+        axis.set_xticks(ticks, labels if bottom else [""] * len(ticks))
+        axis.set_yticks(ticks, labels if left else [""] * len(ticks))
 
 
 def _wrapped(label: str) -> str:
@@ -117,9 +127,8 @@ def confusion(analysed: Analysed) -> Drawing:
                 outcome = {"true": CLASSES[i], "predicted": CLASSES[j], "pairs": pairs, "share": share}
                 data.append({"arm": arm, **outcome})
             axis.set_title(_wrapped(study.labels[arm]), fontsize=8)
-            axis.set_xticks(range(3), CLASSES)
-            axis.set_yticks(range(3), CLASSES)
             axis.tick_params(length=0)
+        _same_ticks(axes, range(3), CLASSES)
         figure.supxlabel("predicted", fontsize=9)
         figure.supylabel("true", fontsize=9)
     return _drawing(
@@ -141,7 +150,7 @@ def distance(analysed: Analysed) -> Drawing | None:
     many = len(points) > MOST_POINTS
     score = study.cohort.get("score") or {}
     with matplotlib.rc_context(STYLE):
-        figure, axes = _grid(arms, (2.2, 2.1), share=False)
+        figure, axes = _grid(arms, (2.2, 2.1))
         for axis, arm in zip(axes, arms, strict=True):
             own = points[points["arm"] == arm]
             x, y = own["absolute_change"], own["distance"]
@@ -172,6 +181,7 @@ def calibration(analysed: Analysed) -> Drawing:
             axis.set_title(_wrapped(study.labels[arm]), fontsize=8)
             axis.set_xlim(0, 1)
             axis.set_ylim(0, 1)
+        _same_ticks(axes, (0, 0.5, 1), ("0", "0.5", "1"))
         figure.supxlabel("predicted probability", fontsize=9)
         figure.supylabel("observed frequency", fontsize=9)
     return _drawing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -108,9 +109,10 @@ def importance(study: Study) -> Drawing | None:
     """Bars of both methods for every arm with enough complete trials; nothing where no arm has."""
     if study.trials.empty:
         return None
-    frames = []
-    for arm in ordered_arms(study):
+    frames, arms = [], ordered_arms(study)
+    for number, arm in enumerate(arms, start=1):
         own = complete_trials(study, arm)
+        print(f"importance: arm {number} / {len(arms)}, {len(own)} complete trials", file=sys.stderr)
         found = parameter_importance(own)
         if len(found):
             frames.append(
