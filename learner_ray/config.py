@@ -45,7 +45,7 @@ class ModelConfig:
 
     shift_fraction: float = 0.25
     """Fraction of the channels shifted in time, in total: 1/4 is the TSM paper's, 0 a 2D network."""
-    norm: Literal["batch", "frozen", "group"] = "batch"
+    norm: Literal["batch", "partial", "frozen", "group"] = "batch"
     weights: str = "none"
     """``none``, ``imagenet`` (downloaded once, checked by hash) or a path to a ResNet-18 state dict."""
     projection_dim: int = 0
@@ -146,11 +146,22 @@ class ProgressionConfig:
     consecutive ones; controls without an encoder always fit on them."""
     l2: float = 1.0
     """Ridge penalty of the classifier, relative to its number of inputs."""
+    finetune_epochs: int = 0
+    """Epochs of end-to-end training of encoder and classifier after the fit, in final runs; 0 leaves the
+    encoder as pretrained. A search judges the encoder as pretrained."""
+    finetune_lr: float = 1e-4
     shuffle_labels: bool = False
     """Control: classes are permuted over the pairs the classifier is fitted on."""
 
     def __post_init__(self) -> None:
         _require(self.l2 > 0, "progression.l2 must be positive")
+        _require(self.finetune_epochs >= 0, "progression.finetune_epochs must not be negative")
+        _require(self.finetune_lr > 0, "progression.finetune_lr must be positive")
+        _require(
+            not self.finetune_epochs or (self.head != "mlp" and self.input in ("difference", "both")),
+            "progression.finetune_epochs needs progression.head logistic or ordinal, "
+            "and progression.input difference or both",
+        )
 
     @property
     def uses_encoder(self) -> bool:

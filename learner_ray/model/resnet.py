@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from learner_ray.model.temporal_shift import shifted_channels, temporal_shift
 
-Norm = Literal["batch", "frozen", "group"]
+Norm = Literal["batch", "partial", "frozen", "group"]
 
 WIDTH = 512
 """Channels of the last stage, the length of an embedding."""
@@ -48,7 +48,7 @@ class FrozenBatchNorm2d(nn.Module):
 def _norm(kind: Norm, channels: int) -> nn.Module:
     if kind == "batch":
         return nn.BatchNorm2d(channels)
-    if kind == "frozen":
+    if kind in ("frozen", "partial"):
         return FrozenBatchNorm2d(channels)
     return nn.GroupNorm(GROUPS, channels)
 
@@ -88,7 +88,8 @@ class ResNet18(nn.Module):
     Args:
         frames: T, which the shift needs to tell clips apart.
         shift_fraction: of the channels, in total; 0 runs no shift code at all.
-        norm: ``batch``, ``frozen`` (constants) or ``group`` (32 groups).
+        norm: ``batch``, ``frozen`` (constants), ``partial`` (all frozen but the first, the partial batch
+            normalisation of Wang et al. 2016, arXiv 1608.00859, sec. 3.2) or ``group`` (32 groups).
         channels: of the input, one for grey.
     """
 
@@ -97,7 +98,7 @@ class ResNet18(nn.Module):
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
-        self.bn1 = _norm(norm, 64)
+        self.bn1 = _norm("batch" if norm == "partial" else norm, 64)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
 
         def stage(inputs: int, width: int, stride: int) -> nn.Sequential:

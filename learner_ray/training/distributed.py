@@ -75,9 +75,15 @@ class World:
         """Gives all ranks the first one's weights, and batch normalisation the global batch's statistics."""
         if self.size == 1:
             return
+        self.share_first(network)
+        _synchronise_batch_norm(network)
+
+    def share_first(self, network: nn.Module) -> None:
+        """Gives all ranks the first one's weights."""
+        if self.size == 1:
+            return
         for tensor in network.state_dict().values():
             dist.broadcast(tensor, src=0)
-        _synchronise_batch_norm(network)
 
     def agreed(self, decision: bool) -> bool:
         """The first rank's decision, on every rank."""

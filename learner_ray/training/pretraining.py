@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,8 +20,9 @@ from learner_ray.model.network import Network, Output, build_network
 from learner_ray.objectives import Batch, TrainingScores, build_objective, total_loss
 from learner_ray.training.data import Data
 from learner_ray.training.distributed import World
+from learner_ray.training.finetuning import finetune
 from learner_ray.training.precision import autocast
-from learner_ray.training.progression import Embedded
+from learner_ray.training.progression import Embedded, Progression
 
 
 class DivergedError(Exception):
@@ -191,6 +193,21 @@ class Pretraining:
         embeddings = self.world.gather(output.embedding, lengths).cpu().numpy()
         standardised = self.world.gather(output.score, lengths).cpu().numpy()
         return self.score_scale.embedded(scans, embeddings, standardised)
+
+    def finetune(self, progression: Progression, pairs: pd.DataFrame) -> Progression:
+        """Trains encoder and classifier end to end on some pairs, see :func:`finetuning.finetune`.
+
+        Every rank does the whole of it, since it is short; the first one's weights are taken.
+
+        Raises:
+            DivergedError: the loss became infinite or not a number.
+        """
+        try:
+            tuned = finetune(self.network, progression, pairs, self._data, self.config, self._device)
+        except FloatingPointError as error:
+            raise DivergedError(str(error)) from error
+        self.world.share_first(self.network)
+        return tuned
 
     def save(self, path: Path) -> None:
         """Writes network, optimiser and epoch, whole or not at all."""

@@ -97,6 +97,14 @@ def stacked(embeddings: Mapping[str, Array], scans: Iterable[str]) -> Array:
     return np.stack([embeddings[scan] for scan in scans]).astype(float)
 
 
+def fitted_classes(config: ProgressionConfig, pairs: pd.DataFrame, seed: int) -> NDArray[np.int64]:
+    """The classes that a classifier is fitted to: the pairs' own, permuted for the control."""
+    y = pairs["y"].to_numpy(np.int64)
+    if config.shuffle_labels:
+        return np.random.default_rng(random_key(seed, "shuffled labels")).permutation(y)
+    return y
+
+
 @dataclass(frozen=True)
 class Progression:
     """A classifier fitted on some pairs, deciding on others."""
@@ -118,9 +126,7 @@ class Progression:
         seed: int,
     ) -> Progression:
         clips = clip_pairs(pairs, scans)
-        y = pairs["y"].to_numpy(int)
-        if config.shuffle_labels:
-            y = np.random.default_rng(random_key(seed, "shuffled labels")).permutation(y)
+        y = fitted_classes(config, pairs, seed)
         counts = np.bincount(y, minlength=3)
         prior: Array = (counts + 1) / (counts.sum() + 3)  # Laplace: a class not seen keeps a small share
         places = tuple(map(str, place_indicators(pairs))) if config.input == "metadata" else ()

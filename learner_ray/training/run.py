@@ -147,11 +147,15 @@ class TrainingRun:
             drop=True
         )
 
+    def _fitted_pairs(self) -> pd.DataFrame:
+        """The pairs that the classifier is fitted on."""
+        progression = self.spec.config.progression
+        ordered = progression.pairs == "ordered" and progression.uses_encoder
+        return self._pairs(self.spec.patients.classifier, ordered=ordered)
+
     def _fit(self, embedded: Embedded) -> Progression:
-        config, who = self.spec.config, self.spec.patients.classifier
-        ordered = config.progression.pairs == "ordered" and config.progression.uses_encoder
-        pairs, scans = self._pairs(who, ordered=ordered), self._data.of(who)
-        return Progression.fit(config.progression, pairs, scans, embedded, config.seed)
+        config, scans = self.spec.config, self._data.of(self.spec.patients.classifier)
+        return Progression.fit(config.progression, self._fitted_pairs(), scans, embedded, config.seed)
 
     def _complete(self) -> None:
         if self.spec.is_final:
@@ -160,16 +164,22 @@ class TrainingRun:
 
     def _test(self) -> None:
         """Predicts the test patients, which nothing before this line has seen."""
-        patients = self.spec.patients
-        embedded = Embedded({}, {})
-        if self._pretraining is not None:
-            embedded = self._pretraining.embed((*patients.classifier, *patients.test))
+        patients, pretraining = self.spec.patients, self._pretraining
+        if pretraining is None:
+            embedded = Embedded({}, {})
+            progression = self._fit(embedded)
+        elif self.spec.config.progression.finetune_epochs:
+            fitted = self._fit(pretraining.embed(patients.classifier))
+            progression = pretraining.finetune(fitted, self._fitted_pairs())
+            embedded = pretraining.embed(patients.test)
+        else:
+            embedded = pretraining.embed((*patients.classifier, *patients.test))
+            progression = self._fit(embedded)
         if self.world.is_first:
-            self._predict(embedded)
+            self._predict(embedded, progression)
 
-    def _predict(self, embedded: Embedded) -> None:
+    def _predict(self, embedded: Embedded, progression: Progression) -> None:
         patients = self.spec.patients
-        progression = self._fit(embedded)
         pairs, scans = self._pairs(patients.test), self._data.of(patients.test)
         probabilities = progression.predict(pairs, scans, embedded)
         decided = progression.decide(probabilities)

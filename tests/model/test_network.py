@@ -56,6 +56,14 @@ def test_frozen_is_evaluation_mode_for_good() -> None:
     assert all(parameter.ndim == 4 for parameter in encoder.parameters())
 
 
+def test_partial_normalises_the_first_layer_by_the_batch_and_no_other() -> None:
+    encoder, oracle = make_pair("partial")
+    x = torch.randn(3, 1, 64, 64)
+    oracle.eval().bn1.train()  # type: ignore[operator, union-attr]
+    torch.testing.assert_close(encoder.train()(x), oracle(x), rtol=1e-5, atol=1e-5)
+    assert [name for name, p in encoder.named_parameters() if p.ndim == 1] == ["bn1.weight", "bn1.bias"]
+
+
 def test_parameter_count_is_that_of_resnet18() -> None:
     assert sum(p.numel() for p in ResNet18(1, channels=3).parameters()) == 11_689_512 - 513 * 1000
 
@@ -105,7 +113,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("projection_dim", [0, 16])
-@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
+@pytest.mark.parametrize("norm", ["batch", "partial", "frozen", "group"])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_trains_in_both_precisions(norm: Any, projection_dim: int, precision: torch.dtype) -> None:
     network = build_network(ModelConfig(norm=norm, projection_dim=projection_dim), 4, seed=0)
