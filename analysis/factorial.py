@@ -22,7 +22,7 @@ MOST_FACTORS = 4
 
 
 def find_factorial(study: Study) -> tuple[list[str], dict[str, tuple[int, ...]]]:
-    """The largest complete two-level factorial among the arms that ran.
+    """The largest two-level factorial, complete or a half fraction, among the arms that ran.
 
     Returns:
         The factors (dotted keys), and the level of each (-1 as in the base configuration, +1 edited) per arm;
@@ -58,8 +58,11 @@ def _crossed(
     levels = {
         arm: tuple(1 if values[key][arm] != values[key][reference] else -1 for key in chosen) for arm in alike
     }
-    complete = len(levels) == 2 ** len(chosen) == len(set(levels.values()))
-    return levels if complete else {}
+    distinct = len(set(levels.values())) == len(levels)
+    full, half = len(levels) == 2 ** len(chosen), len(levels) == 2 ** (len(chosen) - 1) and len(chosen) > 2
+    if half:
+        half = len({np.prod(level) for level in levels.values()}) == 1
+    return levels if distinct and (full or half) else {}
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -74,7 +77,8 @@ def effects(analysed: Analysed) -> pd.DataFrame:
 
     A main effect is the mean over arms with the factor changed minus the mean over those without; an
     interaction is half the difference of one factor's effects between the other's levels (Montgomery, Design
-    and Analysis of Experiments, ch. 6). Exploratory: p is not adjusted.
+    and Analysis of Experiments, ch. 6). A half fraction has main effects alone, for its interactions cannot
+    be told from them or from each other (ch. 8). Exploratory: p is not adjusted.
     """
     study = analysed.study
     factors, levels = find_factorial(study)
@@ -84,7 +88,10 @@ def effects(analysed: Analysed) -> pd.DataFrame:
     weights = patient_weights(len(cells.patients), analysed.draws)
     hashes = run_hashes(study)
     rows = []
-    for term in [(i,) for i in range(len(factors))] + list(combinations(range(len(factors)), 2)):
+    terms: list[tuple[int, ...]] = [(i,) for i in range(len(factors))]
+    if len(levels) == 2 ** len(factors):
+        terms += combinations(range(len(factors)), 2)
+    for term in terms:
         signs = {arm: float(np.prod([level[i] for i in term])) for arm, level in levels.items()}
         coefficients = {arm: sign / (len(levels) / 2) for arm, sign in signs.items()}
         difference = contrast(cells, coefficients, weights)[study.primary_metric]
@@ -112,5 +119,10 @@ def factorial_table(analysed: Sequence[Analysed]) -> Table | None:
         columns = [f"Effect on {name} [95 % CI]", "p (not adjusted)"]
         panels.append((study.title, pd.DataFrame.from_dict(shown, orient="index", columns=columns)))
     notes = ["Exploratory: main effects and two-way interactions of crossed arms; p is not adjusted."]
+    if not all(frame["effect"].str.contains(" x ").any() for _, frame in frames):
+        notes.append(
+            "Half fraction: each main effect is mixed with the interaction of the other factors, and no "
+            "interaction can be estimated."
+        )
     data = pd.concat([frame for _, frame in frames], ignore_index=True)
     return Table(name="factorial", title="Factorial effects", data=data, panels=panels, notes=notes)

@@ -16,6 +16,7 @@ from analysis.errors import ReportError
 PROBABILITIES = ["p_worse", "p_same", "p_better"]
 LEDGER_COLUMNS = ["arm", "repeat", "fold", "seed", "run_hash", "patient", "pair", "y_true", *PROBABILITIES]
 TRIAL_COLUMNS = ["arm", "repeat", "fold", "trial", "run_hash", "state", "objective"]
+AUDIT_COLUMNS = ["arm", "repeat", "fold", "seed", "run_hash", "state", "objective"]
 SCORE_COLUMNS = ["arm", "repeat", "fold", "seed", "patient", "score", "predicted"]
 
 
@@ -43,6 +44,8 @@ class Study:
     """One row per final run and test pair, with the predicted class in ``y_pred``."""
     trials: pd.DataFrame
     scores: pd.DataFrame
+    audits: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=AUDIT_COLUMNS))
+    """One row per chosen trial that was trained again on its own patients under another seed."""
     problems: tuple[str, ...] = ()
     """What is wrong with the folder, in sentences; the report prints each."""
 
@@ -144,11 +147,16 @@ def _load_study(folder: Path, key: str) -> Study:
         folder / "trials.parquet", TRIAL_COLUMNS, problems, "the search cannot be summarised"
     )
     scores = _read_table(folder / "scores.parquet", SCORE_COLUMNS, problems, "scores cannot be compared")
+    audits = pd.DataFrame(columns=AUDIT_COLUMNS)
+    if info.get("audits") and info.get("trials"):
+        audits = _read_table(
+            folder / "audits.parquet", AUDIT_COLUMNS, problems, "the search cannot be audited"
+        )
     ledger = _checked_ledger(ledger, folder / "ledger.parquet", problems)
     arms = _arms(info, ledger, problems)
     return Study(
         key=key, folder=folder, info=info, arms=arms, ledger=ledger, trials=trials, scores=scores,
-        problems=tuple(problems),
+        audits=audits, problems=tuple(problems),
     )  # fmt: skip
 
 

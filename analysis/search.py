@@ -78,16 +78,17 @@ def failures(study: Study) -> list[str]:
 
 
 def selected_trials(study: Study) -> pd.DataFrame:
-    """The best trial of every search, one row per arm, repeat and fold."""
-    known = study.trials.dropna(subset=["objective"])
+    """The best complete trial of every search, one row per arm, repeat and fold."""
+    known = study.trials[study.trials["state"] == "complete"].dropna(subset=["objective"])
     return known.loc[known.groupby(GROUP)["objective"].idxmax()] if len(known) else known
 
 
 def overtuning(analysed: Sequence[Analysed]) -> Table:
-    """The best trial's validation score beside the test score of its final runs, per arm.
+    """The best trial's validation score, the same configuration under another seed, and the test, per arm.
 
-    The difference is what choosing the best of many trials on few patients promises too much (winner's
-    curse), plus whatever inner and outer patients differ in.
+    From the first to the second column is what choosing the best of many trials on few patients promised too
+    much (winner's curse); from the second to the third, what inner and outer patients differ in and what more
+    training patients give.
     """
     panels, frames = [], []
     for item in analysed:
@@ -96,30 +97,27 @@ def overtuning(analysed: Sequence[Analysed]) -> Table:
             continue
         frames.append(data.assign(study=item.study.key))
         by_arm = data.groupby("arm", sort=False)
-        means, spread = by_arm[["validation", "test", "optimism"]].mean(), by_arm["optimism"].std()
+        names = {"validation": "Best validation", "again": "Seed anew, validation", "luck": "Luck",
+                 "test": "Test, seeds averaged", "optimism": "Optimism"}  # fmt: skip
+        means, spread = by_arm[list(names)].mean(), by_arm["optimism"].std()
         arms = [arm for arm in ordered_arms(item.study) if arm in means.index]
-        shown = pd.DataFrame(
-            {
-                "Best validation": [plain_number(v) for v in means["validation"].reindex(arms)],
-                "Test, seeds averaged": [plain_number(v) for v in means["test"].reindex(arms)],
-                "Optimism": [plain_number(v) for v in means["optimism"].reindex(arms)],
-                "SD over folds": [plain_number(v) for v in spread.reindex(arms)],
-            },
-            index=[item.study.labels.get(arm, arm) for arm in arms],
-        )
+        columns = {names[name]: [plain_number(v) for v in means[name].reindex(arms)] for name in names}
+        columns["SD over folds"] = [plain_number(v) for v in spread.reindex(arms)]
+        shown = pd.DataFrame(columns, index=[item.study.labels.get(arm, arm) for arm in arms])
         panels.append((item.study.title, shown))
     data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     notes = [
         "Scores are minus the log-loss, in nats, so higher is better. A best trial's validation score is not "
-        "a result: it is the luckiest of many."
+        "a result: it is the luckiest of many. Luck is what it loses under another seed on the same "
+        "patients, optimism what it loses on the test patients."
     ]
     title = "What the search promised and what the test gave"
     return Table(name="overtuning", title=title, data=data, panels=panels, notes=notes if panels else [])
 
 
 def _optimism(study: Study) -> pd.DataFrame:
-    """Per arm, repeat and fold: best validation objective, test score of the final runs, and their
-    difference.
+    """Per arm, repeat and fold: best validation objective, the same under other seeds, score of the final
+    runs, and differences.
     """
     best = selected_trials(study)
     if best.empty or study.ledger.empty or "log" not in str(study.info.get("search_metric", "")):
@@ -127,9 +125,13 @@ def _optimism(study: Study) -> pd.DataFrame:
     scores = study.ledger[[*GROUP, "seed"]].assign(test=-pair_scores(study.ledger)["nll"])
     test = scores.groupby([*GROUP, "seed"])["test"].mean().groupby(GROUP).mean().reset_index()
     keys = dict.fromkeys(("repeat", "fold"), np.int64)
+    audits = study.audits.astype({**keys, "objective": np.float64}).groupby(GROUP)["objective"].mean()
     table = best[[*GROUP, "run_hash", "objective"]].astype(keys).merge(test, on=GROUP)
+    table = table.merge(audits.rename("again").reset_index(), on=GROUP, how="left")
     table = table.rename(columns={"objective": "validation", "run_hash": "run_hashes"})
-    return table.assign(optimism=table["validation"] - table["test"])
+    return table.assign(
+        luck=table["validation"] - table["again"], optimism=table["validation"] - table["test"]
+    )
 
 
 def budget(analysed: Analysed) -> Drawing | None:

@@ -25,7 +25,8 @@ def preview(plan: Plan, pace: Pace, slots: int) -> str:
     finals = sum(g.seeds for g in plan.groups if g.config.progression.uses_encoder)
     width = max(len(cost.arm) for cost in costs)
     rows = [
-        f"  {cost.arm:{width}}  {cost.trials:5d} trials  {cost.finals:4d} final runs  "
+        f"  {cost.arm:{width}}  {cost.trials:5d} trials  {cost.audits:4d} audits  "
+        f"{cost.finals:4d} final runs  "
         f"{duration(cost.device_seconds)} of device time"
         for cost in costs
     ]

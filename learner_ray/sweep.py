@@ -32,6 +32,7 @@ from learner_ray.imaging.ingest import BadScan
 from learner_ray.objectives import register, require_known
 from learner_ray.preview import preview
 from learner_ray.study.coordinator import Coordinator
+from learner_ray.study.designs import Winner, around, factorial, parse_factors, read_winner
 from learner_ray.study.forecast import Pace
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.loading import load_study, study_names
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "--profile", choices=PROFILES, help="how large (default: paper on GPUs with real data, else laptop)"
     )
     p.add_argument("--arms", help="comma-separated (default: the study's)")
-    for name in ("trials", "folds", "repeats", "seeds", "epochs"):
+    for name in ("trials", "folds", "repeats", "seeds", "audits", "epochs"):
         p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
     p.add_argument("--scheduler", choices=SCHEDULERS, default="halving", help="what stops trials early")
     p.add_argument("--devices-per-trial", type=int, default=1, metavar="N", help="CPUs or GPUs of each run")
@@ -77,6 +78,26 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
     p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")
     add_arguments(p)
+    p.add_argument(
+        "--protocol",
+        choices=("nested", "development"),
+        default="nested",
+        help="search in every fold, or in the first alone and freeze (cheaper, and not nested)",
+    )
+    p.add_argument(
+        "--fixed-from",
+        metavar="DIR",
+        help="all arms of a searched study at its winner's setting, and one factor in or out",
+    )
+    p.add_argument("--fixed-arm", metavar="ARM", help="with --fixed-from: take this arm for the winner")
+    p.add_argument(
+        "--factor",
+        action="append",
+        default=[],
+        metavar="KEY=LOW,HIGH",
+        help="with others: every combination of levels, on top of the one arm of --arms",
+    )
+    p.add_argument("--half", action="store_true", help="with --factor: half of the combinations")
     p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
     return p
 
@@ -96,14 +117,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def sweep(args: argparse.Namespace) -> int:
     """Plans the study, runs what is left of it and prints what came out."""
-    study = load_study(args.study)
+    winner = read_winner(Path(args.fixed_from), args.fixed_arm) if args.fixed_from else None
+    study = choose_study(args, winner)
     edits = parse_edits(args)
     source, out = choose_source(args, study)
     if args.cluster is not None:
         return run_on_cluster(args, sys.argv[1:], out)
     devices = find_devices(args.address, None if args.data is None else Path(args.data), out)
     devices.trials(args.devices_per_trial)
-    plan = plan_study(args, study, source, edits, devices)
+    plan = plan_study(args, study, source, edits, devices, winner)
     print(heading(plan, out, devices), flush=True)
     cache = build_cache(plan.cohort, plan.base.data.image_size, skip_bad=args.skip_bad, progress=show_reading)
     plan = without_bad_scans(plan, cache.bad)
@@ -121,6 +143,25 @@ def sweep(args: argparse.Namespace) -> int:
         return 128 + stopped_by
     print(summary(plan, coordinator, out))
     return 0
+
+
+def choose_study(args: argparse.Namespace, winner: Winner | None) -> Study:
+    """The study that is named, or what --fixed-from or --factor makes of it."""
+    study = load_study(args.study)
+    if winner is not None:
+        if args.factor:
+            raise UserError("--fixed-from and --factor make a study each: give one of them")
+        return around(study, winner)
+    if args.factor:
+        names = (args.arms or "").split(",")
+        if len(names) != 1 or not names[0]:
+            raise UserError("--factor changes one arm: name it, as in --arms contrastive")
+        factors = parse_factors(args.factor)
+        args.arms = None
+        return factorial(study, study.arm(names[0]), factors, half=args.half)
+    if args.half or args.fixed_arm:
+        raise UserError("--half goes with --factor, and --fixed-arm with --fixed-from")
+    return study
 
 
 def parse_edits(args: argparse.Namespace) -> dict[str, Any]:
@@ -144,7 +185,8 @@ def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Path]
     phantom = args.data is None
     path = f"{PHANTOM}{study.modality}" if phantom else str(Path(args.data).resolve())
     source = Source(path=path, format=args.format, modality=study.modality)
-    default = Path("results") / f"{study.name}{'-phantom' if phantom else ''}"
+    made = "-fixed" if args.fixed_from else "-factorial" if args.factor else ""
+    default = Path("results") / f"{study.name}{made}{'-phantom' if phantom else ''}"
     return source, Path(args.out) if args.out else default
 
 
@@ -154,6 +196,7 @@ def plan_study(
     source: Source,
     edits: dict[str, Any],
     devices: Devices,
+    winner: Winner | None = None,
 ) -> Plan:
     """The plan of what the command line asks for."""
     cohort = open_cohort(source)
@@ -162,7 +205,7 @@ def plan_study(
             f"{source.path} is a cohort of {cohort.modality}, study {study.name} is of {study.modality}"
         )
     profile = args.profile or ("paper" if devices.gpus and not cohort.phantom else "laptop")
-    asked = {name: getattr(args, name) for name in ("trials", "folds", "repeats", "seeds")}
+    asked = {name: getattr(args, name) for name in ("trials", "folds", "repeats", "seeds", "audits")}
     size = replace(PROFILES[profile], **{name: n for name, n in asked.items() if n is not None})
     for objective in study.objectives:
         register(objective)
@@ -178,6 +221,8 @@ def plan_study(
         seed=args.seed,
         threads=1,
         scheduler=args.scheduler,
+        winner=winner,
+        development=args.protocol == "development",
     )
     for group in plan.groups:
         if group.config.pretrains:
@@ -286,7 +331,8 @@ def heading(plan: Plan, out: Path, devices: Devices) -> str:
             f"{kind}: {facts['patients']} patients, {facts['scans']} scans, {facts['pairs']} pairs "
             f"(worse/same/better {counts[0]}/{counts[1]}/{counts[2]})",
             f"{plan.runs} runs: {len(plan.arms)} arms, {plan.size.repeats} repeats, {plan.size.folds} folds, "
-            f"{plan.size.trials} trials and {plan.size.seeds} final runs each (controls: final only); "
+            f"{plan.size.trials} trials, {plan.size.audits} audits and {plan.size.seeds} final runs each "
+            "(without a search: final runs only); "
             f"{plan.base.train.precision}, {plan.base.data.image_size} px, {plan.base.train.epochs} epochs",
         ]
     )

@@ -33,6 +33,9 @@ class Coordinator:
         self.groups = {
             group.name: GroupSearch(group, space, store, optuna_study(group.name)) for group in groups
         }
+        for search in self.groups.values():
+            if search.group.chosen_by:
+                search.chooser = self.groups[search.group.chosen_by]
         self.listeners: list[Listener] = []
         self._ready: list[Task] = []
         self._announced: dict[str, int] = dict.fromkeys(self.groups, 0)
@@ -91,7 +94,7 @@ class Coordinator:
         for listener in self.listeners:
             listener.on_row(task, row)
         group = self.groups[task.group]
-        if task.final or group.scheduler.keeps(task.number, row):
+        if task.role != "trial" or group.scheduler.keeps(task.number, row):
             return True
         self.store.folder(task.spec.hash).finish("stopped", f"not among the best at epoch {row['epoch']}")
         return False
@@ -103,5 +106,6 @@ class Coordinator:
             return
         group = self.groups[task.group]
         group.end(outcome)
-        self._unasked.append(group)
+        waiting = [g for g in self.groups.values() if g.chooser is group and g is not group]
+        self._unasked += [group, *waiting]
         self._announce(group)

@@ -28,6 +28,7 @@ class ArmCost:
 
     arm: str
     trials: int
+    audits: int
     finals: int
     device_seconds: float
 
@@ -45,6 +46,7 @@ def forecast(plan: Plan, pace: Pace) -> list[ArmCost]:
             ArmCost(
                 arm=arm.name,
                 trials=sum(group.trials for group in groups),
+                audits=sum(group.runs - group.trials - group.seeds for group in groups),
                 finals=sum(group.seeds for group in groups),
                 device_seconds=sum(_group_seconds(plan, group, pace) for group in groups),
             )
@@ -58,7 +60,8 @@ def _group_seconds(plan: Plan, group: Group, pace: Pace) -> float:
     epochs = group.config.train.epochs if group.config.pretrains else 0
     trial, final = _scans(plan, group, final=False), _scans(plan, group, final=True)
     trial_epoch = trial["pretrain"] * pace.train_per_scan + trial["embed"] * pace.evaluate_per_scan
-    searched = expected_epochs(plan.scheduler, group.trials, epochs) * trial_epoch
+    audits = group.runs - group.trials - group.seeds
+    searched = (expected_epochs(plan.scheduler, group.trials, epochs) + audits * epochs) * trial_epoch
     final_run = epochs * final["pretrain"] * pace.train_per_scan + final["embed"] * pace.evaluate_per_scan
     return searched + group.seeds * final_run
 

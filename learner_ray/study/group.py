@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 
@@ -30,14 +30,23 @@ class Group:
     fold: Fold
     trials: int
     seeds: int
+    audits: int = 0
+    """Runs of the chosen trial under other seeds, on its own patients: what choosing the best made of it."""
     seed: int
     """The study's."""
     source: Source
     threads: int = 1
+    chosen_by: str = ""
+    """Name of the group whose choice this one takes instead of searching; empty for a group of its own."""
     scheduler: str = "halving"
     """Of ``schedulers.SCHEDULERS``."""
     sampler: str = "tpe"
     """Of ``samplers.SAMPLERS``."""
+
+    @property
+    def runs(self) -> int:
+        """Trials, audits and final runs; there is nothing to audit without a search."""
+        return self.trials + (self.audits if self.trials else 0) + self.seeds
 
     @property
     def name(self) -> str:
@@ -81,16 +90,21 @@ class Task:
 
     group: str
     number: int
-    """Of the trial within its group, or of the seed of a final run."""
+    """Of the trial within its group, or of the seed."""
     spec: RunSpec
-    final: bool
+    role: Literal["trial", "audit", "final"]
     parameters: dict[str, Any]
     """What the search suggested."""
 
     @property
+    def final(self) -> bool:
+        return self.role == "final"
+
+    @property
     def label(self) -> str:
         """The readable name, as in TensorBoard."""
-        return f"{self.group}/{'final-s' if self.final else 'trial-'}{self.number:0{1 if self.final else 3}d}"
+        number = f"{self.number:03d}" if self.role == "trial" else f"s{self.number}"
+        return f"{self.group}/{self.role}-{number}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +148,7 @@ class Outcome:
 
 
 class GroupSearch:
-    """Asks its own Optuna study for trials, one at a time, then hands out the final runs.
+    """Asks its own Optuna study for trials, one at a time, then hands out audits and final runs.
 
     One trial at a time: what is suggested depends on the group's earlier trials alone, never on the order in
     which a cluster happened to finish them. Runs that ended already, in this study or another of the same
@@ -143,43 +157,53 @@ class GroupSearch:
 
     def __init__(self, group: Group, space: Space, store: RunStore, study: optuna.Study) -> None:
         self.group = group
+        self.chooser: GroupSearch = self
+        """Whose choice is taken: another group's search where ``group.chosen_by`` names one."""
         self.outcomes: list[Outcome] = []
         self.scheduler = SCHEDULERS[group.scheduler](group.config.train.epochs)
         self._space = space
         self._store = store
         self._study = study
         self._asked: dict[int, optuna.Trial] = {}
-        self._finals = 0
+        self._repeats = 0
         self._running: dict[str, Task] = {}
 
     @property
     def trial_outcomes(self) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if not outcome.task.final]
+        return [outcome for outcome in self.outcomes if outcome.task.role == "trial"]
 
     @property
     def best(self) -> Outcome | None:
         """The complete trial of the highest objective; the earlier one of two that tie."""
+        if self.chooser is not self:
+            return self.chooser.best
         scored = [o for o in self.trial_outcomes if o.state == "complete" and math.isfinite(o.objective)]
         return max(scored, key=lambda outcome: outcome.objective, default=None)
 
     @property
     def is_done(self) -> bool:
-        return not self._running and self._searched and (self._finals == self.group.seeds or self._hopeless)
+        return not self._running and self._searched and (self._all_repeated or self._hopeless)
 
     @property
     def remaining(self) -> int:
         """Runs still to end, the running ones included."""
         if self._hopeless:
             return 0
-        return self.group.trials + self.group.seeds - len(self.outcomes)
+        return self.group.runs - len(self.outcomes)
+
+    @property
+    def _all_repeated(self) -> bool:
+        return self._repeats == self.group.runs - self.group.trials
 
     @property
     def _searched(self) -> bool:
+        if self.chooser is not self:
+            return self.chooser._searched
         return len(self.trial_outcomes) == self.group.trials
 
     @property
     def _hopeless(self) -> bool:
-        return self.group.trials > 0 and self._searched and self.best is None
+        return self.chooser.group.trials > 0 and self._searched and self.best is None
 
     def next_task(self) -> Task | None:
         """A run to start now, or None: there is none, or it depends on one that is running."""
@@ -195,11 +219,12 @@ class GroupSearch:
 
     def _next(self) -> Task | None:
         if not self._searched:
-            return None if self._running else self._next_trial()
-        if self._hopeless or self._finals == self.group.seeds:
+            return None if self._running or self.chooser is not self else self._next_trial()
+        if self._hopeless or self._all_repeated:
             return None
-        self._finals += 1
-        return self._final(self._finals - 1)
+        number, audits = self._repeats, self.group.runs - self.group.trials - self.group.seeds
+        self._repeats += 1
+        return self._again("audit", number) if number < audits else self._again("final", number - audits)
 
     def _next_trial(self) -> Task:
         number = len(self.trial_outcomes)
@@ -221,20 +246,21 @@ class GroupSearch:
             group=group.name,
             number=number,
             spec=group.spec(config, final=False),
-            final=False,
+            role="trial",
             parameters=suggest.values,
         )
 
-    def _final(self, number: int) -> Task:
+    def _again(self, role: Literal["audit", "final"], number: int) -> Task:
+        """The chosen configuration up to its best epoch, or the arm's own where nothing was searched."""
         group, best = self.group, self.best
         parameters = dict(best.task.parameters) if best else {}
         values = {**parameters, "train.stop_epoch": best.best_epoch} if best else {}
-        config = replace(group.config.with_values(values), seed=group.run_seed("final", number))
+        config = replace(group.config.with_values(values), seed=group.run_seed(role, number))
         return Task(
             group=group.name,
             number=number,
-            spec=group.spec(config, final=True),
-            final=True,
+            spec=group.spec(config, final=role == "final"),
+            role=role,
             parameters=parameters,
         )
 
@@ -242,7 +268,7 @@ class GroupSearch:
         """Takes in how a task ended."""
         del self._running[outcome.task.label]
         self.outcomes.append(outcome)
-        if outcome.task.final:
+        if outcome.task.role != "trial":
             return
         number = outcome.task.number
         self.scheduler.replay(number, outcome.progress)

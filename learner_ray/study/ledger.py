@@ -15,7 +15,7 @@ from learner_ray.files import write_atomic
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Outcome, Task
 from learner_ray.study.plan import Plan
-from learner_ray.study.runs import RunStore
+from learner_ray.study.runs import RunStore, objective_of
 
 SORTED_BY = ["arm", "repeat", "fold"]
 
@@ -48,13 +48,15 @@ class LedgerWriter:
 
 
 def write_tables(plan: Plan, outcomes: Sequence[Outcome], store: RunStore, folder: Path) -> None:
-    """Writes ``trials.parquet``, ``ledger.parquet`` and ``scores.parquet`` from the runs that have ended."""
-    trials = [trial_row(plan, outcome) for outcome in outcomes if not outcome.task.final]
+    """Writes ``trials``, ``audits``, ``ledger`` and ``scores.parquet`` from the runs that have ended."""
+    trials = [trial_row(plan, outcome) for outcome in outcomes if outcome.task.role == "trial"]
+    audits = [audit_row(plan, outcome) for outcome in outcomes if outcome.task.role == "audit"]
     finals = [outcome for outcome in outcomes if outcome.task.final and outcome.state == "complete"]
     facts = cohort_facts(plan)
     ledger = [_labelled(plan, o, store, "predictions.parquet", facts) for o in finals]
     scores = [_labelled(plan, o, store, "scores.parquet", facts) for o in finals]
     _write(pd.DataFrame(trials), [*SORTED_BY, "trial"], folder / "trials.parquet")
+    _write(pd.DataFrame(audits), [*SORTED_BY, "seed"], folder / "audits.parquet")
     _write(_concat(ledger), [*SORTED_BY, "seed", "pair"], folder / "ledger.parquet")
     _write(_concat(scores), [*SORTED_BY, "seed", "scan"], folder / "scores.parquet")
 
@@ -72,7 +74,20 @@ def cohort_facts(plan: Plan) -> dict[str, Any]:
 
 def protocol(plan: Plan) -> str:
     """How test patients were kept apart; what a table's footnote must say."""
-    return "nested" if plan.cohort.temporal else "nested, not temporal"
+    parts = ["development-split" if plan.development else "nested"]
+    if not plan.cohort.temporal:
+        parts.append("not temporal")
+    if plan.winner is not None:
+        parts.append(f"all arms at the setting chosen for {plan.winner.arm}")
+    return ", ".join(parts)
+
+
+def audit_row(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """The chosen trial under another seed: the objective of its last epoch, which nobody chose."""
+    row = trial_row(plan, outcome)
+    last = objective_of(outcome.progress[-1]) if outcome.progress else math.nan
+    keys = ("arm", "repeat", "fold", "run_hash", "state", "epochs", "device_seconds", "error")
+    return {**{key: row[key] for key in keys}, "seed": outcome.task.number, "objective": last}
 
 
 def trial_row(plan: Plan, outcome: Outcome) -> dict[str, Any]:

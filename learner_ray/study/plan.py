@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from learner_ray.cohort import Cohort, Fold, make_splits
+from learner_ray.cohort import Cohort, Fold, make_splits, splits_hash
 from learner_ray.config import Config
 from learner_ray.errors import UserError
+from learner_ray.study.designs import Winner
 from learner_ray.study.group import Group
 from learner_ray.study.loading import with_code
 from learner_ray.study.profiles import Size
 from learner_ray.study.runs import Source
 from learner_ray.study.study import Arm, Study
+
+DEVELOPMENT = (0, 0)
+"""Repeat and fold in which a development study searches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,10 @@ class Plan:
     groups: list[Group]
     seed: int
     scheduler: str
+    winner: Winner | None
+    """Whose settings all arms are fixed at."""
+    development: bool
+    """Whether arms are searched in the first fold alone, and frozen for the others."""
     spaces: dict[str, dict[str, BaseDistribution]]
     """By arm, the distribution of every key that it searches."""
 
@@ -46,7 +54,7 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        return sum(group.trials + group.seeds for group in self.groups)
+        return sum(group.runs for group in self.groups)
 
 
 def make_plan(
@@ -62,11 +70,16 @@ def make_plan(
     seed: int,
     threads: int,
     scheduler: str = "halving",
+    winner: Winner | None = None,
+    development: bool = False,
 ) -> Plan:
     """Splits the cohort and lays out one group per arm, repeat and fold.
 
+    Args:
+        winner: its settings, fold by fold, come before the arms' edits; nothing is searched.
+
     Raises:
-        UserError: an arm or key is unknown, or the cohort cannot be split.
+        UserError: an arm or key is unknown, the cohort cannot be split, or the winner is of other folds.
     """
     if edits.get("train.precision") == "auto":
         edits = {key: value for key, value in edits.items() if key != "train.precision"}
@@ -76,6 +89,9 @@ def make_plan(
         raise UserError(f"--arms names an arm twice: {', '.join(arms)}")
     chosen = tuple(study.arm(name) for name in arms)
     folds = make_splits(cohort, folds=size.folds, repeats=size.repeats, seed=seed)
+    if winner is not None:
+        size = replace(size, trials=0)
+        _require_same(winner, cohort, folds)
     configs = {arm.name: base.with_values({**arm.edits, **edits}) for arm in chosen}
     fixed = {arm.name: frozenset({*cohort_edits(cohort), *edits, *arm.edits}) for arm in chosen}
     spaces = {
@@ -84,14 +100,26 @@ def make_plan(
         else study.searched_keys(configs[arm.name], fixed[arm.name])
         for arm in chosen
     }
+
+    def config_of(arm: Arm, fold: Fold) -> Config:
+        settings = winner.settings[fold.repeat, fold.fold] if winner else {}
+        return base.with_values({**settings, **arm.edits, **edits})
+
+    def is_searched(arm: Arm, fold: Fold) -> bool:
+        return bool(spaces[arm.name]) and not (development and (fold.repeat, fold.fold) != DEVELOPMENT)
+
     groups = [
         Group(
             arm=arm,
-            config=configs[arm.name],
+            config=config_of(arm, fold),
             fixed=fixed[arm.name],
             fold=fold,
-            trials=size.trials if spaces[arm.name] else 0,
+            trials=size.trials if is_searched(arm, fold) else 0,
+            chosen_by=""
+            if is_searched(arm, fold) or not spaces[arm.name]
+            else f"{arm.name}/r{DEVELOPMENT[0]}-f{DEVELOPMENT[1]}",
             seeds=size.seeds,
+            audits=size.audits,
             seed=seed,
             source=with_code(source, study, configs[arm.name].objective.name),
             threads=threads,
@@ -113,8 +141,20 @@ def make_plan(
         groups=groups,
         seed=seed,
         scheduler=scheduler,
+        winner=winner,
+        development=development,
         spaces=spaces,
     )
+
+
+def _require_same(winner: Winner, cohort: Cohort, folds: Sequence[Fold]) -> None:
+    if winner.cohort_hash != cohort.hash:
+        raise UserError(f"{winner.folder} is a study of another cohort than {cohort.name}: give its --data")
+    if winner.split_hash != splits_hash(folds):
+        raise UserError(
+            f"{winner.folder} was divided otherwise: give its --profile, --folds, --repeats and --seed "
+            f"({len(winner.settings)} folds in all)"
+        )
 
 
 def cohort_edits(cohort: Cohort) -> dict[str, Any]:

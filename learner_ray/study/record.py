@@ -44,6 +44,8 @@ IDENTITY = (
     "repeats",
     "seeds",
     "scheduler",
+    "development",
+    "fixed_at",
     "base",
     "arms",
     "space",
@@ -91,9 +93,12 @@ def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
         "repeats": plan.size.repeats,
         "seeds": plan.size.seeds,
         "trials": plan.size.trials,
+        "audits": plan.size.audits,
         "search_metric": SEARCH_METRIC,
         "seed": plan.seed,
         "scheduler": plan.scheduler,
+        "development": plan.development,
+        "fixed_at": _fixed_at(plan),
         "threads": plan.groups[0].threads,
         "split_hash": splits_hash(plan.folds),
         "command": " ".join(["python -m learner_ray.sweep", *sys.argv[1:]]),
@@ -102,6 +107,17 @@ def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
         "hardware": {"machine": platform.machine(), "system": platform.system(), "processor": processor()},
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def _fixed_at(plan: Plan) -> dict[str, Any] | None:
+    """Whose settings all arms have, and which."""
+    if plan.winner is None:
+        return None
+    settings = [
+        {"repeat": r, "fold": f, "values": dict(values)}
+        for (r, f), values in sorted(plan.winner.settings.items())
+    ]
+    return {"folder": plan.winner.folder, "arm": plan.winner.arm, "settings": settings}
 
 
 def record(plan: Plan, folder: Path, left_out: list[str], *, extend: bool = False) -> dict[str, Any]:

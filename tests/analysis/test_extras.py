@@ -9,13 +9,14 @@ from make_results import make_info, make_ledger, make_results, make_trials
 from sklearn.metrics import log_loss
 
 from analysis.analysed import analyse
-from analysis.factorial import effects
+from analysis.factorial import effects, factorial_table
 from analysis.freshness import check, write_sources
 from analysis.importance import FEWEST_TRIALS, parameter_importance
 from analysis.load import load
 from analysis.many import tuned_and_fixed
 from analysis.proper import proper_metrics
 from analysis.render import latex
+from analysis.search import overtuning
 from analysis.table import Table
 from analysis.validity import checks
 
@@ -44,6 +45,22 @@ def test_main_effect_of_a_factorial_is_the_mean_of_simple_effects(tmp_path):
     assert got["x.a x x.b"] == pytest.approx((f1["ab"] - f1["b"] - f1["a"] + f1["mse"]) / 2)
 
 
+def test_a_half_factorial_gives_main_effects_and_says_what_they_are_mixed_with(tmp_path):
+    ledger = make_ledger({"mse": 0, "ab": 0.3, "ac": 0.6, "bc": 0.9})
+    info = make_info(ledger)
+    for arm in info["arms"]:
+        arm["edits"] = {f"x.{f}": int(f in arm["name"] and arm["name"] != "mse") for f in "abc"}
+    (tmp_path / "study.json").write_text(json.dumps(info))
+    ledger.to_parquet(tmp_path / "ledger.parquet")
+    analysed = analyse(load([tmp_path]).studies[0], draws=200)
+    got = effects(analysed).set_index("effect")["difference"]
+    metrics = analysed.comparison.metrics
+    f1 = metrics[metrics["metric"] == "macro_f1"].set_index("arm")["value"]
+    assert list(got.index) == ["x.a", "x.b", "x.c"]
+    assert got["x.a"] == pytest.approx((f1["ab"] + f1["ac"] - f1["mse"] - f1["bc"]) / 2)
+    assert "Half fraction" in factorial_table([analysed]).notes[-1]
+
+
 def test_tuned_and_fixed_studies_of_one_cohort_meet_in_a_table(tmp_path):
     for name in ("tuned", "fixed"):
         make_results(tmp_path / name, seed=int(name == "fixed"))
@@ -53,6 +70,23 @@ def test_tuned_and_fixed_studies_of_one_cohort_meet_in_a_table(tmp_path):
     assert table is not None
     expected = table.data["tuned_rank"] != table.data["fixed_rank"]
     assert (table.data["flip"] == expected).all() and len(table.data) == 3
+
+
+def test_the_overtuning_table_tells_luck_from_optimism(tmp_path):
+    folder = make_results(tmp_path / "lus", audits=1)
+    trials = pd.read_parquet(folder / "trials.parquet")
+    complete = trials[trials["state"] == "complete"]
+    best = complete.loc[complete.groupby(["arm", "repeat", "fold"])["objective"].idxmax()]
+    columns = ["arm", "repeat", "fold", "run_hash", "state"]
+    audits = best[columns].assign(seed=0, objective=best["objective"] - 0.25)
+    audits.to_parquet(folder / "audits.parquet")
+    table = overtuning([analyse(load([folder]).studies[0], draws=100)])
+    assert table.data["luck"].to_numpy() == pytest.approx(0.25)
+    assert len(table.data) == len(best)
+    (folder / "audits.parquet").unlink()
+    study = load([folder]).studies[0]
+    assert any("audits.parquet is missing" in problem for problem in study.problems)
+    assert overtuning([analyse(study, draws=100)]).data["luck"].isna().all()
 
 
 def test_importance_finds_the_parameter_that_matters_and_refuses_few_trials():

@@ -31,9 +31,11 @@ def space(suggest: Suggest, config: Config) -> None:
 def groups(
     trials: int = 6,
     seeds: int = 2,
+    audits: int = 0,
     epochs: int = 8,
     scheduler: str = "halving",
     sampler: str = "tpe",
+    development: bool = False,
 ) -> list[Group]:
     found = []
     for fold in FOLDS:
@@ -45,8 +47,10 @@ def groups(
                     config=Config(train=TrainConfig(epochs=epochs)).with_values(edits),
                     fixed=frozenset(edits),
                     fold=fold,
-                    trials=trials,
+                    trials=0 if development and fold.fold else trials,
+                    chosen_by=f"{name}/r0-f0" if development and fold.fold else "",
                     seeds=seeds,
+                    audits=audits,
                     seed=0,
                     scheduler=scheduler,
                     sampler=sampler,

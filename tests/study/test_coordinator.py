@@ -35,6 +35,44 @@ def test_the_final_run_takes_the_best_trials_setting_to_its_best_epoch(tmp_path:
         assert final.train.stop_epoch == best.best_epoch
 
 
+def test_an_audit_is_the_chosen_trial_under_another_seed_on_its_own_patients(tmp_path: Path) -> None:
+    study = coordinator(tmp_path, audits=2, seeds=1)
+    run(study)
+    assert study.is_done and study.remaining == 0
+    for group in study.groups.values():
+        assert group.best is not None
+        chosen = group.best.task.spec
+        audits = [o.task.spec for o in group.outcomes if o.task.role == "audit"]
+        assert len({chosen.config.seed, *(a.config.seed for a in audits)}) == 3
+        for audit in audits:
+            assert audit.patients == chosen.patients
+            assert audit.config.train.stop_epoch == group.best.best_epoch
+            same = {"seed": 0, "train.stop_epoch": 0}
+            assert audit.config.with_values(same) == chosen.config.with_values(same)
+
+
+def test_a_development_study_searches_one_fold_and_freezes_its_choice(tmp_path: Path) -> None:
+    study = coordinator(tmp_path, development=True, seeds=1)
+    run(study)
+    assert study.is_done
+    for arm in ("mse", "contrastive"):
+        searched, frozen = study.groups[f"{arm}/r0-f0"], study.groups[f"{arm}/r0-f1"]
+        assert [o.task.role for o in frozen.outcomes] == ["final"]
+        assert searched.best is not None
+        final = frozen.outcomes[0].task.spec.config.train
+        assert (final.lr, final.stop_epoch) == (
+            searched.best.task.spec.config.train.lr, searched.best.best_epoch
+        )  # fmt: skip
+    again = coordinator(tmp_path, development=True, seeds=1)
+    assert again.resume() and story(again) == story(study)
+
+
+def test_nothing_is_audited_where_nothing_was_searched(tmp_path: Path) -> None:
+    study = coordinator(tmp_path, trials=0, audits=2, seeds=1)
+    run(study)
+    assert [o.task.role for o in study.outcomes] == ["final"] * 4
+
+
 def test_arms_start_from_the_same_points(tmp_path: Path) -> None:
     study = coordinator(tmp_path)
     run(study)

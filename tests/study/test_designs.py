@@ -1,0 +1,110 @@
+"""Derived studies: factorials, and arms at the setting that a search chose for its winner."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from learner_ray.config import Config
+from learner_ray.errors import UserError
+from learner_ray.study.designs import around, factorial, parse_factors, read_winner
+from learner_ray.study.loading import load_study
+from learner_ray.study.study import Arm, Study
+
+STUDY = load_study("lus")
+FACTORS = parse_factors(
+    ["objective.margin=0.1,0.4", "objective.weighted=false,true", "model.shift_fraction=0,0.25"]
+)
+
+
+def test_a_full_factorial_has_every_combination_once() -> None:
+    study = factorial(STUDY, STUDY.arm("contrastive"), FACTORS)
+    configs = [study.base.with_values(dict(arm.edits)) for arm in study.arms]
+    levels = {(c.objective.margin, c.objective.weighted, c.model.shift_fraction) for c in configs}
+    assert len(study.arms) == len(levels) == 8
+    assert all(c.objective.name == "contrastive" for c in configs)
+    reference = study.base.with_values(dict(study.arm(study.reference).edits))
+    assert (reference.objective.margin, reference.objective.weighted) == (0.1, False)
+
+
+def test_a_half_factorial_is_balanced_and_holds_the_reference() -> None:
+    whole = factorial(STUDY, STUDY.arm("contrastive"), FACTORS)
+    half = factorial(STUDY, STUDY.arm("contrastive"), FACTORS, half=True)
+    assert len(half.arms) == 4 and half.reference == whole.reference
+    for key in FACTORS:
+        values = [arm.edits[key] for arm in half.arms]
+        assert sorted(map(values.count, values)) == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (["objective.margin=0.1"], "KEY=LOW,HIGH"),
+        (["objective.margin=0.1,0.4"], "at least 2"),
+        (["objective.margin=0.1,0.1", "train.lr=0.1,0.2"], "both levels are 0.1"),
+        (["objective.margin=0.1,x", "train.lr=0.1,0.2"], "must be a number"),
+        (["objective.nothing=0.1,0.2", "train.lr=0.1,0.2"], "unknown configuration key"),
+    ],
+)
+def test_faults_are_named(texts: list[str], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        factorial(STUDY, STUDY.arm("contrastive"), parse_factors(texts))
+
+
+def write_study(folder: Path, objectives: dict[str, list[float]]) -> Path:
+    """A searched study of two folds; trial i of an arm has the objective given, the same in both folds."""
+    rows = [
+        {"arm": arm, "repeat": 0, "fold": fold, "trial": i, "state": "complete", "objective": value,
+         "best_epoch": 5 + fold, "config.train.lr": 1e-3 * (i + 1)}
+        for arm, values in objectives.items() for fold in (0, 1) for i, value in enumerate(values)
+    ]  # fmt: skip
+    # The best of all was stopped, so it cannot be chosen.
+    rows.append({**rows[0], "trial": 9, "state": "stopped", "objective": 0.0})
+    folder.mkdir()
+    pd.DataFrame(rows).to_parquet(folder / "trials.parquet")
+    arms = [{"name": arm, "searched": ["train.lr"], "control": False} for arm in objectives]
+    arms.append({"name": "majority", "searched": [], "control": True})
+    info = {"arms": arms, "folds": 2, "repeats": 1, "cohort_hash": "c", "split_hash": "s"}
+    (folder / "study.json").write_text(json.dumps(info))
+    return folder
+
+
+def test_the_winner_is_chosen_on_validation_and_keeps_each_folds_values(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "lus", {"mse": [-1.0, -0.9], "weighted": [-0.8, -0.8]})
+    winner = read_winner(folder)
+    assert winner.arm == "weighted" and winner.arms == ("mse", "weighted", "majority")
+    assert winner.settings == {(0, f): {"train.lr": 1e-3, "train.stop_epoch": 5 + f} for f in (0, 1)}
+    assert read_winner(folder, "mse").settings[0, 0]["train.lr"] == 2e-3
+    with pytest.raises(UserError, match="no complete search of arm 'majority'"):
+        read_winner(folder, "majority")
+    with pytest.raises(UserError, match="holds no searched study"):
+        read_winner(tmp_path)
+
+
+def test_one_factor_is_taken_out_or_put_in(tmp_path: Path) -> None:
+    winner = read_winner(write_study(tmp_path / "lus", {"mse": [-1.0], "weighted": [-0.8]}))
+    base = Config()
+    study = Study(
+        name="own", modality="lus", base=base, default_arms=("mse",), reference="mse", space=STUDY.space,
+        arms=(
+            Arm(name="mse", label="MSE", edits={"objective.name": "mse"}),
+            Arm(name="weighted", label="W",
+                edits={"objective.name": "contrastive", "objective.weighted": True}),
+            Arm(name="no_shift", label="N", edits={"model.shift_fraction": 0.0}),
+            Arm(name="majority", label="M", edits={"progression.input": "nothing"}, control=True),
+        ),
+    )  # fmt: skip
+    made = around(study, winner)
+    assert made.reference == "weighted"
+    assert {arm.name: dict(arm.edits) for arm in made.arms} == {
+        "weighted": {"objective.name": "contrastive", "objective.weighted": True},
+        "mse": {"objective.name": "mse"},
+        "majority": {"progression.input": "nothing"},
+        "weighted-no-weighted": {"objective.name": "contrastive"},
+        "weighted-shift_fraction-0": {
+            "objective.name": "contrastive", "objective.weighted": True, "model.shift_fraction": 0.0
+        },
+    }  # fmt: skip
