@@ -148,10 +148,10 @@ def main() -> None:
     mean = table.groupby(["choice", "patients"], sort=False)[names].mean()
     # Against the first row, fold by fold and seed by seed.
     keys = ["repeat", "fold", "seed"]
-    reference = table[(table["choice"] == "logistic") & (table["patients"] == "held_out")].set_index(keys)
-    joined = table.join(reference[["macro_f1"]], on=keys, rsuffix="_reference")
-    difference = joined["macro_f1"] - joined["macro_f1_reference"]
-    spread = joined.assign(d=difference).groupby(["choice", "patients"], sort=False)["d"]
+    reference = table[(table["choice"] == "logistic") & (table["patients"] == "held_out")]
+    both = table.merge(reference[[*keys, "macro_f1"]], on=keys, suffixes=("", "_reference"))
+    difference = both["macro_f1"] - both["macro_f1_reference"]
+    spread = difference.groupby([both["choice"], both["patients"]])
     mean["d macro_f1"], mean["se"] = spread.mean(), spread.std() / np.sqrt(folds * seeds)
     print(mean.round(3).to_string())
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from learner_ray.errors import UserError
@@ -31,7 +32,7 @@ def repeat(config: Path, out: Path | None) -> int:
     if not config.is_file():
         raise UserError(f"no configuration at {config}: give the config.json of a run")
     recorded = RunFolder(config.parent)
-    spec = recorded.read_spec()
+    spec = replace(recorded.read_spec(), recorded_hash="")  # named by the keys of this version
     with tempfile.TemporaryDirectory() as temporary:
         again = RunFolder(out or Path(temporary))
         if again.state is not None:

@@ -151,7 +151,7 @@ def _distinct(arms: Sequence[Arm], base: Config) -> list[Arm]:
     """The first of every set of arms that come to the same configuration."""
     found: dict[str, Arm] = {}
     for arm in arms:
-        found.setdefault(base.with_values(dict(arm.edits)).to_json(), arm)
+        found.setdefault(base.with_values(dict(arm.edits)).to_json() + arm.salt, arm)
     return list(found.values())
 
 

@@ -53,8 +53,9 @@ class Group:
         return f"{self.arm.name}/r{self.fold.repeat}-f{self.fold.fold}"
 
     def run_seed(self, role: str, number: int = 0) -> int:
-        """The seed of a run: the same for every arm, so that arms are paired."""
-        return random_key(self.seed, self.fold.repeat, self.fold.fold, role, number) % 2**31
+        """The seed of a run: the same for every arm, so that arms are paired, unless one is salted."""
+        salt = (self.arm.salt,) if self.arm.salt else ()
+        return random_key(self.seed, self.fold.repeat, self.fold.fold, role, number, *salt) % 2**31
 
     def patients(self, *, final: bool) -> Patients:
         """Who is trained, tuned and tested on.

@@ -82,6 +82,7 @@ def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
                 "label": arm.label,
                 "edits": dict(arm.edits),
                 "control": arm.control,
+                "salt": arm.salt,
                 "searched": list(plan.spaces[arm.name]),
             }
             for arm in plan.arms

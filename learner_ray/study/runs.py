@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +59,8 @@ class RunSpec:
     patients: Patients
     source: Source
     threads: int = 1
+    recorded_hash: str = field(default="", compare=False)
+    """What a run read from its file is called: a version with fewer keys named it by those it had."""
 
     @property
     def is_final(self) -> bool:
@@ -67,8 +69,11 @@ class RunSpec:
     @cached_property
     def hash(self) -> str:
         """Configuration, cohort, patients, seed and precision; 16 hexadecimal digits."""
+        return self.recorded_hash or self._hash(self.config.to_dict())
+
+    def _hash(self, config: Mapping[str, Any]) -> str:
         identity: dict[str, Any] = {
-            "config": self.config.to_dict(),
+            "config": config,
             "cohort": self.source.cohort_hash,
             "bad_scans": sorted(self.source.bad_scans),
             "patients": {role: sorted(who) for role, who in asdict(self.patients).items()},
@@ -89,7 +94,11 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
-        """Raises UserError where the dictionary is no run's, or was edited so that its hash is another's."""
+        """What ``to_dict`` gave, now or in a version with fewer keys, which then have their defaults.
+
+        Raises:
+            UserError: the dictionary is no run's, or was edited so that its hash is another's.
+        """
         try:
             patients = Patients(**{role: tuple(who) for role, who in values["patients"].items()})
             source = {**values["source"], "bad_scans": tuple(values["source"].get("bad_scans", ()))}
@@ -98,12 +107,15 @@ class RunSpec:
                 patients=patients,
                 source=Source(**source),
                 threads=values["threads"],
+                recorded_hash=values["run_hash"],
             )
-            expected = values["run_hash"]
+            described = spec._hash(values["config"])
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"not the config.json of a run: {error}") from error
-        if spec.hash != expected:
-            raise UserError(f"config.json was changed: it says run {expected} but describes run {spec.hash}")
+        if described != spec.recorded_hash:
+            raise UserError(
+                f"config.json was changed: it says run {spec.recorded_hash} but describes run {described}"
+            )
         return spec
 
 

@@ -22,6 +22,8 @@ class Arm:
     edits: Mapping[str, Any] = field(default_factory=dict)
     control: bool = False
     """A control is not searched: it runs at the base configuration."""
+    salt: str = ""
+    """Gives an arm seeds of its own. Two arms that differ in nothing else show what chance alone does."""
 
 
 class Suggest:

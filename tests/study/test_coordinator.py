@@ -1,12 +1,13 @@
 """A study may be interrupted anywhere and ends as if it had not been."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.study.small_study import coordinator, run, story
+from tests.study.small_study import coordinator, groups, run, story
 
 
 def test_every_group_gets_its_trials_and_final_runs(tmp_path: Path) -> None:
@@ -79,6 +80,12 @@ def test_arms_start_from_the_same_points(tmp_path: Path) -> None:
     lr = {name: [o.task.parameters["train.lr"] for o in g.outcomes] for name, g in study.groups.items()}
     assert lr["mse/r0-f0"][:2] == lr["contrastive/r0-f0"][:2]
     assert lr["mse/r0-f0"][1] != lr["mse/r0-f1"][1]
+
+
+def test_a_salted_arm_has_seeds_of_its_own() -> None:
+    group = groups()[0]
+    twin = replace(group, arm=replace(group.arm, salt="twin"))
+    assert {group.run_seed("final", n) for n in (0, 1)}.isdisjoint(twin.run_seed("final", n) for n in (0, 1))
 
 
 def test_a_search_starts_from_the_base_configuration(tmp_path: Path) -> None:

@@ -51,6 +51,16 @@ def test_an_edited_file_is_refused(tmp_path: Path) -> None:
         RunFolder(tmp_path).read_spec()
 
 
+def test_a_run_of_a_version_with_fewer_keys_keeps_its_name(tmp_path: Path) -> None:
+    values = SPEC.to_dict()
+    del values["config"]["progression"]["finetune_epochs"]
+    values["run_hash"] = SPEC._hash(values["config"])
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    spec = RunFolder(tmp_path).read_spec()
+    assert spec == SPEC
+    assert spec.hash == values["run_hash"] != SPEC.hash
+
+
 def test_nobody_is_fitted_and_judged_on() -> None:
     with pytest.raises(ValueError, match="neither validated nor tested"):
         Patients(pretrain=("a",), test=("a",))

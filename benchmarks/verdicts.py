@@ -1,0 +1,79 @@
+"""The whole pipeline's verdicts where the truth is known: phantoms, sweep, ledger, decision rule.
+
+    python benchmarks/verdicts.py [--studies 10] [--out verdicts.csv]
+
+Every study has its own phantom cohort and three arms: the reference, pretrained on shuffled scores; a twin
+that differs from it in name and seeds alone, so that any difference is chance; and one pretrained on the true
+scores, better by construction. Counts how often each of the two is called supported. Phantom results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from analysis.analysed import analyse
+from analysis.load import load
+from learner_ray.imaging.phantoms import write_phantom
+
+STUDY = """
+from dataclasses import replace
+from learner_ray.study.study import Arm
+from search_spaces.lus import STUDY as LUS
+
+SHUFFLED = {"objective.name": "mse", "train.shuffle_scores": True}
+ARMS = (
+    Arm(name="shuffled", label="Shuffled scores", edits=SHUFFLED),
+    Arm(name="twin", label="Shuffled scores, other seeds", edits=SHUFFLED, salt="twin"),
+    Arm(name="true", label="True scores", edits={"objective.name": "mse"}),
+)
+STUDY = replace(
+    LUS, name="verdicts", arms=ARMS, default_arms=("shuffled", "twin", "true"), reference="shuffled"
+)
+"""
+
+
+def verdicts(folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
+    """Both arms' tests in one study."""
+    manifest = write_phantom("lus", folder / "cohort", seed=1000 + seed)
+    study = folder / "study.py"
+    study.write_text(STUDY)
+    out = folder / "results" / "lus"
+    command = [sys.executable, "-m", "learner_ray.sweep", str(study), "--data", str(manifest)]
+    command += ["--out", str(out), "--trials", "0", "--address", "local", *more]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
+    if done.returncode:
+        raise SystemExit(f"study {seed} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    tests = analyse(load([out]).studies[0]).comparison.tests
+    return tests[["arm", "difference", "p", "p_holm", "verdict"]].assign(study=seed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--studies", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=2, help="final runs per fold")
+    parser.add_argument("--out", type=Path, default=Path("verdicts.csv"))
+    args = parser.parse_args()
+    found: list[pd.DataFrame] = []
+    for number in range(args.studies):
+        with tempfile.TemporaryDirectory() as temporary:
+            found.append(verdicts(Path(temporary), number, ["--seeds", str(args.seeds)]))
+        table = pd.concat(found, ignore_index=True)
+        table.to_csv(args.out, index=False)
+        print(found[-1].round(3).to_string(index=False, header=not number), flush=True)
+    for arm, own in table.groupby("arm", sort=False):
+        supported = int((own["verdict"] == "supported").sum())
+        mean, sd = own["difference"].mean(), own["difference"].std()
+        print(f"{arm}: supported in {supported} of {len(own)}; difference {mean:+.3f}, SD {sd:.3f}")
+
+
+if __name__ == "__main__":
+    main()
