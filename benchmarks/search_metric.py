@@ -57,10 +57,10 @@ def configurations(modality: str, group: Group, n: int) -> list[Config]:
 def patients_of(group: Group, inner: int) -> tuple[Patients, Patients]:
     """Roles for validating and for testing one encoder; the parts change roles with the inner division."""
     parts = group.fold.parts
-    validation, classifier, *rest = parts[inner:] + parts[:inner]
-    pretrain = tuple(p for part in rest for p in part)
-    return (Patients(pretrain=pretrain, classifier=classifier, test=validation),
-            Patients(pretrain=pretrain, classifier=classifier, test=group.fold.test))  # fmt: skip
+    validation, *rest = parts[inner:] + parts[:inner]
+    training = tuple(p for part in rest for p in part)
+    return (Patients(pretrain=training, classifier=training, test=validation),
+            Patients(pretrain=training, classifier=training, test=group.fold.test))  # fmt: skip
 
 
 def rows_of(group: Group, inner: int, number: int, config: Config) -> list[dict[str, Any]]:

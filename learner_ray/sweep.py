@@ -40,6 +40,7 @@ from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.record import record
 from learner_ray.study.runs import RunStore, Source
+from learner_ray.study.samplers import SAMPLERS, make_sampler
 from learner_ray.study.schedulers import SCHEDULERS
 from learner_ray.study.study import Study
 from learner_ray.training.data import PHANTOM, open_cohort
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     for name in ("trials", "folds", "repeats", "seeds", "audits", "epochs"):
         p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
     p.add_argument("--scheduler", choices=SCHEDULERS, default="halving", help="what stops trials early")
+    p.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who suggests what to try next")
     p.add_argument("--devices-per-trial", type=int, default=1, metavar="N", help="CPUs or GPUs of each run")
     p.add_argument("--max-concurrent", type=int, help="runs at a time (default: one per core, or per GPU)")
     p.add_argument(
@@ -221,9 +223,11 @@ def plan_study(
         seed=args.seed,
         threads=1,
         scheduler=args.scheduler,
+        sampler=args.sampler,
         winner=winner,
         development=args.protocol == "development",
     )
+    make_sampler(args.sampler, 0, 0)  # what it lacks is said before anything runs
     for group in plan.groups:
         if group.config.pretrains:
             require_known(group.config.objective.name)

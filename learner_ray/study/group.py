@@ -13,9 +13,9 @@ from learner_ray.cohort import Fold
 from learner_ray.config import Config
 from learner_ray.keys import random_key
 from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source, objective_of
-from learner_ray.study.samplers import SAMPLERS
+from learner_ray.study.samplers import grid_point, make_sampler
 from learner_ray.study.schedulers import SCHEDULERS
-from learner_ray.study.study import Arm, BaseValues, Space, Suggest
+from learner_ray.study.study import Arm, BaseValues, Space, Suggest, distributions_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,8 @@ class Group:
         """Who is trained, tuned and tested on.
 
         The outer training patients come in four parts of similar class mix. A trial validates on the first; a
-        final run has no validation patients. Classifiers of frozen encoders are fitted on one part that
-        pretraining leaves out, or on the patients of pretraining.
+        final run has no validation patients. Classifiers are fitted on the patients of pretraining, or on one
+        part that pretraining leaves out.
         """
         first, second, *rest = self.fold.parts
         training = [*second, *(p for part in rest for p in part)]
@@ -232,12 +232,16 @@ class GroupSearch:
         group = self.group
         # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
         # resumed search suggests what the undisturbed one would have.
-        self._study.sampler = SAMPLERS[group.sampler](group.run_seed("sampler", number) % 2**32)
+        seeds = group.run_seed("sampler", 0), group.run_seed("sampler", number)
+        self._study.sampler = make_sampler(group.sampler, *seeds)
         if number == 0:
             # The search starts from the base configuration: its choice is never worse than no search.
             base = BaseValues(group.config, group.fixed)
             self._space(base, group.config)
             self._study.enqueue_trial(base.values)
+        elif group.sampler == "grid":
+            space = distributions_of(self._space, group.config, group.fixed)
+            self._study.enqueue_trial(grid_point(space, number - 1, seeds[0]))
         trial = self._study.ask()
         suggest = Suggest(trial, group.fixed)
         self._space(suggest, group.config)

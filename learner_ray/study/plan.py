@@ -40,6 +40,7 @@ class Plan:
     groups: list[Group]
     seed: int
     scheduler: str
+    sampler: str
     winner: Winner | None
     """Whose settings all arms are fixed at."""
     development: bool
@@ -70,6 +71,7 @@ def make_plan(
     seed: int,
     threads: int,
     scheduler: str = "halving",
+    sampler: str = "tpe",
     winner: Winner | None = None,
     development: bool = False,
 ) -> Plan:
@@ -124,6 +126,7 @@ def make_plan(
             source=with_code(source, study, configs[arm.name].objective.name),
             threads=threads,
             scheduler=scheduler,
+            sampler=sampler,
         )
         for fold in folds
         for arm in chosen
@@ -141,6 +144,7 @@ def make_plan(
         groups=groups,
         seed=seed,
         scheduler=scheduler,
+        sampler=sampler,
         winner=winner,
         development=development,
         spaces=spaces,

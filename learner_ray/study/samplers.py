@@ -2,13 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from itertools import product
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+from learner_ray.errors import UserError
+from learner_ray.keys import random_key
+
+LEVELS = 3
+"""Values of a real number on a grid, its ends included."""
+
+Distributions = Mapping[str, BaseDistribution]
+
+
+def _cma_es(seed: int) -> optuna.samplers.BaseSampler:
+    if find_spec("cmaes") is None:
+        raise UserError("--sampler cma-es needs the package cmaes: pip install cmaes")
+    return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _qmc(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.QMCSampler(
+        seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
+    )
+
+
+SAMPLERS: dict[str, Callable[[int, int], optuna.samplers.BaseSampler]] = {
+    "tpe": lambda group, trial: optuna.samplers.TPESampler(seed=trial),
+    "gp": lambda group, trial: optuna.samplers.GPSampler(seed=trial),
+    "cma-es": lambda group, trial: _cma_es(trial),
+    # A population of the default 50 would be a random search in most studies.
+    "nsga-ii": lambda group, trial: optuna.samplers.NSGAIISampler(seed=trial, population_size=8),
+    "qmc": lambda group, trial: _qmc(group),
+    "random": lambda group, trial: optuna.samplers.RandomSampler(seed=trial),
+    "grid": lambda group, trial: optuna.samplers.RandomSampler(seed=trial),
 }
-"""Makes the sampler of one trial from a seed. It is made anew for every trial, so it may remember nothing:
-all it goes by is the Optuna study."""
+"""Makes the sampler of one trial from a seed of its group and one of its own. It is made anew for every
+trial, so it may remember nothing: all it goes by is the Optuna study. On a grid the points are handed to that
+study, see :func:`grid_point`; when all have been tried the search goes on at random."""
+
+
+def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampler:
+    """Raises UserError where a package is missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return SAMPLERS[name](group, trial)
+
+
+def grid_point(distributions: Distributions, number: int, seed: int) -> dict[str, Any]:
+    """The point of a grid that is tried as this one, in random order; empty when none is left.
+
+    All options of a choice, and three values of a real number: its ends and the middle, of its logarithm
+    where it is searched in that.
+    """
+    levels = {name: _levels(distribution) for name, distribution in distributions.items()}
+    points = [dict(zip(levels, values, strict=True)) for values in product(*levels.values())]
+    points.sort(key=lambda point: random_key(seed, repr(sorted(point.items()))))
+    return points[number] if number < len(points) else {}
+
+
+def _levels(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, FloatDistribution)  # Suggest asks for nothing else
+    low, high = distribution.low, distribution.high
+    steps = [i / (LEVELS - 1) for i in range(LEVELS)]
+    if distribution.log:
+        return [min(low * (high / low) ** step, high) for step in steps]
+    return [low + (high - low) * step for step in steps]

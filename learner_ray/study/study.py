@@ -67,6 +67,15 @@ Space = Callable[[Suggest, Config], None]
 first, so that the random start points of all arms agree in them."""
 
 
+def distributions_of(
+    space: Space, config: Config, fixed: frozenset[str]
+) -> dict[str, optuna.distributions.BaseDistribution]:
+    """The distribution of every key that a space asks for at one configuration."""
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    space(Suggest(trial, fixed), config)
+    return trial.distributions
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """What a study file declares as ``STUDY``."""
@@ -109,10 +118,8 @@ class Study:
         self, config: Config, fixed: frozenset[str]
     ) -> dict[str, optuna.distributions.BaseDistribution]:
         """The distribution of every key that the space asks for at one configuration."""
-        probe = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-        trial = probe.ask()
-        self.space(Suggest(trial, fixed), config)
-        unknown = [key for key in trial.params if key not in KEYS]
+        found = distributions_of(self.space, config, fixed)
+        unknown = [key for key in found if key not in KEYS]
         if unknown:
             raise UserError(f"study {self.name}: its space asks for unknown keys: {', '.join(unknown)}")
-        return trial.distributions
+        return found
