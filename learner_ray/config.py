@@ -140,9 +140,9 @@ class ProgressionConfig:
     decision: Literal["prior", "argmax"] = "prior"
     """Class by p_c / prior_c, or by p_c."""
     patients: Literal["held_out", "same"] = "same"
-    """Fit on the patients the encoder was pretrained on, or on some that are kept out of pretraining. Measured
-    on OASIS-2 and the lung phantom, having more patients for both outweighed that an encoder remembers the
-    differences of its own (docs/log.md, 2026-11-25)."""
+    """Fit on the patients the encoder was pretrained on, or on some kept out of pretraining. On OASIS-2 and
+    the lung phantom, more patients for both outweighed that an encoder remembers the differences of its own
+    (measured: docs/log.md, 2026-11-25)."""
     pairs: Literal["consecutive", "ordered"] = "consecutive"
     """Fit on consecutive visits, or on every two visits of a patient in both orders. Testing always uses
     consecutive ones; controls without an encoder always fit on them."""

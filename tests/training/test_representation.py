@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import numpy as np
 import pandas as pd
@@ -134,15 +133,3 @@ def test_the_random_streams_are_left_alone() -> None:
     metrics(RNG(0), score=1.0, patient=1.0)
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)
-
-
-def test_two_hundred_scans_take_a_small_part_of_a_second() -> None:
-    rng = RNG(0)
-    y = visit_scores(rng, 34)
-    wide = scans(rng.standard_normal((len(y), 512)), y)
-    seconds = []
-    for _ in range(5):
-        start = time.process_time()
-        representation_metrics(wide, wide)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.1  # 0.03 measured on one idle core
