@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,25 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """
     finite = json.loads(json.dumps(value), parse_constant=lambda name: None)
     write_atomic(path, json.dumps(finite, sort_keys=True, indent=1) + "\n")
+
+
+LEAST_FREE_BYTES = 64 * 2**20
+"""Below this a file system counts as full: an encoder (45 MB) no longer fits."""
+
+
+def storage_fault(error: BaseException, folder: Path) -> str:
+    """What is wrong with the storage of a folder, if that is why an error was raised; else nothing.
+
+    PyTorch says only that its writer failed, so the space that is left is looked at too.
+    """
+    gone = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN}
+    if isinstance(error, OSError) and error.errno in gone:
+        return f"{folder}: {os.strerror(error.errno or 0)}"
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as missing:
+        return f"{folder}: {missing.strerror}"
+    return f"{folder}: the disk is full ({free / 2**20:.0f} MB left)" if free < LEAST_FREE_BYTES else ""
 
 
 def cache_root() -> Path:

@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from learner_ray.engine.jobs import add_arguments, run_on_cluster
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.tuning import HUNG_AFTER_S, run_tasks
 from learner_ray.engine.worker_groups import WorkerGroups
-from learner_ray.errors import UserError
+from learner_ray.errors import StorageError, UserError
+from learner_ray.files import storage_fault
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.ingest import BadScan
 from learner_ray.objectives import register, require_known
@@ -105,7 +106,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command: 0 when the study is complete, 2 for a mistake in the input, 130 or 143 on a signal."""
+    """The command: 0 when the study is complete, 1 when results cannot be written, 2 for a mistake in the
+    input, 130 or 143 on a signal.
+    """
     args = parser().parse_args(argv)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -113,6 +116,16 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (StorageError, OSError) as error:
+        fault = str(error) if isinstance(error, StorageError) else storage_fault(error, Path.cwd())
+        if not fault:
+            raise
+        print(
+            f"error: {fault}. All that has ended is kept: make room, or bring the storage back, and go on "
+            f"with:\n  {command()}",
+            file=sys.stderr,
+        )
+        return 1
     finally:
         leave()
 
@@ -285,19 +298,24 @@ def run_plan(
     if devices.local:
         start_local(slots * size)
     groups = min(slots, coordinator.remaining)
+    worker_groups = None
+    if size > 1:
+        worker_groups = WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
     try:
-        return run_tasks(
+        stopped_by = run_tasks(
             coordinator,
             scratch=scratch,
             max_concurrent=slots,
             gpus_per_trial=1 if devices.gpus else 0,
             hung_after_s=args.hung_after,
-            worker_groups=WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
-            if size > 1
-            else None,
+            worker_groups=worker_groups,
         )
-    finally:
-        ledger.write()
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is what is told
+            ledger.write()
+        raise
+    ledger.write()
+    return stopped_by
 
 
 def optuna_studies(out: Path) -> Any:

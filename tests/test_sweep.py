@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -221,6 +221,33 @@ def test_bad_input_is_named_before_anything_starts(
     assert error.startswith("error: ") and "Traceback" not in error
     assert [word for word in words if word not in error] == []
     assert not out.exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 60 MB, which holds one final encoder and not two."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("cannot mount a small file system (needs root)")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_named_and_the_study_goes_on_when_there_is_room(
+    manifest: Path, small_disk: Path, finished: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = small_disk / "results" / "lus"
+    assert sweep(manifest, out) == 1
+    error = capfd.readouterr().err
+    assert "the disk is full" in error and "go on with" in error and "Traceback" not in error
+    states = [json.loads(p.read_text())["state"] for p in out.parent.glob("runs/*/state.json")]
+    assert states and set(states) <= {"complete", "stopped"}
+    subprocess.run(["mount", "-o", "remount,size=600m", str(small_disk)], check=True)
+    assert sweep(manifest, out) == 0
+    pd.testing.assert_frame_equal(ledger(out), ledger(finished))
 
 
 def test_an_unknown_study_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from ray import tune
 
-from learner_ray.files import write_atomic
+from learner_ray.files import storage_fault, write_atomic
 from learner_ray.study.runs import RunFolder
 from learner_ray.training.run import TrainingRun, locked
 
@@ -37,13 +37,30 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         try:
             row = self._advance()
-        except Exception as error:  # whatever went wrong is the run's outcome, not the actor's end
-            write_atomic(self._folder.path / "error.txt", traceback.format_exc())
-            self._folder.finish("failed", f"{type(error).__name__}: {error}".splitlines()[0])
+        except Exception as error:
+            fault = self._fail(error, traceback.format_exc())
+            if fault:
+                self.cleanup()
+                return {"row": None, "storage": fault, "done": True}
             row = None
         if row is None:
             self.cleanup()
         return {"row": row, "done": row is None}
+
+    def _fail(self, error: Exception, trace: str) -> str:
+        """Writes down that the run has failed; or returns what is wrong with the storage, for then it has not
+        and goes on when the storage is back.
+        """
+        root = self._folder.path.parent
+        fault = storage_fault(error, root)
+        if fault:
+            return fault
+        try:
+            write_atomic(self._folder.path / "error.txt", trace)
+            self._folder.finish("failed", f"{type(error).__name__}: {error}".splitlines()[0])
+        except OSError as broken:
+            return storage_fault(broken, root) or f"{root}: {broken}"
+        return ""
 
     def _advance(self) -> dict[str, Any] | None:
         if self._folder.state is not None:

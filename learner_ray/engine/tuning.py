@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,6 +19,8 @@ from ray.tune.search import Searcher, SearchGenerator
 from learner_ray.engine.trainable import RunTrainable
 from learner_ray.engine.watchdog import Watchdog
 from learner_ray.engine.worker_groups import RETRIES, TRIAL_CPUS, WorkerGroups, WorkerGroupTrainable
+from learner_ray.errors import StorageError
+from learner_ray.files import storage_fault
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Task
 
@@ -24,14 +28,59 @@ HUNG_AFTER_S = 1800.0
 DIED = "its process died (out of memory, or killed)"
 
 
+class Interrupt(tune.Stopper):  # type: ignore[misc]
+    """Ends the experiment on SIGINT, on SIGTERM or when the storage fails; the caller says how to go on."""
+
+    def __init__(self, root: Path) -> None:
+        self.signal: int | None = None
+        self.fault = ""
+        """What is wrong with the storage."""
+        self._root = root
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self.signal is not None or bool(self.fault)
+
+    @contextmanager
+    def watching_storage(self) -> Iterator[None]:
+        """Ends the experiment, instead of with a traceback of Tune's, where the driver cannot write."""
+        try:
+            yield
+        except OSError as error:
+            fault = storage_fault(error, self._root)
+            if not fault:
+                raise
+            self.fault = self.fault or fault
+
+    def __enter__(self) -> Interrupt:
+        self._before = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt  # asked a second time: at once
+        self.signal = number
+
+
 class TaskSearcher(Searcher):  # type: ignore[misc]
     """Gives Tune the coordinator's next task as a trial, and tells it when the trial is over."""
 
     def __init__(
-        self, coordinator: Coordinator, watchdog: Watchdog, worker_groups: WorkerGroups | None = None
+        self,
+        coordinator: Coordinator,
+        watchdog: Watchdog,
+        interrupt: Interrupt,
+        worker_groups: WorkerGroups | None = None,
     ) -> None:
         super().__init__()
         self._watchdog = watchdog
+        self._interrupt = interrupt
         self.tasks: dict[str, Task] = {}
         self.coordinator = coordinator
         self._dispatcher = worker_groups.name if worker_groups else ""
@@ -41,6 +90,11 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         self._deaths: dict[str, list[str]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        with self._interrupt.watching_storage():
+            return self._suggest(trial_id)
+        return str(Searcher.FINISHED)
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.coordinator.is_done:
             return str(Searcher.FINISHED)
         if self._dispatcher and not self._free:
@@ -63,9 +117,10 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         task = self.tasks.pop(trial_id)
         if trial_id in self._taken:
             self._free.append(self._taken.pop(trial_id))
-        if error and self._retries(task, self._watchdog.reason(trial_id) or DIED):
-            return
-        self.coordinator.ended(task)
+        self._interrupt.fault = self._interrupt.fault or (result or {}).get("storage", "")
+        with self._interrupt.watching_storage():
+            if not (error and self._retries(task, self._watchdog.reason(trial_id) or DIED)):
+                self.coordinator.ended(task)
 
     def _retries(self, task: Task, reason: str) -> bool:
         """Whether a task whose process died is tried again; if not, it has failed.
@@ -89,42 +144,19 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
 class GroupScheduler(FIFOScheduler):  # type: ignore[misc]
     """Asks the coordinator after every epoch whether the trial goes on."""
 
-    def __init__(self, searcher: TaskSearcher) -> None:
+    def __init__(self, searcher: TaskSearcher, interrupt: Interrupt) -> None:
         super().__init__()
         self._searcher = searcher
+        self._interrupt = interrupt
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         # Tune hands results over flattened.
         row = {key.removeprefix("row/"): value for key, value in result.items() if key.startswith("row/")}
         task = self._searcher.tasks[trial.trial_id]
-        keeps = not row or self._searcher.coordinator.row(task, row)
+        keeps = False
+        with self._interrupt.watching_storage():
+            keeps = not row or self._searcher.coordinator.row(task, row)
         return str(FIFOScheduler.CONTINUE if keeps else FIFOScheduler.STOP)
-
-
-class Interrupt(tune.Stopper):  # type: ignore[misc]
-    """Ends the experiment on SIGINT or SIGTERM, so that the caller can say how to go on."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self.signal is not None
-
-    def __enter__(self) -> Interrupt:
-        self._before = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt  # asked a second time: at once
-        self.signal = number
 
 
 def run_tasks(
@@ -150,6 +182,9 @@ def run_tasks(
 
     Returns:
         The signal that ended the study early, or None.
+
+    Raises:
+        StorageError: the storage failed; whatever had ended is kept.
     """
     # Tune's own SIGINT handler would let fit() return as if the study were complete.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
@@ -158,16 +193,19 @@ def run_tasks(
     os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the progress shown is ours
     watchdog = Watchdog(hung_after_s)
-    searcher = TaskSearcher(coordinator, watchdog, worker_groups)
+    # Its scratch lies on the same storage: what fails there is told once, by us.
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
+    interrupt = Interrupt(coordinator.store.root)
+    searcher = TaskSearcher(coordinator, watchdog, interrupt, worker_groups)
     resources = {"cpu": 1, "gpu": gpus_per_trial} if gpus_per_trial else {"cpu": 1}
     if worker_groups:
         trainable, resources = WorkerGroupTrainable, {"cpu": TRIAL_CPUS}
-    with Interrupt() as interrupt:
+    with interrupt:
         tuner = tune.Tuner(
             tune.with_resources(trainable, resources),
             tune_config=tune.TuneConfig(
                 search_alg=SearchGenerator(searcher),
-                scheduler=GroupScheduler(searcher),
+                scheduler=GroupScheduler(searcher, interrupt),
                 num_samples=(1 + RETRIES) * coordinator.remaining,
                 reuse_actors=True,
             ),
@@ -181,9 +219,11 @@ def run_tasks(
             ),
         )
         try:
-            with worker_groups or nullcontext():
+            with interrupt.watching_storage(), worker_groups or nullcontext():
                 tuner.fit()
         except KeyboardInterrupt:
             interrupt.signal = signal.SIGINT
     shutil.rmtree(scratch, ignore_errors=True)
+    if interrupt.fault:
+        raise StorageError(interrupt.fault)
     return interrupt.signal
