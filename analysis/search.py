@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.analysed import Analysed, ordered_arms
+from analysis.cells import cells_of
 from analysis.drawing import PALETTE, STYLE, Drawing, canvas
 from analysis.labels import run_hashes
 from analysis.load import Study
+from analysis.metrics import METRICS
 from analysis.proper import pair_scores
 from analysis.table import Table, plain_number
 
@@ -107,9 +109,10 @@ def overtuning(analysed: Sequence[Analysed]) -> Table:
         panels.append((item.study.title, shown))
     data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     notes = [
-        "Scores are minus the log-loss, in nats, so higher is better. A best trial's validation score is not "
-        "a result: it is the luckiest of many. Luck is what it loses under another seed on the same "
-        "patients, optimism what it loses on the test patients."
+        "Scores are what the search maximised (minus the log-loss in nats, or the metric that study.json "
+        "names): higher is better. A best trial's validation score is not a result: it is the luckiest of "
+        "many. Luck is what it loses under another seed on the same patients, optimism what it loses on the "
+        "test patients."
     ]
     title = "What the search promised and what the test gave"
     return Table(name="overtuning", title=title, data=data, panels=panels, notes=notes if panels else [])
@@ -120,10 +123,10 @@ def _optimism(study: Study) -> pd.DataFrame:
     runs, and differences.
     """
     best = selected_trials(study)
-    if best.empty or study.ledger.empty or "log" not in str(study.info.get("search_metric", "")):
+    judge = _judge(study)
+    if best.empty or study.ledger.empty or not judge:
         return pd.DataFrame()
-    scores = study.ledger[[*GROUP, "seed"]].assign(test=-pair_scores(study.ledger)["nll"])
-    test = scores.groupby([*GROUP, "seed"])["test"].mean().groupby(GROUP).mean().reset_index()
+    test = _test_scores(study.ledger, judge).groupby(GROUP)["test"].mean().reset_index()
     keys = dict.fromkeys(("repeat", "fold"), np.int64)
     audits = study.audits.astype({**keys, "objective": np.float64}).groupby(GROUP)["objective"].mean()
     table = best[[*GROUP, "run_hash", "objective"]].astype(keys).merge(test, on=GROUP)
@@ -132,6 +135,36 @@ def _optimism(study: Study) -> pd.DataFrame:
     return table.assign(
         luck=table["validation"] - table["again"], optimism=table["validation"] - table["test"]
     )
+
+
+JUDGES = {
+    "log": "log_loss", "kappa": "qwk", "macro-f1": "macro_f1", "balanced accuracy": "balanced_accuracy"
+}  # fmt: skip
+"""What a search may maximise, by a word of its description in study.json."""
+
+
+def _judge(study: Study) -> str:
+    """The metric that the search maximised; empty where it is not known."""
+    described = str(study.info.get("search_metric", "")).lower()
+    return next((name for word, name in JUDGES.items() if word in described), "")
+
+
+def _test_scores(ledger: pd.DataFrame, judge: str) -> pd.DataFrame:
+    """What the search maximised, on the test pairs of every final run."""
+    keys = [*GROUP, "seed"]
+    if judge == "log_loss":
+        scores = ledger[keys].assign(test=-pair_scores(ledger)["nll"])
+        return scores.groupby(keys)["test"].mean().reset_index()
+    cells = cells_of(ledger)
+    values = np.where(cells.ran, METRICS[judge].function(cells.by_fold), np.nan)
+    rows = [
+        {"arm": arm, "repeat": repeat, "seed": seed, "fold": fold, "test": value}
+        for arm, rounds in zip(cells.arms, values, strict=True)
+        for (repeat, seed), folds in zip(cells.rounds, rounds, strict=True)
+        for fold, value in zip(sorted(ledger["fold"].unique()), folds, strict=True)
+        if np.isfinite(value)
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "test"])
 
 
 def budget(analysed: Analysed) -> Drawing | None:

@@ -82,17 +82,36 @@ def _study_methods(study: Study) -> str:
     pairs = (
         "consecutive visits" if cohort.get("temporal", True) else "neighbouring scans (no sequence in time)"
     )
-    searched = sorted({key for arm in study.arms for key in arm.searched})
-    over = f", over {', '.join(searched)}" if searched else ""
     return (
         f"{study.modality}: {kind} {cohort.get('name', UNKNOWN)} has {_sizes(study)}. A progression pair is "
-        "two "
-        f"{pairs} of one patient, worse or better when {_outcome(study)} or more. The protocol was "
-        f"{get('protocol')} cross-validation by patient ({design_of(study)}); test patients took no part in "
-        f"pretraining, search or early stopping. Each arm had its own search of {get('trials')} trials per "
-        "fold, "
-        f"judged by {get('search_metric')}{over}; the best trial was trained anew with every seed. Code "
+        f"two {pairs} of one patient, worse or better when {_outcome(study)} or more. The protocol was "
+        f"{get('protocol')} cross-validation by patient ({design_of(study)}). {_search(study)} Code "
         f"{get('git_sha')}, splits {get('split_hash')}, command `{get('command')}`."
+    )
+
+
+def _search(study: Study) -> str:
+    """Who was searched on whom, and by what."""
+    get = _getter(study.info)
+    fixed = study.info.get("fixed_at")
+    if fixed:
+        return (
+            "Nothing was searched: in every fold all arms had the setting that the search of "
+            f"{fixed['arm']} had chosen there. Test patients took no part in pretraining, search or early "
+            "stopping."
+        )
+    searched = sorted({key for arm in study.arms for key in arm.searched})
+    if not searched:
+        return "Nothing was searched. Test patients took no part in pretraining or early stopping."
+    judged = f"judged by {get('search_metric')}, over {', '.join(searched)}"
+    if study.info.get("development"):
+        return (
+            f"Each arm had its own search of {get('trials')} trials in the first fold, {judged}, and its "
+            "choice was frozen for all others, whose test patients had therefore taken part in it."
+        )
+    return (
+        f"Each arm had its own search of {get('trials')} trials per fold, {judged}; the best trial was "
+        "trained anew with every seed. Test patients took no part in pretraining, search or early stopping."
     )
 
 

@@ -23,6 +23,7 @@ from learner_ray.model.temporal_shift import shifted_channels
 from learner_ray.objectives import Batch, TrainingScores, build_objective, total_loss
 from learner_ray.study.runs import Source
 from learner_ray.training.data import Data, open_data
+from learner_ray.training.exactness import settle
 from learner_ray.training.precision import resolve_precision
 from learner_ray.training.pretraining import Pretraining
 
@@ -47,7 +48,7 @@ class Ours:
     """The pretraining loop of this package."""
 
     def __init__(self, config: Config, data: Data, device: str) -> None:
-        torch.use_deterministic_algorithms(True)
+        settle(torch.get_num_threads())
         self._data = TimedData(data.cohort, data.cache, data.scans)
         patients = tuple(data.scans["patient"].unique())
         self._pretraining = Pretraining(config, self._data, patients, device)

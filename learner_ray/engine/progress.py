@@ -40,7 +40,10 @@ class Progress:
         width = len(str(self._total))
         parts = [f"{self._done:{width}d}/{self._total}", f"{outcome.task.label:32s}", f"{outcome.state:8s}"]
         if math.isfinite(outcome.objective):
-            parts.append(f"log-loss {-outcome.objective:.3f} (best of {arm}: {-self._best[arm]:.3f})")
+            judge = outcome.task.spec.config.progression.judged_by
+            sign = -1 if judge == "log_loss" else 1
+            best = f"best of {arm}: {sign * self._best[arm]:.3f}"
+            parts.append(f"{judge.replace('_', ' ')} {sign * outcome.objective:.3f} ({best})")
         if outcome.state in ("failed", "diverged"):
             parts.append(outcome.reason)
         left = (time.monotonic() - self._begun) / self._done_now * (self._total - self._done)

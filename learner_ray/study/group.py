@@ -130,8 +130,8 @@ class Outcome:
             return None
         progress = folder.progress()
         scored = [row for row in progress if math.isfinite(objective_of(row))]
-        # Before half its schedule an encoder has hardly learned, but its log-loss, near that of the class
-        # shares, can by chance be the lowest of all.
+        # Before half its schedule an encoder has hardly learned, but on few pairs its objective can by chance
+        # be the best of all.
         later = [row for row in scored if 2 * row["epoch"] >= task.spec.config.train.epochs]
         nothing: dict[str, Any] = {"objective": math.nan, "epoch": 0}
         best = max(later or scored, key=lambda row: row["objective"], default=nothing)

@@ -19,7 +19,13 @@ from learner_ray.files import write_json
 from learner_ray.study.ledger import protocol
 from learner_ray.study.plan import Plan
 
-SEARCH_METRIC = "negative log-loss on inner validation pairs"
+JUDGES = {
+    "kappa": "quadratic-weighted kappa",
+    "macro_f1": "macro-F1",
+    "balanced_accuracy": "balanced accuracy",
+    "log_loss": "negative log-loss",
+}
+"""How tables and texts call what a search maximises."""
 
 PACKAGES = (
     "learner-ray",
@@ -96,7 +102,7 @@ def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
         "seeds": plan.size.seeds,
         "trials": plan.size.trials,
         "audits": plan.size.audits,
-        "search_metric": SEARCH_METRIC,
+        "search_metric": f"{JUDGES[plan.base.progression.judged_by]} on inner validation pairs",
         "seed": plan.seed,
         "scheduler": plan.scheduler,
         "sampler": plan.sampler,

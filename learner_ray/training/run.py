@@ -131,9 +131,9 @@ class TrainingRun:
         metrics["score_spearman"] = spearman(predicted, scans["score"].to_numpy(float))
         fitted = EmbeddedScans.of(self._data.of(patients.classifier), embedded.embeddings)
         watched = representation_metrics(EmbeddedScans.of(scans, embedded.embeddings), fitted)
-        # Inner macro-F1 moves in steps of one pair; log-loss does not, so the search goes by it.
         scored = {f"validation/{k}": v for k, v in metrics.items()}
-        return scored | watched | {"objective": -metrics["log_loss"]}
+        judge = self.spec.config.progression.judged_by
+        return scored | watched | {"objective": -metrics[judge] if judge == "log_loss" else metrics[judge]}
 
     def _pairs(self, patients: tuple[str, ...], *, ordered: bool = False) -> pd.DataFrame:
         """The pairs of some patients whose visits both have a readable scan: consecutive ones, or all."""
