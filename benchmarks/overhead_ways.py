@@ -200,7 +200,10 @@ def ours(job: Job) -> float:
 
 
 def plain_tune(job: Job) -> float:
-    """Ray Tune with a class trainable, asked to reuse its actors; whether it did is not checked here."""
+    """Ray Tune with a class trainable and reused actors. By default it has more trials pending than slots,
+    starts a process for each and reuses none.
+    """
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(job.slots)
 
     class Plain(tune.Trainable):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:
