@@ -1,6 +1,6 @@
 """The whole pipeline's verdicts where the truth is known: phantoms, sweep, ledger, decision rule.
 
-    python benchmarks/verdicts.py [--studies 10] [--out verdicts.csv]
+    python benchmarks/verdicts.py [--studies 10] [--patients 36] [--folds 3] [--out verdicts.csv]
 
 Every study has its own phantom cohort and three arms: the reference, pretrained on shuffled scores; a twin
 that differs from it in name and seeds alone, so that any difference is chance; and one pretrained on the true
@@ -41,9 +41,9 @@ STUDY = replace(
 """
 
 
-def verdicts(folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
+def verdicts(folder: Path, seed: int, patients: int, more: list[str]) -> pd.DataFrame:
     """Both arms' tests in one study."""
-    manifest = write_phantom("lus", folder / "cohort", seed=1000 + seed)
+    manifest = write_phantom("lus", folder / "cohort", patients=patients, seed=1000 + seed)
     study = folder / "study.py"
     study.write_text(STUDY)
     out = folder / "results" / "lus"
@@ -59,16 +59,20 @@ def verdicts(folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="number of the first study, which seeds it")
+    parser.add_argument("--patients", type=int, default=36)
+    parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=2, help="final runs per fold")
     parser.add_argument("--out", type=Path, default=Path("verdicts.csv"))
     args = parser.parse_args()
     found: list[pd.DataFrame] = []
-    for number in range(args.studies):
+    more = ["--seeds", str(args.seeds), "--folds", str(args.folds)]
+    for number in range(args.first, args.first + args.studies):
         with tempfile.TemporaryDirectory() as temporary:
-            found.append(verdicts(Path(temporary), number, ["--seeds", str(args.seeds)]))
+            found.append(verdicts(Path(temporary), number, args.patients, more))
         table = pd.concat(found, ignore_index=True)
         table.to_csv(args.out, index=False)
-        print(found[-1].round(3).to_string(index=False, header=not number), flush=True)
+        print(found[-1].round(3).to_string(index=False, header=len(found) == 1), flush=True)
     for arm, own in table.groupby("arm", sort=False):
         supported = int((own["verdict"] == "supported").sum())
         mean, sd = own["difference"].mean(), own["difference"].std()

@@ -186,15 +186,8 @@ def run_tasks(
     Raises:
         StorageError: the storage failed; whatever had ended is kept.
     """
-    # Tune's own SIGINT handler would let fit() return as if the study were complete.
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max_concurrent)
-    os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the progress shown is ours
+    _settle_tune(max_concurrent)
     watchdog = Watchdog(hung_after_s)
-    # Its scratch lies on the same storage: what fails there is told once, by us.
-    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     interrupt = Interrupt(coordinator.store.root)
     searcher = TaskSearcher(coordinator, watchdog, interrupt, worker_groups)
     resources = {"cpu": 1, "gpu": gpus_per_trial} if gpus_per_trial else {"cpu": 1}
@@ -227,3 +220,15 @@ def run_tasks(
     if interrupt.fault:
         raise StorageError(interrupt.fault)
     return interrupt.signal
+
+
+def _settle_tune(max_concurrent: int) -> None:
+    """What Tune reads from the environment, and what it need not say."""
+    # Tune's own SIGINT handler would let fit() return as if the study were complete.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max_concurrent)
+    os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the progress shown is ours
+    # Its scratch lies on the same storage: what fails there is told once, by us.
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)

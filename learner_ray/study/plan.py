@@ -87,50 +87,39 @@ def make_plan(
         edits = {key: value for key, value in edits.items() if key != "train.precision"}
     known_profile = {**study.profiles.get(profile, {}), **cohort_edits(cohort)}
     base = study.base.with_values({**known_profile, "train.precision": precision, **edits})
-    if len(set(arms)) < len(arms):
-        raise UserError(f"--arms names an arm twice: {', '.join(arms)}")
-    chosen = tuple(study.arm(name) for name in arms)
+    chosen = _chosen(study, arms)
     folds = make_splits(cohort, folds=size.folds, repeats=size.repeats, seed=seed)
     if winner is not None:
         size = replace(size, trials=0)
         _require_same(winner, cohort, folds)
-    configs = {arm.name: base.with_values({**arm.edits, **edits}) for arm in chosen}
     fixed = {arm.name: frozenset({*cohort_edits(cohort), *edits, *arm.edits}) for arm in chosen}
-    spaces = {
-        arm.name: {}
-        if arm.control or not size.trials
-        else study.searched_keys(configs[arm.name], fixed[arm.name])
-        for arm in chosen
-    }
+    spaces = dict.fromkeys(fixed, dict[str, BaseDistribution]())
+    for arm in chosen if size.trials else ():
+        if not arm.control:
+            config = base.with_values({**arm.edits, **edits})
+            spaces[arm.name] = study.searched_keys(config, fixed[arm.name])
 
-    def config_of(arm: Arm, fold: Fold) -> Config:
+    def group(arm: Arm, fold: Fold) -> Group:
         settings = winner.settings[fold.repeat, fold.fold] if winner else {}
-        return base.with_values({**settings, **arm.edits, **edits})
-
-    def is_searched(arm: Arm, fold: Fold) -> bool:
-        return bool(spaces[arm.name]) and not (development and (fold.repeat, fold.fold) != DEVELOPMENT)
-
-    groups = [
-        Group(
+        config = base.with_values({**settings, **arm.edits, **edits})
+        searched = bool(spaces[arm.name])
+        follows = searched and development and (fold.repeat, fold.fold) != DEVELOPMENT
+        return Group(
             arm=arm,
-            config=config_of(arm, fold),
+            config=config,
             fixed=fixed[arm.name],
             fold=fold,
-            trials=size.trials if is_searched(arm, fold) else 0,
-            chosen_by=""
-            if is_searched(arm, fold) or not spaces[arm.name]
-            else f"{arm.name}/r{DEVELOPMENT[0]}-f{DEVELOPMENT[1]}",
+            trials=size.trials if searched and not follows else 0,
+            chosen_by=f"{arm.name}/r{DEVELOPMENT[0]}-f{DEVELOPMENT[1]}" if follows else "",
             seeds=size.seeds,
             audits=size.audits,
             seed=seed,
-            source=with_code(source, study, configs[arm.name].objective.name),
+            source=with_code(source, study, config.objective.name),
             threads=threads,
             scheduler=scheduler,
             sampler=sampler,
         )
-        for fold in folds
-        for arm in chosen
-    ]
+
     return Plan(
         study=study,
         profile=profile,
@@ -141,7 +130,7 @@ def make_plan(
         cohort=cohort,
         source=source,
         folds=folds,
-        groups=groups,
+        groups=[group(arm, fold) for fold in folds for arm in chosen],
         seed=seed,
         scheduler=scheduler,
         sampler=sampler,
@@ -149,6 +138,12 @@ def make_plan(
         development=development,
         spaces=spaces,
     )
+
+
+def _chosen(study: Study, arms: Sequence[str]) -> tuple[Arm, ...]:
+    if len(set(arms)) < len(arms):
+        raise UserError(f"--arms names an arm twice: {', '.join(arms)}")
+    return tuple(study.arm(name) for name in arms)
 
 
 def _require_same(winner: Winner, cohort: Cohort, folds: Sequence[Fold]) -> None:
