@@ -93,7 +93,7 @@ def make_plan(
         size = replace(size, trials=0)
         _require_same(winner, cohort, folds)
     fixed = {arm.name: frozenset({*cohort_edits(cohort), *edits, *arm.edits}) for arm in chosen}
-    spaces = dict.fromkeys(fixed, dict[str, BaseDistribution]())
+    spaces: dict[str, dict[str, BaseDistribution]] = {name: {} for name in fixed}
     for arm in chosen if size.trials else ():
         if not arm.control:
             config = base.with_values({**arm.edits, **edits})
