@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 
 def run_spec(manifest: Path) -> RunSpec:
-    config = CONFIGS["contrastive/batch"].with_values({"progression.finetune_epochs": 2})
+    config = CONFIGS["contrastive/batch"]
     source = Source(path=str(manifest), cohort_hash=load(manifest, modality="lus").hash)
     return RunSpec(config=config, patients=PATIENTS, source=source)
 
