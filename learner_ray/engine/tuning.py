@@ -80,7 +80,7 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._watchdog = watchdog
-        self._interrupt = interrupt
+        self.interrupt = interrupt
         self.tasks: dict[str, Task] = {}
         self.coordinator = coordinator
         self._dispatcher = worker_groups.name if worker_groups else ""
@@ -90,7 +90,7 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         self._deaths: dict[str, list[str]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        with self._interrupt.watching_storage():
+        with self.interrupt.watching_storage():
             return self._suggest(trial_id)
         return str(Searcher.FINISHED)
 
@@ -117,8 +117,8 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         task = self.tasks.pop(trial_id)
         if trial_id in self._taken:
             self._free.append(self._taken.pop(trial_id))
-        self._interrupt.fault = self._interrupt.fault or (result or {}).get("storage", "")
-        with self._interrupt.watching_storage():
+        self.interrupt.fault = self.interrupt.fault or (result or {}).get("storage", "")
+        with self.interrupt.watching_storage():
             if not (error and self._retries(task, self._watchdog.reason(trial_id) or DIED)):
                 self.coordinator.ended(task)
 
@@ -144,17 +144,16 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
 class GroupScheduler(FIFOScheduler):  # type: ignore[misc]
     """Asks the coordinator after every epoch whether the trial goes on."""
 
-    def __init__(self, searcher: TaskSearcher, interrupt: Interrupt) -> None:
+    def __init__(self, searcher: TaskSearcher) -> None:
         super().__init__()
         self._searcher = searcher
-        self._interrupt = interrupt
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         # Tune hands results over flattened.
         row = {key.removeprefix("row/"): value for key, value in result.items() if key.startswith("row/")}
         task = self._searcher.tasks[trial.trial_id]
         keeps = False
-        with self._interrupt.watching_storage():
+        with self._searcher.interrupt.watching_storage():
             keeps = not row or self._searcher.coordinator.row(task, row)
         return str(FIFOScheduler.CONTINUE if keeps else FIFOScheduler.STOP)
 
@@ -198,7 +197,7 @@ def run_tasks(
             tune.with_resources(trainable, resources),
             tune_config=tune.TuneConfig(
                 search_alg=SearchGenerator(searcher),
-                scheduler=GroupScheduler(searcher, interrupt),
+                scheduler=GroupScheduler(searcher),
                 num_samples=(1 + RETRIES) * coordinator.remaining,
                 reuse_actors=True,
             ),

@@ -7,7 +7,6 @@ trained when a trial asks for it, and a run that is stopped early is one whose n
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import traceback
@@ -24,6 +23,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from learner_ray.engine.dispatcher import Answer, Dispatcher, Order
+from learner_ray.errors import StorageError
 from learner_ray.files import storage_fault, write_atomic
 from learner_ray.study.runs import RunFolder
 from learner_ray.training.distributed import World
@@ -203,6 +203,8 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
         root = self._folder.path.parent
         try:
             row = self._row() if self._folder.state is None else None
+        except StorageError as error:
+            return {"row": None, "storage": str(error), "done": True}
         except OSError as error:
             return {"row": None, "storage": storage_fault(error, root) or str(error), "done": True}
         return {"row": row, "done": row is None}
@@ -216,7 +218,7 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
                 return answer.row
             fault = storage_fault(RuntimeError(answer.lost), self._folder.path.parent)
             if fault:  # it died of that, and goes on when the storage is back
-                raise OSError(errno.ENOSPC, fault)
+                raise StorageError(fault)
             self._deaths += 1
             if self._deaths > RETRIES:
                 self._folder.finish("failed", f"{answer.lost}, twice")

@@ -33,9 +33,11 @@ class Coordinator:
         self.groups = {
             group.name: GroupSearch(group, space, store, optuna_study(group.name)) for group in groups
         }
+        self._followers: dict[str, list[GroupSearch]] = {name: [] for name in self.groups}
         for search in self.groups.values():
             if search.group.chosen_by:
                 search.chooser = self.groups[search.group.chosen_by]
+                self._followers[search.group.chosen_by].append(search)
         self.listeners: list[Listener] = []
         self._ready: list[Task] = []
         self._announced: dict[str, int] = dict.fromkeys(self.groups, 0)
@@ -106,6 +108,5 @@ class Coordinator:
             return
         group = self.groups[task.group]
         group.end(outcome)
-        waiting = [g for g in self.groups.values() if g.chooser is group and g is not group]
-        self._unasked += [group, *waiting]
+        self._unasked += [group, *self._followers[task.group]]
         self._announce(group)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -171,5 +170,4 @@ def _short(key: str) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    whole = isinstance(value, float) and math.isfinite(value)
-    return f"{value:g}" if whole else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -46,7 +46,7 @@ def forecast(plan: Plan, pace: Pace) -> list[ArmCost]:
             ArmCost(
                 arm=arm.name,
                 trials=sum(group.trials for group in groups),
-                audits=sum(group.runs - group.trials - group.seeds for group in groups),
+                audits=sum(group.audit_runs for group in groups),
                 finals=sum(group.seeds for group in groups),
                 device_seconds=sum(_group_seconds(plan, group, pace) for group in groups),
             )
@@ -60,8 +60,8 @@ def _group_seconds(plan: Plan, group: Group, pace: Pace) -> float:
     epochs = group.config.train.epochs if group.config.pretrains else 0
     trial, final = _scans(plan, group, final=False), _scans(plan, group, final=True)
     trial_epoch = trial["pretrain"] * pace.train_per_scan + trial["embed"] * pace.evaluate_per_scan
-    audits = group.runs - group.trials - group.seeds
-    searched = (expected_epochs(plan.scheduler, group.trials, epochs) + audits * epochs) * trial_epoch
+    trial_epochs = expected_epochs(plan.scheduler, group.trials, epochs) + group.audit_runs * epochs
+    searched = trial_epochs * trial_epoch
     final_run = epochs * final["pretrain"] * pace.train_per_scan + final["embed"] * pace.evaluate_per_scan
     return searched + group.seeds * final_run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import optuna
@@ -13,7 +14,7 @@ from learner_ray.cohort import Fold
 from learner_ray.config import Config
 from learner_ray.keys import random_key
 from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source, objective_of
-from learner_ray.study.samplers import grid_point, make_sampler
+from learner_ray.study.samplers import grid_points, make_sampler
 from learner_ray.study.schedulers import SCHEDULERS
 from learner_ray.study.study import Arm, BaseValues, Space, Suggest, distributions_of
 
@@ -44,9 +45,14 @@ class Group:
     """Of ``samplers.SAMPLERS``."""
 
     @property
+    def audit_runs(self) -> int:
+        """Audits that there will be: without a search there is nothing to audit."""
+        return self.audits if self.trials else 0
+
+    @property
     def runs(self) -> int:
-        """Trials, audits and final runs; there is nothing to audit without a search."""
-        return self.trials + (self.audits if self.trials else 0) + self.seeds
+        """Trials, audits and final runs."""
+        return self.trials + self.audit_runs + self.seeds
 
     @property
     def name(self) -> str:
@@ -194,13 +200,18 @@ class GroupSearch:
 
     @property
     def _all_repeated(self) -> bool:
-        return self._repeats == self.group.runs - self.group.trials
+        return self._repeats == self.group.audit_runs + self.group.seeds
 
     @property
     def _searched(self) -> bool:
         if self.chooser is not self:
             return self.chooser._searched
         return len(self.trial_outcomes) == self.group.trials
+
+    @cached_property
+    def _grid(self) -> list[dict[str, Any]]:
+        space = distributions_of(self._space, self.group.config, self.group.fixed)
+        return grid_points(space, self.group.run_seed("sampler", 0))
 
     @property
     def _hopeless(self) -> bool:
@@ -223,7 +234,7 @@ class GroupSearch:
             return None if self._running or self.chooser is not self else self._next_trial()
         if self._hopeless or self._all_repeated:
             return None
-        number, audits = self._repeats, self.group.runs - self.group.trials - self.group.seeds
+        number, audits = self._repeats, self.group.audit_runs
         self._repeats += 1
         return self._again("audit", number) if number < audits else self._again("final", number - audits)
 
@@ -240,8 +251,8 @@ class GroupSearch:
             self._space(base, group.config)
             self._study.enqueue_trial(base.values)
         elif group.sampler == "grid":
-            space = distributions_of(self._space, group.config, group.fixed)
-            self._study.enqueue_trial(grid_point(space, number - 1, seeds[0]))
+            # Where all points have been tried the sampler goes on by itself.
+            self._study.enqueue_trial(self._grid[number - 1] if number <= len(self._grid) else {})
         trial = self._study.ask()
         suggest = Suggest(trial, group.fixed)
         self._space(suggest, group.config)

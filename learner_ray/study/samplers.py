@@ -44,7 +44,7 @@ SAMPLERS: dict[str, Callable[[int, int], optuna.samplers.BaseSampler]] = {
 }
 """Makes the sampler of one trial from a seed of its group and one of its own. It is made anew for every
 trial, so it may remember nothing: all it goes by is the Optuna study. On a grid the points are handed to that
-study, see :func:`grid_point`; when all have been tried the search goes on at random."""
+study, see :func:`grid_points`; when all have been tried the search goes on at random."""
 
 
 def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampler:
@@ -54,8 +54,8 @@ def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampl
         return SAMPLERS[name](group, trial)
 
 
-def grid_point(distributions: Distributions, number: int, seed: int) -> dict[str, Any]:
-    """The point of a grid that is tried as this one, in random order; empty when none is left.
+def grid_points(distributions: Distributions, seed: int) -> list[dict[str, Any]]:
+    """The points of a grid in the random order in which they are tried.
 
     All options of a choice, and three values of a real number: its ends and the middle, of its logarithm
     where it is searched in that.
@@ -63,7 +63,7 @@ def grid_point(distributions: Distributions, number: int, seed: int) -> dict[str
     levels = {name: _levels(distribution) for name, distribution in distributions.items()}
     points = [dict(zip(levels, values, strict=True)) for values in product(*levels.values())]
     points.sort(key=lambda point: random_key(seed, repr(sorted(point.items()))))
-    return points[number] if number < len(points) else {}
+    return points
 
 
 def _levels(distribution: BaseDistribution) -> list[Any]:

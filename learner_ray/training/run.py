@@ -165,18 +165,15 @@ class TrainingRun:
     def _test(self) -> None:
         """Predicts the test patients, which nothing before this line has seen."""
         patients, pretraining = self.spec.patients, self._pretraining
-        if pretraining is None:
-            embedded = Embedded({}, {})
-            progression = self._fit(embedded)
-        elif self.spec.config.progression.finetune_epochs:
+        embedded, tuned = Embedded({}, {}), None
+        if pretraining is not None and self.spec.config.progression.finetune_epochs:
             fitted = self._fit(pretraining.embed(patients.classifier))
-            progression = pretraining.finetune(fitted, self._fitted_pairs())
+            tuned = pretraining.finetune(fitted, self._fitted_pairs())
             embedded = pretraining.embed(patients.test)
-        else:
+        elif pretraining is not None:
             embedded = pretraining.embed((*patients.classifier, *patients.test))
-            progression = self._fit(embedded)
         if self.world.is_first:
-            self._predict(embedded, progression)
+            self._predict(embedded, tuned or self._fit(embedded))
 
     def _predict(self, embedded: Embedded, progression: Progression) -> None:
         patients = self.spec.patients
