@@ -137,16 +137,14 @@ def _optimism(study: Study) -> pd.DataFrame:
     )
 
 
-JUDGES = {
-    "log": "log_loss", "kappa": "qwk", "macro-f1": "macro_f1", "balanced accuracy": "balanced_accuracy"
-}  # fmt: skip
-"""What a search may maximise, by a word of its description in study.json."""
-
-
 def _judge(study: Study) -> str:
-    """The metric that the search maximised; empty where it is not known."""
-    described = str(study.info.get("search_metric", "")).lower()
-    return next((name for word, name in JUDGES.items() if word in described), "")
+    """The metric that the search maximised, by our name for it; empty where it is not known."""
+    progression = (study.info.get("base") or {}).get("progression") or {}
+    before = (
+        "log_loss" if "log" in str(study.info.get("search_metric", "")) else ""
+    )  # studies without a choice
+    judge = str(progression.get("judged_by", before))
+    return "qwk" if judge == "kappa" else judge
 
 
 def _test_scores(ledger: pd.DataFrame, judge: str) -> pd.DataFrame:

@@ -201,14 +201,7 @@ def run_tasks(
                 num_samples=(1 + RETRIES) * coordinator.remaining,
                 reuse_actors=True,
             ),
-            run_config=tune.RunConfig(
-                name="study",
-                storage_path=str(scratch),
-                stop=interrupt,
-                callbacks=[watchdog],
-                verbose=0,
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
+            run_config=_run_config(scratch, interrupt, watchdog),
         )
         try:
             with interrupt.watching_storage(), worker_groups or nullcontext():
@@ -219,6 +212,17 @@ def run_tasks(
     if interrupt.fault:
         raise StorageError(interrupt.fault)
     return interrupt.signal
+
+
+def _run_config(scratch: Path, interrupt: Interrupt, watchdog: Watchdog) -> tune.RunConfig:
+    return tune.RunConfig(
+        name="study",
+        storage_path=str(scratch),
+        stop=interrupt,
+        callbacks=[watchdog],
+        verbose=0,
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+    )
 
 
 def _settle_tune(max_concurrent: int) -> None:

@@ -98,29 +98,7 @@ def make_plan(
         if not arm.control:
             config = base.with_values({**arm.edits, **edits})
             spaces[arm.name] = study.searched_keys(config, fixed[arm.name])
-
-    def group(arm: Arm, fold: Fold) -> Group:
-        settings = winner.settings[fold.repeat, fold.fold] if winner else {}
-        config = base.with_values({**settings, **arm.edits, **edits})
-        searched = bool(spaces[arm.name])
-        follows = searched and development and (fold.repeat, fold.fold) != DEVELOPMENT
-        return Group(
-            arm=arm,
-            config=config,
-            fixed=fixed[arm.name],
-            fold=fold,
-            trials=size.trials if searched and not follows else 0,
-            chosen_by=f"{arm.name}/r{DEVELOPMENT[0]}-f{DEVELOPMENT[1]}" if follows else "",
-            seeds=size.seeds,
-            audits=size.audits,
-            seed=seed,
-            source=with_code(source, study, config.objective.name),
-            threads=threads,
-            scheduler=scheduler,
-            sampler=sampler,
-        )
-
-    return Plan(
+    plan = Plan(
         study=study,
         profile=profile,
         size=size,
@@ -130,13 +108,37 @@ def make_plan(
         cohort=cohort,
         source=source,
         folds=folds,
-        groups=[group(arm, fold) for fold in folds for arm in chosen],
+        groups=[],
         seed=seed,
         scheduler=scheduler,
         sampler=sampler,
         winner=winner,
         development=development,
         spaces=spaces,
+    )
+    groups = [_group(plan, arm, fold, fixed[arm.name], threads) for fold in folds for arm in chosen]
+    return replace(plan, groups=groups)
+
+
+def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str], threads: int) -> Group:
+    settings = plan.winner.settings[fold.repeat, fold.fold] if plan.winner else {}
+    config = plan.base.with_values({**settings, **arm.edits, **plan.edits})
+    searched = bool(plan.spaces[arm.name])
+    follows = searched and plan.development and (fold.repeat, fold.fold) != DEVELOPMENT
+    return Group(
+        arm=arm,
+        config=config,
+        fixed=fixed,
+        fold=fold,
+        trials=plan.size.trials if searched and not follows else 0,
+        chosen_by=f"{arm.name}/r{DEVELOPMENT[0]}-f{DEVELOPMENT[1]}" if follows else "",
+        seeds=plan.size.seeds,
+        audits=plan.size.audits,
+        seed=plan.seed,
+        source=with_code(plan.source, plan.study, config.objective.name),
+        threads=threads,
+        scheduler=plan.scheduler,
+        sampler=plan.sampler,
     )
 
 
