@@ -30,10 +30,10 @@ from learner_ray.study.plan import make_plan
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.runs import Patients, Source
 from learner_ray.training.data import PHANTOM, Data, open_cohort, open_data
-from learner_ray.training.exactness import settle
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.precision import resolve_precision
 from learner_ray.training.pretraining import Pretraining
+from learner_ray.training.process import settle
 from learner_ray.training.progression import Embedded, Progression
 
 DECAY = 0.98

@@ -32,8 +32,8 @@ from learner_ray.study.loading import load_study
 from learner_ray.study.runs import Patients
 from learner_ray.study.study import Suggest
 from learner_ray.training.data import open_data
-from learner_ray.training.exactness import settle
 from learner_ray.training.pretraining import DivergedError, Pretraining
+from learner_ray.training.process import settle
 
 INNER = 2
 METRICS = {

@@ -1,13 +1,15 @@
 """Our training step and epoch beside a plain trainer's, as ratios in one run.
 
-    python benchmarks/step.py [--quick] [--threads 1] [--rounds 5] [--size 112] [--frames 8] [--batch 8]
+    python benchmarks/step.py [--quick] [--trials 1] [--threads 1] [--rounds 5] [--size 112] [--frames 8]
+        [--batch 8]
 
 The plain trainer is written as reference code is: float32, NCHW, shift by concatenation, every clip decoded
 at every access by the workers of a DataLoader. Both train the same network, objective and augmentation on the
 same clips (640 x 480, 120 frames, h264). The trainers are processes that take turns, an epoch each; ratios
-are medians over the rounds. One thread is what a trial of a sweep has; where several threads wait for each
-other they spin, and the processor's time says nothing. Prints Markdown; about five minutes on two cores, one
-with --quick.
+are medians over the rounds. One thread is what a trial of a sweep has, and ``--trials`` as many at a time as
+there are cores is a sweep: alone, the plain trainer decodes on a core that nobody else uses. Where several
+threads wait for each other they spin, and the processor's time says nothing. Prints Markdown; two minutes on
+two cores, one with --quick.
 """
 
 from __future__ import annotations
@@ -62,43 +64,54 @@ def write_clips(folder: Path, patients: int) -> Path:
 
 
 class Trainer:
-    """A trainer in a process of its own, that trains an epoch when it is told to."""
+    """Processes of one trainer side by side; each trains an epoch when they are told to."""
 
-    def __init__(self, name: str, options: dict[str, object]) -> None:
+    def __init__(self, name: str, options: dict[str, object], count: int) -> None:
         command = [sys.executable, str(ROOT / "benchmarks/step_trainers.py"), name, json.dumps(options)]
-        self._child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        self.facts = self._answer()
+        self._children = [
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            for _ in range(count)
+        ]
+        self.facts = self._answers()[0]
         self.peak_gib = 0.0
 
     def epoch(self) -> dict[str, float]:
-        """Trains one: ``wall`` and ``processor`` seconds, those ``waiting`` for data, ``images``."""
-        assert self._child.stdin is not None
-        before, begun = processor_seconds(self._child.pid), time.perf_counter()
-        self._child.stdin.write("epoch\n")
-        self._child.stdin.flush()
-        told = self._answer()
-        wall, after = time.perf_counter() - begun, processor_seconds(self._child.pid)
-        self.peak_gib = peak_rss_gib(self._child.pid)
-        return {**told, "wall": wall, "processor": after - before}
+        """Trains one: ``wall`` seconds until all have, those of the ``processor``, ``images``, and the share
+        of their time ``waiting`` for data."""
+        pids = [child.pid for child in self._children]
+        before, begun = sum(map(processor_seconds, pids)), time.perf_counter()
+        for child in self._children:
+            assert child.stdin is not None
+            child.stdin.write("epoch\n")
+            child.stdin.flush()
+        told = self._answers()
+        wall, after = time.perf_counter() - begun, sum(map(processor_seconds, pids))
+        self.peak_gib = max(map(peak_rss_gib, pids))
+        waiting = sum(answer["waiting"] for answer in told) / len(told) / wall
+        images = sum(answer["images"] for answer in told)
+        return {"wall": wall, "processor": after - before, "waiting": waiting, "images": images}
 
-    def _answer(self) -> dict[str, float]:
-        assert self._child.stdout is not None
-        line = self._child.stdout.readline()
-        if not line:
-            raise SystemExit(f"a trainer ended with exit code {self._child.wait()}")
-        answer: dict[str, float] = json.loads(line)
-        return answer
+    def _answers(self) -> list[dict[str, float]]:
+        answers = []
+        for child in self._children:
+            assert child.stdout is not None
+            line = child.stdout.readline()
+            if not line:
+                raise SystemExit(f"a trainer ended with exit code {child.wait()}")
+            answers.append(json.loads(line))
+        return answers
 
     def close(self) -> None:
-        assert self._child.stdin is not None
-        self._child.stdin.close()
-        self._child.wait()
+        for child in self._children:
+            assert child.stdin is not None
+            child.stdin.close()
+            child.wait()
 
 
 Round = dict[str, dict[str, float]]
@@ -110,9 +123,9 @@ def ratio(rounds: list[Round], above: str, below: str, what: str) -> float:
     return median(told[above][what] / told[below][what] for told in rounds)
 
 
-def compare(options: dict[str, object], rounds: int) -> tuple[list[Round], dict[str, Trainer]]:
+def compare(options: dict[str, object], rounds: int, count: int) -> tuple[list[Round], dict[str, Trainer]]:
     """Lets all trainers take turns, after an epoch each to warm up."""
-    trainers = {name: Trainer(name, options) for name in TRAINERS}
+    trainers = {name: Trainer(name, options, count) for name in TRAINERS}
     for trainer in trainers.values():
         trainer.epoch()
     told = [{name: trainer.epoch() for name, trainer in trainers.items()} for _ in range(rounds)]
@@ -132,7 +145,7 @@ def show(told: list[Round], trainers: dict[str, Trainer]) -> None:
     ):
         cells = [f"{ratio(told, above, below, what):.3f}" for what in ("wall", "processor")]
         print(f"| {label} | {' | '.join(cells)} |")
-    waiting = [f"{median(t[name]['waiting'] / t[name]['wall'] for t in told):.1%}" for name in (OURS, PLAIN)]
+    waiting = [f"{median(t[name]['waiting'] for t in told):.1%}" for name in (OURS, PLAIN)]
     images = median(t[OURS]["images"] / t[OURS]["wall"] for t in told)
     tflops = images * trainers[OURS].facts["gflop"] / 1000
     print(f"\nWaiting for data: {waiting[0]} of an epoch in ours, {waiting[1]} in the plain one.")
@@ -144,7 +157,7 @@ def show(told: list[Round], trainers: dict[str, Trainer]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few clips and rounds, small frames")
-    defaults = {"threads": 1, "rounds": 5, "size": 112, "frames": 8, "batch": 8}
+    defaults = {"trials": 1, "threads": 1, "rounds": 5, "size": 112, "frames": 8, "batch": 8}
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
@@ -155,9 +168,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["LEARNER_RAY_CACHE"] = f"{temporary}/cache"
         manifest = write_clips(Path(temporary) / "clips", patients)
-        told, trainers = compare({**vars(args), "manifest": str(manifest)}, args.rounds)
+        told, trainers = compare({**vars(args), "manifest": str(manifest)}, args.rounds, args.trials)
     facts = trainers[OURS].facts
-    print(f"{processor()}, {args.threads} threads on {os.cpu_count()} cores, load {load:.1f} before;")
+    print(f"{processor()}, {os.cpu_count()} cores, load {load:.1f} before;")
+    print(f"{args.trials} at a time, {args.threads} threads each;")
     print(f"{facts['device']}, ours in {facts['precision']}, commit {git_sha()};")
     print(f"{patients * VISITS} clips of {FRAMES} frames {WIDTH} x {HEIGHT}, seen as {args.frames} frames")
     print(f"{args.size} x {args.size}, {args.batch} clips a step\n")

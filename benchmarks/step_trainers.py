@@ -23,9 +23,9 @@ from learner_ray.model.temporal_shift import shifted_channels
 from learner_ray.objectives import Batch, TrainingScores, build_objective, total_loss
 from learner_ray.study.runs import Source
 from learner_ray.training.data import Data, open_data
-from learner_ray.training.exactness import settle
 from learner_ray.training.precision import resolve_precision
 from learner_ray.training.pretraining import Pretraining
+from learner_ray.training.process import settle
 
 WORKERS = 2
 """Of the plain trainer's DataLoader."""

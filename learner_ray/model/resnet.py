@@ -79,7 +79,8 @@ class BasicBlock(nn.Module):
             x = temporal_shift(x, self.frames, self.shift_fraction)
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         x = self.bn2(self.conv2(x))
-        return F.relu(x + identity, inplace=True)
+        x += identity
+        return F.relu(x, inplace=True)
 
 
 class ResNet18(nn.Module):
@@ -118,6 +119,7 @@ class ResNet18(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.maxpool(F.relu(self.bn1(self.conv1(x)), inplace=True))
+        # The same bits as pooling what was rectified, since both keep the order, on a quarter of the pixels.
+        x = F.relu(self.maxpool(self.bn1(self.conv1(x))), inplace=True)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean((2, 3), dtype=torch.promote_types(x.dtype, torch.float32))

@@ -175,7 +175,8 @@ def _blocks(
     """The classifier's inputs of some clip pairs, with a graph; each scan is augmented on its own."""
     scans = [*clips["earlier"], *clips["later"]]
     keys = [random_key(config.seed, "finetune", epoch, scan) for scan in scans]
-    pixels = data.pixels(scans, config.data.frames, keys=keys, strength=config.data.augment)
+    strength = config.data.augment
+    pixels = data.pixels(scans, config.data.frames, keys=keys, strength=strength, device=device)
     with autocast(config.train.precision, device):
-        earlier, later = network(pixels.to(device)).embedding.chunk(2)
+        earlier, later = network(pixels).embedding.chunk(2)
     return [later - earlier] if config.progression.input == "difference" else [earlier, later - earlier]

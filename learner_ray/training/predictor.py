@@ -23,8 +23,8 @@ from learner_ray.model.network import build_network
 from learner_ray.study.record import git_sha, versions
 from learner_ray.study.runs import RunFolder, RunSpec
 from learner_ray.training.data import Data
-from learner_ray.training.exactness import settle
 from learner_ray.training.pretraining import Pretraining, ScoreScale, encode
+from learner_ray.training.process import settle
 from learner_ray.training.progression import Embedded, Progression
 
 ENCODER = "encoder.pt"

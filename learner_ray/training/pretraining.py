@@ -57,7 +57,7 @@ def encode(
     outputs = []
     for start in range(0, max(len(scans), 1), batch_size):
         batch = scans[start : start + batch_size]
-        pixels = data.pixels(batch, config.data.frames, keys=None).to(device)
+        pixels = data.pixels(batch, config.data.frames, keys=None, device=device)
         with autocast(config.train.precision, device):
             outputs.append(network(pixels))
     return Output(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
@@ -149,7 +149,7 @@ class Pretraining:
         """The network's outputs for all rows; each rank computes its share of them."""
         views, shares = self._objective.views, self.world.shares(rows)
         scans = self._scans["scan"].iloc[shares[self.world.rank]].tolist()
-        pixels = torch.cat([self._view(scans, view) for view in range(views)]).to(self._device)
+        pixels = torch.cat([self._view(scans, view) for view in range(views)])
         with autocast(self.config.train.precision, self._device):
             output = self.network(pixels)
         lengths = [views * len(share) for share in shares]
@@ -167,7 +167,7 @@ class Pretraining:
     def _view(self, scans: list[str], view: int) -> Tensor:
         keys = [random_key(self.config.seed, self.epoch, view, scan) for scan in scans]
         data = self.config.data
-        return self._data.pixels(scans, data.frames, keys=keys, strength=data.augment)
+        return self._data.pixels(scans, data.frames, keys=keys, strength=data.augment, device=self._device)
 
     def _set_lr(self, step: int) -> float:
         """Linear warm-up, then a cosine to zero at the end of the whole schedule."""

@@ -20,11 +20,11 @@ from learner_ray.study.loading import own_objectives
 from learner_ray.study.runs import RunFolder, RunSpec, State
 from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
-from learner_ray.training.exactness import settle
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.predictions import pair_table, score_table, write_table
 from learner_ray.training.predictor import write_predictor
 from learner_ray.training.pretraining import DivergedError, Pretraining
+from learner_ray.training.process import settle
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
 
