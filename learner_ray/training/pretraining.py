@@ -138,11 +138,11 @@ class Pretraining:
         loss, parts = total_loss(self._objective, batch, self.config.objective)
         if not torch.isfinite(loss):
             raise DivergedError(f"the loss is {loss.item()} in epoch {self.epoch + 1}")
-        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.world.sum_gradients(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip)
         self._optimizer.step()
+        self._optimizer.zero_grad()  # now: the next forward pass needs the memory
         return {name: float(part) for name, part in parts.items()} | {"gradient_norm": float(norm)}
 
     def _batch(self, rows: NDArray[np.int64]) -> Batch:
