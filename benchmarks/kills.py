@@ -105,7 +105,8 @@ def two_nodes(root: Path) -> Iterator[subprocess.Popen[bytes]]:
     ray = str(Path(sys.executable).with_name("ray"))
     common = ["--num-cpus=1", "--object-store-memory=200000000", "--block", "--disable-usage-stats"]
     head = [f"--port={PORT}", "--head", "--include-dashboard=false", f"--temp-dir={root / 'ray'}"]
-    nodes = []
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # of the driver, too
+    nodes: list[subprocess.Popen[bytes]] = []
     try:
         for options in (head, [f"--address=127.0.0.1:{PORT}"]):
             with open(root / f"node-{len(nodes)}.txt", "wb") as printed:
@@ -138,7 +139,7 @@ def train_worker(driver: int) -> int:
 def strike(study: Study, victim: str, final: bool, driver: int, node: int | None) -> tuple[RunFolder, int]:
     """Kills the victim once it is in the middle of such a run; that run, and the epochs it had finished."""
     until = time.monotonic() + STUDY_S
-    while time.monotonic() < until:
+    while time.monotonic() < until and Path(f"/proc/{driver}/exe").exists():
         among = set(tree(node)) if node is not None else None
         for folder, process in study.running(final, among):
             victims = {
@@ -154,15 +155,18 @@ def strike(study: Study, victim: str, final: bool, driver: int, node: int | None
     raise SystemExit(f"no run to kill, see {study.out.parent / 'printed.txt'}")
 
 
-def epochs_again(folder: RunFolder, epochs: int, seconds: float) -> int:
-    """Epochs that a run had finished and trains again: what its progress falls back by."""
-    progress, until = folder.path / "progress.jsonl", time.monotonic() + seconds
-    before = progress.stat().st_mtime_ns
-    while time.monotonic() < until and folder.state is None:
-        if progress.stat().st_mtime_ns != before:
-            return epochs + 1 - len(folder.progress())
-        time.sleep(0.01)
-    return epochs + 1 - EPOCHS if folder.state else epochs
+def epochs_again(folder: RunFolder, epochs: int, driver: subprocess.Popen[bytes]) -> int:
+    """Epochs that a run trains again until it ends: what its progress falls back by."""
+    last, again = epochs, 0
+    changed = (folder.path / "progress.jsonl").stat().st_mtime_ns
+    while folder.state is None and driver.poll() is None:
+        now = (folder.path / "progress.jsonl").stat().st_mtime_ns
+        if now != changed:
+            changed, finished = now, len(folder.progress())
+            again += max(0, last + 1 - finished)
+            last = finished
+        time.sleep(0.005)
+    return again
 
 
 def cell(root: Path, manifest: Path, victim: str, phase: str, expected: Study) -> str:
@@ -177,7 +181,7 @@ def cell(root: Path, manifest: Path, victim: str, phase: str, expected: Study) -
         if victim == DRIVER:
             driver.wait()
             driver = study.start()
-        again = epochs_again(folder, epochs, STUDY_S)
+        again = epochs_again(folder, epochs, driver)
         code = driver.wait(timeout=STUDY_S)
         took = time.monotonic() - begun
     if code:

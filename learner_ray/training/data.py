@@ -53,7 +53,7 @@ class Data:
     ) -> Tensor:
         """Standardised frames (B, T, H, W) in float32; with keys, T random frames of each scan, augmented.
 
-        What moves to the device is bytes, 13 kB per frame of 112 x 112; all that is computed is computed there.
+        Bytes move to the device, 13 kB per frame of 112 x 112; what is computed is computed there.
         """
         if not len(scans):
             return torch.empty(0, frames, self.cache.size, self.cache.size, device=device)
