@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from learner_ray.errors import StorageError
+
 
 def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
     """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part.
@@ -51,6 +53,8 @@ def storage_fault(error: BaseException, folder: Path) -> str:
 
     PyTorch says only that its writer failed, so the space that is left is looked at too.
     """
+    if isinstance(error, StorageError):
+        return str(error)
     gone = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN}
     if isinstance(error, OSError) and error.errno in gone:
         return f"{folder}: {os.strerror(error.errno or 0)}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from learner_ray.errors import StorageError, UserError
 from learner_ray.files import storage_fault
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.ingest import BadScan
+from learner_ray.object_storage import StoredFolder, is_url
 from learner_ray.objectives import register, require_known
 from learner_ray.preview import preview
 from learner_ray.study.coordinator import Coordinator
@@ -40,7 +40,8 @@ from learner_ray.study.loading import load_study, study_names
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.record import record
-from learner_ray.study.runs import RunStore, Source
+from learner_ray.study.results import Results
+from learner_ray.study.runs import Source
 from learner_ray.study.samplers import SAMPLERS, make_sampler
 from learner_ray.study.schedulers import SCHEDULERS
 from learner_ray.study.study import Study
@@ -56,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--format", help="layout of the folder, where it is not recognised")
     p.add_argument(
-        "--out", metavar="DIR", help="results folder (default: results/STUDY, or results/STUDY-phantom)"
+        "--out",
+        metavar="DIR",
+        help="results folder, or s3://BUCKET/FOLDER (default: results/STUDY, or results/STUDY-phantom)",
     )
     p.add_argument(
         "--profile", choices=PROFILES, help="how large (default: paper on GPUs with real data, else laptop)"
@@ -135,28 +138,30 @@ def sweep(args: argparse.Namespace) -> int:
     winner = read_winner(Path(args.fixed_from), args.fixed_arm) if args.fixed_from else None
     study = choose_study(args, winner)
     edits = parse_edits(args)
-    source, out = choose_source(args, study)
+    source, results = choose_source(args, study)
     if args.cluster is not None:
-        return run_on_cluster(args, sys.argv[1:], out)
-    devices = find_devices(args.address, None if args.data is None else Path(args.data), out)
+        return run_on_cluster(args, sys.argv[1:], results)
+    devices = find_devices(args.address, args.data, results.address)
     devices.trials(args.devices_per_trial)
     plan = plan_study(args, study, source, edits, devices, winner)
-    print(heading(plan, out, devices), flush=True)
+    print(heading(plan, results, devices), flush=True)
     cache = build_cache(plan.cohort, plan.base.data.image_size, skip_bad=args.skip_bad, progress=show_reading)
     plan = without_bad_scans(plan, cache.bad)
     if args.plan:
         print(preview(plan, pace_of(plan), slots_of(args, devices)))
         return 0
     left_out = [*plan.cohort.notes, *map(str, cache.bad.values())]
-    record(plan, out, left_out, extend=args.extend)
-    store = RunStore(out.parent)
-    with only_sweep(out):
-        coordinator = Coordinator(plan.groups, study.space, store, optuna_studies(out))
-        stopped_by = run_plan(plan, coordinator, out, args, devices)
+    results.fetch()
+    record(plan, results.out, left_out, extend=args.extend)
+    with results.alone():
+        results.publish()
+        studies = optuna_studies(results.out)
+        coordinator = Coordinator(plan.groups, study.space, results.store, studies)
+        stopped_by = run_plan(plan, coordinator, results, args, devices)
     if stopped_by is not None:
         print(f"\nInterrupted; all finished runs are kept. Go on with:\n  {command()}")
         return 128 + stopped_by
-    print(summary(plan, coordinator, out))
+    print(summary(plan, coordinator, results.out))
     return 0
 
 
@@ -192,17 +197,17 @@ def parse_edits(args: argparse.Namespace) -> dict[str, Any]:
     return edits
 
 
-def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Path]:
-    """The cohort's source and the results folder."""
-    for path in (args.data, args.out):
-        if path and "://" in path:  # would become a folder of that name
-            raise UserError(f"{path}: object storage is not supported; name a folder that all nodes see")
+def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Results]:
+    """The cohort's source and the place of the results."""
     phantom = args.data is None
-    path = f"{PHANTOM}{study.modality}" if phantom else str(Path(args.data).resolve())
+    if args.data and is_url(args.data):
+        path = StoredFolder.at(args.data).url
+    else:
+        path = f"{PHANTOM}{study.modality}" if phantom else str(Path(args.data).resolve())
     source = Source(path=path, format=args.format, modality=study.modality)
     made = "-fixed" if args.fixed_from else "-factorial" if args.factor else ""
     default = Path("results") / f"{study.name}{made}{'-phantom' if phantom else ''}"
-    return source, Path(args.out) if args.out else default
+    return source, Results(args.out or str(default))
 
 
 def plan_study(
@@ -278,20 +283,23 @@ def without_bad_scans(plan: Plan, bad: Mapping[str, BadScan]) -> Plan:
 def run_plan(
     plan: Plan,
     coordinator: Coordinator,
-    out: Path,
+    results: Results,
     args: argparse.Namespace,
     devices: Devices,
 ) -> int | None:
     """Runs what is left; the signal that ended it early, or None."""
+    out = results.out
     ledger = LedgerWriter(plan, coordinator, out)
     coordinator.listeners = [
         Progress(plan.runs),
         Curves(out / "tensorboard", coordinator.store, plan.space, [arm.name for arm in plan.arms]),
         ledger,
+        results,
     ]
     if coordinator.resume():
         print("All of it has run before: nothing left to run.")
         ledger.write()
+        results.publish()
         return None
     size, scratch = args.devices_per_trial, (out / ".tune").resolve()
     slots = slots_of(args, devices)
@@ -315,6 +323,7 @@ def run_plan(
             ledger.write()
         raise
     ledger.write()
+    results.publish()
     return stopped_by
 
 
@@ -327,20 +336,7 @@ def optuna_studies(out: Path) -> Any:
     return lambda name: optuna.create_study(storage=storage, study_name=name, direction="maximize")
 
 
-@contextmanager
-def only_sweep(out: Path) -> Iterator[None]:
-    """Keeps a second sweep out of a folder that one is writing to."""
-    with open(out / ".lock", "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another sweep is writing to {out}: wait for it, or choose another --out"
-            ) from error
-        yield
-
-
-def heading(plan: Plan, out: Path, devices: Devices) -> str:
+def heading(plan: Plan, results: Results, devices: Devices) -> str:
     """What will run, on what, where."""
     cohort, counts = plan.cohort, plan.cohort.class_counts()
     facts = cohort.summary()
@@ -349,7 +345,7 @@ def heading(plan: Plan, out: Path, devices: Devices) -> str:
         kind += " (not temporal)"
     return "\n".join(
         [
-            f"Study {plan.study.name}, profile {plan.profile}, {devices}; results in {out}",
+            f"Study {plan.study.name}, profile {plan.profile}, {devices}; results in {results}",
             f"{kind}: {facts['patients']} patients, {facts['scans']} scans, {facts['pairs']} pairs "
             f"(worse/same/better {counts[0]}/{counts[1]}/{counts[2]})",
             f"{plan.runs} runs: {len(plan.arms)} arms, {plan.size.repeats} repeats, {plan.size.folds} folds, "

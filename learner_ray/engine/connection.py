@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
 import torch
 from ray._private.utils import read_ray_address
 
-from learner_ray.engine.preflight import check_nodes, inspect_nodes
+from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
 from learner_ray.errors import UserError
+from learner_ray.object_storage import is_url
 from learner_ray.training.precision import resolve_precision
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
@@ -60,7 +60,7 @@ class Devices:
         return f"on this machine ({found})" if self.local else f"on the Ray cluster ({found})"
 
 
-def find_devices(address: str | None, data: Path | None, out: Path) -> Devices:
+def find_devices(address: str | None, data: str | None, out: str) -> Devices:
     """Joins the cluster at an address, or the one this machine belongs to, and looks at its nodes.
 
     Args:
@@ -73,6 +73,9 @@ def find_devices(address: str | None, data: Path | None, out: Path) -> Devices:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address == LOCAL or not _joined(address):
+        if is_url(out):
+            with token_beside(out):
+                pass  # that it can be written is all there is to know
         gpus = torch.cuda.device_count()
         precision = resolve_precision("auto", "cuda" if gpus else "cpu")
         return Devices(local=True, cpus=_cores(), gpus=gpus, precision=precision)

@@ -28,7 +28,9 @@ import yaml
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from learner_ray.errors import UserError
+from learner_ray.object_storage import is_url
 from learner_ray.study.bundle import unpack
+from learner_ray.study.results import Results
 
 JOB_PORT = 8265
 """Of the dashboard and job API, which answer on the head's own address alone."""
@@ -97,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-models", action="store_true", help="with --cluster: bring encoders home, too")
 
 
-def submission_of(args: argparse.Namespace, argv: Sequence[str], out: Path) -> Submission:
+def submission_of(args: argparse.Namespace, argv: Sequence[str], results: Results) -> Submission:
     """What a parsed command line, and the same as typed, ask of a cluster.
 
     Raises:
@@ -110,19 +112,19 @@ def submission_of(args: argparse.Namespace, argv: Sequence[str], out: Path) -> S
     return Submission(
         cluster=args.cluster,
         arguments=tuple(own.parse_known_args(argv)[1]),
-        out=out,
+        out=results.out,
         study_file=Path(args.study) if args.study.endswith(".py") else None,
         models=args.with_models,
     )
 
 
-def run_on_cluster(args: argparse.Namespace, argv: Sequence[str], out: Path) -> int:
+def run_on_cluster(args: argparse.Namespace, argv: Sequence[str], results: Results) -> int:
     """Submits the sweep, or finds it running, follows it to its end and brings its results home.
 
     Args:
         args: the parsed command line.
         argv: the same, as typed.
-        out: the results folder, on the cluster.
+        results: where they lie, on the cluster or in object storage.
 
     Returns:
         The sweep's own exit code; 130 where the user left it to itself.
@@ -130,8 +132,10 @@ def run_on_cluster(args: argparse.Namespace, argv: Sequence[str], out: Path) -> 
     Raises:
         UserError: the cluster does not answer, or the results would lie over a study that ran here.
     """
-    submission = submission_of(args, argv, out)
-    check_home(submission)
+    submission = submission_of(args, argv, results)
+    stored = is_url(results.address)
+    if not stored:
+        check_home(submission)
     # Both would be taken for the cluster's address, instead of the tunnel's.
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         os.environ.pop(name, None)
@@ -143,7 +147,9 @@ def run_on_cluster(args: argparse.Namespace, argv: Sequence[str], out: Path) -> 
     except KeyboardInterrupt:
         print("\nLeft to itself: the sweep goes on. The same command finds it again.")
         return 128 + signal.SIGINT
-    if code != 2:
+    if code != 2 and stored:
+        print(f"Results are in {results.address}; the same command without --cluster shows them here.")
+    elif code != 2:
         bring_home(submission)
     return code
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from learner_ray.errors import UserError
+from learner_ray.errors import StorageError, UserError
+from learner_ray.object_storage import StoredFolder, is_url, visible
 from learner_ray.study.record import versions
 from learner_ray.training.precision import resolve_precision
 
@@ -33,7 +35,7 @@ class Node:
     """What ``train.precision=auto`` would be there."""
 
 
-def inspect_nodes(data: Path | None, out: Path) -> list[Node]:
+def inspect_nodes(data: str | None, out: str) -> list[Node]:
     """Asks every live node of the cluster that was joined.
 
     Args:
@@ -41,12 +43,39 @@ def inspect_nodes(data: Path | None, out: Path) -> list[Node]:
         out: the folder that every node must find the driver's files in; made here if it is missing.
 
     Raises:
-        UserError: a node does not answer.
+        UserError: a node does not answer, or here the folder cannot be written to.
     """
-    root = out.resolve().parent
-    root.mkdir(parents=True, exist_ok=True)
-    token = root / f".preflight-{uuid.uuid4().hex}"
-    token.touch()
+    with token_beside(out) as token:
+        return _ask_nodes(data, token)
+
+
+@contextmanager
+def token_beside(out: str) -> Iterator[str]:
+    """A file beside a results folder, which whoever sees the folder sees too: its address.
+
+    Raises:
+        UserError: it cannot be written, so that nothing could.
+    """
+    name = f".preflight-{uuid.uuid4().hex}"
+    if is_url(out):
+        root = StoredFolder.at(out).above
+        try:
+            root.leave(name)
+            yield f"{root.url}/{name}"
+            root.remove(name)
+        except StorageError as error:
+            raise UserError(f"--out {out} cannot be written to: {error}") from error
+    else:
+        path = Path(out).resolve().parent / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        try:
+            yield str(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _ask_nodes(data: str | None, token: str) -> list[Node]:
     try:
         asked = [
             ray.remote(_inspect)
@@ -55,15 +84,13 @@ def inspect_nodes(data: Path | None, out: Path) -> list[Node]:
                 num_gpus=0,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
             )
-            .remote(str(data) if data else None, str(token))
+            .remote(data, token)
             for node in ray.nodes()
             if node["Alive"]
         ]
         found: list[Node] = ray.get(asked, timeout=TIMEOUT_S)
     except ray.exceptions.RayError as error:
         raise UserError(f"a node of the cluster does not answer: {error}") from error
-    finally:
-        token.unlink(missing_ok=True)
     return found
 
 
@@ -74,14 +101,14 @@ def _inspect(data: str | None, token: str) -> Node:
     return Node(
         host=socket.gethostname(),
         versions={name: version for name, version in versions().items() if name in MUST_AGREE},
-        sees_data=data is None or Path(data).exists(),
-        sees_results=Path(token).exists(),
+        sees_data=data is None or visible(data),
+        sees_results=visible(token),
         gpus=gpus,
         precision=resolve_precision("auto", "cuda" if gpus else "cpu"),
     )
 
 
-def check_nodes(nodes: Sequence[Node], data: Path | None, out: Path) -> None:
+def check_nodes(nodes: Sequence[Node], data: str | None, out: str) -> None:
     """Refuses a cluster on which runs would fail, or differ from node to node.
 
     Raises:
@@ -97,7 +124,7 @@ def check_nodes(nodes: Sequence[Node], data: Path | None, out: Path) -> None:
             faults.append(f"{node.host} cannot see {data}: put the data where every node finds it")
         if not node.sees_results:
             faults.append(
-                f"{node.host} cannot see {out.absolute()}: choose an --out on storage that all nodes share"
+                f"{node.host} cannot see {out if is_url(out) else Path(out).absolute()}: choose an --out on storage that all nodes share"
             )
     if faults:
         raise UserError("the cluster cannot run this study:\n  " + "\n  ".join(faults))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """Benchmarks put one here that takes its own time."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._folder = RunFolder(Path(config["folder"]))
+        self._folder = RunFolder.at(config["folder"])
         self._run: TrainingRun | None = None
         self._held = ExitStack()
 
@@ -57,6 +56,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             return fault
         try:
             write_atomic(self._folder.path / "error.txt", trace)
+            self._folder.publish("error.txt")
             self._folder.finish("failed", f"{type(error).__name__}: {error}".splitlines()[0])
         except OSError as broken:
             return storage_fault(broken, root) or f"{root}: {broken}"
@@ -67,6 +67,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             return None
         if self._run is None:
             self._held.enter_context(locked(self._folder))
+            self._folder.fetch()
             device = "cuda" if torch.cuda.is_available() else "cpu"
             self._run = self.run_class(self._folder.read_spec(), self._folder, device)
             if self._run.last_row is not None:

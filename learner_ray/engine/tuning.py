@@ -48,7 +48,7 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
         """Ends the experiment, instead of with a traceback of Tune's, where the driver cannot write."""
         try:
             yield
-        except OSError as error:
+        except (OSError, StorageError) as error:
             fault = storage_fault(error, self._root)
             if not fault:
                 raise
@@ -105,7 +105,7 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         self.tasks[trial_id] = task
         folder = self.coordinator.store.folder(task.spec.hash)
         folder.write_spec(task.spec)
-        config = {"folder": str(folder.path.resolve())}
+        config = {"folder": folder.address}
         if not self._dispatcher:
             return config
         self._taken[trial_id] = self._free.pop()
@@ -120,6 +120,7 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         self.interrupt.fault = self.interrupt.fault or (result or {}).get("storage", "")
         with self.interrupt.watching_storage():
             if not (error and self._retries(task, self._watchdog.reason(trial_id) or DIED)):
+                self.coordinator.store.folder(task.spec.hash).fetch(models=False)
                 self.coordinator.ended(task)
 
     def _retries(self, task: Task, reason: str) -> bool:

@@ -165,7 +165,7 @@ class Rank:
 
     def carry_out(self, order: Order) -> dict[str, Any] | None:
         """The epoch's progress, or None where the run ended instead. What goes wrong ends the whole group."""
-        folder = RunFolder(Path(order.folder))
+        folder = RunFolder.at(order.folder)
         try:
             if order.fresh or self._run is None:
                 self._open(folder)
@@ -182,6 +182,7 @@ class Rank:
         self._held.close()
         if self.world.is_first:
             self._held.enter_context(locked(folder))
+        folder.fetch()
         self._run = TrainingRun(folder.read_spec(), folder, self._device, self.world)
 
 
@@ -189,7 +190,7 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
     """A trial whose run a worker group trains. It asks for an epoch per step."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._folder = RunFolder(Path(config["folder"]))
+        self._folder = RunFolder.at(config["folder"])
         self._group: int = config["group"]
         self._dispatcher = ray.get_actor(config["dispatcher"])
         self._fresh = True
@@ -211,7 +212,7 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
 
     def _row(self) -> dict[str, Any] | None:
         while True:
-            folder = str(self._folder.path)
+            folder = self._folder.address
             answer: Answer = ray.get(self._dispatcher.ask.remote(self._group, folder, self._fresh))
             self._fresh = bool(answer.lost)
             if not answer.lost:

@@ -14,6 +14,10 @@ from typing import Any, Literal
 from learner_ray.config import Config
 from learner_ray.errors import UserError
 from learner_ray.files import write_json
+from learner_ray.object_storage import StoredFolder, is_url
+
+MODELS = ("encoder.pt", "last.pt")
+"""Nearly all of a run's bytes, of no use to who only reads results."""
 
 State = Literal["complete", "stopped", "failed", "diverged"]
 
@@ -122,8 +126,32 @@ class RunSpec:
 class RunFolder:
     """The files of one run below ``runs/``: each is written whole or not at all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stored: StoredFolder | None = None) -> None:
         self.path = path
+        self._stored = stored
+
+    @classmethod
+    def at(cls, address: str) -> RunFolder:
+        """The folder at a path or, through its copy here, at a URL of object storage."""
+        if not is_url(address):
+            return cls(Path(address))
+        stored = StoredFolder.at(address)
+        return cls(stored.local, stored)
+
+    @property
+    def address(self) -> str:
+        """What other processes and nodes find it by."""
+        return self._stored.url if self._stored else str(self.path.resolve())
+
+    def fetch(self, *, models: bool = True) -> None:
+        """Brings the files up to date where they are a copy of those in object storage."""
+        if self._stored:
+            self._stored.fetch(without=() if models else MODELS)
+
+    def publish(self, *names: str) -> None:
+        """Tells the storage, where the files are a copy: of these files, or of all."""
+        if self._stored:
+            self._stored.publish(names or None, last=(self.checkpoint.name, "state.json"))
 
     @property
     def state(self) -> dict[str, Any] | None:
@@ -153,6 +181,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / "config.json").exists():
             write_json(self.path / "config.json", spec.to_dict())
+            self.publish("config.json")
 
     def read_spec(self) -> RunSpec:
         values = _read_json(self.path / "config.json")
@@ -165,7 +194,10 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if self.state is None:
             write_json(self.path / "state.json", {"state": state, "reason": reason})
+            self.publish("state.json")
         self.checkpoint.unlink(missing_ok=True)
+        if self._stored:
+            self._stored.remove(self.checkpoint.name)
 
 
 def objective_of(row: Mapping[str, Any]) -> float:
@@ -177,11 +209,18 @@ def objective_of(row: Mapping[str, Any]) -> float:
 class RunStore:
     """All runs of one results root, by hash, shared by its studies."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, stored: StoredFolder | None = None) -> None:
+        """Args: stored: the results root in object storage, where ``root`` is its copy."""
         self.root = root / "runs"
+        self._stored = stored.below("runs") if stored else None
 
     def folder(self, run_hash: str) -> RunFolder:
-        return RunFolder(self.root / run_hash)
+        return RunFolder(self.root / run_hash, self._stored.below(run_hash) if self._stored else None)
+
+    def fetch(self) -> None:
+        """Brings all runs up to date, but for their models, where they are copies."""
+        if self._stored:
+            self._stored.fetch(without=MODELS)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -15,6 +14,7 @@ from learner_ray.cohort import Cohort, load
 from learner_ray.errors import UserError
 from learner_ray.imaging.augmentation import augment, load_batch
 from learner_ray.imaging.cache import PixelCache, build_cache
+from learner_ray.object_storage import fetched
 from learner_ray.study.runs import Source
 
 PHANTOM = "phantom:"
@@ -26,7 +26,7 @@ def open_cohort(source: Source) -> Cohort:
         from learner_ray.imaging.phantoms import phantom_cohort_path
 
         return load(phantom_cohort_path(source.path.removeprefix(PHANTOM)), modality=source.modality)
-    return load(Path(source.path), format=source.format, modality=source.modality)
+    return load(fetched(source.path), format=source.format, modality=source.modality)
 
 
 @dataclass(frozen=True)

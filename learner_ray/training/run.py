@@ -117,6 +117,7 @@ class TrainingRun:
         ):
             pretraining.save(self.folder.checkpoint)
             self._saved_at = time.monotonic()
+        self.folder.publish()
 
     def _validate(self, pretraining: Pretraining) -> dict[str, float]:
         patients = self.spec.patients
@@ -192,6 +193,7 @@ class TrainingRun:
         """Writes how the run ended and drops the checkpoint that only a restart needs."""
         if not self.world.is_first:
             return
+        self.folder.publish()
         self.folder.finish(state, reason)
 
 

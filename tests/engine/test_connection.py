@@ -16,9 +16,8 @@ import ray
 from learner_ray.engine.connection import find_devices, start_local
 
 FIND = """
-from pathlib import Path
 from learner_ray.engine.connection import find_devices
-print(find_devices(None, None, Path("results")).local)
+print(find_devices(None, None, "results").local)
 """
 
 
@@ -37,7 +36,7 @@ def test_a_cluster_that_is_gone_is_not_waited_for(address_file: Path, tmp_path: 
         closed.bind(("127.0.0.1", 0))
         address_file.write_text(f"127.0.0.1:{closed.getsockname()[1]}")
         start = time.monotonic()
-        assert find_devices(None, None, tmp_path / "results").local
+        assert find_devices(None, None, str(tmp_path / "results")).local
         assert time.monotonic() - start < 10, "Ray itself waits half a minute"
 
 

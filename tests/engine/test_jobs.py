@@ -10,6 +10,7 @@ import yaml
 
 from learner_ray.engine.jobs import Submission, check_home, submission_of, tunnel
 from learner_ray.errors import UserError
+from learner_ray.study.results import Results
 from learner_ray.sweep import parser
 
 OUT = Path("results/lus")
@@ -27,7 +28,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def submitted(*typed: str) -> Submission:
-    return submission_of(parser().parse_args(typed), typed, OUT)
+    return submission_of(parser().parse_args(typed), typed, Results(str(OUT)))
 
 
 def test_the_laptops_own_options_stay_there(file: Path) -> None:

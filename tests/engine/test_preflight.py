@@ -34,15 +34,16 @@ def local_ray() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_a_node_tells_what_it_sees(tmp_path: Path) -> None:
-    seen = inspect_nodes(tmp_path, tmp_path / "results" / "lus")
-    blind = inspect_nodes(tmp_path / "nowhere", tmp_path / "results" / "lus")
+    out = str(tmp_path / "results" / "lus")
+    seen = inspect_nodes(str(tmp_path), out)
+    blind = inspect_nodes(str(tmp_path / "nowhere"), out)
     assert [n.sees_data for n in (*seen, *blind)] == [True, False]
     assert all(n.sees_results and n.versions == GOOD.versions for n in (*seen, *blind))
     assert list((tmp_path / "results").iterdir()) == []
 
 
 def test_equal_nodes_that_see_everything_pass() -> None:
-    check_nodes([GOOD, replace(GOOD, host="n2")], Path("data"), Path("out"))
+    check_nodes([GOOD, replace(GOOD, host="n2")], "data", "out")
 
 
 def test_all_faults_are_listed_by_node() -> None:
@@ -53,7 +54,7 @@ def test_all_faults_are_listed_by_node() -> None:
         replace(GOOD, host="n4", sees_results=False),
     ]
     with pytest.raises(UserError) as error:
-        check_nodes(nodes, Path("data"), Path("out"))
+        check_nodes(nodes, "data", "out")
     text = str(error.value)
     assert "n1" not in text and "torch 0.1" in text
     assert [f"n{i}" in text for i in (2, 3, 4)] == [True, True, True]

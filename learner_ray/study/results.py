@@ -1,0 +1,73 @@
+"""Where a study's results lie: in a folder, or in object storage and a copy of it here."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from learner_ray.errors import UserError
+from learner_ray.object_storage import StoredFolder, is_url
+from learner_ray.study.group import Outcome, Task
+from learner_ray.study.runs import RunStore
+
+SECONDS_BETWEEN_PUBLISHING = 60.0
+"""Of a study's tables and curves; runs publish their own files after every epoch."""
+
+
+class Results:
+    """A study's folder, with the runs beside it. Listens to the study, to publish its tables now and then.
+
+    Args:
+        address: the folder's path, or its URL in object storage.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._stored = StoredFolder.at(address) if is_url(address) else None
+        self.out = self._stored.local if self._stored else Path(address)
+        """On this machine."""
+        self.store = RunStore(self.out.parent, self._stored.above if self._stored else None)
+        self._published_at = -math.inf
+
+    def __str__(self) -> str:
+        return f"{self.address} (copy in {self.out})" if self._stored else self.address
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps a second sweep of this machine out, and has a copy up to date, before and after."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        with open(self.out / ".lock", "w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"another sweep is writing to {self.address}: wait for it, or choose another --out"
+                ) from error
+            yield
+
+    def fetch(self) -> None:
+        """Brings the study and its runs up to date, models apart."""
+        if self._stored:
+            self._stored.fetch()
+            self.store.fetch()
+
+    def publish(self) -> None:
+        """Tells the storage of the study's own files."""
+        if self._stored:
+            self._stored.publish()
+            self._published_at = time.monotonic()
+
+    def on_start(self, task: Task) -> None:
+        """Nothing: tables hold runs that have ended."""
+
+    def on_row(self, task: Task, row: dict[str, Any]) -> None:
+        """Nothing: tables hold runs that have ended."""
+
+    def on_end(self, outcome: Outcome) -> None:
+        if time.monotonic() - self._published_at > SECONDS_BETWEEN_PUBLISHING:
+            self.publish()

@@ -1,0 +1,148 @@
+"""Results and data in object storage: what lies there is the truth, whichever machine goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pandas as pd
+import pytest
+from moto.server import ThreadedMotoServer
+
+from learner_ray.errors import StorageError, UserError
+from learner_ray.object_storage import StoredFolder, fetched
+from learner_ray.sweep import main
+
+ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "2", "--epochs", "3", "--address", "local"]
+ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse,majority"]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """A server that speaks S3's protocol."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = f"bucket{abs(hash(request.node.name))}"
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=name)
+    return name
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """From here on as on a machine whose disk this folder is."""
+    monkeypatch.setenv("LEARNER_RAY_CACHE", str(folder))
+
+
+def test_a_fetch_makes_the_copy_equal(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = StoredFolder.at(f"s3://{bucket}/a/b/")
+    machine(monkeypatch, tmp_path / "one")
+    (folder.local / "deep").mkdir(parents=True)
+    for name in ("x", "deep/y", ".own"):
+        (folder.local / name).write_text(f"{name} of one")
+    folder.publish()
+    machine(monkeypatch, tmp_path / "two")
+    folder.local.mkdir(parents=True)
+    for name in ("x", "gone", ".own"):
+        (folder.local / name).write_text(f"{name} of two, and newer")
+    folder.fetch(without=("y",))
+    found = {str(p.relative_to(folder.local)): p.read_text() for p in folder.local.rglob("*") if p.is_file()}
+    assert found == {"x": "x of one", ".own": ".own of two, and newer"}
+
+
+def test_only_what_changed_is_written(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, tmp_path)
+    folder = StoredFolder.at(f"s3://{bucket}/a")
+    folder.local.mkdir(parents=True)
+    for name in ("first", "state.json", "z"):
+        (folder.local / name).write_text("old!")
+    written: list[str] = []
+    upload = StoredFolder._upload
+
+    def seen(self: StoredFolder, system: object, source: Path, target: str) -> None:
+        written.append(source.name)
+        upload(self, system, source, target)
+
+    monkeypatch.setattr(StoredFolder, "_upload", seen)
+    folder.publish(last=("state.json",))
+    assert written == ["first", "z", "state.json"]
+    folder.publish()
+    (folder.local / "z").write_text("new!")  # as long as before
+    folder.publish()
+    assert written[3:] == ["z"]
+    folder.remove("z")
+    assert not folder.holds("z") and folder.holds("first") and not (folder.local / "z").exists()
+
+
+def test_a_bucket_that_is_not_there_is_named(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = StoredFolder.at(f"s3://no-{bucket}/a")
+    with pytest.raises(StorageError, match=f"s3://no-{bucket}/a: "):
+        folder.leave("x")
+    with pytest.raises(UserError, match="there is nothing there"):
+        fetched(f"s3://{bucket}/nothing/manifest.csv")
+    assert main(["lus", "--out", f"s3://no-{bucket}/r/lus", *ARGUMENTS]) == 2
+    error = capsys.readouterr().err
+    assert f"--out s3://no-{bucket}/r/lus cannot be written to" in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("url", ["http://host/x", "s3://bucket", "s3://bucket/"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(UserError, match="s3://BUCKET/FOLDER"):
+        StoredFolder.at(url)
+
+
+def upload(manifest: Path, url: str, monkeypatch: pytest.MonkeyPatch, disk: Path) -> None:
+    """Puts a cohort's files into object storage."""
+    machine(monkeypatch, disk)
+    folder = StoredFolder.at(url)
+    folder.local.parent.mkdir(parents=True)
+    folder.local.symlink_to(manifest.parent)
+    folder.publish([path.name for path in manifest.parent.iterdir() if path.is_file()])
+
+
+@pytest.mark.slow
+def test_killed_on_one_machine_a_study_is_finished_on_another(
+    bucket: str, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = tmp_path / "undisturbed" / "lus"
+    machine(monkeypatch, tmp_path / "zero")
+    assert main(["lus", "--data", str(manifest), "--out", str(local), *ARGUMENTS]) == 0
+    data, out = f"s3://{bucket}/cohort", f"s3://{bucket}/results/lus"
+    upload(manifest, data, monkeypatch, tmp_path / "uploader")
+    command = [sys.executable, "-m", "learner_ray.sweep", "lus"]
+    command += ["--data", f"{data}/manifest.csv", "--out", out, *ARGUMENTS]
+    machine(monkeypatch, tmp_path / "one")
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    runs = StoredFolder.at(out).above.below("runs")
+    while driver.poll() is None and len(list(runs.local.glob("*/state.json"))) < 3:
+        time.sleep(0.1)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    machine(monkeypatch, tmp_path / "two")
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    machine(monkeypatch, tmp_path / "three")
+    results = StoredFolder.at(out)
+    results.fetch()
+    # The data lie elsewhere, so the runs bear other hashes.
+    ledgers = [pd.read_parquet(p / "ledger.parquet").drop(columns="run_hash") for p in (results.local, local)]
+    pd.testing.assert_frame_equal(*ledgers)
+    runs.fetch()
+    assert not list(runs.local.glob("*/last.pt")) and list(runs.local.glob("*/encoder.pt"))
