@@ -190,7 +190,7 @@ def ours(job: Job) -> float:
     searched = job.plan.study.searched_keys(job.group.config, job.group.fixed)
     ledger = LedgerWriter(job.plan, coordinator, out)
     curves = Curves(out / "tensorboard", coordinator.store, searched, ["mse"])
-    coordinator.listeners = [Progress(job.trials), curves, ledger]
+    coordinator.listeners = [Progress({"mse": job.trials}), curves, ledger]
     coordinator.resume()
     run_tasks(
         coordinator, scratch=out / ".tune", max_concurrent=job.slots, gpus_per_trial=0, trainable=Measured

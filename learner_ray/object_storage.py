@@ -1,4 +1,4 @@
-"""Folders in object storage (S3 and what speaks its protocol, Google Cloud Storage), used through a copy here.
+"""Folders in object storage (S3 and what speaks its protocol, Google Cloud Storage), used through a copy.
 
 Object storage has no locks, no renames and no files that could be mapped or appended to. So nothing works in
 it directly: whoever needs a folder fetches it, and whoever has changed it publishes it. What lies in the

@@ -291,7 +291,7 @@ def run_plan(
     out = results.out
     ledger = LedgerWriter(plan, coordinator, out)
     coordinator.listeners = [
-        Progress(plan.runs),
+        Progress(plan.runs_per_arm),
         Curves(out / "tensorboard", coordinator.store, plan.space, [arm.name for arm in plan.arms]),
         ledger,
         results,
@@ -343,6 +343,7 @@ def heading(plan: Plan, results: Results, devices: Devices) -> str:
     kind = f"{'phantom ' if cohort.phantom else ''}cohort {cohort.name}"
     if not cohort.temporal:
         kind += " (not temporal)"
+    here = "On a cluster: the same with --cluster cluster/gpu.yaml, see cluster/README.md"
     return "\n".join(
         [
             f"Study {plan.study.name}, profile {plan.profile}, {devices}; results in {results}",
@@ -352,6 +353,7 @@ def heading(plan: Plan, results: Results, devices: Devices) -> str:
             f"{plan.size.trials} trials, {plan.size.audits} audits and {plan.size.seeds} final runs each "
             "(without a search: final runs only); "
             f"{plan.base.train.precision}, {plan.base.data.image_size} px, {plan.base.train.epochs} epochs",
+            *([here] if devices.local and not devices.gpus else []),
         ]
     )
 

@@ -204,7 +204,7 @@ FAULTS: dict[str, tuple[Plant, list[str]]] = {
     "one patient": (lambda f: rows(f, lambda t: t[t["patient"] == "p0"]), ["patient"]),
     "a class absent": (lambda f: rows(f, lambda t: t.assign(score="300")), ["worse"]),
     "an unknown key": (lambda f: ["--set", "train.speed=2"], ["train.speed", "train.lr"]),
-    "object storage": (lambda f: ["--out", "s3://bucket/lus"], ["s3://bucket/lus", "a folder"]),
+    "object storage": (lambda f: ["--out", "s3://bucket"], ["s3://bucket", "s3://BUCKET/FOLDER"]),
     "a wrong value": (lambda f: ["--set", "train.lr=fast"], ["train.lr", "fast"]),
     "an unknown arm": (lambda f: ["--arms", "mse,best"], ["best", "contrastive"]),
 }

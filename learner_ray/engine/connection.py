@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 import torch
+from ray._private.state import state as ray_state
 from ray._private.utils import read_ray_address
+from ray.autoscaler.sdk import request_resources
 
 from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
 from learner_ray.errors import UserError
@@ -21,6 +24,9 @@ QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 LOCAL = "local"
 
 HEAD_ANSWERS_S = 3.0
+
+NODE_STARTS_S = 900.0
+"""Of a cloud's GPU node, drivers and all; it takes four to eight minutes."""
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Enough for Tune's messages: pixels are mapped from the cache's file, never sent through Ray."""
@@ -57,7 +63,7 @@ class Devices:
 
     def __str__(self) -> str:
         found = ", ".join(f"{n} {name}" for n, name in ((self.cpus, "CPU"), (self.gpus, "GPU")) if n)
-        return f"on this machine ({found})" if self.local else f"on the Ray cluster ({found})"
+        return f"on this machine ({found})" if self.local else f"on the Ray cluster (up to {found})"
 
 
 def find_devices(address: str | None, data: str | None, out: str) -> Devices:
@@ -79,13 +85,43 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
         gpus = torch.cuda.device_count()
         precision = resolve_precision("auto", "cuda" if gpus else "cpu")
         return Devices(local=True, cpus=_cores(), gpus=gpus, precision=precision)
+    most = reachable_devices()
+    if most["GPU"] and not ray.cluster_resources().get("GPU"):
+        bring_a_gpu(most["GPU"])
     nodes = inspect_nodes(data, out)
     check_nodes(nodes, data, out)
-    resources = ray.cluster_resources()
-    gpus = int(resources.get("GPU", 0))
     # The head of a GPU cluster may have no GPU: what the nodes with one say counts.
-    precisions = [node.precision for node in nodes if node.gpus or not gpus]
-    return Devices(local=False, cpus=int(resources.get("CPU", 0)), gpus=gpus, precision=precisions[0])
+    precisions = [node.precision for node in nodes if node.gpus] or [nodes[0].precision]
+    return Devices(local=False, cpus=most["CPU"], gpus=most["GPU"], precision=precisions[0])
+
+
+def reachable_devices() -> dict[str, int]:
+    """CPUs and GPUs that the cluster has, or that its autoscaler could bring.
+
+    Trials that wait for a device are what tells an autoscaler to bring more nodes.
+    """
+    present = ray.cluster_resources()
+    most = ray_state.get_max_resources_from_cluster_config() or {}
+    return {name: int(max(present.get(name, 0), most.get(name, 0))) for name in ("CPU", "GPU")}
+
+
+def bring_a_gpu(most: int) -> None:
+    """Has the autoscaler start a first GPU node, so that the study is planned for what will train it.
+
+    Raises:
+        UserError: none came.
+    """
+    print(f"No GPU node is up: asking for one of up to {most} GPUs", flush=True)
+    request_resources(bundles=[{"GPU": 1}])
+    until = time.monotonic() + NODE_STARTS_S
+    while not ray.cluster_resources().get("GPU"):
+        if time.monotonic() > until:
+            raise UserError(
+                f"no GPU node came up within {NODE_STARTS_S / 60:.0f} minutes: `ray status` says why "
+                "(quota, or no spot capacity); without a GPU, add --address local"
+            )
+        time.sleep(1)
+    request_resources(bundles=[])  # from here on the trials ask
 
 
 def _joined(address: str | None) -> bool:

@@ -123,22 +123,7 @@ def check_nodes(nodes: Sequence[Node], data: str | None, out: str) -> None:
         if not node.sees_data:
             faults.append(f"{node.host} cannot see {data}: put the data where every node finds it")
         if not node.sees_results:
-            faults.append(
-                f"{node.host} cannot see {out if is_url(out) else Path(out).absolute()}: choose an --out on storage that all nodes share"
-            )
+            where = out if is_url(out) else Path(out).absolute()
+            faults.append(f"{node.host} cannot see {where}: choose an --out on storage that all nodes share")
     if faults:
         raise UserError("the cluster cannot run this study:\n  " + "\n  ".join(faults))
-
-
-def check_fit(resources: dict[str, float], *, cpus: float, gpus: float) -> None:
-    """Refuses a trial that no node of the cluster could ever hold.
-
-    Raises:
-        UserError: names what is asked for and what there is.
-    """
-    for name, asked in (("CPU", cpus), ("GPU", gpus)):
-        if asked > resources.get(name, 0):
-            raise UserError(
-                f"a trial asks for {asked:g} {name}, and the whole cluster has {resources.get(name, 0):g}: "
-                "use fewer devices per trial, or a larger cluster"
-            )

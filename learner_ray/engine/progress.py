@@ -4,51 +4,93 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from learner_ray.study.group import Outcome, Task
 
+SECONDS_BETWEEN_SUMMARIES = 600.0
+
 
 class Progress:
-    """A listener that prints a line for every run that ends."""
+    """A listener that prints a line for every run that ends, and now and then one for every arm.
 
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
+    Args:
+        runs: how many each arm has.
+    """
+
+    def __init__(self, runs: Mapping[str, int]) -> None:
+        self._runs = dict(runs)
+        self._total = sum(runs.values())
+        self._done: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._running: dict[str, str] = {}
+        """Arms by run."""
         self._done_now = 0
-        self._begun = time.monotonic()
-        self._started: set[str] = set()
+        self._device_seconds = 0.0
+        self._begun = self._summarised_at = time.monotonic()
         self._best: dict[str, float] = {}
 
     def on_start(self, task: Task) -> None:
-        self._started.add(task.label)
+        self._running[task.label] = _arm(task)
 
     def on_row(self, task: Task, row: dict[str, Any]) -> None:
         """Nothing: TensorBoard shows epochs."""
 
     def on_end(self, outcome: Outcome) -> None:
-        self._done += 1
-        arm = outcome.task.group.partition("/")[0]
+        arm = _arm(outcome.task)
+        self._done[arm] += 1
+        self._failed[arm] += outcome.state in ("failed", "diverged")
+        self._device_seconds += outcome.device_seconds
         if math.isfinite(outcome.objective):
             self._best[arm] = max(self._best.get(arm, -math.inf), outcome.objective)
-        if outcome.task.label not in self._started:
+        if self._running.pop(outcome.task.label, None) is None:
             return  # of an earlier start
         self._done_now += 1
         print(self._line(outcome, arm), flush=True)
+        if time.monotonic() - self._summarised_at > SECONDS_BETWEEN_SUMMARIES:
+            self._summarised_at = time.monotonic()
+            print(self.summary(outcome), flush=True)
 
     def _line(self, outcome: Outcome, arm: str) -> str:
-        width = len(str(self._total))
-        parts = [f"{self._done:{width}d}/{self._total}", f"{outcome.task.label:32s}", f"{outcome.state:8s}"]
+        done = self._done.total()
+        parts = [
+            f"{done:{len(str(self._total))}d}/{self._total}",
+            f"{outcome.task.label:32s}",
+            f"{outcome.state:8s}",
+        ]
         if math.isfinite(outcome.objective):
-            judge = outcome.task.spec.config.progression.judged_by
-            sign = -1 if judge == "log_loss" else 1
-            best = f"best of {arm}: {sign * self._best[arm]:.3f}"
-            parts.append(f"{judge.replace('_', ' ')} {sign * outcome.objective:.3f} ({best})")
+            score = _judged(outcome, outcome.objective)
+            parts.append(f"{score} (best of {arm}: {_judged(outcome, self._best[arm]).split()[-1]})")
         if outcome.state in ("failed", "diverged"):
             parts.append(outcome.reason)
-        left = (time.monotonic() - self._begun) / self._done_now * (self._total - self._done)
-        parts.append(f"about {duration(left)} left" if self._done < self._total else "all done")
+        left = (time.monotonic() - self._begun) / self._done_now * (self._total - done)
+        parts.append(f"about {duration(left)} left" if done < self._total else "all done")
         return "  ".join(parts)
+
+    def summary(self, outcome: Outcome) -> str:
+        """All arms; an outcome says what their best is measured in."""
+        done, running = self._done.total(), Counter(self._running.values())
+        lines = []
+        for arm, runs in self._runs.items():
+            waiting = runs - self._done[arm] - running[arm]
+            line = f"  {arm:24s} {self._done[arm]:5d} done {running[arm]:3d} running {waiting:5d} left"
+            line += f" {self._failed[arm]:3d} failed"
+            lines.append(line + (f"  best {_judged(outcome, self._best[arm])}" if arm in self._best else ""))
+        left = self._device_seconds / done * (self._total - done)
+        lines.append(f"  device time: {duration(self._device_seconds)} used, about {duration(left)} left")
+        return "\n".join(lines)
+
+
+def _arm(task: Task) -> str:
+    return task.group.partition("/")[0]
+
+
+def _judged(outcome: Outcome, objective: float) -> str:
+    """An objective as the metric that it is made of."""
+    judge = outcome.task.spec.config.progression.judged_by
+    return f"{judge.replace('_', ' ')} {-objective if judge == 'log_loss' else objective:.3f}"
 
 
 def duration(seconds: float) -> str:

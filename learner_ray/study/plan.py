@@ -55,7 +55,14 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        return sum(group.runs for group in self.groups)
+        return sum(self.runs_per_arm.values())
+
+    @property
+    def runs_per_arm(self) -> dict[str, int]:
+        runs: dict[str, int] = {}
+        for group in self.groups:
+            runs[group.arm.name] = runs.get(group.arm.name, 0) + group.runs
+        return runs
 
 
 def make_plan(

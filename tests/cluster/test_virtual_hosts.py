@@ -350,6 +350,24 @@ def test_the_ledger_is_that_of_one_host(cluster, swept):
     )
 
 
+def test_a_run_on_two_hosts_is_that_of_two_ranks_on_one(cluster, swept):
+    """A CPU on each of the two hosts that are left: a run of two ranks must take both."""
+    line = f"{SWEEP.partition(' --arms')[0]} --arms mse --epochs 3 --trials 0 --folds 2 --repeats 1 --seeds 1"
+    folders = []
+    for name, options in (("across", "--max-concurrent 1"), ("one-host", "--address local")):
+        folders.append(cluster.folder / name / "lus-phantom")
+        log = cluster.folder / f"{name}.log"
+        start = time.monotonic()
+        sweep = cluster.open(0, f"{line} --devices-per-trial 2 {options} --out {folders[-1]}", log)
+        assert sweep.wait(600) == 0, log.read_text()
+        print(f"two ranks, {name}: {time.monotonic() - start:.0f} s")
+    across, one = (comparable(folder) for folder in folders)
+    probabilities = ["p_worse", "p_same", "p_better"]
+    difference = (across[probabilities] - one[probabilities]).abs().to_numpy().max()
+    print(f"largest difference of a probability: {difference:.1e}")
+    assert difference <= 1e-5
+
+
 def test_after_ray_down_no_host_runs_ray(cluster):
     """On hosts of one's own the launcher stops the head alone; the others leave once they miss it."""
     cluster.ray("down")

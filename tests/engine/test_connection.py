@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray.cluster_utils import AutoscalingCluster
 
 from learner_ray.engine.connection import find_devices, start_local
 
@@ -51,3 +52,29 @@ def test_another_studys_private_ray_is_not_joined() -> None:
     finally:
         ray.shutdown()
     assert found.stdout.strip() == "True"
+
+
+AUTOSCALED = """
+from learner_ray.engine.connection import find_devices
+devices = find_devices("auto", None, "results/lus")
+print(devices, devices.slots)
+"""
+
+
+@pytest.mark.slow
+def test_a_head_with_no_gpu_up_asks_its_autoscaler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Ray's own autoscaler, whose nodes are processes here and say that they have a GPU."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    gpu = {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": 10**8}, "node_config": {}}
+    cluster = AutoscalingCluster(
+        head_resources={"CPU": 1}, worker_node_types={"gpu": gpu | {"min_workers": 0, "max_workers": 3}}
+    )
+    cluster.start()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", AUTOSCALED], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+    finally:
+        cluster.shutdown()
+    assert "asking for one of up to 3 GPUs" in done.stdout, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("3 GPUs) 3")

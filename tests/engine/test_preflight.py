@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from learner_ray.engine.connection import start_local
-from learner_ray.engine.preflight import MUST_AGREE, Node, check_fit, check_nodes, inspect_nodes
+from learner_ray.engine.preflight import MUST_AGREE, Node, check_nodes, inspect_nodes
 from learner_ray.errors import UserError
 from learner_ray.study.record import versions
 
@@ -58,9 +58,3 @@ def test_all_faults_are_listed_by_node() -> None:
     text = str(error.value)
     assert "n1" not in text and "torch 0.1" in text
     assert [f"n{i}" in text for i in (2, 3, 4)] == [True, True, True]
-
-
-def test_a_trial_larger_than_the_cluster_is_refused() -> None:
-    check_fit({"CPU": 4, "GPU": 1}, cpus=1, gpus=1)
-    with pytest.raises(UserError, match="2 GPU"):
-        check_fit({"CPU": 4, "GPU": 1}, cpus=1, gpus=2)

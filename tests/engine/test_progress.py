@@ -1,0 +1,56 @@
+"""What is on the screen adds up."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from learner_ray.engine.progress import Progress
+from learner_ray.study.group import Outcome
+from learner_ray.study.simulation import Curve, MemoryStore, simulate
+from tests.study.small_study import coordinator, curve
+
+RUNS = {"mse": 16, "contrastive": 16}
+"""Of the small study: two folds of six trials and two final runs."""
+
+
+class Watched(Progress):
+    """Keeps the summary after every run."""
+
+    def __init__(self) -> None:
+        super().__init__(RUNS)
+        self.seen: list[str] = []
+
+    def on_end(self, outcome: Outcome) -> None:
+        super().on_end(outcome)
+        self.seen.append(self.summary(outcome))
+
+
+def test_done_running_and_left_are_all_runs_at_any_time(capsys: pytest.CaptureFixture[str]) -> None:
+    study, progress = coordinator(MemoryStore()), Watched()
+    study.listeners = [progress]
+    simulate(study, lambda spec: Curve(rows=curve(spec)), devices=3)
+    for summary in progress.seen:
+        rows = re.findall(r"(\d+) done +(\d+) running +(\d+) left +(\d+) failed", summary)
+        assert [int(done) + int(running) + int(left) for done, running, left, _ in rows] == [16, 16]
+    assert re.findall(r"(\d+) done +(\d+) running +(\d+) left", progress.seen[-1]) == [("16", "0", "0")] * 2
+    used = sum(outcome.device_seconds for outcome in study.outcomes)
+    assert (
+        f"{used:.0f} s used, about 0 s left" in progress.seen[-1]
+        or "min used, about 0 s" in progress.seen[-1]
+    )
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 32 and printed[-1].startswith("32/32") and printed[-1].endswith("all done")
+
+
+def test_failures_are_counted_and_give_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    study, progress = coordinator(MemoryStore()), Watched()
+    study.listeners = [progress]
+
+    def train(spec: object) -> Curve:
+        return Curve(rows=iter(()), state="diverged", reason="the loss is nan in epoch 1")
+
+    simulate(study, train, devices=2)
+    assert "12 failed" in progress.seen[-1]
+    assert "the loss is nan in epoch 1" in capsys.readouterr().out
