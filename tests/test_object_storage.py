@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms",
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """A server that speaks S3's protocol."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -125,7 +127,7 @@ def test_killed_on_one_machine_a_study_is_finished_on_another(
     local = tmp_path / "undisturbed" / "lus"
     machine(monkeypatch, tmp_path / "zero")
     assert main(["lus", "--data", str(manifest), "--out", str(local), *ARGUMENTS]) == 0
-    data, out = f"s3://{bucket}/cohort", f"s3://{bucket}/results/lus"
+    data, out = f"s3://{bucket}/{manifest.parent.name}", f"s3://{bucket}/results/lus"
     upload(manifest, data, monkeypatch, tmp_path / "uploader")
     command = [sys.executable, "-m", "learner_ray.sweep", "lus"]
     command += ["--data", f"{data}/manifest.csv", "--out", out, *ARGUMENTS]

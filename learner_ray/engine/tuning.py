@@ -13,6 +13,9 @@ from types import FrameType
 from typing import Any
 
 from ray import tune
+from ray.air.execution._internal import actor_manager
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher, SearchGenerator
 
@@ -133,6 +136,7 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         deaths.append(reason)
         if len(deaths) <= RETRIES:
             self._again.append(task)
+            print(f"{task.label}: {reason}; starting it again", flush=True)
             return True
         why = deaths[0] if len(set(deaths)) == 1 else "; then ".join(deaths)
         self.coordinator.store.folder(task.spec.hash).finish("failed", f"{why}, {len(deaths)} times")
@@ -234,5 +238,10 @@ def _settle_tune(max_concurrent: int) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max_concurrent)
     os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the progress shown is ours
-    # Its scratch lies on the same storage: what fails there is told once, by us.
-    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
+    # Processes that died, and storage that failed, are told once, by us, without a traceback.
+    for name in ("execution.experiment_state", "execution.tune_controller", "tune"):
+        logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
+    # Before a node runs out of memory Ray ends a process there. Tune does not take its error for the death of
+    # an actor, and would end the whole study with it (seen with Ray 2.60).
+    for module in (actor_manager, tune_controller):
+        module.RayActorError = (RayActorError, OutOfMemoryError)

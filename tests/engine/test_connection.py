@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray.cluster_utils import AutoscalingCluster
 
+from benchmarks.processes import tree
 from learner_ray.engine.connection import find_devices, start_local
 
 FIND = """
@@ -55,26 +58,49 @@ def test_another_studys_private_ray_is_not_joined() -> None:
 
 
 AUTOSCALED = """
+import sys
 from learner_ray.engine.connection import find_devices
-devices = find_devices("auto", None, "results/lus")
+devices = find_devices(sys.argv[1], None, "results/lus")
 print(devices, devices.slots)
 """
 
 
-@pytest.mark.slow
-def test_a_head_with_no_gpu_up_asks_its_autoscaler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With Ray's own autoscaler, whose nodes are processes here and say that they have a GPU."""
+@pytest.fixture
+def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A head with Ray's own autoscaler, whose nodes are processes here that say to have a GPU."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    gpu = {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": 10**8}, "node_config": {}}
-    cluster = AutoscalingCluster(
-        head_resources={"CPU": 1}, worker_node_types={"gpu": gpu | {"min_workers": 0, "max_workers": 3}}
-    )
-    cluster.start()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", AUTOSCALED], cwd=tmp_path, capture_output=True, text=True, timeout=120
-        )
-    finally:
-        cluster.shutdown()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    small = {"object_store_memory": 10**8}
+    types = {
+        "head": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0},
+        "gpu": {"resources": {"CPU": 1, "GPU": 1, **small}, "node_config": {}, "max_workers": 3},
+    }
+    config = {
+        "cluster_name": "fake",
+        "max_workers": 3,
+        "provider": {"type": "fake_multinode"},
+        "available_node_types": types,
+        "head_node_type": "head",
+    }
+    (tmp_path / "autoscaler.json").write_text(json.dumps(config))
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
+    command += ["--num-cpus=1", "--object-store-memory=100000000", "--include-dashboard=false"]
+    command += [f"--autoscaling-config={tmp_path / 'autoscaler.json'}", "--disable-usage-stats"]
+    fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+    with tempfile.TemporaryDirectory() as short, (tmp_path / "head.txt").open("w") as said:
+        command.append(f"--temp-dir={short}")
+        head = subprocess.Popen(command, stdout=said, stderr=said, env=os.environ | fake)
+        yield f"127.0.0.1:{port}"
+        for process in set(tree(head.pid)):
+            os.kill(process, signal.SIGKILL)
+        head.wait()
+
+
+@pytest.mark.slow
+def test_a_head_with_no_gpu_up_asks_its_autoscaler(autoscaled: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", AUTOSCALED, autoscaled]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert "asking for one of up to 3 GPUs" in done.stdout, done.stderr
     assert done.stdout.splitlines()[-1].endswith("3 GPUs) 3")

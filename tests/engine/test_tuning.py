@@ -41,3 +41,50 @@ def test_a_run_whose_process_is_killed_goes_on_in_another(manifest: Path, tmp_pa
     assert int((folder / ".lock").read_text().split()[1]) != process
     ledgers = [pd.read_parquet(tmp_path / name / "lus" / "ledger.parquet") for name in "ab"]
     pd.testing.assert_frame_equal(*ledgers)
+
+
+GREEDY = """
+import dataclasses, time
+import torch
+import search_spaces.lus as lus
+from learner_ray.objectives import Objective
+from learner_ray.study.study import Arm
+
+class Greedy(Objective):
+    name = "greedy"
+    kept = []
+    def loss(self, batch):
+        while True:
+            self.kept.append(torch.ones(2**26))
+            time.sleep(0.05)
+
+arms = (*lus.STUDY.arms, Arm(name="greedy", label="Greedy", edits={"objective.name": "greedy"}))
+STUDY = dataclasses.replace(lus.STUDY, name="greedy", arms=arms, objectives=(Greedy,))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_takes_all_memory_fails_and_no_other(manifest: Path, tmp_path: Path) -> None:
+    """By Ray's own watch over the memory, whose limit is set a little above what is taken now."""
+    (tmp_path / "greedy.py").write_text(GREEDY)
+    out = tmp_path / "results" / "greedy"
+    command = [
+        sys.executable,
+        "-m",
+        "learner_ray.sweep",
+        str(tmp_path / "greedy.py"),
+        "--data",
+        str(manifest),
+    ]
+    command += ["--out", str(out), *ARGUMENTS[:-1], "greedy,majority", "--max-concurrent", "1"]
+    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    total, free = (int(memory[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    limit = {"RAY_memory_usage_threshold": f"{(total - free + 4 * 2**20) / total:.3f}"}
+    sweep = subprocess.run(
+        command, env=os.environ | limit, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert sweep.returncode == 0 and "Traceback" not in sweep.stderr, sweep.stderr
+    reason = "its process died (out of memory, or killed)"
+    assert sweep.stdout.count(f"{reason}; starting it again") == 2
+    assert sweep.stdout.count(f"failed    {reason}, 2 times") == 2
+    assert set(pd.read_parquet(out / "ledger.parquet")["arm"]) == {"majority"}
