@@ -6,11 +6,12 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
 import torch
-from ray._private.state import state as ray_state
+import yaml
 from ray._private.utils import read_ray_address
 from ray.autoscaler.sdk import request_resources
 
@@ -22,6 +23,9 @@ from learner_ray.training.precision import resolve_precision
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
 LOCAL = "local"
+
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
+"""What `ray up` leaves on the head for the autoscaler."""
 
 HEAD_ANSWERS_S = 3.0
 
@@ -101,8 +105,23 @@ def reachable_devices() -> dict[str, int]:
     Trials that wait for a device are what tells an autoscaler to bring more nodes.
     """
     present = ray.cluster_resources()
-    most = ray_state.get_max_resources_from_cluster_config() or {}
-    return {name: int(max(present.get(name, 0), most.get(name, 0))) for name in ("CPU", "GPU")}
+    return {name: int(max(present.get(name, 0), _launchable(name))) for name in ("CPU", "GPU")}
+
+
+def _launchable(name: str) -> int:
+    """How much of a resource the launcher's file on this head lets the autoscaler bring; 0 without one."""
+    try:
+        config = yaml.safe_load(BOOTSTRAP.expanduser().read_text())
+    except FileNotFoundError:
+        return 0
+    most = config.get("max_workers", 0)
+    types = config.get("available_node_types", {}).values()
+    nodes = sorted((t.get("resources", {}).get(name, 0), t.get("max_workers", most)) for t in types)
+    total = 0
+    for amount, count in reversed(nodes):
+        taken = min(count, most)
+        total, most = total + amount * taken, most - taken
+    return int(total)
 
 
 def bring_a_gpu(most: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -15,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import ray
+import yaml
 
 from benchmarks.processes import tree
-from learner_ray.engine.connection import find_devices, start_local
+from learner_ray.engine.connection import BOOTSTRAP, find_devices, start_local
 
 FIND = """
 from learner_ray.engine.connection import find_devices
@@ -65,34 +65,46 @@ print(devices, devices.slots)
 """
 
 
+UNUSED = """cluster_synced_files initialization_commands setup_commands head_setup_commands
+worker_setup_commands head_start_ray_commands worker_start_ray_commands rsync_exclude rsync_filter"""
+
+
 @pytest.fixture
 def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A head with Ray's own autoscaler, whose nodes are processes here that say to have a GPU."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("HOME", str(tmp_path))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    small = {"object_store_memory": 10**8}
-    types = {
-        "head": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0},
-        "gpu": {"resources": {"CPU": 1, "GPU": 1, **small}, "node_config": {}, "max_workers": 3},
-    }
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    gpu = {"CPU": 1, "GPU": 1, "object_store_memory": 10**8}
     config = {
         "cluster_name": "fake",
         "max_workers": 3,
-        "provider": {"type": "fake_multinode"},
-        "available_node_types": types,
-        "head_node_type": "head",
+        "idle_timeout_minutes": 5,
+        "upscaling_speed": 1.0,
+        "provider": {"type": "fake_multinode", "gcs_address": address},
+        "available_node_types": {
+            "ray.head.default": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0},
+            "gpu": {"resources": gpu, "node_config": {}, "min_workers": 0, "max_workers": 8},
+        },
+        "head_node_type": "ray.head.default",
+        "file_mounts": {},
+        "file_mounts_sync_continuously": False,
+        **{name: [] for name in UNUSED.split()},
+        **{name: {} for name in ("auth", "docker")},
     }
-    (tmp_path / "autoscaler.json").write_text(json.dumps(config))
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
+    bootstrap = tmp_path / BOOTSTRAP.name
+    bootstrap.write_text(yaml.safe_dump(config))
+    host, port = address.split(":")
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
+    command += [f"--port={port}", f"--node-ip-address={host}", f"--autoscaling-config={bootstrap}"]
     command += ["--num-cpus=1", "--object-store-memory=100000000", "--include-dashboard=false"]
-    command += [f"--autoscaling-config={tmp_path / 'autoscaler.json'}", "--disable-usage-stats"]
-    fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+    fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     with tempfile.TemporaryDirectory() as short, (tmp_path / "head.txt").open("w") as said:
         command.append(f"--temp-dir={short}")
         head = subprocess.Popen(command, stdout=said, stderr=said, env=os.environ | fake)
-        yield f"127.0.0.1:{port}"
+        yield address
         for process in set(tree(head.pid)):
             os.kill(process, signal.SIGKILL)
         head.wait()
@@ -103,4 +115,4 @@ def test_a_head_with_no_gpu_up_asks_its_autoscaler(autoscaled: str, tmp_path: Pa
     command = [sys.executable, "-c", AUTOSCALED, autoscaled]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert "asking for one of up to 3 GPUs" in done.stdout, done.stderr
-    assert done.stdout.splitlines()[-1].endswith("3 GPUs) 3")
+    assert done.stdout.splitlines()[-1].endswith("(up to 3 CPU, 3 GPU) 3")
