@@ -63,11 +63,12 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         return ""
 
     def _advance(self) -> dict[str, Any] | None:
-        if self._folder.state is not None:
-            return None
         if self._run is None:
             self._held.enter_context(locked(self._folder))
             self._folder.fetch()
+        if self._folder.state is not None:
+            return None
+        if self._run is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             self._run = self.run_class(self._folder.read_spec(), self._folder, device)
             if self._run.last_row is not None:

@@ -203,6 +203,8 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         root = self._folder.path.parent
         try:
+            if self._fresh:
+                self._folder.fetch(models=False)
             row = self._row() if self._folder.state is None else None
         except StorageError as error:
             return {"row": None, "storage": str(error), "done": True}
