@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,3 +149,33 @@ def test_killed_on_one_machine_a_study_is_finished_on_another(
     pd.testing.assert_frame_equal(*ledgers)
     runs.fetch()
     assert not list(runs.local.glob("*/last.pt")) and list(runs.local.glob("*/encoder.pt"))
+
+
+@pytest.mark.slow
+def test_storage_that_is_gone_ends_the_study_in_one_sentence(
+    bucket: str,
+    manifest: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=bucket)
+    machine(monkeypatch, tmp_path)
+    out = f"s3://{bucket}/results/lus"
+    runs = StoredFolder.at(out).above.below("runs").local
+
+    def go() -> None:
+        while not list(runs.glob("*/state.json")):
+            time.sleep(0.05)
+        server.stop()
+
+    going = threading.Thread(target=go)
+    going.start()
+    code = main(["lus", "--data", str(manifest), "--out", out, *ARGUMENTS])
+    going.join()
+    error = capfd.readouterr().err
+    assert code == 1 and f"error: s3://{bucket}/results/" in error and "go on with" in error
+    assert "Traceback" not in error
