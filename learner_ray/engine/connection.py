@@ -27,6 +27,9 @@ LOCAL = "local"
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 """What `ray up` leaves on the head for the autoscaler."""
 
+MOST_GPUS = "LEARNER_RAY_MOST_GPUS"
+"""Set where an autoscaler has no such file, as on Kubernetes."""
+
 HEAD_ANSWERS_S = 3.0
 
 NODE_STARTS_S = 900.0
@@ -109,7 +112,11 @@ def reachable_devices() -> dict[str, int]:
 
 
 def _launchable(name: str) -> int:
-    """How much of a resource the launcher's file on this head lets the autoscaler bring; 0 without one."""
+    """How much of a resource the autoscaler may bring: what the launcher's file on this head lets it, or the
+    environment says; 0 where neither does.
+    """
+    if name == "GPU" and MOST_GPUS in os.environ:
+        return int(os.environ[MOST_GPUS])
     try:
         config = yaml.safe_load(BOOTSTRAP.expanduser().read_text())
     except FileNotFoundError:

@@ -8,6 +8,7 @@ import pytest
 import ray
 import yaml
 
+from learner_ray.engine.connection import MOST_GPUS
 from tests.cluster.files import CLUSTER
 
 # The fields of https://ray-project.github.io/kuberay/reference/api/ (ray.io/v1) that a manifest may set.
@@ -101,7 +102,10 @@ def test_gpu_pods_come_from_zero_and_go(job, cluster):
     for group in cluster["workerGroupSpecs"]:
         assert group["minReplicas"] == group["replicas"] == 0 < group["maxReplicas"]
         assert group["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
-    assert "nvidia.com/gpu" not in pods(job)[0]["spec"]["containers"][0]["resources"]["limits"]
+    head = pods(job)[0]["spec"]["containers"][0]
+    assert "nvidia.com/gpu" not in head["resources"]["limits"]
+    most = sum(group["maxReplicas"] for group in cluster["workerGroupSpecs"])
+    assert {"name": MOST_GPUS, "value": str(most)} in head["env"]
 
 
 def test_every_pod_sees_data_and_results_and_enough_shared_memory(documents, job):
