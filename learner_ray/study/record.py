@@ -145,7 +145,8 @@ def record(plan: Plan, folder: Path, left_out: list[str], *, extend: bool = Fals
     now = describe(plan, left_out)
     path = folder / "study.json"
     if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
+        # A copy of emptied object storage is left with hidden files and empty folders.
+        if any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*")):
             raise UserError(f"{folder} exists and holds no study: choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
         save_splits(plan.folds, folder / "splits.json")

@@ -122,6 +122,7 @@ class Pretraining:
             lr = self._set_lr(self.epoch * self._steps_per_epoch + step)
             for name, value in self._step(rows).items():
                 sums[name] = sums.get(name, 0.0) + value * len(rows)
+            self._optimizer.zero_grad()  # now: the next forward pass needs the memory
         self.epoch += 1
         return {name: total / len(self._scans) for name, total in sums.items()} | {"lr": lr}
 
@@ -142,7 +143,6 @@ class Pretraining:
         self.world.sum_gradients(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip)
         self._optimizer.step()
-        self._optimizer.zero_grad()  # now: the next forward pass needs the memory
         return {name: float(part) for name, part in parts.items()} | {"gradient_norm": float(norm)}
 
     def _batch(self, rows: NDArray[np.int64]) -> Batch:
