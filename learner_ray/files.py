@@ -55,14 +55,15 @@ def storage_fault(error: BaseException, folder: Path) -> str:
     """
     if isinstance(error, StorageError):
         return str(error)
-    gone = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN}
+    gone = {errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN}
     if isinstance(error, OSError) and error.errno in gone:
         return f"{folder}: {os.strerror(error.errno or 0)}"
     try:
         free = shutil.disk_usage(folder).free
     except OSError as missing:
         return f"{folder}: {missing.strerror}"
-    return f"{folder}: the disk is full ({free / 2**20:.0f} MB left)" if free < LEAST_FREE_BYTES else ""
+    full = free < LEAST_FREE_BYTES or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
+    return f"{folder}: the disk is full ({free / 2**20:.0f} MB left)" if full else ""
 
 
 def cache_root() -> Path:
