@@ -10,6 +10,7 @@ Keys are found as everywhere: ``AWS_ACCESS_KEY_ID`` and the like, a profile, or 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import functools
 import os
@@ -17,7 +18,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyarrow import fs
@@ -41,6 +42,8 @@ class StoredFolder:
 
     url: str
     """``s3://bucket/folder`` or ``gs://bucket/folder``."""
+    kept_in: str = "object-storage"
+    """Below the cache's folder; copies of data and of results must not lie in each other."""
 
     @classmethod
     def at(cls, url: str) -> StoredFolder:
@@ -55,23 +58,23 @@ class StoredFolder:
     def local(self) -> Path:
         """The copy."""
         scheme, _, path = self.url.partition("://")
-        return cache_root() / "object-storage" / scheme / path
+        return cache_root() / self.kept_in / scheme / path
 
     def below(self, name: str) -> StoredFolder:
-        return StoredFolder(f"{self.url}/{name}")
+        return replace(self, url=f"{self.url}/{name}")
 
     @property
     def above(self) -> StoredFolder:
-        return StoredFolder(self.url.rpartition("/")[0])
+        return replace(self, url=self.url.rpartition("/")[0])
 
-    def fetch(self, *, without: Sequence[str] = ()) -> None:
+    def fetch(self, *, without: Sequence[str] = (), removes: bool = True) -> None:
         """Makes the copy equal to the folder, but for files of some names, which may be missing or old.
 
-        Hidden files of the copy are its own.
+        Hidden files of the copy are its own; others that the folder lacks are removed.
         """
         with self._told() as (system, path):
             files = self._files(system, path)
-            for name in set(_names(self.local)) - set(files):
+            for name in set(_names(self.local)) - set(files) if removes else ():
                 (self.local / name).unlink(missing_ok=True)
             for name, stamp in files.items():
                 if Path(name).name not in without and _stamp(self.local / name) != stamp:
@@ -115,7 +118,8 @@ class StoredFolder:
         """Size and time of every file, by its name below the folder."""
         found = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
         files = [info for info in found if info.type == fs.FileType.File]
-        return {info.path.removeprefix(f"{path}/"): (info.size, info.mtime_ns or 0) for info in files}
+        names = {info.path.removeprefix(f"{path}/"): info for info in files}
+        return {n: (info.size, info.mtime_ns or 0) for n, info in names.items() if not _hidden(Path(n))}
 
     def _download(self, system: fs.FileSystem, source: str, target: Path, stamp: tuple[int, int]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,8 +130,12 @@ class StoredFolder:
         temporary.replace(target)
 
     def _upload(self, system: fs.FileSystem, source: Path, target: str) -> None:
-        with open(source, "rb") as stream, system.open_output_stream(target) as out:
+        # A stream that an exception closes leaves what it has got as if it were whole: so by another name.
+        folder, _, name = target.rpartition("/")
+        temporary = f"{folder}/.{name}.{secrets.token_hex(8)}.tmp"
+        with open(source, "rb") as stream, system.open_output_stream(temporary) as out:
             shutil.copyfileobj(stream, out, 2**23)
+        system.move(temporary, target)
         # Both now bear one time, so that the next look sees that they are equal.
         written = system.get_file_info(target).mtime_ns or 0
         os.utime(source, ns=(written, written))
@@ -140,7 +148,8 @@ class StoredFolder:
             endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
             yield _file_system(scheme, path.partition("/")[0], endpoint), path
         except OSError as error:
-            if error.errno is not None:  # of this machine's own disk
+            # With another number it is of this machine's own disk.
+            if error.errno not in (None, errno.ENOENT):
                 raise
             raise StorageError(f"{self.url}: {str(error).splitlines()[0]}") from error
 
@@ -156,7 +165,11 @@ def _file_system(scheme: str, bucket: str, endpoint: str | None) -> fs.FileSyste
 def _names(folder: Path) -> list[str]:
     """Names of all files below a folder, but for hidden ones and those in hidden folders."""
     names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    return [str(name) for name in names if not any(part.startswith(".") for part in name.parts)]
+    return [str(name) for name in names if not _hidden(name)]
+
+
+def _hidden(name: Path) -> bool:
+    return any(part.startswith(".") for part in name.parts)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -189,15 +202,13 @@ def fetched(address: str) -> Path:
     """
     if not is_url(address):
         return Path(address)
-    stored = StoredFolder.at(address)
-    whole = stored.above if Path(stored.url).suffix else stored
+    stored = replace(StoredFolder.at(address), kept_in="object-storage-data")
+    is_file = stored.above.holds(address.rpartition("/")[2])
+    whole = stored.above if is_file else stored
     whole.local.mkdir(parents=True, exist_ok=True)
     with open(whole.local / ".lock", "w") as handle:  # one of the processes of a machine is enough
         fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            whole.fetch()
-        except StorageError as error:
-            raise UserError(str(error)) from error
-    if not stored.local.exists() or not _names(whole.local):
+        whole.fetch(removes=False)
+    if not is_file and not _names(whole.local):
         raise UserError(f"{address}: there is nothing there")
     return stored.local

@@ -151,9 +151,9 @@ def sweep(args: argparse.Namespace) -> int:
         print(preview(plan, pace_of(plan), slots_of(args, devices)))
         return 0
     left_out = [*plan.cohort.notes, *map(str, cache.bad.values())]
-    results.fetch()
-    record(plan, results.out, left_out, extend=args.extend)
     with results.alone():
+        results.fetch()
+        record(plan, results.out, left_out, extend=args.extend)
         results.publish()
         studies = optuna_studies(results.out)
         coordinator = Coordinator(plan.groups, study.space, results.store, studies)
@@ -202,6 +202,9 @@ def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Resul
     phantom = args.data is None
     if args.data and is_url(args.data):
         path = StoredFolder.at(args.data).url
+        folder = path.rpartition("/")[0] if path.endswith((".csv", ".tsv")) else path
+        if args.out and args.out.startswith(f"{folder}/"):
+            raise UserError(f"--out {args.out} is among the data, with which every node would fetch it")
     else:
         path = f"{PHANTOM}{study.modality}" if phantom else str(Path(args.data).resolve())
     source = Source(path=path, format=args.format, modality=study.modality)

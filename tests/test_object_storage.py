@@ -112,6 +112,12 @@ def test_other_addresses_are_refused(url: str) -> None:
         StoredFolder.at(url)
 
 
+def test_results_among_the_data_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for data in ("s3://bucket/manifest.csv", "s3://bucket/results"):
+        assert main(["lus", "--data", data, "--out", "s3://bucket/results/lus", *ARGUMENTS]) == 2
+        assert "among the data" in capsys.readouterr().err
+
+
 def upload(manifest: Path, url: str, monkeypatch: pytest.MonkeyPatch, disk: Path) -> None:
     """Puts a cohort's files into object storage."""
     machine(monkeypatch, disk)
@@ -128,7 +134,7 @@ def test_killed_on_one_machine_a_study_is_finished_on_another(
     local = tmp_path / "undisturbed" / "lus"
     machine(monkeypatch, tmp_path / "zero")
     assert main(["lus", "--data", str(manifest), "--out", str(local), *ARGUMENTS]) == 0
-    data, out = f"s3://{bucket}/{manifest.parent.name}", f"s3://{bucket}/results/lus"
+    data, out = f"s3://{bucket}/data/{manifest.parent.name}", f"s3://{bucket}/results/lus"
     upload(manifest, data, monkeypatch, tmp_path / "uploader")
     command = [sys.executable, "-m", "learner_ray.sweep", "lus"]
     command += ["--data", f"{data}/manifest.csv", "--out", out, *ARGUMENTS]

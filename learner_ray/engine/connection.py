@@ -140,14 +140,16 @@ def bring_a_gpu(most: int) -> None:
     print(f"No GPU node is up: asking for one of up to {most} GPUs", flush=True)
     request_resources(bundles=[{"GPU": 1}])
     until = time.monotonic() + NODE_STARTS_S
-    while not ray.cluster_resources().get("GPU"):
-        if time.monotonic() > until:
-            raise UserError(
-                f"no GPU node came up within {NODE_STARTS_S / 60:.0f} minutes: `ray status` says why "
-                "(quota, or no spot capacity); without a GPU, add --address local"
-            )
-        time.sleep(1)
-    request_resources(bundles=[])  # from here on the trials ask
+    try:
+        while not ray.cluster_resources().get("GPU"):
+            if time.monotonic() > until:
+                raise UserError(
+                    f"no GPU node came up within {NODE_STARTS_S / 60:.0f} minutes: `ray status` says why "
+                    "(quota, or no spot capacity); without a GPU, add --address local"
+                )
+            time.sleep(1)
+    finally:
+        request_resources(bundles=[])  # it would outlive us; from here on the trials ask
 
 
 def _joined(address: str | None) -> bool:

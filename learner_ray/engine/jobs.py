@@ -134,6 +134,10 @@ def run_on_cluster(args: argparse.Namespace, argv: Sequence[str], results: Resul
     """
     submission = submission_of(args, argv, results)
     stored = is_url(results.address)
+    if stored and submission.study_file:
+        raise UserError(
+            "a study file of your own goes to the cluster beside the results: name an --out on /shared"
+        )
     if not stored:
         check_home(submission)
     # Both would be taken for the cluster's address, instead of the tunnel's.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from learner_ray.errors import StorageError
 from learner_ray.files import storage_fault, write_atomic
 from learner_ray.study.runs import RunFolder
 from learner_ray.training.run import TrainingRun, locked
@@ -58,7 +59,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             write_atomic(self._folder.path / "error.txt", trace)
             self._folder.publish("error.txt")
             self._folder.finish("failed", f"{type(error).__name__}: {error}".splitlines()[0])
-        except OSError as broken:
+        except (OSError, StorageError) as broken:
             return storage_fault(broken, root) or f"{root}: {broken}"
         return ""
 

@@ -139,7 +139,9 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
             print(f"{task.label}: {reason}; starting it again", flush=True)
             return True
         why = deaths[0] if len(set(deaths)) == 1 else "; then ".join(deaths)
-        self.coordinator.store.folder(task.spec.hash).finish("failed", f"{why}, {len(deaths)} times")
+        folder = self.coordinator.store.folder(task.spec.hash)
+        folder.fetch(models=False)
+        folder.finish("failed", f"{why}, {len(deaths)} times")
         return False
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
@@ -230,6 +232,11 @@ def _run_config(scratch: Path, interrupt: Interrupt, watchdog: Watchdog) -> tune
     )
 
 
+def _is_no_death(record: logging.LogRecord) -> bool:
+    """Errors of another kind keep their traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], RayActorError | OutOfMemoryError))
+
+
 def _settle_tune(max_concurrent: int) -> None:
     """What Tune reads from the environment, and what it need not say."""
     # Tune's own SIGINT handler would let fit() return as if the study were complete.
@@ -239,8 +246,9 @@ def _settle_tune(max_concurrent: int) -> None:
     os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the progress shown is ours
     # Processes that died, and storage that failed, are told once, by us, without a traceback.
-    for name in ("execution.experiment_state", "execution.tune_controller", "tune"):
+    for name in ("execution.experiment_state", "tune"):
         logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
+    logging.getLogger("ray.tune.execution.tune_controller").addFilter(_is_no_death)
     # Before a node runs out of memory Ray ends a process there. Tune does not take its error for the death of
     # an actor, and would end the whole study with it (seen with Ray 2.60).
     for module in (actor_manager, tune_controller):

@@ -220,9 +220,12 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
             if not answer.lost:
                 return answer.row
             fault = storage_fault(RuntimeError(answer.lost), self._folder.path.parent)
+            if answer.lost.startswith(StorageError.__name__):
+                fault = answer.lost.partition(": ")[2]
             if fault:  # it died of that, and goes on when the storage is back
                 raise StorageError(fault)
             self._deaths += 1
             if self._deaths > RETRIES:
+                self._folder.fetch(models=False)
                 self._folder.finish("failed", f"{answer.lost}, twice")
                 return None
