@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,28 +26,18 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.processes import tree
+from benchmarks.processes import end, named, tree
 from learner_ray.study.record import git_sha, processor
 from learner_ray.study.runs import RunFolder
-from tests.small_cohort import write_cohort
+from tests.small_cohort import sweep_command, write_cohort
 
 DRIVER, ACTOR, WORKER, NODE = "driver", "trial actor", "Train worker", "node"
 VICTIMS = (DRIVER, ACTOR, WORKER, NODE)
 PHASES = {"search": False, "final run": True}
 PORT = 6480
 EPOCHS = 6
-ARGUMENTS = [
-    "--folds",
-    "2",
-    "--trials",
-    "2",
-    "--seeds",
-    "1",
-    "--epochs",
-    str(EPOCHS),
-    "--arms",
-    "mse,weighted",
-]
+ARGUMENTS = ["--folds", "2", "--trials", "2", "--seeds", "1", "--arms", "mse,weighted"]
+ARGUMENTS += ["--epochs", str(EPOCHS)]
 ARGUMENTS += ["--set", "data.image_size=64", "--set", "data.frames=4", "--set", "train.precision=float32"]
 # So few pairs give many trials the same kappa, and then none is stopped.
 ARGUMENTS += ["--set", "progression.judged_by=log_loss"]
@@ -65,19 +54,9 @@ class Study:
     @classmethod
     def of(cls, root: Path, victim: str, manifest: Path) -> Study:
         out = root / "lus"
-        command = [
-            sys.executable,
-            "-m",
-            "learner_ray.sweep",
-            "lus",
-            "--data",
-            str(manifest),
-            "--out",
-            str(out),
-        ]
-        command += [*ARGUMENTS, "--devices-per-trial", "2" if victim == WORKER else "1"]
-        command += ["--address", f"127.0.0.1:{PORT}" if victim == NODE else "local"]
-        return cls(out, tuple(command))
+        ranks, address = (2 if victim == WORKER else 1), (f"127.0.0.1:{PORT}" if victim == NODE else "local")
+        options = [*ARGUMENTS, "--devices-per-trial", str(ranks), "--address", address]
+        return cls(out, tuple(sweep_command(manifest, out, *options)))
 
     def start(self) -> subprocess.Popen[bytes]:
         self.out.parent.mkdir(parents=True, exist_ok=True)
@@ -120,22 +99,6 @@ def two_nodes(root: Path) -> Iterator[subprocess.Popen[bytes]]:
             node.wait()
 
 
-def end(processes: set[int]) -> None:
-    for process in sorted(processes):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-
-
-def train_worker(driver: int) -> int:
-    """A rank of the run that is being trained, the last one that was started."""
-    ranks = []
-    for process in tree(driver):
-        with contextlib.suppress(OSError):
-            if "RayTrainWorker" in Path(f"/proc/{process}/cmdline").read_text():
-                ranks.append(process)
-    return max(ranks)
-
-
 def strike(study: Study, victim: str, final: bool, driver: int, node: int | None) -> tuple[RunFolder, int]:
     """Kills the victim once it is in the middle of such a run; that run, and the epochs it had finished."""
     until = time.monotonic() + STUDY_S
@@ -145,7 +108,7 @@ def strike(study: Study, victim: str, final: bool, driver: int, node: int | None
             victims = {
                 DRIVER: {driver},
                 ACTOR: {process},
-                WORKER: {train_worker(driver)} if victim == WORKER else set(),
+                WORKER: {max(named(tree(driver), "RayTrainWorker"))} if victim == WORKER else set(),
                 NODE: among or set(),
             }[victim]
             epochs = len(folder.progress())

@@ -1,12 +1,14 @@
-"""Memory and processor time of a process and all below it, read from ``/proc``."""
+"""A process and all below it, read from ``/proc``: names, memory, processor time; and their end."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -25,6 +27,22 @@ def tree(root: int) -> Iterator[int]:
         process = waiting.pop()
         waiting += children[process]
         yield process
+
+
+def named(pids: Iterable[int], name: str) -> list[int]:
+    """The processes that Ray gave a name."""
+    titles = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            titles[pid] = Path(f"/proc/{pid}/cmdline").read_text()
+    return [pid for pid, title in titles.items() if name in title]
+
+
+def end(processes: Iterable[int]) -> None:
+    """Kills them; some may have gone already."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def pss_gib(root: int, kind: Callable[[bool, str], str]) -> dict[str, float]:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from analysis.analysed import analyse
 from analysis.load import load
 from learner_ray.imaging.phantoms import write_phantom
+from tests.small_cohort import sweep_command
 
 STUDY = """
 from dataclasses import replace
@@ -47,8 +48,8 @@ def verdicts(folder: Path, seed: int, patients: int, more: list[str]) -> pd.Data
     study = folder / "study.py"
     study.write_text(STUDY)
     out = folder / "results" / "lus"
-    command = [sys.executable, "-m", "learner_ray.sweep", str(study), "--data", str(manifest)]
-    command += ["--out", str(out), "--trials", "0", "--address", "local", *more]
+    options = ["--trials", "0", "--address", "local", *more]
+    command = sweep_command(manifest, out, *options, study=str(study))
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
     if done.returncode:
         raise SystemExit(f"study {seed} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -67,8 +67,8 @@ class StoredFolder:
     def above(self) -> StoredFolder:
         return replace(self, url=self.url.rpartition("/")[0])
 
-    def fetch(self, *, without: Sequence[str] = (), removes: bool = True) -> None:
-        """Makes the copy equal to the folder, but for files of some names, which may be missing or old.
+    def fetch(self, *, without: str = "", removes: bool = True) -> None:
+        """Makes the copy equal to the folder, but for files of this pattern, which may be missing or old.
 
         Hidden files of the copy are its own; others that the folder lacks are removed.
         """
@@ -77,7 +77,7 @@ class StoredFolder:
             for name in set(_names(self.local)) - set(files) if removes else ():
                 (self.local / name).unlink(missing_ok=True)
             for name, stamp in files.items():
-                if Path(name).name not in without and _stamp(self.local / name) != stamp:
+                if not (without and Path(name).match(without)) and _stamp(self.local / name) != stamp:
                     self._download(system, f"{path}/{name}", self.local / name, stamp)
 
     def publish(self, names: Sequence[str] | None = None, *, last: Sequence[str] = ()) -> None:

@@ -19,6 +19,7 @@ from analysis.analysed import analyse
 from analysis.headline import headline
 from analysis.load import load as load_results
 from analysis.render import plain
+from learner_ray.cohort.manifest import SUFFIXES
 from learner_ray.engine.connection import Devices, find_devices, leave, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.jobs import add_arguments, run_on_cluster
@@ -202,7 +203,7 @@ def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Resul
     phantom = args.data is None
     if args.data and is_url(args.data):
         path = StoredFolder.at(args.data).url
-        folder = path.rpartition("/")[0] if path.endswith((".csv", ".tsv")) else path
+        folder = path.rpartition("/")[0] if path.endswith(SUFFIXES) else path
         if args.out and args.out.startswith(f"{folder}/"):
             raise UserError(f"--out {args.out} is among the data, with which every node would fetch it")
     else:

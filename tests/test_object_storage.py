@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from moto.server import ThreadedMotoServer
 from learner_ray.errors import StorageError, UserError
 from learner_ray.object_storage import StoredFolder, fetched
 from learner_ray.sweep import main
+from tests.small_cohort import sweep_command
 
 ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "2", "--epochs", "3", "--address", "local"]
 ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse,majority"]
@@ -66,7 +66,7 @@ def test_a_fetch_makes_the_copy_equal(bucket: str, tmp_path: Path, monkeypatch: 
     folder.local.mkdir(parents=True)
     for name in ("x", "gone", ".own"):
         (folder.local / name).write_text(f"{name} of two, and newer")
-    folder.fetch(without=("y",))
+    folder.fetch(without="y")
     found = {str(p.relative_to(folder.local)): p.read_text() for p in folder.local.rglob("*") if p.is_file()}
     assert found == {"x": "x of one", ".own": ".own of two, and newer"}
 
@@ -136,8 +136,7 @@ def test_killed_on_one_machine_a_study_is_finished_on_another(
     assert main(["lus", "--data", str(manifest), "--out", str(local), *ARGUMENTS]) == 0
     data, out = f"s3://{bucket}/data/{manifest.parent.name}", f"s3://{bucket}/results/lus"
     upload(manifest, data, monkeypatch, tmp_path / "uploader")
-    command = [sys.executable, "-m", "learner_ray.sweep", "lus"]
-    command += ["--data", f"{data}/manifest.csv", "--out", out, *ARGUMENTS]
+    command = sweep_command(f"{data}/manifest.csv", out, *ARGUMENTS)
     machine(monkeypatch, tmp_path / "one")
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     runs = StoredFolder.at(out).above.below("runs")

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 
 from learner_ray.sweep import main
+from tests.small_cohort import sweep_command
 
 SMALL = ["--profile", "laptop", "--folds", "2", "--trials", "2", "--epochs", "3", "--address", "local"]
 SMALL += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse,weighted,majority"]
@@ -120,17 +120,7 @@ def test_killed_and_started_again_it_equals_the_undisturbed_study(
     finished: Path, manifest: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "results" / "lus"
-    command = [
-        sys.executable,
-        "-m",
-        "learner_ray.sweep",
-        "lus",
-        "--data",
-        str(manifest),
-        "--out",
-        str(out),
-        *SMALL,
-    ]
+    command = sweep_command(manifest, out, *SMALL)
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     runs = out.parent / "runs"
     while driver.poll() is None and len(list(runs.glob("*/state.json"))) < 2:
@@ -150,17 +140,7 @@ def test_killed_and_started_again_it_equals_the_undisturbed_study(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_says_how_to_go_on(manifest: Path, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "results" / "lus"
-    command = [
-        sys.executable,
-        "-m",
-        "learner_ray.sweep",
-        "lus",
-        "--data",
-        str(manifest),
-        "--out",
-        str(out),
-        *SMALL,
-    ]
+    command = sweep_command(manifest, out, *SMALL)
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while driver.poll() is None and not list((out.parent / "runs").glob("*/state.json")):
         time.sleep(0.1)

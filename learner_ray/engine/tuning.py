@@ -122,8 +122,8 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
             self._free.append(self._taken.pop(trial_id))
         self.interrupt.fault = self.interrupt.fault or (result or {}).get("storage", "")
         with self.interrupt.watching_storage():
+            self.coordinator.store.folder(task.spec.hash).fetch(models=False)
             if not (error and self._retries(task, self._watchdog.reason(trial_id) or DIED)):
-                self.coordinator.store.folder(task.spec.hash).fetch(models=False)
                 self.coordinator.ended(task)
 
     def _retries(self, task: Task, reason: str) -> bool:
@@ -139,9 +139,7 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
             print(f"{task.label}: {reason}; starting it again", flush=True)
             return True
         why = deaths[0] if len(set(deaths)) == 1 else "; then ".join(deaths)
-        folder = self.coordinator.store.folder(task.spec.hash)
-        folder.fetch(models=False)
-        folder.finish("failed", f"{why}, {len(deaths)} times")
+        self.coordinator.store.folder(task.spec.hash).finish("failed", f"{why}, {len(deaths)} times")
         return False
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:

@@ -13,9 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from learner_ray.errors import UserError
-
-MODELS = "*.pt"
-"""Encoders and checkpoints: nearly all of a run's bytes, and no table or figure needs them."""
+from learner_ray.study.runs import MODELS
 
 
 def pack(out: Path, archive: Path, *, models: bool = False) -> None:

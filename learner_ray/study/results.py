@@ -39,7 +39,7 @@ class Results:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps a second sweep of this machine out, and has a copy up to date, before and after."""
+        """Keeps a second sweep of this machine out."""
         self.out.mkdir(parents=True, exist_ok=True)
         with open(self.out / ".lock", "w") as handle:
             try:

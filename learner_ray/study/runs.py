@@ -16,8 +16,8 @@ from learner_ray.errors import UserError
 from learner_ray.files import write_json
 from learner_ray.object_storage import StoredFolder, is_url
 
-MODELS = ("encoder.pt", "last.pt")
-"""Nearly all of a run's bytes, of no use to who only reads results."""
+MODELS = "*.pt"
+"""Encoders and checkpoints: nearly all of a run's bytes, and no table or figure needs them."""
 
 State = Literal["complete", "stopped", "failed", "diverged"]
 
@@ -146,7 +146,7 @@ class RunFolder:
     def fetch(self, *, models: bool = True) -> None:
         """Brings the files up to date where they are a copy of those in object storage."""
         if self._stored:
-            self._stored.fetch(without=() if models else MODELS)
+            self._stored.fetch(without="" if models else MODELS)
 
     def publish(self, *names: str) -> None:
         """Tells the storage, where the files are a copy: of these files, or of all."""
@@ -195,9 +195,10 @@ class RunFolder:
         if self.state is None:
             write_json(self.path / "state.json", {"state": state, "reason": reason})
             self.publish("state.json")
-        self.checkpoint.unlink(missing_ok=True)
         if self._stored:
             self._stored.remove(self.checkpoint.name)
+        else:
+            self.checkpoint.unlink(missing_ok=True)
 
 
 def objective_of(row: Mapping[str, Any]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import pytest
 import ray
 import yaml
 
-from benchmarks.processes import tree
+from benchmarks.processes import end, tree
 from learner_ray.engine.connection import BOOTSTRAP, find_devices, start_local
 
 FIND = """
@@ -105,8 +104,7 @@ def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
         command.append(f"--temp-dir={short}")
         head = subprocess.Popen(command, stdout=said, stderr=said, env=os.environ | fake)
         yield address
-        for process in set(tree(head.pid)):
-            os.kill(process, signal.SIGKILL)
+        end(set(tree(head.pid)))
         head.wait()
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.small_cohort import sweep_command
+
 ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "1", "--epochs", "8", "--address", "local"]
 ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse"]
 
 
 def start(manifest: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "learner_ray.sweep", "lus", "--data", str(manifest), "--out", str(out)]
-    return subprocess.Popen([*command, *ARGUMENTS], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        sweep_command(manifest, out, *ARGUMENTS), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def a_running_run(runs: Path) -> tuple[Path, int]:
@@ -68,15 +70,8 @@ def test_a_run_that_takes_all_memory_fails_and_no_other(manifest: Path, tmp_path
     """By Ray's own watch over the memory, whose limit is set a little above what is taken now."""
     (tmp_path / "greedy.py").write_text(GREEDY)
     out = tmp_path / "results" / "greedy"
-    command = [
-        sys.executable,
-        "-m",
-        "learner_ray.sweep",
-        str(tmp_path / "greedy.py"),
-        "--data",
-        str(manifest),
-    ]
-    command += ["--out", str(out), *ARGUMENTS[:-1], "greedy,majority", "--max-concurrent", "1"]
+    options = [*ARGUMENTS[:-1], "greedy,majority", "--max-concurrent", "1"]
+    command = sweep_command(manifest, out, *options, study=str(tmp_path / "greedy.py"))
     memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     total, free = (int(memory[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
     limit = {"RAY_memory_usage_threshold": f"{(total - free + 4 * 2**20) / total:.3f}"}

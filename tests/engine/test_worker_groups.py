@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from benchmarks.processes import named
 from learner_ray.sweep import main
+from tests.small_cohort import sweep_command
 
 ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "4", "--epochs", "4", "--address", "local"]
 ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse"]
@@ -27,8 +26,7 @@ class Sweep:
     """The command in a process of its own, with all processes that it ever led to."""
 
     def __init__(self, manifest: Path, out: Path, devices: int) -> None:
-        command = [sys.executable, "-m", "learner_ray.sweep", "lus", "--data", str(manifest)]
-        command += ["--out", str(out), *ARGUMENTS, "--devices-per-trial", str(devices)]
+        command = sweep_command(manifest, out, *ARGUMENTS, "--devices-per-trial", str(devices))
         self.out = out
         self.seen: dict[int, str] = {}
         self._driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -74,15 +72,6 @@ def descendants(pid: int) -> dict[int, str]:
         found |= below
         wanted = set(below)
     return found
-
-
-def named(pids: Iterable[int], name: str) -> list[int]:
-    """The processes that Ray gave a name."""
-    titles = {}
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            titles[pid] = Path(f"/proc/{pid}/cmdline").read_text()
-    return [pid for pid, title in titles.items() if name in title]
 
 
 @pytest.fixture(scope="module")
