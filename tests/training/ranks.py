@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,8 @@ def build_small(config: ModelConfig, frames: int, seed: int) -> SmallNetwork:
 def start(rank: int, size: int, manifest: str, configs: dict[str, Config], spec: RunSpec, out: Path) -> None:
     """Compares this world with one process alone; the first rank writes ``steps.json``."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{out}/store", rank=rank, world_size=size)
+    limit = timedelta(minutes=5)
+    dist.init_process_group("gloo", f"file://{out}/store", timeout=limit, rank=rank, world_size=size)
     data = open_data(Source(path=manifest), 32)
     pretraining_module.build_network = build_small  # type: ignore[assignment]
     differences = {
@@ -118,7 +120,9 @@ def compare_plain(config: Config, data: Data) -> dict[str, float]:
     pretraining = Pretraining(config, data, PATIENTS)
     widened(pretraining.network)
     world = World.current()
-    wrapped = DistributedDataParallel(pretraining.network, find_unused_parameters=True)
+    # Not looking for unused parameters (there are none): ranks then tell each other of them while they sum
+    # gradients, and of two exchanges at once gloo was seen to finish neither.
+    wrapped = DistributedDataParallel(pretraining.network)
     pretraining.network = wrapped  # type: ignore[assignment]
     own: Batch = pretraining._batch(world.shares(ROWS)[world.rank])
     loss, _ = total_loss(pretraining._objective, own, config.objective)

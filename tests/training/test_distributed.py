@@ -44,7 +44,7 @@ def spawn(size: int, manifest: Path, out: Path) -> dict[str, Any]:
     if size == 1:
         ranks.start(0, *arguments)
     else:
-        torch.multiprocessing.spawn(ranks.start, args=arguments, nprocs=size)
+        torch.multiprocessing.spawn(ranks.start, args=arguments, nprocs=size, daemon=True)
     return json.loads((out / "steps.json").read_text())
 
 
