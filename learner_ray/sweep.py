@@ -22,91 +22,38 @@ from analysis.render import plain
 from learner_ray.cohort.manifest import SUFFIXES
 from learner_ray.engine.connection import Devices, find_devices, leave, start_local
 from learner_ray.engine.curves import Curves
-from learner_ray.engine.jobs import add_arguments, run_on_cluster
+from learner_ray.engine.jobs import run_on_cluster
 from learner_ray.engine.progress import Progress, duration
-from learner_ray.engine.tuning import HUNG_AFTER_S, run_tasks
+from learner_ray.engine.sharing import measure_sharing
+from learner_ray.engine.tuning import run_tasks
 from learner_ray.engine.worker_groups import WorkerGroups
 from learner_ray.errors import StorageError, UserError
 from learner_ray.files import storage_fault
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.ingest import BadScan
 from learner_ray.object_storage import StoredFolder, is_url
-from learner_ray.objectives import register, require_known
+from learner_ray.objectives import OBJECTIVES, register, require_known
+from learner_ray.options import parse_edits, parser
 from learner_ray.preview import preview
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.designs import Winner, around, factorial, parse_factors, read_winner
 from learner_ray.study.forecast import Pace
 from learner_ray.study.ledger import LedgerWriter
-from learner_ray.study.loading import load_study, study_names
+from learner_ray.study.loading import load_study
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.record import record
 from learner_ray.study.results import Results
 from learner_ray.study.runs import Source
-from learner_ray.study.samplers import SAMPLERS, make_sampler
-from learner_ray.study.schedulers import SCHEDULERS
+from learner_ray.study.samplers import make_sampler
 from learner_ray.study.study import Study
 from learner_ray.training.data import PHANTOM, open_cohort
 from learner_ray.training.pace import measure_pace
 
+RUNS_WORTH_MEASURING = 8
+"""Per GPU; with fewer left it is not asked how many could share one."""
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="python -m learner_ray.sweep", description=__doc__)
-    p.add_argument("study", help=f"{', '.join(study_names())}, or the path of a study file (.py)")
-    p.add_argument(
-        "--data", metavar="PATH", help="manifest or folder; without it the modality's phantom cohort"
-    )
-    p.add_argument("--format", help="layout of the folder, where it is not recognised")
-    p.add_argument(
-        "--out",
-        metavar="DIR",
-        help="results folder, or s3://BUCKET/FOLDER (default: results/STUDY, or results/STUDY-phantom)",
-    )
-    p.add_argument(
-        "--profile", choices=PROFILES, help="how large (default: paper on GPUs with real data, else laptop)"
-    )
-    p.add_argument("--arms", help="comma-separated (default: the study's)")
-    for name in ("trials", "folds", "repeats", "seeds", "audits", "epochs"):
-        p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
-    p.add_argument("--scheduler", choices=SCHEDULERS, default="halving", help="what stops trials early")
-    p.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who suggests what to try next")
-    p.add_argument("--devices-per-trial", type=int, default=1, metavar="N", help="CPUs or GPUs of each run")
-    p.add_argument("--max-concurrent", type=int, help="runs at a time (default: one per core, or per GPU)")
-    p.add_argument(
-        "--hung-after",
-        type=float,
-        default=HUNG_AFTER_S,
-        metavar="SECONDS",
-        help="end a run that finishes no epoch for so long, and start it once more (default: %(default)g)",
-    )
-    p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
-    p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
-    p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")
-    add_arguments(p)
-    p.add_argument(
-        "--protocol",
-        choices=("nested", "development"),
-        default="nested",
-        help="search in every fold, or in the first alone and freeze (cheaper, and not nested)",
-    )
-    p.add_argument(
-        "--fixed-from",
-        metavar="DIR",
-        help="all arms of a searched study at its winner's setting, and one factor in or out",
-    )
-    p.add_argument("--fixed-arm", metavar="ARM", help="with --fixed-from: take this arm for the winner")
-    p.add_argument(
-        "--factor",
-        action="append",
-        default=[],
-        metavar="KEY=LOW,HIGH",
-        help="with others: every combination of levels, on top of the one arm of --arms",
-    )
-    p.add_argument("--half", action="store_true", help="with --factor: half of the combinations")
-    p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
-    return p
+INTERRUPTED = "\nInterrupted; all finished runs are kept. Go on with:\n  {}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -120,6 +67,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before the first run
+        print(INTERRUPTED.format(command()))
+        return 128 + signal.SIGINT
     except (StorageError, OSError) as error:
         fault = str(error) if isinstance(error, StorageError) else storage_fault(error, Path.cwd())
         if not fault:
@@ -143,13 +93,13 @@ def sweep(args: argparse.Namespace) -> int:
     if args.cluster is not None:
         return run_on_cluster(args, sys.argv[1:], results)
     devices = find_devices(args.address, args.data, results.address)
-    devices.trials(args.devices_per_trial)
+    devices.trials(args.devices_per_trial, args.trials_per_gpu)
     plan = plan_study(args, study, source, edits, devices, winner)
     print(heading(plan, results, devices), flush=True)
     cache = build_cache(plan.cohort, plan.base.data.image_size, skip_bad=args.skip_bad, progress=show_reading)
     plan = without_bad_scans(plan, cache.bad)
     if args.plan:
-        print(preview(plan, pace_of(plan), slots_of(args, devices)))
+        print(preview(plan, pace_of(plan), slots_of(args, devices, args.trials_per_gpu)))
         return 0
     left_out = [*plan.cohort.notes, *map(str, cache.bad.values())]
     with results.alone():
@@ -160,7 +110,7 @@ def sweep(args: argparse.Namespace) -> int:
         coordinator = Coordinator(plan.groups, study.space, results.store, studies)
         stopped_by = run_plan(plan, coordinator, results, args, devices)
     if stopped_by is not None:
-        print(f"\nInterrupted; all finished runs are kept. Go on with:\n  {command()}")
+        print(INTERRUPTED.format(command()))
         return 128 + stopped_by
     print(summary(plan, coordinator, results.out))
     return 0
@@ -183,19 +133,6 @@ def choose_study(args: argparse.Namespace, winner: Winner | None) -> Study:
     if args.half or args.fixed_arm:
         raise UserError("--half goes with --factor, and --fixed-arm with --fixed-from")
     return study
-
-
-def parse_edits(args: argparse.Namespace) -> dict[str, Any]:
-    """The user's dotted keys, ``--epochs`` among them."""
-    edits: dict[str, Any] = {}
-    for text in args.edits:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise UserError(f"--set {text}: write KEY=VALUE, as in --set train.lr=0.001")
-        edits[key] = value
-    if args.epochs is not None:
-        edits["train.epochs"] = args.epochs
-    return edits
 
 
 def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Results]:
@@ -264,9 +201,10 @@ def pace_of(plan: Plan) -> Pace:
     return Pace(train_per_scan=0, evaluate_per_scan=0)
 
 
-def slots_of(args: argparse.Namespace, devices: Devices) -> int:
-    """Runs at a time."""
-    return min(devices.trials(args.devices_per_trial), args.max_concurrent or devices.slots)
+def slots_of(args: argparse.Namespace, devices: Devices, share: int | None) -> int:
+    """Runs at a time, where so many share a GPU."""
+    trials = devices.trials(args.devices_per_trial, share)
+    return min(trials, args.max_concurrent or trials)
 
 
 def show_reading(done: int, total: int) -> None:
@@ -306,19 +244,20 @@ def run_plan(
         results.publish()
         return None
     size, scratch = args.devices_per_trial, (out / ".tune").resolve()
-    slots = slots_of(args, devices)
     if devices.local:
-        start_local(slots * size)
-    groups = min(slots, coordinator.remaining)
+        start_local(devices.cpus if devices.gpus else slots_of(args, devices, None) * size)
+    share = share_of(plan, coordinator, args, devices)
+    slots = slots_of(args, devices, share)
     worker_groups = None
     if size > 1:
+        groups = min(slots, coordinator.remaining)
         worker_groups = WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
     try:
         stopped_by = run_tasks(
             coordinator,
             scratch=scratch,
             max_concurrent=slots,
-            gpus_per_trial=1 if devices.gpus else 0,
+            gpus_per_trial=1 / (share or 1) if devices.gpus else 0,
             hung_after_s=args.hung_after,
             worker_groups=worker_groups,
         )
@@ -329,6 +268,20 @@ def run_plan(
     ledger.write()
     results.publish()
     return stopped_by
+
+
+def share_of(plan: Plan, coordinator: Coordinator, args: argparse.Namespace, devices: Devices) -> int | None:
+    """Runs that share a GPU: as asked for, else measured where enough runs are left to pay for that."""
+    asked: int | None = args.trials_per_gpu
+    trained = [group for group in plan.groups if group.config.pretrains]
+    few = coordinator.remaining < RUNS_WORTH_MEASURING * devices.gpus
+    if asked or not devices.gpus or args.devices_per_trial > 1 or not trained or few:
+        return asked
+    # The arm that needs the most memory, since all arms get the same part.
+    largest = max(
+        trained, key=lambda g: OBJECTIVES[g.config.objective.name].views * g.config.train.batch_size
+    )
+    return measure_sharing(largest.spec(largest.config, final=False))
 
 
 def optuna_studies(out: Path) -> Any:

@@ -55,18 +55,26 @@ class Devices:
         """Trials of one device at a time."""
         return self.gpus or self.cpus
 
-    def trials(self, size: int) -> int:
-        """Trials of ``size`` devices at a time.
+    def trials(self, size: int, share: int | None = None) -> int:
+        """Trials at a time, of ``size`` devices each; or of one GPU each that ``share`` of them use together.
 
         Raises:
-            UserError: there are not enough devices for one.
+            UserError: there are not enough devices for one, or none that could be shared.
         """
         if not 1 <= size <= self.slots:
             kind = "GPU" if self.gpus else "CPU"
             raise UserError(
                 f"--devices-per-trial {size}: choose 1 to {self.slots}, there are {self.slots} {kind}s"
             )
-        return self.slots // size
+        if share is None:
+            return self.slots // size
+        if not self.gpus or size > 1:
+            why = "each run has several GPUs" if self.gpus else "there is no GPU"
+            raise UserError(f"--trials-per-gpu {share}: {why}; leave it out")
+        if not 1 <= share <= self.cpus // self.gpus:
+            most = self.cpus // self.gpus
+            raise UserError(f"--trials-per-gpu {share}: choose 1 to {most}, each run takes a CPU besides")
+        return self.gpus * share
 
     def __str__(self) -> str:
         found = ", ".join(f"{n} {name}" for n, name in ((self.cpus, "CPU"), (self.gpus, "GPU")) if n)
@@ -183,11 +191,11 @@ def _started_here() -> str | None:
     return address
 
 
-def start_local(slots: int) -> None:
-    """Starts Ray on this machine for ``slots`` trials at a time."""
+def start_local(cpus: int) -> None:
+    """Starts Ray on this machine, with its GPUs and so many of its CPUs."""
     ray.init(
         address=LOCAL,
-        num_cpus=slots,
+        num_cpus=cpus,
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
         **QUIET,

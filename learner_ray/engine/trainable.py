@@ -6,12 +6,14 @@ import traceback
 from contextlib import ExitStack
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from learner_ray.errors import StorageError
 from learner_ray.files import storage_fault, write_atomic
 from learner_ray.study.runs import RunFolder
+from learner_ray.training.process import keep_to_share
 from learner_ray.training.run import TrainingRun, locked
 
 
@@ -71,6 +73,8 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             return None
         if self._run is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
+            if device == "cuda":
+                keep_to_share(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))
             self._run = self.run_class(self._folder.read_spec(), self._folder, device)
             if self._run.last_row is not None:
                 return self._run.last_row  # a restarted run: whether it goes on after this epoch is not known

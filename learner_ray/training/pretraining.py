@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,16 +115,22 @@ class Pretraining:
         Raises:
             DivergedError: the loss became infinite or not a number.
         """
+        sums: dict[str, float] = {}
+        for scans, parts in self.steps():
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0.0) + value * scans
+        self.epoch += 1
+        lr = self._optimizer.param_groups[0]["lr"]
+        return {name: total / len(self._scans) for name, total in sums.items()} | {"lr": lr}
+
+    def steps(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Trains the steps of an epoch: how many scans each saw, and the loss and its parts there."""
         self.network.train()
         torch.manual_seed(random_key(self.config.seed, self.epoch))  # for dropout, should a model have it
-        sums: dict[str, float] = {}
         for step, rows in enumerate(self._batches()):
-            lr = self._set_lr(self.epoch * self._steps_per_epoch + step)
-            for name, value in self._step(rows).items():
-                sums[name] = sums.get(name, 0.0) + value * len(rows)
+            self._set_lr(self.epoch * self._steps_per_epoch + step)
+            yield len(rows), self._step(rows)
             self._optimizer.zero_grad()  # now: the next forward pass needs the memory
-        self.epoch += 1
-        return {name: total / len(self._scans) for name, total in sums.items()} | {"lr": lr}
 
     def _batches(self) -> list[NDArray[np.int64]]:
         """The epoch's scans in batches of nearly equal size, so that none is left with a scan or two."""
@@ -169,7 +175,7 @@ class Pretraining:
         data = self.config.data
         return self._data.pixels(scans, data.frames, keys=keys, strength=data.augment, device=self._device)
 
-    def _set_lr(self, step: int) -> float:
+    def _set_lr(self, step: int) -> None:
         """Linear warm-up, then a cosine to zero at the end of the whole schedule."""
         train = self.config.train
         steps = train.epochs * self._steps_per_epoch
@@ -180,7 +186,6 @@ class Pretraining:
             factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
         for group in self._optimizer.param_groups:
             group["lr"] = train.lr * min(factor, 1.0)
-        return train.lr * min(factor, 1.0)
 
     @torch.inference_mode()
     def embed(self, patients: tuple[str, ...], batch_size: int = 32) -> Embedded:

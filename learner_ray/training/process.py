@@ -13,6 +13,9 @@ import torch
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Of ``mallopt``, from glibc's malloc.h."""
 
+_CONTEXT_BYTES = 2**29
+"""What CUDA takes of a GPU for each process, beside its tensors."""
+
 
 def settle(threads: int) -> None:
     """Fixes what the order of sums depends on: number of threads, deterministic kernels, cuBLAS's workspace.
@@ -26,6 +29,13 @@ def settle(threads: int) -> None:
     # Else every new tensor is first filled with NaN: 5 % of a step, to find reads of memory nobody wrote.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     _keep_freed_memory()
+
+
+def keep_to_share(share: float) -> None:
+    """Lets this process have its part of the GPU's memory and no more: a run that wants more fails alone."""
+    if share < 1:
+        _, total = torch.cuda.mem_get_info()
+        torch.cuda.set_per_process_memory_fraction(max(share - _CONTEXT_BYTES / total, 0.01))
 
 
 @functools.cache

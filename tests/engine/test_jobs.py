@@ -10,8 +10,8 @@ import yaml
 
 from learner_ray.engine.jobs import Submission, check_home, submission_of, tunnel
 from learner_ray.errors import UserError
+from learner_ray.options import parser
 from learner_ray.study.results import Results
-from learner_ray.sweep import parser
 
 OUT = Path("results/lus")
 

@@ -1,0 +1,103 @@
+"""How many runs share a GPU: one that trains a small network leaves most of it idle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from learner_ray.study.runs import RunSpec
+from learner_ray.training.pace import Stint, train_for
+
+MOST = 4
+"""Runs tried side by side."""
+WORTH = 1.1
+"""What one more must bring: each run takes longer, and a search learns less from more at a time."""
+FILL = 0.9
+"""Of a GPU's memory, at most."""
+SECONDS = 10.0
+"""Of training that is timed."""
+PLACED_S = 120.0
+"""Until a GPU is free to measure on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """What some runs on one GPU did side by side."""
+
+    runs: int
+    scans_per_s: float
+    """Of all."""
+    memory: float
+    """Part of the GPU's that all took."""
+
+    @classmethod
+    def of(cls, stints: Sequence[Stint]) -> Together:
+        """Counts only the time in which all trained."""
+        begin = max(stint.steps[0].begin for stint in stints)
+        end = min(stint.steps[-1].end for stint in stints)
+        scans = sum(
+            step.scans * max(0.0, min(step.end, end) - max(step.begin, begin)) / (step.end - step.begin)
+            for stint in stints
+            for step in stint.steps
+        )
+        memory = max((s.memory / s.capacity for s in stints if s.capacity), default=0.0)
+        rate = scans / (end - begin) if end > begin else 0.0
+        return cls(runs=len(stints), scans_per_s=rate, memory=memory)
+
+    def __str__(self) -> str:
+        runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
+        return f"{runs} on a GPU: {self.scans_per_s:.0f} scans/s, {self.memory:.0%} of its memory"
+
+
+def measure_sharing(spec: RunSpec) -> int:
+    """How many runs like this one a GPU of the cluster that was joined should train at a time."""
+    most = min(MOST, _cpus_per_gpu())
+    return most if most <= 1 else choose(lambda runs: _side_by_side(spec, runs), most)
+
+
+def choose(measure: Callable[[int], Together | None], most: int) -> int:
+    """The largest number up to which every further run was worth it.
+
+    Args:
+        measure: some runs side by side; None where they cannot be.
+        most: the largest number tried.
+    """
+    best = measure(1)
+    if best is None:
+        return 1
+    print(best, flush=True)
+    alone = best.memory
+    while best.runs < most and (best.runs + 1) * alone <= FILL:
+        found = measure(best.runs + 1)
+        if found is None:
+            break
+        print(found, flush=True)
+        if found.scans_per_s < WORTH * best.scans_per_s:
+            break
+        best = found
+    return best.runs
+
+
+def _side_by_side(spec: RunSpec, runs: int) -> Together | None:
+    group = placement_group([{"CPU": runs, "GPU": 1}])
+    here = PlacementGroupSchedulingStrategy(group)
+    # Each call in a process of its own, which gives back the GPU's memory.
+    task = ray.remote(num_cpus=1, num_gpus=1 / runs, max_calls=1, max_retries=0)(train_for)
+    task = task.options(scheduling_strategy=here)
+    try:
+        ray.get(group.ready(), timeout=PLACED_S)
+        return Together.of(ray.get([task.remote(spec, SECONDS) for _ in range(runs)]))
+    except ray.exceptions.RayError:
+        return None  # no GPU is free, or they do not fit: a trial alone will tell of anything else
+    finally:
+        remove_placement_group(group)
+
+
+def _cpus_per_gpu() -> int:
+    """Of the node that has the fewest; every run takes a CPU beside its part of the GPU."""
+    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return min((int(r.get("CPU", 0) // r["GPU"]) for r in resources if r.get("GPU")), default=1)

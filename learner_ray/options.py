@@ -1,0 +1,90 @@
+"""The options of ``python -m learner_ray.sweep``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from learner_ray.engine.jobs import add_arguments
+from learner_ray.engine.tuning import HUNG_AFTER_S
+from learner_ray.errors import UserError
+from learner_ray.study.loading import study_names
+from learner_ray.study.profiles import PROFILES
+from learner_ray.study.samplers import SAMPLERS
+from learner_ray.study.schedulers import SCHEDULERS
+
+
+def parser() -> argparse.ArgumentParser:
+    does = "Search each arm, train and test the winners anew, show the table."
+    p = argparse.ArgumentParser(prog="python -m learner_ray.sweep", description=does)
+    p.add_argument("study", help=f"{', '.join(study_names())}, or the path of a study file (.py)")
+    p.add_argument(
+        "--data", metavar="PATH", help="manifest or folder; without it the modality's phantom cohort"
+    )
+    p.add_argument("--format", help="layout of the folder, where it is not recognised")
+    p.add_argument(
+        "--out",
+        metavar="DIR",
+        help="results folder, or s3://BUCKET/FOLDER (default: results/STUDY, or results/STUDY-phantom)",
+    )
+    p.add_argument(
+        "--profile", choices=PROFILES, help="how large (default: paper on GPUs with real data, else laptop)"
+    )
+    p.add_argument("--arms", help="comma-separated (default: the study's)")
+    for name in ("trials", "folds", "repeats", "seeds", "audits", "epochs"):
+        p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
+    p.add_argument("--scheduler", choices=SCHEDULERS, default="halving", help="what stops trials early")
+    p.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who suggests what to try next")
+    p.add_argument("--devices-per-trial", type=int, default=1, metavar="N", help="CPUs or GPUs of each run")
+    p.add_argument(
+        "--trials-per-gpu", type=int, metavar="N", help="runs that share a GPU (default: as many as pay)"
+    )
+    p.add_argument("--max-concurrent", type=int, help="runs at a time (default: what the devices hold)")
+    p.add_argument(
+        "--hung-after",
+        type=float,
+        default=HUNG_AFTER_S,
+        metavar="SECONDS",
+        help="end a run that finishes no epoch for so long, and start it once more (default: %(default)g)",
+    )
+    p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
+    p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
+    p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")
+    add_arguments(p)
+    p.add_argument(
+        "--protocol",
+        choices=("nested", "development"),
+        default="nested",
+        help="search in every fold, or in the first alone and freeze (cheaper, and not nested)",
+    )
+    p.add_argument(
+        "--fixed-from",
+        metavar="DIR",
+        help="all arms of a searched study at its winner's setting, and one factor in or out",
+    )
+    p.add_argument("--fixed-arm", metavar="ARM", help="with --fixed-from: take this arm for the winner")
+    p.add_argument(
+        "--factor",
+        action="append",
+        default=[],
+        metavar="KEY=LOW,HIGH",
+        help="with others: every combination of levels, on top of the one arm of --arms",
+    )
+    p.add_argument("--half", action="store_true", help="with --factor: half of the combinations")
+    p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
+    return p
+
+
+def parse_edits(args: argparse.Namespace) -> dict[str, Any]:
+    """The user's dotted keys, ``--epochs`` among them."""
+    edits: dict[str, Any] = {}
+    for text in args.edits:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set {text}: write KEY=VALUE, as in --set train.lr=0.001")
+        edits[key] = value
+    if args.epochs is not None:
+        edits["train.epochs"] = args.epochs
+    return edits

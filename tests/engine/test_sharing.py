@@ -1,0 +1,111 @@
+"""Runs share a GPU as long as one more is worth it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import ray
+
+from benchmarks.processes import end, tree
+from learner_ray.engine import sharing
+from learner_ray.engine.connection import Devices
+from learner_ray.engine.sharing import Together, choose
+from learner_ray.errors import UserError
+from learner_ray.sweep import main
+from learner_ray.training.pace import Step, Stint
+
+ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "4", "--epochs", "2", "--arms", "mse"]
+ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2"]
+
+
+def stint(begin: float, seconds_per_step: float, steps: int, memory: int = 0) -> Stint:
+    ends = [begin + seconds_per_step * (k + 1) for k in range(steps)]
+    return Stint(
+        steps=tuple(Step(begin=e - seconds_per_step, end=e, scans=10) for e in ends),
+        memory=memory,
+        capacity=100,
+    )
+
+
+def test_only_the_time_in_which_all_trained_is_counted() -> None:
+    first, second = stint(100.0, 1.0, 10), stint(104.5, 2.0, 10)  # until 110 and 124.5
+    found = Together.of([first, second])
+    assert found.runs == 2 and found.scans_per_s == pytest.approx(10 / 1 + 10 / 2)
+    assert Together.of([stint(0, 1, 3), stint(5, 1, 3)]).scans_per_s == 0
+
+
+@pytest.mark.parametrize(
+    ("rates", "memory", "chosen"),
+    [
+        ([100, 105], 0.1, 1),  # fills the GPU alone
+        ([100, 150, 160], 0.1, 2),
+        ([100, 150, 200, 240], 0.1, 4),
+        ([100, 90, 300], 0.1, 1),
+        ([100, 200, 300], 0.4, 2),  # three do not fit
+        ([100, None], 0.1, 1),  # two do not fit, though they seemed to
+        ([None], 0.1, 1),
+    ],
+)
+def test_one_more_must_be_worth_it_and_fit(rates: list[float | None], memory: float, chosen: int) -> None:
+    def measure(runs: int) -> Together | None:
+        rate = rates[runs - 1]
+        return None if rate is None else Together(runs=runs, scans_per_s=rate, memory=memory * runs)
+
+    assert choose(measure, 4) == chosen
+
+
+@pytest.mark.parametrize(("size", "share", "gpus"), [(1, 2, 0), (2, 2, 4), (1, 5, 4), (1, 0, 4)])
+def test_what_cannot_be_shared_is_refused(size: int, share: int, gpus: int) -> None:
+    with pytest.raises(UserError, match=f"--trials-per-gpu {share}: "):
+        Devices(local=True, cpus=16, gpus=gpus, precision="float32").trials(size, share)
+
+
+@pytest.fixture
+def claims_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster of one node that tells Ray of a GPU it has not."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
+    command += ["--node-ip-address=127.0.0.1", "--num-cpus=2", "--num-gpus=1"]
+    command += ["--object-store-memory=100000000", "--include-dashboard=false"]
+    with tempfile.TemporaryDirectory() as short:
+        env = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+        head = subprocess.Popen([*command, f"--temp-dir={short}"], stdout=subprocess.DEVNULL, env=env)
+        yield f"127.0.0.1:{port}"
+        ray.shutdown()
+        end(set(tree(head.pid)))
+        head.wait()
+
+
+@pytest.mark.slow
+def test_runs_share_a_gpu_and_give_what_each_gives_alone(
+    claims_a_gpu: str,
+    manifest: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sharing, "SECONDS", 2.0)
+    ledgers, processes = [], []
+    for name, options in {"alone": ["--trials-per-gpu", "1"], "asked": ["--trials-per-gpu", "2"]}.items():
+        out = tmp_path / name / "lus"
+        command = ["lus", "--data", str(manifest), "--out", str(out), "--address", claims_a_gpu]
+        assert main([*command, *ARGUMENTS, *options]) == 0
+        ledgers.append(pd.read_parquet(out / "ledger.parquet"))
+        locks = (out.parent / "runs").glob("*/.lock")
+        processes.append(len({lock.read_text().split()[1] for lock in locks}))
+    assert processes == [1, 2]
+    assert "on a GPU" not in capfd.readouterr().out  # nothing to measure
+    command[command.index(str(out))] = str(tmp_path / "measured" / "lus")
+    assert main([*command, *ARGUMENTS]) == 0
+    assert "1 run on a GPU: " in (said := capfd.readouterr().out) and "2 runs on a GPU: " in said
