@@ -80,12 +80,15 @@ class StoredFolder:
                 if not (without and Path(name).match(without)) and _stamp(self.local / name) != stamp:
                     self._download(system, f"{path}/{name}", self.local / name, stamp)
 
-    def publish(self, names: Sequence[str] | None = None, *, last: Sequence[str] = ()) -> None:
+    def publish(
+        self, names: Sequence[str] | None = None, *, last: Sequence[str] = (), whole: str = ""
+    ) -> None:
         """Writes to the folder what has changed in the copy.
 
         Args:
             names: of the files to look at; None for all that are not hidden.
             last: names that only make sense when the others are there, in their order.
+            whole: a folder below this one, of which files that the copy lacks are removed.
         """
         with self._told() as (system, path):
             files = self._files(system, path)
@@ -94,6 +97,9 @@ class StoredFolder:
                 stamp = _stamp(self.local / name)
                 if stamp is not None and stamp != files.get(name):
                     self._upload(system, self.local / name, f"{path}/{name}")
+            for name in files:
+                if whole and name.startswith(f"{whole}/") and not (self.local / name).exists():
+                    system.delete_file(f"{path}/{name}")
 
     def remove(self, name: str) -> None:
         """Removes a file, here and there, if it is there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -93,6 +94,21 @@ def test_only_what_changed_is_written(bucket: str, tmp_path: Path, monkeypatch: 
     assert written[3:] == ["z"]
     folder.remove("z")
     assert not folder.holds("z") and folder.holds("first") and not (folder.local / "z").exists()
+
+
+def test_a_folder_that_is_written_anew_leaves_nothing_of_before(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, tmp_path)
+    folder = StoredFolder.at(f"s3://{bucket}/a")
+    for names in (("kept", "curves/first", "curves/second"), ("curves/second", "curves/third")):
+        shutil.rmtree(folder.local, ignore_errors=True)
+        (folder.local / "curves").mkdir(parents=True)
+        for name in names:
+            (folder.local / name).write_text(name)
+        folder.publish(whole="curves")
+    found = [name for name in ("kept", "curves/first", "curves/second", "curves/third") if folder.holds(name)]
+    assert found == ["kept", "curves/second", "curves/third"]
 
 
 def test_a_bucket_that_is_not_there_is_named(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-START_S = 600.0
-"""A worker group that takes no work for so long is not coming: nodes of an autoscaler need minutes."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -30,6 +27,8 @@ class Answer:
     """The epoch's progress; None where the run ended instead."""
     lost: str = ""
     """Why no rank could carry it out to the end."""
+    storage: str = ""
+    """What is wrong with the storage, if it was that."""
 
 
 @dataclass
@@ -40,8 +39,8 @@ class _Mailbox:
     order: Order = field(default_factory=lambda: Order(number=0, folder="", fresh=True))
     answer: Answer | None = field(default_factory=Answer)
     """To ``order``; None while it is being carried out."""
-    taken: int = 0
-    """The last order that some rank took."""
+    up: bool = False
+    """Whether its ranks have come for work."""
     lost: str = ""
     """Why the ranks that held a run have died; empty once a new run or the same one was begun afresh."""
     placement_group: str = ""
@@ -51,7 +50,7 @@ class Dispatcher:
     """An asynchronous actor with a mailbox for each worker group.
 
     Ranks come for work and are never called: a rank that waits is in no collective that could run into its
-    time limit, and one that is told to leave simply returns.
+    time limit, and one that is told to leave simply returns. Orders are for groups that are up.
     """
 
     def __init__(self, groups: int) -> None:
@@ -67,14 +66,6 @@ class Dispatcher:
             order = Order(number=box.order.number + 1, folder=folder, fresh=fresh)
             box.order, box.answer, box.lost = order, None, ""
             box.changed.notify_all()
-            begun = box.changed.wait_for(lambda: box.taken >= order.number or box.answer is not None)
-            try:
-                await asyncio.wait_for(begun, START_S)
-            except asyncio.TimeoutError:
-                lost = Answer(lost=f"no Train worker came for it within {START_S:g} s")
-                if box.order is order:
-                    box.answer = lost  # ranks that come late leave it alone
-                return lost
             await box.changed.wait_for(lambda: box.answer is not None)
             assert box.answer is not None
             return box.answer
@@ -83,29 +74,31 @@ class Dispatcher:
         """From each rank: the order after the one it knows, or None when it may leave."""
         box = self._mailboxes[group]
         async with box.changed:
-            box.placement_group = placement_group
+            box.placement_group, box.up = placement_group, True
             await box.changed.wait_for(
                 lambda: self._closed or (box.order.number > after and box.answer is None)
             )
             if self._closed:
                 return None
-            box.taken = box.order.number
-            box.changed.notify_all()
             return box.order
 
-    async def answer(self, group: int, number: int, row: dict[str, Any] | None) -> None:
-        """From the first rank."""
+    async def answer(self, group: int, number: int, answer: Answer) -> None:
+        """From the first rank; or from any that finds the storage gone."""
         box = self._mailboxes[group]
         async with box.changed:
             if number == box.order.number and box.answer is None:
-                box.answer = Answer(row=row)
+                box.answer = answer
                 box.changed.notify_all()
+
+    async def up(self) -> list[int]:
+        """Groups whose ranks are there. An autoscaler may take minutes to bring their nodes, or never do."""
+        return [group for group, box in enumerate(self._mailboxes) if box.up]
 
     async def lose(self, group: int, reason: str) -> str:
         """From the driver: a group's ranks have died. Their placement group's id, empty where not known."""
         box = self._mailboxes[group]
         async with box.changed:
-            box.lost = reason
+            box.lost, box.up = reason, False
             if box.answer is None:
                 box.answer = Answer(lost=reason)
             box.changed.notify_all()

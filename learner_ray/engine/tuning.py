@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import ray
 from ray import tune
 from ray.air.execution._internal import actor_manager
 from ray.exceptions import OutOfMemoryError, RayActorError
@@ -86,9 +87,10 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         self.interrupt = interrupt
         self.tasks: dict[str, Task] = {}
         self.coordinator = coordinator
+        # By name: Tune pickles the searcher.
         self._dispatcher = worker_groups.name if worker_groups else ""
-        self._free = list(range(worker_groups.groups)) if worker_groups else []
         self._taken: dict[str, int] = {}
+        """By trial, the worker group that trains it."""
         self._again: list[Task] = []
         self._deaths: dict[str, list[str]] = {}
 
@@ -100,7 +102,8 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.coordinator.is_done:
             return str(Searcher.FINISHED)
-        if self._dispatcher and not self._free:
+        group = self._free_group()
+        if group is None:
             return None
         task = self._again.pop() if self._again else self.coordinator.next_task()
         if task is None:
@@ -108,22 +111,32 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         self.tasks[trial_id] = task
         folder = self.coordinator.store.folder(task.spec.hash)
         folder.write_spec(task.spec)
-        config = {"folder": folder.address}
+        config: dict[str, Any] = {"folder": folder.address}
         if not self._dispatcher:
             return config
-        self._taken[trial_id] = self._free.pop()
-        return config | {"dispatcher": self._dispatcher, "group": self._taken[trial_id]}
+        self._taken[trial_id] = group
+        return config | {"dispatcher": self._dispatcher, "group": group}
+
+    def _free_group(self) -> int | None:
+        """A worker group that has come up and trains nothing; any number where there are none at all."""
+        if not self._dispatcher:
+            return 0
+        up: list[int] = ray.get(ray.get_actor(self._dispatcher).up.remote())
+        taken = set(self._taken.values())
+        return next((group for group in up if group not in taken), None)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        task = self.tasks.pop(trial_id)
-        if trial_id in self._taken:
-            self._free.append(self._taken.pop(trial_id))
-        self.interrupt.fault = self.interrupt.fault or (result or {}).get("storage", "")
+        task, said = self.tasks.pop(trial_id), result or {}
+        self._taken.pop(trial_id, None)
+        self.interrupt.fault = self.interrupt.fault or said.get("storage", "")
+        death = said.get("lost", "")
+        if error:
+            death = self._watchdog.reason(trial_id) or DIED
         with self.interrupt.watching_storage():
             self.coordinator.store.folder(task.spec.hash).fetch(models=False)
-            if not (error and self._retries(task, self._watchdog.reason(trial_id) or DIED)):
+            if not (death and self._retries(task, death)):
                 self.coordinator.ended(task)
 
     def _retries(self, task: Task, reason: str) -> bool:

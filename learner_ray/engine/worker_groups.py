@@ -40,6 +40,9 @@ PAUSE_S = 30.0
 STARTS = 5
 """Tries of Train, a minute each, to get a worker group's resources."""
 
+DEATHS = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
+"""Before a node runs out of memory Ray ends a process there."""
+
 _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_METRICS_ENABLED": "0",
@@ -122,7 +125,7 @@ def why(error: Exception) -> str:
     """One line about the end of a worker group: of the rank that died, where the others only missed it."""
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     for rank, failure in failures.items():
-        if isinstance(getattr(failure, "health_check_failure", None), ray.exceptions.RayActorError):
+        if isinstance(getattr(failure, "health_check_failure", None), DEATHS):
             return f"the process of rank {rank} died (out of memory, or killed)"
     for failure in failures.values():
         return f"{type(failure).__name__}: {failure}".splitlines()[0]
@@ -143,9 +146,11 @@ def work(config: dict[str, Any]) -> None:
     with Rank() as rank:
         while (order := ray.get(dispatcher.take.remote(group, number, placement_group))) is not None:
             number = order.number
-            row = rank.carry_out(order)
-            if rank.world.is_first:
-                ray.get(dispatcher.answer.remote(group, number, row))
+            answer = rank.carry_out(order)
+            if rank.world.is_first or answer.storage:
+                ray.get(dispatcher.answer.remote(group, number, answer))
+            if answer.storage:
+                raise StorageError(answer.storage)  # the others wait for this rank: the group must end
 
 
 class Rank:
@@ -163,19 +168,26 @@ class Rank:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def carry_out(self, order: Order) -> dict[str, Any] | None:
-        """The epoch's progress, or None where the run ended instead. What goes wrong ends the whole group."""
+    def carry_out(self, order: Order) -> Answer:
+        """Trains an epoch. What goes wrong ends the whole group, but for storage that has gone."""
         folder = RunFolder.at(order.folder)
         try:
-            if order.fresh or self._run is None:
-                self._open(folder)
-                assert self._run is not None
-                if self._run.last_row is not None:
-                    return self._run.last_row  # whether the run goes on after this epoch is not known
-            return self._run.advance()
-        except Exception:
+            return Answer(row=self._advance(folder, fresh=order.fresh))
+        except Exception as error:
+            fault = storage_fault(error, folder.path.parent)
+            if fault:
+                return Answer(storage=fault)
             write_atomic(folder.path / "error.txt", traceback.format_exc())
+            folder.publish("error.txt")
             raise
+
+    def _advance(self, folder: RunFolder, *, fresh: bool) -> dict[str, Any] | None:
+        if fresh or self._run is None:
+            self._open(folder)
+            assert self._run is not None
+            if self._run.last_row is not None:
+                return self._run.last_row  # whether the run goes on after this epoch is not known
+        return self._run.advance()
 
     def _open(self, folder: RunFolder) -> None:
         self._run = None
@@ -194,38 +206,26 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
         self._group: int = config["group"]
         self._dispatcher = ray.get_actor(config["dispatcher"])
         self._fresh = True
-        self._deaths = 0
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        root = self._folder.path.parent
+        """``lost`` says why the group died: the run then goes on in another, from its files."""
         try:
-            if self._fresh:
-                self._folder.fetch(models=False)
-            row = self._row() if self._folder.state is None else None
-        except StorageError as error:
-            return {"row": None, "storage": str(error), "done": True}
-        except OSError as error:
-            return {"row": None, "storage": storage_fault(error, root) or str(error), "done": True}
-        return {"row": row, "done": row is None}
+            answer = self._ask()
+        except (StorageError, OSError) as error:
+            answer = Answer(storage=storage_fault(error, self._folder.path.parent) or str(error))
+        done = answer.row is None
+        return {"row": answer.row, "lost": answer.lost, "storage": answer.storage, "done": done}
 
-    def _row(self) -> dict[str, Any] | None:
-        while True:
-            folder = self._folder.address
-            answer: Answer = ray.get(self._dispatcher.ask.remote(self._group, folder, self._fresh))
-            self._fresh = bool(answer.lost)
-            if not answer.lost:
-                return answer.row
-            fault = storage_fault(RuntimeError(answer.lost), self._folder.path.parent)
-            if answer.lost.startswith(StorageError.__name__):
-                fault = answer.lost.partition(": ")[2]
-            if fault:  # it died of that, and goes on when the storage is back
-                raise StorageError(fault)
-            self._deaths += 1
-            if self._deaths > RETRIES:
-                self._folder.fetch(models=False)
-                self._folder.finish("failed", f"{answer.lost}, twice")
-                return None
+    def _ask(self) -> Answer:
+        if self._fresh:
+            self._folder.fetch(models=False)
+        if self._folder.state is not None:
+            return Answer()
+        asked = self._dispatcher.ask.remote(self._group, self._folder.address, self._fresh)
+        self._fresh = False
+        answer: Answer = ray.get(asked)
+        return answer

@@ -59,7 +59,8 @@ class Results:
     def publish(self) -> None:
         """Tells the storage of the study's own files."""
         if self._stored:
-            self._stored.publish()
+            # A sweep that goes on writes all curves anew, in files of other names.
+            self._stored.publish(whole="tensorboard")
             self._published_at = time.monotonic()
 
     def on_start(self, task: Task) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -15,8 +14,8 @@ import pytest
 import ray
 import yaml
 
-from benchmarks.processes import end, tree
 from learner_ray.engine.connection import BOOTSTRAP, find_devices, start_local
+from tests.ray_head import free_address, head
 
 FIND = """
 from learner_ray.engine.connection import find_devices
@@ -73,9 +72,7 @@ def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
     """A head with Ray's own autoscaler, whose nodes are processes here that say to have a GPU."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("HOME", str(tmp_path))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = free_address()
     gpu = {"CPU": 1, "GPU": 1, "object_store_memory": 10**8}
     config = {
         "cluster_name": "fake",
@@ -95,17 +92,9 @@ def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
     }
     bootstrap = tmp_path / BOOTSTRAP.name
     bootstrap.write_text(yaml.safe_dump(config))
-    host, port = address.split(":")
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
-    command += [f"--port={port}", f"--node-ip-address={host}", f"--autoscaling-config={bootstrap}"]
-    command += ["--num-cpus=1", "--object-store-memory=100000000", "--include-dashboard=false"]
-    fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    with tempfile.TemporaryDirectory() as short, (tmp_path / "head.txt").open("w") as said:
-        command.append(f"--temp-dir={short}")
-        head = subprocess.Popen(command, stdout=said, stderr=said, env=os.environ | fake)
+    fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+    with head(address, "--num-cpus=1", f"--autoscaling-config={bootstrap}", env=fake):
         yield address
-        end(set(tree(head.pid)))
-        head.wait()
 
 
 @pytest.mark.slow

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
-import ray
 
-from benchmarks.processes import end, tree
 from learner_ray.engine import sharing
 from learner_ray.engine.connection import Devices
 from learner_ray.engine.sharing import Together, choose
 from learner_ray.errors import UserError
 from learner_ray.sweep import main
 from learner_ray.training.pace import Step, Stint
+from tests.ray_head import free_address, head
 
 ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "4", "--epochs", "2", "--arms", "mse"]
 ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2"]
@@ -72,23 +65,13 @@ def test_what_cannot_be_shared_is_refused(size: int, share: int, gpus: int) -> N
 def claims_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A cluster of one node that tells Ray of a GPU it has not."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
-    command += ["--node-ip-address=127.0.0.1", "--num-cpus=2", "--num-gpus=1"]
-    command += ["--object-store-memory=100000000", "--include-dashboard=false"]
-    with tempfile.TemporaryDirectory() as short:
-        env = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
-        head = subprocess.Popen([*command, f"--temp-dir={short}"], stdout=subprocess.DEVNULL, env=env)
-        yield f"127.0.0.1:{port}"
-        ray.shutdown()
-        end(set(tree(head.pid)))
-        head.wait()
+    address = free_address()
+    with head(address, "--num-cpus=2", "--num-gpus=1"):
+        yield address
 
 
 @pytest.mark.slow
-def test_runs_share_a_gpu_and_give_what_each_gives_alone(
+def test_as_many_runs_share_a_gpu_as_was_measured(
     claims_a_gpu: str,
     manifest: Path,
     tmp_path: Path,
@@ -96,16 +79,10 @@ def test_runs_share_a_gpu_and_give_what_each_gives_alone(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sharing, "SECONDS", 2.0)
-    ledgers, processes = [], []
-    for name, options in {"alone": ["--trials-per-gpu", "1"], "asked": ["--trials-per-gpu", "2"]}.items():
-        out = tmp_path / name / "lus"
-        command = ["lus", "--data", str(manifest), "--out", str(out), "--address", claims_a_gpu]
-        assert main([*command, *ARGUMENTS, *options]) == 0
-        ledgers.append(pd.read_parquet(out / "ledger.parquet"))
-        locks = (out.parent / "runs").glob("*/.lock")
-        processes.append(len({lock.read_text().split()[1] for lock in locks}))
-    assert processes == [1, 2]
-    assert "on a GPU" not in capfd.readouterr().out  # nothing to measure
-    command[command.index(str(out))] = str(tmp_path / "measured" / "lus")
+    monkeypatch.setattr(sharing, "WORTH", 0.0)  # as many as have a CPU, whatever they gain on this machine
+    out = tmp_path / "results" / "lus"
+    command = ["lus", "--data", str(manifest), "--out", str(out), "--address", claims_a_gpu]
     assert main([*command, *ARGUMENTS]) == 0
     assert "1 run on a GPU: " in (said := capfd.readouterr().out) and "2 runs on a GPU: " in said
+    locks = (out.parent / "runs").glob("*/.lock")
+    assert len({lock.read_text().split()[1] for lock in locks}) == 2, "processes that trained"

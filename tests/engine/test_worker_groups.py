@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from benchmarks.processes import named
+from learner_ray.engine.connection import BOOTSTRAP
 from learner_ray.sweep import main
+from tests.ray_head import free_address, head
 from tests.small_cohort import sweep_command
 
 ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "4", "--epochs", "4", "--address", "local"]
@@ -108,6 +112,31 @@ def test_a_study_survives_the_death_of_a_rank_and_of_a_controller(
             assert sweep.goes_on()
         os.kill(alive[-1], signal.SIGKILL)
     check_equal(sweep.finish(), one_device)
+
+
+@pytest.fixture
+def promises_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A head of two CPUs, whose autoscaler's file promises two more that never come."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    node = {"resources": {"CPU": 4}, "max_workers": 1}
+    promise = {"max_workers": 1, "available_node_types": {"worker": node}}
+    (tmp_path / BOOTSTRAP.name).write_text(yaml.safe_dump(promise))
+    address = free_address()
+    with head(address, "--num-cpus=2"):
+        yield address
+
+
+@pytest.mark.slow
+def test_a_group_whose_node_never_comes_is_given_nothing(
+    manifest: Path, one_device: Path, promises_more: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = [*ARGUMENTS, "--devices-per-trial", "2"]
+    options[options.index("local")] = promises_more
+    assert main(["lus", "--data", str(manifest), "--out", str(tmp_path / "r" / "lus"), *options]) == 0
+    said = capfd.readouterr().out
+    assert "(up to 4 CPU)" in said and "starting it again" not in said
+    check_equal(tmp_path / "r" / "lus", one_device)
 
 
 def test_more_devices_than_there_are_is_refused(
