@@ -168,7 +168,12 @@ def make_job(kind: str, trials: int, slots: int, manifest: str, folder: str) -> 
         threads=1,
         scheduler="none",
     )
-    plan = replace(plan, groups=[replace(group, seeds=0) for group in plan.groups])
+    # All train on the same patients: folds differ by one, which is 6 % of the work, and the other ways have
+    # one group alone.
+    first = plan.groups[0].fold
+    folds = [replace(group.fold, parts=first.parts, test=first.test) for group in plan.groups]
+    groups = [replace(g, seeds=0, fold=fold) for g, fold in zip(plan.groups, folds, strict=True)]
+    plan = replace(plan, groups=groups)
     return Job(kind=kind, trials=trials, slots=slots, plan=plan, folder=Path(folder))
 
 
