@@ -198,7 +198,7 @@ def ours(job: Job) -> float:
     coordinator.listeners = [Progress({"mse": job.trials}), curves, ledger]
     coordinator.resume()
     run_tasks(
-        coordinator, scratch=out / ".tune", max_concurrent=job.slots, gpus_per_trial=0, trainable=Measured
+        coordinator, scratch=out / ".tune", max_concurrent=job.slots, resources={"cpu": 1}, trainable=Measured
     )
     ledger.write()
     return begun

@@ -24,7 +24,7 @@ from learner_ray.engine.connection import Devices, find_devices, leave, start_lo
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.jobs import run_on_cluster
 from learner_ray.engine.progress import Progress, duration
-from learner_ray.engine.sharing import measure_sharing
+from learner_ray.engine.sharing import MOST, measure_sharing, part
 from learner_ray.engine.tuning import run_tasks
 from learner_ray.engine.worker_groups import WorkerGroups
 from learner_ray.errors import StorageError, UserError
@@ -38,13 +38,14 @@ from learner_ray.preview import preview
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.designs import Winner, around, factorial, parse_factors, read_winner
 from learner_ray.study.forecast import Pace
+from learner_ray.study.group import Group
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.loading import load_study
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.record import record
 from learner_ray.study.results import Results
-from learner_ray.study.runs import Source
+from learner_ray.study.runs import RunSpec, Source
 from learner_ray.study.samplers import make_sampler
 from learner_ray.study.study import Study
 from learner_ray.training.data import PHANTOM, open_cohort
@@ -52,6 +53,8 @@ from learner_ray.training.pace import measure_pace
 
 RUNS_WORTH_MEASURING = 8
 """Per GPU; with fewer left it is not asked how many could share one."""
+DECIDES_MEMORY = ("data.", "train.batch_size")
+"""Keys; where they are searched, no one trial speaks for all."""
 
 INTERRUPTED = "\nInterrupted; all finished runs are kept. Go on with:\n  {}"
 
@@ -93,13 +96,15 @@ def sweep(args: argparse.Namespace) -> int:
     if args.cluster is not None:
         return run_on_cluster(args, sys.argv[1:], results)
     devices = find_devices(args.address, args.data, results.address)
-    devices.trials(args.devices_per_trial, args.trials_per_gpu)
+    devices.trials(args.devices_per_trial)
+    if args.trials_per_gpu is not None:
+        devices.check_share(args.trials_per_gpu, args.devices_per_trial)
     plan = plan_study(args, study, source, edits, devices, winner)
     print(heading(plan, results, devices), flush=True)
     cache = build_cache(plan.cohort, plan.base.data.image_size, skip_bad=args.skip_bad, progress=show_reading)
     plan = without_bad_scans(plan, cache.bad)
     if args.plan:
-        print(preview(plan, pace_of(plan), slots_of(args, devices, args.trials_per_gpu)))
+        print(preview(plan, pace_of(plan), slots_of(args, devices)))
         return 0
     left_out = [*plan.cohort.notes, *map(str, cache.bad.values())]
     with results.alone():
@@ -201,9 +206,9 @@ def pace_of(plan: Plan) -> Pace:
     return Pace(train_per_scan=0, evaluate_per_scan=0)
 
 
-def slots_of(args: argparse.Namespace, devices: Devices, share: int | None) -> int:
+def slots_of(args: argparse.Namespace, devices: Devices, share: int = 1) -> int:
     """Runs at a time, where so many share a GPU."""
-    trials = devices.trials(args.devices_per_trial, share)
+    trials = devices.trials(args.devices_per_trial) * share
     return min(trials, args.max_concurrent or trials)
 
 
@@ -244,9 +249,12 @@ def run_plan(
         results.publish()
         return None
     size, scratch = args.devices_per_trial, (out / ".tune").resolve()
+    measures = measures_sharing(plan, coordinator, args, devices)
+    share = MOST if measures else args.trials_per_gpu or 1
     if devices.local:
-        start_local(devices.cpus if devices.gpus else slots_of(args, devices, None) * size)
-    share = share_of(plan, coordinator, args, devices)
+        start_local(slots_of(args, devices, share) * size)
+    if measures:
+        share = measure_sharing(largest_trial(plan))
     slots = slots_of(args, devices, share)
     worker_groups = None
     if size > 1:
@@ -257,7 +265,7 @@ def run_plan(
             coordinator,
             scratch=scratch,
             max_concurrent=slots,
-            gpus_per_trial=1 / (share or 1) if devices.gpus else 0,
+            resources=resources_of(devices, share),
             hung_after_s=args.hung_after,
             worker_groups=worker_groups,
         )
@@ -270,18 +278,38 @@ def run_plan(
     return stopped_by
 
 
-def share_of(plan: Plan, coordinator: Coordinator, args: argparse.Namespace, devices: Devices) -> int | None:
-    """Runs that share a GPU: as asked for, else measured where enough runs are left to pay for that."""
-    asked: int | None = args.trials_per_gpu
-    trained = [group for group in plan.groups if group.config.pretrains]
-    few = coordinator.remaining < RUNS_WORTH_MEASURING * devices.gpus
-    if asked or not devices.gpus or args.devices_per_trial > 1 or not trained or few:
-        return asked
-    # The arm that needs the most memory, since all arms get the same part.
-    largest = max(
-        trained, key=lambda g: OBJECTIVES[g.config.objective.name].views * g.config.train.batch_size
-    )
-    return measure_sharing(largest.spec(largest.config, final=False))
+def resources_of(devices: Devices, share: int) -> dict[str, float]:
+    """What a run asks Ray for."""
+    if not devices.gpus:
+        return {"cpu": 1}
+    # Ray on this machine is told of a CPU for each run; a cluster's node may have one for each GPU.
+    return {"cpu": 1 if devices.local else part(share), "gpu": part(share)}
+
+
+def measures_sharing(
+    plan: Plan, coordinator: Coordinator, args: argparse.Namespace, devices: Devices
+) -> bool:
+    """Whether to find out how many runs should share a GPU: nobody has said, enough are left to pay for it,
+    and one tells what the others need.
+    """
+    said = args.trials_per_gpu or args.max_concurrent or args.devices_per_trial > 1
+    enough = devices.gpus and coordinator.remaining >= RUNS_WORTH_MEASURING * devices.gpus
+    alike = not any(key.startswith(DECIDES_MEMORY) for key in plan.space)
+    trained = [group.config for group in plan.groups if group.config.pretrains]
+    tuned = any(config.progression.finetune_epochs for config in trained)
+    return bool(enough and not said and alike and trained and not tuned)
+
+
+def largest_trial(plan: Plan) -> RunSpec:
+    """A trial of the arm that needs the most memory, in its base configuration."""
+
+    def pixels(group: Group) -> int:
+        config = group.config
+        views = OBJECTIVES[config.objective.name].views
+        return views * config.train.batch_size * config.data.frames * config.data.image_size**2
+
+    largest = max((group for group in plan.groups if group.config.pretrains), key=pixels)
+    return largest.spec(largest.config, final=False)
 
 
 def optuna_studies(out: Path) -> Any:

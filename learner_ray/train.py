@@ -75,8 +75,11 @@ def _content(path: Path) -> bytes | None:
 
 
 def _numbers(folder: RunFolder) -> list[dict[str, object]]:
-    """Progress without the clock's part."""
-    return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in folder.progress()]
+    """Progress without the time it took, and on how much of a device."""
+    return [
+        {k: v for k, v in row.items() if not k.startswith("seconds/") and k != "devices"}
+        for row in folder.progress()
+    ]
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import ray
-
 from benchmarks.processes import end, tree
 
 
@@ -24,7 +22,10 @@ def free_address() -> str:
 
 @contextmanager
 def head(address: str, *options: str, env: Mapping[str, str] | None = None) -> Iterator[None]:
-    """A head with these options of ``ray start``, while the context lasts; it is not waited for."""
+    """A head with these options of ``ray start``, while the context lasts; it is not waited for.
+
+    To be joined by processes of their own: Ray asks only once per process whether it needs a token.
+    """
     host, port = address.split(":")
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", *options]
     command += [f"--node-ip-address={host}", f"--port={port}"]
@@ -34,6 +35,5 @@ def head(address: str, *options: str, env: Mapping[str, str] | None = None) -> I
         command.append(f"--temp-dir={short}")
         started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
         yield
-        ray.shutdown()
         end(set(tree(started.pid)))
         started.wait()

@@ -55,26 +55,30 @@ class Devices:
         """Trials of one device at a time."""
         return self.gpus or self.cpus
 
-    def trials(self, size: int, share: int | None = None) -> int:
-        """Trials at a time, of ``size`` devices each; or of one GPU each that ``share`` of them use together.
+    def trials(self, size: int) -> int:
+        """Trials of ``size`` devices at a time.
 
         Raises:
-            UserError: there are not enough devices for one, or none that could be shared.
+            UserError: there are not enough devices for one.
         """
         if not 1 <= size <= self.slots:
             kind = "GPU" if self.gpus else "CPU"
             raise UserError(
                 f"--devices-per-trial {size}: choose 1 to {self.slots}, there are {self.slots} {kind}s"
             )
-        if share is None:
-            return self.slots // size
-        if not self.gpus or size > 1:
-            why = "each run has several GPUs" if self.gpus else "there is no GPU"
-            raise UserError(f"--trials-per-gpu {share}: {why}; leave it out")
-        if not 1 <= share <= self.cpus // self.gpus:
-            most = self.cpus // self.gpus
-            raise UserError(f"--trials-per-gpu {share}: choose 1 to {most}, each run takes a CPU besides")
-        return self.gpus * share
+        return self.slots // size
+
+    def check_share(self, share: int, size: int) -> None:
+        """Whether ``share`` trials, each of ``size`` devices, could have a GPU together.
+
+        Raises:
+            UserError: they could not.
+        """
+        if not self.gpus:
+            raise UserError(f"--trials-per-gpu {share}: there is no GPU; leave it out")
+        if share < 1 or size > 1 < share:
+            remedy = "choose 1 or more" if share < 1 else f"each has {size} GPUs; leave it out"
+            raise UserError(f"--trials-per-gpu {share}: {remedy}")
 
     def __str__(self) -> str:
         found = ", ".join(f"{n} {name}" for n, name in ((self.cpus, "CPU"), (self.gpus, "GPU")) if n)

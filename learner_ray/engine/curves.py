@@ -69,7 +69,7 @@ class Curves:
     def on_end(self, outcome: Outcome) -> None:
         task = outcome.task
         if task.label not in self._writers:
-            if (self._folder / task.label).exists():
+            if any((self._folder / task.label).glob("*")):
                 return
             writer = self._open(task)
             for row in outcome.progress:

@@ -6,6 +6,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+HOPELESS = 3
+"""Failed starts of every worker group, after which none is expected to come up, if none ever did."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -29,6 +32,17 @@ class Answer:
     """Why no rank could carry it out to the end."""
     storage: str = ""
     """What is wrong with the storage, if it was that."""
+    absent: bool = False
+    """There are no ranks: nobody has begun it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Up:
+    """Which worker groups can take a run."""
+
+    groups: list[int]
+    hopeless: str
+    """Why none ever will; empty while there is hope. An autoscaler may take minutes to bring a node."""
 
 
 @dataclass
@@ -39,11 +53,14 @@ class _Mailbox:
     order: Order = field(default_factory=lambda: Order(number=0, folder="", fresh=True))
     answer: Answer | None = field(default_factory=Answer)
     """To ``order``; None while it is being carried out."""
-    up: bool = False
-    """Whether its ranks have come for work."""
     lost: str = ""
-    """Why the ranks that held a run have died; empty once a new run or the same one was begun afresh."""
+    """Why the last ranks have died; empty once a run was begun afresh."""
     placement_group: str = ""
+    """Of the ranks that came for work; empty while there are none."""
+    ended: str = ""
+    """The placement group of the last ranks, whose stragglers may still come."""
+    failed_starts: int = 0
+    """In a row."""
 
 
 class Dispatcher:
@@ -56,6 +73,8 @@ class Dispatcher:
     def __init__(self, groups: int) -> None:
         self._mailboxes = [_Mailbox() for _ in range(groups)]
         self._closed = False
+        self._worked = False
+        """Whether any group was ever up."""
 
     async def ask(self, group: int, folder: str, fresh: bool) -> Answer:
         """From a trial: the next epoch of its run."""
@@ -63,6 +82,8 @@ class Dispatcher:
         async with box.changed:
             if box.lost and not fresh:
                 return Answer(lost=box.lost)
+            if not box.placement_group:
+                return Answer(absent=True)
             order = Order(number=box.order.number + 1, folder=folder, fresh=fresh)
             box.order, box.answer, box.lost = order, None, ""
             box.changed.notify_all()
@@ -74,7 +95,9 @@ class Dispatcher:
         """From each rank: the order after the one it knows, or None when it may leave."""
         box = self._mailboxes[group]
         async with box.changed:
-            box.placement_group, box.up = placement_group, True
+            if placement_group == box.ended:
+                return None
+            box.placement_group, box.failed_starts, self._worked = placement_group, 0, True
             await box.changed.wait_for(
                 lambda: self._closed or (box.order.number > after and box.answer is None)
             )
@@ -90,19 +113,23 @@ class Dispatcher:
                 box.answer = answer
                 box.changed.notify_all()
 
-    async def up(self) -> list[int]:
-        """Groups whose ranks are there. An autoscaler may take minutes to bring their nodes, or never do."""
-        return [group for group, box in enumerate(self._mailboxes) if box.up]
+    async def up(self) -> Up:
+        """Once any group was up, one that is gone is waited for: spot nodes come back in hours."""
+        none = not self._worked and all(box.failed_starts >= HOPELESS for box in self._mailboxes)
+        groups = [group for group, box in enumerate(self._mailboxes) if box.placement_group]
+        return Up(groups=groups, hopeless=self._mailboxes[0].lost if none else "")
 
     async def lose(self, group: int, reason: str) -> str:
-        """From the driver: a group's ranks have died. Their placement group's id, empty where not known."""
+        """From the driver: a group's ranks have died, or are to. Their placement group's id, if known."""
         box = self._mailboxes[group]
         async with box.changed:
-            box.lost, box.up = reason, False
+            box.lost = reason
             if box.answer is None:
                 box.answer = Answer(lost=reason)
             box.changed.notify_all()
             left, box.placement_group = box.placement_group, ""
+            box.ended = left or box.ended
+            box.failed_starts += not left
             return left
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from learner_ray.engine.connection import NODE_STARTS_S
 from learner_ray.study.runs import RunSpec
 from learner_ray.training.pace import Stint, train_for
 
@@ -16,12 +18,10 @@ MOST = 4
 """Runs tried side by side."""
 WORTH = 1.1
 """What one more must bring: each run takes longer, and a search learns less from more at a time."""
-FILL = 0.9
-"""Of a GPU's memory, at most."""
-SECONDS = 10.0
-"""Of training that is timed."""
-PLACED_S = 120.0
-"""Until a GPU is free to measure on."""
+FILL = 0.8
+"""Of a GPU's memory, at most: other arms may need more than the one that was measured."""
+SECONDS = 15.0
+"""Of training that is timed; they begin some seconds apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +53,16 @@ class Together:
         return f"{runs} on a GPU: {self.scans_per_s:.0f} scans/s, {self.memory:.0%} of its memory"
 
 
+def part(share: int) -> float:
+    """Of a GPU, for each run. Ray counts ten-thousandths, and all parts must fit into one."""
+    return math.floor(10_000 / share) / 10_000
+
+
 def measure_sharing(spec: RunSpec) -> int:
     """How many runs like this one a GPU of the cluster that was joined should train at a time."""
-    most = min(MOST, _cpus_per_gpu())
-    return most if most <= 1 else choose(lambda runs: _side_by_side(spec, runs), most)
+    share = choose(lambda runs: _side_by_side(spec, runs), MOST)
+    print(f"{share} {'run' if share == 1 else 'runs'} at a time on each GPU", flush=True)
+    return share
 
 
 def choose(measure: Callable[[int], Together | None], most: int) -> int:
@@ -83,21 +89,20 @@ def choose(measure: Callable[[int], Together | None], most: int) -> int:
 
 
 def _side_by_side(spec: RunSpec, runs: int) -> Together | None:
-    group = placement_group([{"CPU": runs, "GPU": 1}])
+    group = placement_group([{"CPU": 1, "GPU": 1}])
     here = PlacementGroupSchedulingStrategy(group)
     # Each call in a process of its own, which gives back the GPU's memory.
-    task = ray.remote(num_cpus=1, num_gpus=1 / runs, max_calls=1, max_retries=0)(train_for)
+    task = ray.remote(num_cpus=part(runs), num_gpus=part(runs), max_calls=1, max_retries=0)(train_for)
     task = task.options(scheduling_strategy=here)
     try:
-        ray.get(group.ready(), timeout=PLACED_S)
+        ray.get(group.ready(), timeout=NODE_STARTS_S)
         return Together.of(ray.get([task.remote(spec, SECONDS) for _ in range(runs)]))
-    except ray.exceptions.RayError:
-        return None  # no GPU is free, or they do not fit: a trial alone will tell of anything else
+    except ray.exceptions.RayError as error:
+        print(f"{runs} on a GPU were not measured: {_last_line(error)}", flush=True)
+        return None
     finally:
         remove_placement_group(group)
 
 
-def _cpus_per_gpu() -> int:
-    """Of the node that has the fewest; every run takes a CPU beside its part of the GPU."""
-    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return min((int(r.get("CPU", 0) // r["GPU"]) for r in resources if r.get("GPU")), default=1)
+def _last_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]

@@ -73,9 +73,11 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             return None
         if self._run is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
+            share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
             if device == "cuda":
-                keep_to_share(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))
+                keep_to_share(share)
             self._run = self.run_class(self._folder.read_spec(), self._folder, device)
+            self._run.devices = share
             if self._run.last_row is not None:
                 return self._run.last_row  # a restarted run: whether it goes on after this epoch is not known
         return self._run.advance()

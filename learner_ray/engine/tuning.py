@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -20,32 +20,39 @@ from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher, SearchGenerator
 
+from learner_ray.engine.dispatcher import Up
 from learner_ray.engine.trainable import RunTrainable
 from learner_ray.engine.watchdog import Watchdog
-from learner_ray.engine.worker_groups import RETRIES, TRIAL_CPUS, WorkerGroups, WorkerGroupTrainable
-from learner_ray.errors import StorageError
+from learner_ray.engine.worker_groups import RETRIES, TRIAL_CPUS, WorkerGroups, WorkerGroupTrainable, free
+from learner_ray.errors import StorageError, UserError
 from learner_ray.files import storage_fault
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Task
 
 HUNG_AFTER_S = 1800.0
+TRIALS_PER_RUN = 10
+"""At most. To Tune every retry is a trial, and so is a run that was handed to a group too late."""
 DIED = "its process died (out of memory, or killed)"
 
 
 class Interrupt(tune.Stopper):  # type: ignore[misc]
-    """Ends the experiment on SIGINT, on SIGTERM or when the storage fails; the caller says how to go on."""
+    """Ends the experiment on SIGINT, on SIGTERM, when the storage fails or where no worker group starts; the
+    caller says how to go on.
+    """
 
     def __init__(self, root: Path) -> None:
         self.signal: int | None = None
         self.fault = ""
         """What is wrong with the storage."""
+        self.hopeless = ""
+        """Why no worker group starts."""
         self._root = root
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self.signal is not None or bool(self.fault)
+        return self.signal is not None or bool(self.fault or self.hopeless)
 
     @contextmanager
     def watching_storage(self) -> Iterator[None]:
@@ -100,7 +107,8 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         return str(Searcher.FINISHED)
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self.coordinator.is_done:
+        # While nothing runs Tune asks for minutes, and looks at nothing else.
+        if self.coordinator.is_done or self.interrupt.stop_all():
             return str(Searcher.FINISHED)
         group = self._free_group()
         if group is None:
@@ -121,19 +129,25 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         """A worker group that has come up and trains nothing; any number where there are none at all."""
         if not self._dispatcher:
             return 0
-        up: list[int] = ray.get(ray.get_actor(self._dispatcher).up.remote())
+        up: Up = ray.get(ray.get_actor(self._dispatcher).up.remote())
+        self.interrupt.hopeless = up.hopeless
         taken = set(self._taken.values())
-        return next((group for group in up if group not in taken), None)
+        return next((group for group in up.groups if group not in taken), None)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         task, said = self.tasks.pop(trial_id), result or {}
-        self._taken.pop(trial_id, None)
+        group = self._taken.pop(trial_id, None)
         self.interrupt.fault = self.interrupt.fault or said.get("storage", "")
         death = said.get("lost", "")
         if error:
             death = self._watchdog.reason(trial_id) or DIED
+        if error and group is not None:  # its ranks live, and hold the run
+            free(ray.get(ray.get_actor(self._dispatcher).lose.remote(group, death)))
+        if said.get("absent"):
+            self._again.append(task)
+            return
         with self.interrupt.watching_storage():
             self.coordinator.store.folder(task.spec.hash).fetch(models=False)
             if not (death and self._retries(task, death)):
@@ -181,7 +195,7 @@ def run_tasks(
     *,
     scratch: Path,
     max_concurrent: int,
-    gpus_per_trial: float,
+    resources: Mapping[str, float],
     trainable: type[tune.Trainable] = RunTrainable,
     worker_groups: WorkerGroups | None = None,
     hung_after_s: float = HUNG_AFTER_S,
@@ -192,7 +206,7 @@ def run_tasks(
         coordinator: hands out the tasks.
         scratch: a folder for Tune's own files, removed afterwards; they are never read.
         max_concurrent: trials at a time.
-        gpus_per_trial: 0 on CPUs.
+        resources: of a trial: ``cpu`` and ``gpu``.
         trainable: what advances a run.
         worker_groups: train the runs instead, on several devices each.
         hung_after_s: silence after which a trial is taken to hang.
@@ -202,21 +216,21 @@ def run_tasks(
 
     Raises:
         StorageError: the storage failed; whatever had ended is kept.
+        UserError: no worker group could be started.
     """
     _settle_tune(max_concurrent)
     watchdog = Watchdog(hung_after_s)
     interrupt = Interrupt(coordinator.store.root)
     searcher = TaskSearcher(coordinator, watchdog, interrupt, worker_groups)
-    resources = {"cpu": 1, "gpu": gpus_per_trial} if gpus_per_trial else {"cpu": 1}
     if worker_groups:
         trainable, resources = WorkerGroupTrainable, {"cpu": TRIAL_CPUS}
     with interrupt:
         tuner = tune.Tuner(
-            tune.with_resources(trainable, resources),
+            tune.with_resources(trainable, dict(resources)),
             tune_config=tune.TuneConfig(
                 search_alg=SearchGenerator(searcher),
                 scheduler=GroupScheduler(searcher),
-                num_samples=(1 + RETRIES) * coordinator.remaining,
+                num_samples=TRIALS_PER_RUN * coordinator.remaining,
                 reuse_actors=True,
             ),
             run_config=_run_config(scratch, interrupt, watchdog),
@@ -229,6 +243,8 @@ def run_tasks(
     shutil.rmtree(scratch, ignore_errors=True)
     if interrupt.fault:
         raise StorageError(interrupt.fault)
+    if interrupt.hopeless:
+        raise UserError(f"no run could begin, for want of its devices: {interrupt.hopeless}")
     return interrupt.signal
 
 

@@ -88,18 +88,22 @@ class WorkerGroups:
 
     def _keep(self, group: int) -> None:
         """Has one worker group at work until all leave; starts it again when it dies."""
-        deaths = 0
+        deaths, told = 0, ""
         while not self._leaving.is_set():
             try:
                 self._trainer(group).fit()
                 return
-            except Exception as error:  # whatever it was, the trials must hear of it
+            except Exception as error:  # whatever it was, a trial or the user must hear of it
                 reason = why(error)
             deaths += 1
             try:
-                free(ray.get(self._dispatcher.lose.remote(group, reason)))
+                placement_group = ray.get(self._dispatcher.lose.remote(group, reason))
+                free(placement_group)
             except ray.exceptions.RayError:
                 return  # so has the driver's own Ray
+            if not placement_group and reason != told:
+                print(f"a worker group of {self._size} devices did not start: {reason}", flush=True)
+                told = reason
             self._leaving.wait(min(PAUSE_S, 2.0 ** (deaths - 1)) if deaths > 1 else 0)
 
     def _trainer(self, group: int) -> TorchTrainer:
@@ -116,7 +120,9 @@ class WorkerGroups:
                 # Under a name it knows, Train would go on from there: only a run's own files say where.
                 name=f"group-{group}-{uuid.uuid4().hex}",
                 storage_path=str(self._scratch),
-                failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=STARTS),
+                failure_config=ray.train.FailureConfig(
+                    max_failures=0, max_preemption_failures=0, controller_failure_limit=STARTS
+                ),
             ),
         )
 
@@ -212,13 +218,14 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """``lost`` says why the group died: the run then goes on in another, from its files."""
+        """``lost`` says why the group died, and ``absent`` that it had before: the run goes on in another."""
         try:
             answer = self._ask()
         except (StorageError, OSError) as error:
             answer = Answer(storage=storage_fault(error, self._folder.path.parent) or str(error))
         done = answer.row is None
-        return {"row": answer.row, "lost": answer.lost, "storage": answer.storage, "done": done}
+        told = {"lost": answer.lost, "storage": answer.storage, "absent": answer.absent}
+        return {"row": answer.row, **told, "done": done}
 
     def _ask(self) -> Answer:
         if self._fresh:

@@ -59,7 +59,7 @@ class Results:
     def publish(self) -> None:
         """Tells the storage of the study's own files."""
         if self._stored:
-            # A sweep that goes on writes all curves anew, in files of other names.
+            # A run that begins again writes its curves anew, in a file of another name.
             self._stored.publish(whole="tensorboard")
             self._published_at = time.monotonic()
 

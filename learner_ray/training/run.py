@@ -49,6 +49,8 @@ class TrainingRun:
         world: World = World(),  # noqa: B008 (frozen)
     ) -> None:
         self.world = world
+        self.devices: float = world.size
+        """As is written down, of the time: less than one where runs share a GPU."""
         self.spec = spec
         self.folder = folder
         settle(spec.threads)
@@ -101,8 +103,8 @@ class TrainingRun:
             row |= self._validate(pretraining)
         row["seconds/train"] = trained - start
         row["seconds/evaluate"] = time.perf_counter() - trained
-        if self.world.size > 1:
-            row["devices"] = self.world.size
+        if self.devices != 1:
+            row["devices"] = self.devices
         self._rows.append(row)
         if self.world.is_first:
             self._record(pretraining)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from learner_ray.engine.dispatcher import Answer, Dispatcher, Order
+from learner_ray.engine.dispatcher import HOPELESS, Answer, Dispatcher, Order
 
 ROW = {"epoch": 1}
 
@@ -16,18 +16,25 @@ async def wait_for(asked: asyncio.Task[Answer] | asyncio.Task[Order | None]) -> 
     assert not asked.done()
 
 
+async def rank(dispatcher: Dispatcher, group: int, placement_group: str) -> asyncio.Task[Order | None]:
+    """A rank that has come for work and waits."""
+    coming = asyncio.create_task(dispatcher.take(group, 0, placement_group))
+    await wait_for(coming)
+    return coming
+
+
 def test_all_ranks_take_an_order_and_the_first_answers_it() -> None:
     async def scene() -> None:
         dispatcher = Dispatcher(groups=2)
+        ranks = [await rank(dispatcher, 1, "ab") for _ in range(2)]
         asked = asyncio.create_task(dispatcher.ask(1, "run", fresh=True))
-        first, second = [await dispatcher.take(1, 0, "") for _ in range(2)]
+        first, second = [await waiting for waiting in ranks]
         assert first == second == Order(number=1, folder="run", fresh=True)
         await dispatcher.answer(1, 1, Answer(row=ROW))
         assert await asked == Answer(row=ROW)
-        waiting = asyncio.create_task(dispatcher.take(1, 0, ""))  # a new rank does not do it again
-        await wait_for(waiting)
+        new = await rank(dispatcher, 1, "ab")  # does not do it again
         await dispatcher.close()
-        assert await waiting is None
+        assert await new is None
 
     asyncio.run(scene())
 
@@ -35,13 +42,15 @@ def test_all_ranks_take_an_order_and_the_first_answers_it() -> None:
 def test_a_run_whose_ranks_died_must_begin_from_its_files() -> None:
     async def scene() -> None:
         dispatcher = Dispatcher(groups=1)
+        waiting = await rank(dispatcher, 0, "ab")
         asked = asyncio.create_task(dispatcher.ask(0, "run", fresh=True))
-        await dispatcher.take(0, 0, "ab")
+        assert await waiting is not None
         assert await dispatcher.lose(0, "killed") == "ab"
         assert (await asked).lost == "killed"
         assert (await dispatcher.ask(0, "run", fresh=False)).lost == "killed"
+        waiting = await rank(dispatcher, 0, "cd")
         again = asyncio.create_task(dispatcher.ask(0, "run", fresh=True))
-        order = await dispatcher.take(0, 0, "cd")
+        order = await waiting
         assert order is not None and order.fresh
         await dispatcher.answer(0, order.number, Answer(row=ROW))
         assert (await again).row == ROW
@@ -52,12 +61,28 @@ def test_a_run_whose_ranks_died_must_begin_from_its_files() -> None:
 def test_a_group_is_up_from_when_a_rank_comes_until_it_is_lost() -> None:
     async def scene() -> None:
         dispatcher = Dispatcher(groups=2)
-        assert await dispatcher.up() == []
-        waiting = asyncio.create_task(dispatcher.take(1, 0, ""))
-        await wait_for(waiting)
-        assert await dispatcher.up() == [1]
+        assert (await dispatcher.up()).groups == []
+        await rank(dispatcher, 1, "ab")
+        assert (await dispatcher.up()).groups == [1]
         await dispatcher.lose(1, "killed")
-        assert await dispatcher.up() == []
-        waiting.cancel()
+        assert (await dispatcher.ask(1, "run", fresh=True)).absent
+        assert await dispatcher.take(1, 0, "ab") is None, "a straggler of those that died"
+        assert (await dispatcher.up()).groups == []
 
     asyncio.run(scene())
+
+
+def test_there_is_hope_until_every_group_has_failed_to_start_often_enough() -> None:
+    async def scene(worked: bool) -> list[str]:
+        dispatcher = Dispatcher(groups=2)
+        if worked:
+            await rank(dispatcher, 0, "ab")
+        said = []
+        for _ in range(HOPELESS + 1):
+            for group in (0, 1):
+                await dispatcher.lose(group, "no quota")
+            said.append((await dispatcher.up()).hopeless)
+        return said
+
+    assert asyncio.run(scene(worked=False)) == ["", "", "no quota", "no quota"]
+    assert not any(asyncio.run(scene(worked=True))), "nodes that were there may come back"

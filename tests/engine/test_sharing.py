@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from learner_ray.engine import sharing
 from learner_ray.engine.connection import Devices
-from learner_ray.engine.sharing import Together, choose
+from learner_ray.engine.sharing import Together, choose, part
 from learner_ray.errors import UserError
-from learner_ray.sweep import main
 from learner_ray.training.pace import Step, Stint
 from tests.ray_head import free_address, head
 
@@ -55,10 +56,15 @@ def test_one_more_must_be_worth_it_and_fit(rates: list[float | None], memory: fl
     assert choose(measure, 4) == chosen
 
 
-@pytest.mark.parametrize(("size", "share", "gpus"), [(1, 2, 0), (2, 2, 4), (1, 5, 4), (1, 0, 4)])
+@pytest.mark.parametrize(("size", "share", "gpus"), [(1, 2, 0), (2, 2, 4), (1, 0, 4)])
 def test_what_cannot_be_shared_is_refused(size: int, share: int, gpus: int) -> None:
     with pytest.raises(UserError, match=f"--trials-per-gpu {share}: "):
-        Devices(local=True, cpus=16, gpus=gpus, precision="float32").trials(size, share)
+        Devices(local=True, cpus=16, gpus=gpus, precision="float32").check_share(share, size)
+
+
+@pytest.mark.parametrize("share", range(1, 20))
+def test_all_parts_fit_into_one_gpu(share: int) -> None:
+    assert round(part(share) * 10_000) * share <= 10_000 < (round(part(share) * 10_000) + 1) * share
 
 
 @pytest.fixture
@@ -70,19 +76,26 @@ def claims_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield address
 
 
+# Whatever the second gains on this machine, and no third.
+SWEEP = """
+import sys
+from learner_ray.engine import sharing
+from learner_ray.sweep import main
+sharing.SECONDS, sharing.WORTH, sharing.MOST = 2.0, 0.0, 2
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.slow
-def test_as_many_runs_share_a_gpu_as_was_measured(
-    claims_a_gpu: str,
-    manifest: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(sharing, "SECONDS", 2.0)
-    monkeypatch.setattr(sharing, "WORTH", 0.0)  # as many as have a CPU, whatever they gain on this machine
+def test_as_many_runs_share_a_gpu_as_was_measured(claims_a_gpu: str, manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "results" / "lus"
-    command = ["lus", "--data", str(manifest), "--out", str(out), "--address", claims_a_gpu]
-    assert main([*command, *ARGUMENTS]) == 0
-    assert "1 run on a GPU: " in (said := capfd.readouterr().out) and "2 runs on a GPU: " in said
+    command = [sys.executable, "-c", SWEEP, "lus", "--data", str(manifest), "--out", str(out)]
+    command += ["--address", claims_a_gpu, *ARGUMENTS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    for said in ("1 run on a GPU: ", "2 runs on a GPU: ", "2 runs at a time on each GPU"):
+        assert said in done.stdout
+    rows = [json.loads(line) for p in out.parent.glob("runs/*/progress.jsonl") for line in p.open()]
+    assert {row["devices"] for row in rows} == {0.5}, "of the device time"
     locks = (out.parent / "runs").glob("*/.lock")
     assert len({lock.read_text().split()[1] for lock in locks}) == 2, "processes that trained"

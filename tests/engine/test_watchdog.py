@@ -55,7 +55,7 @@ def test_a_hung_trial_is_ended_twice_and_then_failed(manifest: Path, tmp_path: P
             coordinator,
             scratch=tmp_path / ".tune",
             max_concurrent=2,
-            gpus_per_trial=0,
+            resources={"cpu": 1},
             trainable=Trainable,
             hung_after_s=20,
         )

@@ -129,14 +129,52 @@ def promises_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
 
 @pytest.mark.slow
 def test_a_group_whose_node_never_comes_is_given_nothing(
-    manifest: Path, one_device: Path, promises_more: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    manifest: Path, one_device: Path, promises_more: str, tmp_path: Path
 ) -> None:
     options = [*ARGUMENTS, "--devices-per-trial", "2"]
     options[options.index("local")] = promises_more
-    assert main(["lus", "--data", str(manifest), "--out", str(tmp_path / "r" / "lus"), *options]) == 0
-    said = capfd.readouterr().out
-    assert "(up to 4 CPU)" in said and "starting it again" not in said
+    command = sweep_command(manifest, tmp_path / "r" / "lus", *options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "(up to 4 CPU)" in done.stdout and "starting it again" not in done.stdout
     check_equal(tmp_path / "r" / "lus", one_device)
+
+
+HANGS_ONCE = """
+import dataclasses, pathlib, time
+import search_spaces.lus as lus
+from learner_ray.objectives import Objective
+from learner_ray.study.study import Arm
+
+FLAG = pathlib.Path(__file__).with_suffix(".hung")
+
+class Hangs(Objective):
+    name = "hangs"
+    def loss(self, batch):
+        if not FLAG.exists():
+            FLAG.touch()
+            time.sleep(10_000)
+        return batch.embeddings.square().mean()
+
+arms = (*lus.STUDY.arms, Arm(name="hangs", label="Hangs", edits={"objective.name": "hangs"}))
+STUDY = dataclasses.replace(lus.STUDY, name="hangs", arms=arms, objectives=(Hangs,))
+"""
+
+
+@pytest.mark.slow
+def test_ranks_that_hang_are_ended_and_their_run_goes_on(
+    manifest: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One rank sleeps and the other waits for it: neither dies of itself."""
+    study = tmp_path / "hangs.py"
+    study.write_text(HANGS_ONCE)
+    options = [*ARGUMENTS, "--devices-per-trial", "2", "--trials", "0", "--hung-after", "20"]
+    options[options.index("--arms") + 1] = "hangs"
+    out = tmp_path / "results" / "hangs"
+    assert main([str(study), "--data", str(manifest), "--out", str(out), *options]) == 0
+    said = capfd.readouterr().out
+    assert said.count("hung: no epoch within 20 s; starting it again") == 1
+    assert " 0 failed" in said and len(pd.read_parquet(out / "ledger.parquet")) == 36
 
 
 def test_more_devices_than_there_are_is_refused(
