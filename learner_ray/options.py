@@ -15,6 +15,7 @@ from learner_ray.study.schedulers import SCHEDULERS
 
 
 def parser() -> argparse.ArgumentParser:
+    """Of all options; what they are given is checked where it is used."""
     does = "Search each arm, train and test the winners anew, show the table."
     p = argparse.ArgumentParser(prog="python -m learner_ray.sweep", description=does)
     p.add_argument("study", help=f"{', '.join(study_names())}, or the path of a study file (.py)")
