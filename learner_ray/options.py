@@ -38,7 +38,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who suggests what to try next")
     p.add_argument("--devices-per-trial", type=int, default=1, metavar="N", help="CPUs or GPUs of each run")
     p.add_argument(
-        "--trials-per-gpu", type=int, metavar="N", help="runs that share a GPU (default: as many as pay)"
+        "--trials-per-gpu",
+        type=int,
+        metavar="N",
+        help="runs that share a GPU (default: measured, if many are left)",
     )
     p.add_argument("--max-concurrent", type=int, help="runs at a time (default: what the devices hold)")
     p.add_argument(

@@ -268,6 +268,8 @@ def run_plan(
             resources=resources_of(devices, share),
             hung_after_s=args.hung_after,
             worker_groups=worker_groups,
+            # Ray on this machine has no more devices than that.
+            limit=None if devices.local else args.max_concurrent,
         )
     except BaseException:
         with suppress(OSError):  # what went wrong first is what is told

@@ -40,7 +40,8 @@ class Answer:
 class Up:
     """Which worker groups can take a run."""
 
-    groups: list[int]
+    groups: dict[int, str]
+    """With their placement groups."""
     hopeless: str
     """Why none ever will; empty while there is hope. An autoscaler may take minutes to bring a node."""
 
@@ -58,9 +59,19 @@ class _Mailbox:
     placement_group: str = ""
     """Of the ranks that came for work; empty while there are none."""
     ended: str = ""
-    """The placement group of the last ranks, whose stragglers may still come."""
+    """The placement group of ranks that have died or are to, whose stragglers may still come."""
     failed_starts: int = 0
-    """In a row."""
+
+    @property
+    def is_up(self) -> bool:
+        return bool(self.placement_group) and self.placement_group != self.ended
+
+    def end(self, reason: str) -> None:
+        """No more of these ranks."""
+        self.lost, self.ended = reason, self.placement_group or self.ended
+        if self.answer is None:
+            self.answer = Answer(lost=reason)
+        self.changed.notify_all()
 
 
 class Dispatcher:
@@ -82,7 +93,7 @@ class Dispatcher:
         async with box.changed:
             if box.lost and not fresh:
                 return Answer(lost=box.lost)
-            if not box.placement_group:
+            if not box.is_up:
                 return Answer(absent=True)
             order = Order(number=box.order.number + 1, folder=folder, fresh=fresh)
             box.order, box.answer, box.lost = order, None, ""
@@ -95,15 +106,16 @@ class Dispatcher:
         """From each rank: the order after the one it knows, or None when it may leave."""
         box = self._mailboxes[group]
         async with box.changed:
-            if placement_group == box.ended:
-                return None
-            box.placement_group, box.failed_starts, self._worked = placement_group, 0, True
+            if placement_group != box.ended:
+                box.placement_group, self._worked = placement_group, True
+            # A straggler of an ended group waits for its own end: Train takes ranks that return for done.
             await box.changed.wait_for(
-                lambda: self._closed or (box.order.number > after and box.answer is None)
+                lambda: (
+                    self._closed
+                    or (placement_group != box.ended and box.order.number > after and box.answer is None)
+                )
             )
-            if self._closed:
-                return None
-            return box.order
+            return None if self._closed else box.order
 
     async def answer(self, group: int, number: int, answer: Answer) -> None:
         """From the first rank; or from any that finds the storage gone."""
@@ -116,19 +128,24 @@ class Dispatcher:
     async def up(self) -> Up:
         """Once any group was up, one that is gone is waited for: spot nodes come back in hours."""
         none = not self._worked and all(box.failed_starts >= HOPELESS for box in self._mailboxes)
-        groups = [group for group, box in enumerate(self._mailboxes) if box.placement_group]
+        groups = {group: box.placement_group for group, box in enumerate(self._mailboxes) if box.is_up}
         return Up(groups=groups, hopeless=self._mailboxes[0].lost if none else "")
 
-    async def lose(self, group: int, reason: str) -> str:
-        """From the driver: a group's ranks have died, or are to. Their placement group's id, if known."""
+    async def end(self, group: int, placement_group: str, reason: str) -> bool:
+        """From the driver: these ranks are to be ended; false where they have been already."""
         box = self._mailboxes[group]
         async with box.changed:
-            box.lost = reason
-            if box.answer is None:
-                box.answer = Answer(lost=reason)
-            box.changed.notify_all()
+            theirs = box.is_up and box.placement_group == placement_group
+            if theirs:
+                box.end(reason)
+            return theirs
+
+    async def lose(self, group: int, reason: str) -> str:
+        """From the driver: a group's ranks have died. Their placement group's id, empty if none ever came."""
+        box = self._mailboxes[group]
+        async with box.changed:
+            box.end(reason)
             left, box.placement_group = box.placement_group, ""
-            box.ended = left or box.ended
             box.failed_starts += not left
             return left
 

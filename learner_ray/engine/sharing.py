@@ -59,7 +59,7 @@ def part(share: int) -> float:
 
 
 def measure_sharing(spec: RunSpec) -> int:
-    """How many runs like this one a GPU of the cluster that was joined should train at a time."""
+    """How many runs like this one a GPU, here or on the cluster that was joined, should train at a time."""
     share = choose(lambda runs: _side_by_side(spec, runs), MOST)
     print(f"{share} {'run' if share == 1 else 'runs'} at a time on each GPU", flush=True)
     return share

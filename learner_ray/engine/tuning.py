@@ -88,6 +88,7 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         watchdog: Watchdog,
         interrupt: Interrupt,
         worker_groups: WorkerGroups | None = None,
+        limit: int | None = None,
     ) -> None:
         super().__init__()
         self._watchdog = watchdog
@@ -96,8 +97,9 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         self.coordinator = coordinator
         # By name: Tune pickles the searcher.
         self._dispatcher = worker_groups.name if worker_groups else ""
-        self._taken: dict[str, int] = {}
-        """By trial, the worker group that trains it."""
+        self._taken: dict[str, tuple[int, str]] = {}
+        """By trial, the worker group that trains it, with its placement group."""
+        self._limit = limit
         self._again: list[Task] = []
         self._deaths: dict[str, list[str]] = {}
 
@@ -110,8 +112,10 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         # While nothing runs Tune asks for minutes, and looks at nothing else.
         if self.coordinator.is_done or self.interrupt.stop_all():
             return str(Searcher.FINISHED)
-        group = self._free_group()
-        if group is None:
+        if self._limit and len(self.tasks) >= self._limit:
+            return None
+        taken = self._free_group() if self._dispatcher else None
+        if self._dispatcher and taken is None:
             return None
         task = self._again.pop() if self._again else self.coordinator.next_task()
         if task is None:
@@ -120,31 +124,29 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         folder = self.coordinator.store.folder(task.spec.hash)
         folder.write_spec(task.spec)
         config: dict[str, Any] = {"folder": folder.address}
-        if not self._dispatcher:
+        if taken is None:
             return config
-        self._taken[trial_id] = group
-        return config | {"dispatcher": self._dispatcher, "group": group}
+        self._taken[trial_id] = taken
+        return config | {"dispatcher": self._dispatcher, "group": taken[0]}
 
-    def _free_group(self) -> int | None:
-        """A worker group that has come up and trains nothing; any number where there are none at all."""
-        if not self._dispatcher:
-            return 0
+    def _free_group(self) -> tuple[int, str] | None:
+        """A worker group that has come up and trains nothing."""
         up: Up = ray.get(ray.get_actor(self._dispatcher).up.remote())
         self.interrupt.hopeless = up.hopeless
-        taken = set(self._taken.values())
-        return next((group for group in up.groups if group not in taken), None)
+        taken = {group for group, _ in self._taken.values()}
+        return next((found for found in up.groups.items() if found[0] not in taken), None)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         task, said = self.tasks.pop(trial_id), result or {}
-        group = self._taken.pop(trial_id, None)
+        taken = self._taken.pop(trial_id, None)
         self.interrupt.fault = self.interrupt.fault or said.get("storage", "")
         death = said.get("lost", "")
         if error:
             death = self._watchdog.reason(trial_id) or DIED
-        if error and group is not None:  # its ranks live, and hold the run
-            free(ray.get(ray.get_actor(self._dispatcher).lose.remote(group, death)))
+        if error and taken is not None:
+            self._end_group(*taken, death)
         if said.get("absent"):
             self._again.append(task)
             return
@@ -152,6 +154,11 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
             self.coordinator.store.folder(task.spec.hash).fetch(models=False)
             if not (death and self._retries(task, death)):
                 self.coordinator.ended(task)
+
+    def _end_group(self, group: int, placement_group: str, reason: str) -> None:
+        """Of a trial that has died: its ranks may live, hang, and hold the run."""
+        if ray.get(ray.get_actor(self._dispatcher).end.remote(group, placement_group, reason)):
+            free(placement_group)
 
     def _retries(self, task: Task, reason: str) -> bool:
         """Whether a task whose process died is tried again; if not, it has failed.
@@ -199,6 +206,7 @@ def run_tasks(
     trainable: type[tune.Trainable] = RunTrainable,
     worker_groups: WorkerGroups | None = None,
     hung_after_s: float = HUNG_AFTER_S,
+    limit: int | None = None,
 ) -> int | None:
     """Runs all tasks to their end.
 
@@ -210,18 +218,19 @@ def run_tasks(
         trainable: what advances a run.
         worker_groups: train the runs instead, on several devices each.
         hung_after_s: silence after which a trial is taken to hang.
+        limit: trials at a time, where fewer than the devices hold are wanted.
 
     Returns:
         The signal that ended the study early, or None.
 
     Raises:
         StorageError: the storage failed; whatever had ended is kept.
-        UserError: no worker group could be started.
+        UserError: no worker group could be started, or none lasted.
     """
     _settle_tune(max_concurrent)
     watchdog = Watchdog(hung_after_s)
     interrupt = Interrupt(coordinator.store.root)
-    searcher = TaskSearcher(coordinator, watchdog, interrupt, worker_groups)
+    searcher = TaskSearcher(coordinator, watchdog, interrupt, worker_groups, limit)
     if worker_groups:
         trainable, resources = WorkerGroupTrainable, {"cpu": TRIAL_CPUS}
     with interrupt:
@@ -244,7 +253,9 @@ def run_tasks(
     if interrupt.fault:
         raise StorageError(interrupt.fault)
     if interrupt.hopeless:
-        raise UserError(f"no run could begin, for want of its devices: {interrupt.hopeless}")
+        raise UserError(f"no worker group of the devices asked for could be started: {interrupt.hopeless}")
+    if not (interrupt.stop_all() or coordinator.is_done):
+        raise UserError("worker groups came and went too often; all that has ended is kept: go on later")
     return interrupt.signal
 
 

@@ -1,14 +1,15 @@
 """Runs on several devices each: Ray Train's worker groups, kept for one run after the other.
 
 A worker group takes longer to start than a small run takes to train, and one that Tune kills keeps its
-devices. So groups start once, belong to the driver and not to a trial, and are never killed: an epoch is
-trained when a trial asks for it, and a run that is stopped early is one whose next epoch nobody asks for.
+devices. So groups start once and belong to the driver, not to a trial: an epoch is trained when a trial asks
+for it, and a run that is stopped early is one whose next epoch nobody asks for.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 import traceback
 import uuid
 from contextlib import ExitStack
@@ -19,6 +20,10 @@ import ray
 import ray.train
 from ray import tune
 from ray.train.torch import TorchTrainer, get_device
+from ray.train.v2._internal.exceptions import (
+    InsufficientClusterResourcesError,
+    WorkerGroupStartupTimeoutError,
+)
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -42,6 +47,8 @@ STARTS = 5
 
 DEATHS = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
 """Before a node runs out of memory Ray ends a process there."""
+
+NOT_PLACED = (InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError)
 
 _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
@@ -68,6 +75,8 @@ class WorkerGroups:
         self._gpu = gpu
         self._scratch = scratch
         self._leaving = threading.Event()
+        self._told: set[str] = set()
+        """Why groups did not start."""
         self._threads = [threading.Thread(target=self._keep, args=(k,), daemon=True) for k in range(groups)]
 
     def __enter__(self) -> WorkerGroups:
@@ -83,16 +92,19 @@ class WorkerGroups:
     def __exit__(self, *_: object) -> None:
         self._leaving.set()
         ray.get(self._dispatcher.close.remote())
+        until = time.monotonic() + LEAVE_S
         for thread in self._threads:
-            thread.join(LEAVE_S)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _keep(self, group: int) -> None:
         """Has one worker group at work until all leave; starts it again when it dies."""
-        deaths, told = 0, ""
+        deaths = 0
         while not self._leaving.is_set():
             try:
                 self._trainer(group).fit()
-                return
+                if self._leaving.is_set():
+                    return
+                reason = "its ranks left"
             except Exception as error:  # whatever it was, a trial or the user must hear of it
                 reason = why(error)
             deaths += 1
@@ -101,9 +113,9 @@ class WorkerGroups:
                 free(placement_group)
             except ray.exceptions.RayError:
                 return  # so has the driver's own Ray
-            if not placement_group and reason != told:
+            if not placement_group and reason not in self._told:
+                self._told.add(reason)
                 print(f"a worker group of {self._size} devices did not start: {reason}", flush=True)
-                told = reason
             self._leaving.wait(min(PAUSE_S, 2.0 ** (deaths - 1)) if deaths > 1 else 0)
 
     def _trainer(self, group: int) -> TorchTrainer:
@@ -129,6 +141,8 @@ class WorkerGroups:
 
 def why(error: Exception) -> str:
     """One line about the end of a worker group: of the rank that died, where the others only missed it."""
+    if isinstance(getattr(error, "controller_failure", None), NOT_PLACED):
+        return "so many are not free, or not there"
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     for rank, failure in failures.items():
         if isinstance(getattr(failure, "health_check_failure", None), DEATHS):
@@ -139,7 +153,7 @@ def why(error: Exception) -> str:
 
 
 def free(placement_group: str) -> None:
-    """Gives back the devices of ranks that have died, should their controller have died with them."""
+    """Ends what is left of a group's ranks, and gives back their devices."""
     if placement_group:
         remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(placement_group))))
 

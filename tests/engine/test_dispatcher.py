@@ -61,13 +61,20 @@ def test_a_run_whose_ranks_died_must_begin_from_its_files() -> None:
 def test_a_group_is_up_from_when_a_rank_comes_until_it_is_lost() -> None:
     async def scene() -> None:
         dispatcher = Dispatcher(groups=2)
-        assert (await dispatcher.up()).groups == []
+        assert (await dispatcher.up()).groups == {}
         await rank(dispatcher, 1, "ab")
-        assert (await dispatcher.up()).groups == [1]
-        await dispatcher.lose(1, "killed")
+        assert (await dispatcher.up()).groups == {1: "ab"}
+        assert not await dispatcher.end(1, "of before", "hung")
+        assert await dispatcher.end(1, "ab", "hung")
+        assert (await dispatcher.up()).groups == {}
         assert (await dispatcher.ask(1, "run", fresh=True)).absent
-        assert await dispatcher.take(1, 0, "ab") is None, "a straggler of those that died"
-        assert (await dispatcher.up()).groups == []
+        await rank(dispatcher, 1, "ab")  # a straggler
+        assert (await dispatcher.up()).groups == {}
+        assert await dispatcher.lose(1, "killed") == "ab", "it had started"
+        await rank(dispatcher, 1, "ab")
+        assert (await dispatcher.up()).groups == {}
+        await rank(dispatcher, 1, "cd")
+        assert (await dispatcher.up()).groups == {1: "cd"}
 
     asyncio.run(scene())
 

@@ -140,6 +140,20 @@ def test_a_group_whose_node_never_comes_is_given_nothing(
     check_equal(tmp_path / "r" / "lus", one_device)
 
 
+@pytest.mark.slow
+def test_a_study_whose_devices_never_come_ends_and_says_so(
+    manifest: Path, promises_more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "0.5")
+    options = [*ARGUMENTS, "--devices-per-trial", "4"]
+    options[options.index("local")] = promises_more
+    command = sweep_command(manifest, tmp_path / "r" / "lus", *options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.strip().endswith("could be started: so many are not free, or not there")
+    assert done.stdout.count("a worker group of 4 devices did not start") == 1
+
+
 HANGS_ONCE = """
 import dataclasses, pathlib, time
 import search_spaces.lus as lus
@@ -173,7 +187,7 @@ def test_ranks_that_hang_are_ended_and_their_run_goes_on(
     out = tmp_path / "results" / "hangs"
     assert main([str(study), "--data", str(manifest), "--out", str(out), *options]) == 0
     said = capfd.readouterr().out
-    assert said.count("hung: no epoch within 20 s; starting it again") == 1
+    assert said.count("hung: no epoch within 20 s; starting it again") == 1 and "did not start" not in said
     assert " 0 failed" in said and len(pd.read_parquet(out / "ledger.parquet")) == 36
 
 
