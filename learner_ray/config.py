@@ -108,8 +108,9 @@ class TrainConfig:
     """Fraction of the schedule over which the learning rate rises; it then falls along a cosine."""
     clip: float = 20.0
     """Norm the gradient is clipped to (TSM recipe: 20)."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """``auto`` is bfloat16 autocast where the processor has it. Resolved before hashing."""
+    precision: Literal["auto", "float64", "float32", "bfloat16"] = "auto"
+    """``auto`` is bfloat16 autocast where the processor has it, else float32. Resolved before hashing.
+    float64, slower, tells rounding from a fault: its results do not hang on machine or number of devices."""
     balance: Literal["none", "score"] = "none"
     """``score`` fills every batch from all score quantiles: rare scores are seen as often as others."""
     shuffle_scores: bool = False

@@ -43,7 +43,12 @@ def predicted(run: Path, tmp_path: Path, *arguments: str | Path) -> pd.DataFrame
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"progression__input": "both", "progression__head": "logistic"}, {"objective__name": "none"}],
+    [
+        {},
+        {"train__precision": "float64"},
+        {"progression__input": "both", "progression__head": "logistic"},
+        {"objective__name": "none"},
+    ],
 )
 def test_its_own_test_scans_get_the_recorded_numbers(
     values: dict[str, str], manifest: Path, new_manifest: Path, tmp_path: Path

@@ -13,7 +13,7 @@ from learner_ray.model.weights import load_weights
 
 
 class Output(NamedTuple):
-    """What the network says of B scans, in float32 also under autocast."""
+    """What the network says of B scans, in the weights' own numbers also under autocast."""
 
     embedding: Tensor
     """(B, 512): pooled features averaged over the frames; what progression is read off."""
@@ -44,14 +44,14 @@ class Network(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Output:
-        """Args: x: (B, T, H, W), grey clips standardised per scan.
+        """Args: x: (B, T, H, W), grey clips standardised per scan, in any floating-point numbers.
 
         Raises:
             ValueError: ``x`` is not of this shape or T is not what the network was built for.
         """
         if x.ndim != 4 or x.shape[1] != self.frames:
             raise ValueError(f"expected (B, {self.frames}, H, W), not {tuple(x.shape)}")
-        features = self.encoder(x.flatten(0, 1).unsqueeze(1))
+        features = self.encoder(x.to(self.score.weight.dtype).flatten(0, 1).unsqueeze(1))
         embedding = features.unflatten(0, (-1, self.frames)).mean(1)
         # bfloat16 would leave the scores three digits, for no gain: the heads cost next to nothing.
         with torch.autocast(x.device.type, enabled=False):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float64", "float32", "bfloat16"]
 
 
 def resolve_precision(asked: str, device: str) -> Precision:
@@ -15,10 +15,8 @@ def resolve_precision(asked: str, device: str) -> Precision:
 
     A CPU that only emulates bfloat16 is slower with it, so support is asked for, not assumed.
     """
-    if asked == "float32":
-        return "float32"
-    if asked == "bfloat16":
-        return "bfloat16"
+    if asked != "auto":
+        return cast(Precision, asked)
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -27,6 +25,11 @@ def resolve_precision(asked: str, device: str) -> Precision:
 
 def autocast(precision: str, device: str) -> contextlib.AbstractContextManager[object]:
     """The context that a forward pass runs in."""
-    if precision == "float32":
+    if precision != "bfloat16":
         return contextlib.nullcontext()
     return torch.autocast(device.split(":")[0], torch.bfloat16)
+
+
+def weight_format(precision: str) -> torch.dtype:
+    """The numbers that weights are kept in; bfloat16 is of the forward pass alone."""
+    return torch.float64 if precision == "float64" else torch.float32

@@ -23,6 +23,7 @@ from learner_ray.model.network import build_network
 from learner_ray.study.record import git_sha, versions
 from learner_ray.study.runs import RunFolder, RunSpec
 from learner_ray.training.data import Data
+from learner_ray.training.precision import weight_format
 from learner_ray.training.pretraining import Pretraining, ScoreScale, encode
 from learner_ray.training.process import settle
 from learner_ray.training.progression import Embedded, Progression
@@ -81,9 +82,9 @@ class Predictor:
         self._device = device
         # The run's own weights come next: those it started from need not be there any more.
         blank = replace(spec.config.model, weights="none")
-        self._network = build_network(blank, spec.config.data.frames, spec.config.seed)
+        network = build_network(blank, spec.config.data.frames, spec.config.seed)
+        self._network = network.to(device, weight_format(spec.config.train.precision))
         self._network.load_state_dict(weights)
-        self._network.to(device)
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Predictor:

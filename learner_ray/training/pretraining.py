@@ -21,7 +21,7 @@ from learner_ray.objectives import Batch, TrainingScores, build_objective, total
 from learner_ray.training.data import Data
 from learner_ray.training.distributed import World
 from learner_ray.training.finetuning import finetune
-from learner_ray.training.precision import autocast
+from learner_ray.training.precision import autocast, weight_format
 from learner_ray.training.progression import Embedded, Progression
 
 
@@ -88,7 +88,8 @@ class Pretraining:
         self._scans = data.of(patients)
         scores = self._scans["score"].to_numpy(float)
         self.score_scale = ScoreScale.of(scores)
-        self.network: Network = build_network(config.model, config.data.frames, config.seed).to(device)
+        network = build_network(config.model, config.data.frames, config.seed)
+        self.network: Network = network.to(device, weight_format(config.train.precision))
         world.joined(self.network)
         if config.pretrains:
             self._prepare(scores)

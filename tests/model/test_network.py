@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from learner_ray.config import ModelConfig
 from learner_ray.model import Network, ResNet18, build_network, resnet
+from learner_ray.training.precision import autocast, weight_format
 
 
 def randomise_statistics(module: nn.Module) -> None:
@@ -114,15 +115,16 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("projection_dim", [0, 16])
 @pytest.mark.parametrize("norm", ["batch", "partial", "frozen", "group"])
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_trains_in_both_precisions(norm: Any, projection_dim: int, precision: torch.dtype) -> None:
+@pytest.mark.parametrize("precision", ["float64", "float32", "bfloat16"])
+def test_trains_in_all_precisions(norm: Any, projection_dim: int, precision: str) -> None:
     network = build_network(ModelConfig(norm=norm, projection_dim=projection_dim), 4, seed=0)
-    with torch.autocast("cpu", precision, enabled=precision is not torch.float32):
+    network.to(weight_format(precision))
+    with autocast(precision, "cpu"):
         output = network(torch.randn(2, 4, 32, 32))
     assert output.embedding.shape == (2, 512)
     assert output.score.shape == (2,)
     assert output.projection.shape == (2, projection_dim or 512)
-    assert {value.dtype for value in output} == {torch.float32}
+    assert {value.dtype for value in output} == {weight_format(precision)}
     (output.score.sum() + output.projection.square().sum()).backward()
     for parameter in network.parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all()

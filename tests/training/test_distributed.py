@@ -17,7 +17,6 @@ from learner_ray.study.runs import Patients, RunSpec, Source
 from tests.training import ranks
 
 SMALL = {"data.image_size": 32, "data.frames": 2, "train.epochs": 2, "train.batch_size": 7}
-SMALL |= {"train.precision": "float32"}
 BASE = Config().with_values(SMALL)
 NAMES = tuple(OBJECTIVES)  # before any test adds one
 CONFIGS = {
@@ -33,14 +32,26 @@ PATIENTS = Patients(
 pytestmark = pytest.mark.slow
 
 
-def run_spec(manifest: Path) -> RunSpec:
-    config = CONFIGS["contrastive/batch"]
+RUNS = {"frozen": 0, "fine-tuned": 1}
+"""Epochs of fine-tuning."""
+
+
+def run_specs(manifest: Path) -> dict[str, RunSpec]:
+    """In float64, so that what is left of a difference is no rounding that training amplified."""
+    config = CONFIGS["contrastive/batch"].with_values({"train.precision": "float64"})
     source = Source(path=str(manifest), cohort_hash=load(manifest, modality="lus").hash)
-    return RunSpec(config=config, patients=PATIENTS, source=source)
+    return {
+        name: RunSpec(
+            config=config.with_values({"progression.finetune_epochs": epochs}),
+            patients=PATIENTS,
+            source=source,
+        )
+        for name, epochs in RUNS.items()
+    }
 
 
 def spawn(size: int, manifest: Path, out: Path) -> dict[str, Any]:
-    arguments = (size, str(manifest), CONFIGS, run_spec(manifest), out)
+    arguments = (size, str(manifest), CONFIGS, run_specs(manifest), out)
     if size == 1:
         ranks.start(0, *arguments)
     else:
@@ -84,10 +95,11 @@ def test_a_plain_wrapper_over_the_pairs_of_each_rank_is_another_loss(
 
 
 @pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize("run", RUNS)
 def test_a_whole_run_of_two_ranks_predicts_what_one_does(
-    manifest: Path, folder: Path, tmp_path: Path
+    run: str, manifest: Path, folder: Path, tmp_path: Path
 ) -> None:
-    ranks.finish(run_spec(manifest), tmp_path)
+    ranks.finish(run_specs(manifest)[run], tmp_path)
     for name in ("predictions", "scores"):
-        alone, together = (pd.read_parquet(f / f"{name}.parquet") for f in (tmp_path, folder / "2/run"))
+        alone, together = (pd.read_parquet(f / f"{name}.parquet") for f in (tmp_path, folder / "2" / run))
         pd.testing.assert_frame_equal(together, alone, rtol=0, atol=1e-9)
