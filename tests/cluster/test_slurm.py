@@ -84,7 +84,7 @@ def test_a_job_of_one_node_runs_the_sweep_on_a_guarded_ray(tmp_path):
     apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "bash", "-c"]
     job = f'ip link set lo up && exec bash {CLUSTER / "slurm.sh"} lus --out "a folder"'
     done = subprocess.run(
-        [*apart, job], env=environment, capture_output=True, text=True, timeout=180, check=False
+        [*apart, job], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout.split("FOUND ")[1].splitlines()[0])

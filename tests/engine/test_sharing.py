@@ -91,7 +91,7 @@ def test_as_many_runs_share_a_gpu_as_was_measured(claims_a_gpu: str, manifest: P
     out = tmp_path / "results" / "lus"
     command = [sys.executable, "-c", SWEEP, "lus", "--data", str(manifest), "--out", str(out)]
     command += ["--address", claims_a_gpu, *ARGUMENTS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     for said in ("1 run on a GPU: ", "2 runs on a GPU: ", "2 runs at a time on each GPU"):
         assert said in done.stdout

@@ -35,11 +35,11 @@ def a_running_run(runs: Path) -> tuple[Path, int]:
 @pytest.mark.slow
 def test_a_run_whose_process_is_killed_goes_on_in_another(manifest: Path, tmp_path: Path) -> None:
     undisturbed = start(manifest, tmp_path / "a" / "lus")
-    assert undisturbed.wait(timeout=180) == 0
+    assert undisturbed.wait(timeout=600) == 0
     disturbed = start(manifest, tmp_path / "b" / "lus")
     folder, process = a_running_run(tmp_path / "b" / "runs")
     os.kill(process, signal.SIGKILL)
-    assert disturbed.wait(timeout=180) == 0
+    assert disturbed.wait(timeout=600) == 0
     assert int((folder / ".lock").read_text().split()[1]) != process
     ledgers = [pd.read_parquet(tmp_path / name / "lus" / "ledger.parquet") for name in "ab"]
     pd.testing.assert_frame_equal(*ledgers)
@@ -76,7 +76,7 @@ def test_a_run_that_takes_all_memory_fails_and_no_other(manifest: Path, tmp_path
     total, free = (int(memory[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
     limit = {"RAY_memory_usage_threshold": f"{(total - free + 4 * 2**20) / total:.3f}"}
     sweep = subprocess.run(
-        command, env=os.environ | limit, capture_output=True, text=True, timeout=300, check=False
+        command, env=os.environ | limit, capture_output=True, text=True, timeout=600, check=False
     )
     assert sweep.returncode == 0 and "Traceback" not in sweep.stderr, sweep.stderr
     reason = "its process died (out of memory, or killed)"

@@ -134,7 +134,7 @@ def test_a_group_whose_node_never_comes_is_given_nothing(
     options = [*ARGUMENTS, "--devices-per-trial", "2", "--trials", "0"]
     options[options.index("local")] = promises_more
     command = sweep_command(manifest, tmp_path / "r" / "lus", *options)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert "(up to 4 CPU)" in done.stdout and "starting it again" not in done.stdout
     assert len(pd.read_parquet(tmp_path / "r" / "lus" / "ledger.parquet")) == 36
@@ -148,7 +148,7 @@ def test_a_study_whose_devices_never_come_ends_and_says_so(
     options = [*ARGUMENTS, "--devices-per-trial", "4"]
     options[options.index("local")] = promises_more
     command = sweep_command(manifest, tmp_path / "r" / "lus", *options)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert done.stderr.strip().endswith("could be started: so many are not free, or not there")
     assert done.stdout.count("a worker group of 4 devices did not start") == 1
