@@ -145,7 +145,7 @@ def test_a_signal_saves_and_says_how_to_go_on(manifest: Path, tmp_path: Path, nu
     while driver.poll() is None and not list((out.parent / "runs").glob("*/state.json")):
         time.sleep(0.1)
     driver.send_signal(number)
-    output, errors = driver.communicate(timeout=300)
+    output, errors = driver.communicate(timeout=60)
     assert driver.returncode == 128 + number
     assert "python -m learner_ray.sweep lus" in output.splitlines()[-1]
     assert "Traceback" not in errors

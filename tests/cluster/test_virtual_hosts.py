@@ -124,7 +124,7 @@ class Cluster:
         return ["ssh", *unasked, "-i", str(self.folder / "key"), f"root@{HOSTS[host]}", shell]
 
     def run(self, host, line):
-        done = subprocess.run(self.ssh(host, line), capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(self.ssh(host, line), capture_output=True, text=True, timeout=120, check=False)
         return done.stdout
 
     def python(self, host, code):
@@ -175,14 +175,14 @@ def cluster(tmp_path_factory):
         start = time.monotonic()
         cluster.ray("up")
         assert cluster.sockets(), "the launcher keeps its ssh connections elsewhere"
-        wait_until(lambda: cluster.alive() == len(HOSTS), 600)
+        wait_until(lambda: cluster.alive() == len(HOSTS), 240)
         print(f"\n{len(HOSTS)} hosts up {time.monotonic() - start:.0f} s after `ray up`")
         yield cluster
     finally:
         virtual_hosts("down", folder)
         for left in cluster.sockets():
             shutil.rmtree(left)
-    wait_until(lambda: not left_behind(cluster, spaces, folder), 120)
+    wait_until(lambda: not left_behind(cluster, spaces, folder), 30)
 
 
 ANSWERS = """
@@ -240,7 +240,7 @@ def small(cluster):
     left = on_laptop(cluster, "--out", there)
     said = next((line for line in left.stdout if line.startswith("Submitted")), "nothing was submitted")
     left.send_signal(signal.SIGINT)
-    said += left.communicate(timeout=300)[0]
+    said += left.communicate(timeout=60)[0]
     assert left.returncode == 130 and "the sweep goes on" in said, said
     found = on_laptop(cluster, "--out", there)
     said = found.communicate(timeout=600)[0]
@@ -260,7 +260,7 @@ def test_a_laptop_may_leave_its_sweep_and_find_it_again(cluster, small):
 def test_what_only_the_head_can_see_is_refused(cluster):
     data = cluster.run(0, "touch ~/manifest.csv; realpath ~/manifest.csv").strip()
     refused = on_laptop(cluster, "--data", data, "--out", Path(data).parent / "results" / "lus")
-    said = refused.communicate(timeout=600)[0]
+    said = refused.communicate(timeout=240)[0]
     assert refused.returncode == 2, said
     for host in ("host2", "host3"):
         assert (
@@ -385,5 +385,5 @@ def test_after_ray_down_no_host_runs_ray(cluster):
     cluster.ray("down")
     count = "pgrep -c 'raylet|gcs_server|ray::' || true"
     print("after ray down:", [cluster.run(host, count).strip() for host in (0, 1)])
-    seconds = wait_until(lambda: all(cluster.run(host, count).strip() == "0" for host in (0, 1)), 600, step=5)
+    seconds = wait_until(lambda: all(cluster.run(host, count).strip() == "0" for host in (0, 1)), 150, step=5)
     print(f"no Ray process {seconds:.0f} s after `ray down`")

@@ -48,7 +48,7 @@ def test_another_studys_private_ray_is_not_joined() -> None:
     start_local(1)
     try:
         found = subprocess.run(
-            [sys.executable, "-c", FIND], capture_output=True, text=True, check=True, timeout=600
+            [sys.executable, "-c", FIND], capture_output=True, text=True, check=True, timeout=120
         )
     finally:
         ray.shutdown()
@@ -100,6 +100,6 @@ def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 @pytest.mark.slow
 def test_a_head_with_no_gpu_up_asks_its_autoscaler(autoscaled: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", AUTOSCALED, autoscaled]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert "asking for one of up to 3 GPUs" in done.stdout, done.stderr
     assert done.stdout.splitlines()[-1].endswith("(up to 3 CPU, 3 GPU) 3")

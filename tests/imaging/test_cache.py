@@ -119,7 +119,7 @@ def clips(tmp_path):
 
 
 def test_two_processes_build_one_cache_between_them(clips):
-    outputs = [process.communicate(timeout=300)[0].split() for process in [_start(clips), _start(clips)]]
+    outputs = [process.communicate(timeout=60)[0].split() for process in [_start(clips), _start(clips)]]
     assert sorted(map(len, outputs)) == [1, 31], "one counted its scans, the other found them done"
     assert outputs[0][-1] == outputs[1][-1]
 
@@ -131,7 +131,7 @@ def test_build_goes_on_after_a_kill(clips):
     killed.wait()
     assert [path.suffix for path in (clips / "cache").iterdir() if path.is_dir()] == [".partial"]
 
-    folder = _start(clips).communicate(timeout=300)[0].split()[-1]
+    folder = _start(clips).communicate(timeout=60)[0].split()[-1]
 
     assert len([path for path in (clips / "cache").iterdir() if path.is_dir()]) == 1
     assert PixelCache.open(folder).length("07.mp4") == 60
@@ -139,7 +139,7 @@ def test_build_goes_on_after_a_kill(clips):
 
 def test_full_disk_is_told_and_leaves_nothing(clips):
     limited = _start(clips, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
-    _, errors = limited.communicate(timeout=300)
+    _, errors = limited.communicate(timeout=60)
     assert limited.returncode == 1
     assert "UserError: no room for the pixel cache" in errors
     assert [path.suffix for path in (clips / "cache").iterdir()] == [".lock"]
