@@ -31,7 +31,7 @@ from learner_ray.study.profiles import PROFILES
 from learner_ray.study.runs import Patients, Source
 from learner_ray.training.data import PHANTOM, Data, open_cohort, open_data
 from learner_ray.training.metrics import progression_metrics, spearman
-from learner_ray.training.precision import resolve_precision
+from learner_ray.training.precision import fastest_precision
 from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import settle
 from learner_ray.training.progression import Embedded, Progression
@@ -60,7 +60,7 @@ def plan_groups(modality: str, data: str | None, arm: str = "mse") -> tuple[list
     plan = make_plan(
         study, cohort, replace(source, cohort_hash=cohort.hash), profile="laptop",
         size=replace(PROFILES["laptop"], trials=0), arms=[arm], edits={},
-        precision=resolve_precision("auto", "cpu"), seed=0, threads=1,
+        precision=fastest_precision("cpu"), seed=0, threads=1,
     )  # fmt: skip
     return plan.groups, cohort
 

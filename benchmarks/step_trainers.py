@@ -23,7 +23,7 @@ from learner_ray.model.temporal_shift import shifted_channels
 from learner_ray.objectives import Batch, TrainingScores, build_objective, total_loss
 from learner_ray.study.runs import Source
 from learner_ray.training.data import Data, open_data
-from learner_ray.training.precision import resolve_precision
+from learner_ray.training.precision import fastest_precision
 from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import settle
 
@@ -153,7 +153,7 @@ def main() -> None:
     name, options = sys.argv[1], json.loads(sys.argv[2])
     torch.set_num_threads(options["threads"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    precision = resolve_precision("auto", device)
+    precision = fastest_precision(device)
     values = {
         "data.image_size": options["size"],
         "data.frames": options["frames"],

@@ -57,6 +57,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
     p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")
     add_arguments(p)
+    _add_designs(p)
+    p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
+    return p
+
+
+def _add_designs(p: argparse.ArgumentParser) -> None:
+    """Other studies than every arm searched in every fold."""
     p.add_argument(
         "--protocol",
         choices=("nested", "development"),
@@ -77,8 +84,6 @@ def parser() -> argparse.ArgumentParser:
         help="with others: every combination of levels, on top of the one arm of --arms",
     )
     p.add_argument("--half", action="store_true", help="with --factor: half of the combinations")
-    p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
-    return p
 
 
 def parse_edits(args: argparse.Namespace) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ray.autoscaler.sdk import request_resources
 from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
 from learner_ray.errors import UserError
 from learner_ray.object_storage import is_url
-from learner_ray.training.precision import resolve_precision
+from learner_ray.training.precision import fastest_precision
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
@@ -102,7 +102,7 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
             with token_beside(out):
                 pass  # that it can be written is all there is to know
         gpus = torch.cuda.device_count()
-        precision = resolve_precision("auto", "cuda" if gpus else "cpu")
+        precision = fastest_precision("cuda" if gpus else "cpu")
         return Devices(local=True, cpus=_cores(), gpus=gpus, precision=precision)
     most = reachable_devices()
     if most["GPU"] and not ray.cluster_resources().get("GPU"):

@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from learner_ray.errors import StorageError, UserError
 from learner_ray.object_storage import StoredFolder, is_url, visible
 from learner_ray.study.record import versions
-from learner_ray.training.precision import resolve_precision
+from learner_ray.training.precision import fastest_precision
 
 MUST_AGREE = ("python", "ray", "torch", "learner-ray")
 
@@ -104,7 +104,7 @@ def _inspect(data: str | None, token: str) -> Node:
         sees_data=data is None or visible(data),
         sees_results=visible(token),
         gpus=gpus,
-        precision=resolve_precision("auto", "cuda" if gpus else "cpu"),
+        precision=fastest_precision("cuda" if gpus else "cpu"),
     )
 
 

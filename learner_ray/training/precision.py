@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 
-Precision = Literal["float64", "float32", "bfloat16"]
 
-
-def resolve_precision(asked: str, device: str) -> Precision:
-    """``auto`` becomes bfloat16 where the device computes in it natively, else float32.
+def fastest_precision(device: str) -> Literal["float32", "bfloat16"]:
+    """What ``auto`` is on a device: bfloat16 where it computes in it natively, else float32.
 
     A CPU that only emulates bfloat16 is slower with it, so support is asked for, not assumed.
     """
-    if asked != "auto":
-        return cast(Precision, asked)
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

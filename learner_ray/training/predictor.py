@@ -19,12 +19,10 @@ from learner_ray.cohort import Score
 from learner_ray.errors import UserError
 from learner_ray.files import write_json
 from learner_ray.imaging.reader import file_kind, reader_version
-from learner_ray.model.network import build_network
 from learner_ray.study.record import git_sha, versions
 from learner_ray.study.runs import RunFolder, RunSpec
 from learner_ray.training.data import Data
-from learner_ray.training.precision import weight_format
-from learner_ray.training.pretraining import Pretraining, ScoreScale, encode
+from learner_ray.training.pretraining import Pretraining, ScoreScale, encode, untrained_network
 from learner_ray.training.process import settle
 from learner_ray.training.progression import Embedded, Progression
 
@@ -82,8 +80,7 @@ class Predictor:
         self._device = device
         # The run's own weights come next: those it started from need not be there any more.
         blank = replace(spec.config.model, weights="none")
-        network = build_network(blank, spec.config.data.frames, spec.config.seed)
-        self._network = network.to(device, weight_format(spec.config.train.precision))
+        self._network = untrained_network(replace(spec.config, model=blank), device)
         self._network.load_state_dict(weights)
 
     @classmethod

@@ -48,6 +48,16 @@ class ScoreScale:
         return Embedded(dict(zip(scans, embeddings, strict=True)), dict(zip(scans, predictions, strict=True)))
 
 
+def untrained_network(config: Config, device: str) -> Network:
+    """A run's network before its first step, in the numbers that its precision asks for.
+
+    Raises:
+        UserError: the weights it starts from cannot be had.
+    """
+    network = build_network(config.model, config.data.frames, config.seed)
+    return network.to(device, weight_format(config.train.precision))
+
+
 @torch.inference_mode()
 def encode(
     network: Network, data: Data, scans: list[str], config: Config, device: str, batch_size: int = 32
@@ -88,8 +98,7 @@ class Pretraining:
         self._scans = data.of(patients)
         scores = self._scans["score"].to_numpy(float)
         self.score_scale = ScoreScale.of(scores)
-        network = build_network(config.model, config.data.frames, config.seed)
-        self.network: Network = network.to(device, weight_format(config.train.precision))
+        self.network = untrained_network(config, device)
         world.joined(self.network)
         if config.pretrains:
             self._prepare(scores)

@@ -16,12 +16,12 @@ from learner_ray.config import Config, ModelConfig
 from learner_ray.model.network import Output, build_network
 from learner_ray.model.resnet import _norm
 from learner_ray.objectives import Batch, total_loss
-from learner_ray.study.runs import RunFolder, RunSpec, Source
+from learner_ray.study.runs import RunSpec, Source
 from learner_ray.training import pretraining as pretraining_module
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.pretraining import Pretraining
-from learner_ray.training.run import TrainingRun
+from tests.training.test_run import finish
 
 PATIENTS = ("p0", "p1", "p2", "p3", "p4")
 ROWS = np.arange(1, 11)
@@ -76,13 +76,6 @@ def start(
     if rank == 0:
         (out / "steps.json").write_text(json.dumps(differences))
     dist.destroy_process_group()
-
-
-def finish(spec: RunSpec, folder: Path) -> None:
-    """A whole run of the ResNet-18."""
-    run = TrainingRun(spec, RunFolder(folder), world=World.current())
-    while run.advance() is not None:
-        pass
 
 
 def compare(config: Config, data: Data) -> dict[str, float]:

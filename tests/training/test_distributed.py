@@ -15,6 +15,7 @@ from learner_ray.config import Config
 from learner_ray.objectives import OBJECTIVES
 from learner_ray.study.runs import Patients, RunSpec, Source
 from tests.training import ranks
+from tests.training.test_run import finish
 
 SMALL = {"data.image_size": 32, "data.frames": 2, "train.epochs": 2, "train.batch_size": 7}
 BASE = Config().with_values(SMALL)
@@ -99,7 +100,7 @@ def test_a_plain_wrapper_over_the_pairs_of_each_rank_is_another_loss(
 def test_a_whole_run_of_two_ranks_predicts_what_one_does(
     run: str, manifest: Path, folder: Path, tmp_path: Path
 ) -> None:
-    ranks.finish(run_specs(manifest)[run], tmp_path)
+    finish(run_specs(manifest)[run], tmp_path)
     for name in ("predictions", "scores"):
         alone, together = (pd.read_parquet(f / f"{name}.parquet") for f in (tmp_path, folder / "2" / run))
         pd.testing.assert_frame_equal(together, alone, rtol=0, atol=1e-9)

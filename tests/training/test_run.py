@@ -14,6 +14,7 @@ from learner_ray.cohort import load
 from learner_ray.config import Config
 from learner_ray.study.runs import Patients, RunFolder, RunSpec, Source
 from learner_ray.training import run as run_module
+from learner_ray.training.distributed import World
 from learner_ray.training.run import TrainingRun
 
 SMALL = {
@@ -34,7 +35,8 @@ def spec(manifest: Path, patients: Patients, **values: object) -> RunSpec:
 
 
 def finish(spec: RunSpec, folder: Path) -> RunFolder:
-    run = TrainingRun(spec, RunFolder(folder))
+    """A whole run, in the world of this process."""
+    run = TrainingRun(spec, RunFolder(folder), world=World.current())
     while run.advance() is not None:
         pass
     return RunFolder(folder)
