@@ -110,7 +110,8 @@ class TrainConfig:
     """Norm the gradient is clipped to (TSM recipe: 20)."""
     precision: Literal["auto", "float64", "float32", "bfloat16"] = "auto"
     """``auto`` is bfloat16 autocast where the processor has it, else float32. Resolved before hashing.
-    float64, slower, tells rounding from a fault: its results do not hang on machine or number of devices."""
+    float64, slower, tells rounding from a fault: its results do not hang on the number of devices. Pixels
+    are standardised and augmented in float32 even so, so that another kind of processor may still differ."""
     balance: Literal["none", "score"] = "none"
     """``score`` fills every batch from all score quantiles: rare scores are seen as often as others."""
     shuffle_scores: bool = False
