@@ -29,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.processes import end, named, tree
 from learner_ray.study.record import git_sha, processor
 from learner_ray.study.runs import RunFolder
-from tests.small_cohort import sweep_command, write_cohort
+from tests.small_cohort import write_cohort
+from tests.small_sweep import sweep_command
 
 DRIVER, ACTOR, WORKER, NODE = "driver", "trial actor", "Train worker", "node"
 VICTIMS = (DRIVER, ACTOR, WORKER, NODE)

@@ -26,12 +26,14 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from learner_ray.config import Config
-from learner_ray.engine.connection import OBJECT_STORE_BYTES, leave, start_local
+from learner_ray.engine.connection import OBJECT_STORE_BYTES, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress
-from learner_ray.engine.trainable import RunTrainable
+from learner_ray.engine.trainable import RunTrainable, training_run
 from learner_ray.engine.tuning import run_tasks
+from learner_ray.execution import optuna_studies
 from learner_ray.files import write_atomic, write_json
+from learner_ray.imaging.source import open_cohort
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Group
 from learner_ray.study.ledger import LedgerWriter
@@ -39,8 +41,6 @@ from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import Size
 from learner_ray.study.runs import RunFolder, RunSpec, RunStore, Source
 from learner_ray.study.study import Arm, Study, Suggest
-from learner_ray.sweep import optuna_studies
-from learner_ray.training.data import open_cohort
 from learner_ray.training.run import TrainingRun
 
 LR = (3e-4, 3e-3)
@@ -189,7 +189,8 @@ def ours(job: Job) -> float:
     out.mkdir()
 
     class Measured(RunTrainable):
-        run_class = job.run_class
+        def open(self, folder: RunFolder) -> TrainingRun:
+            return training_run(folder, job.run_class)
 
     coordinator = Coordinator(job.plan.groups, space, RunStore(job.folder), optuna_studies(out))
     searched = job.plan.study.searched_keys(job.group.config, job.group.fixed)
@@ -309,7 +310,7 @@ def main() -> None:
     begun = WAYS[way](job)
     ended = time.time()
     write_json(job.folder / "result.json", {"ray_start": begun - ready, "begun": begun, "ended": ended})
-    leave()
+    ray.shutdown()
 
 
 if __name__ == "__main__":

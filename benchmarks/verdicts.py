@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from analysis.analysed import analyse
 from analysis.load import load
 from learner_ray.imaging.phantoms import write_phantom
-from tests.small_cohort import sweep_command
+from tests.small_sweep import sweep_command
 
 STUDY = """
 from dataclasses import replace

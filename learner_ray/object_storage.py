@@ -20,11 +20,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from pyarrow import fs
+from typing import TYPE_CHECKING
 
 from learner_ray.errors import StorageError, UserError
 from learner_ray.files import cache_root
+
+if TYPE_CHECKING:  # loaded where used: every command looks here, few studies lie in object storage
+    from pyarrow import fs
 
 SCHEMES = ("s3", "gs")
 
@@ -105,14 +107,14 @@ class StoredFolder:
         """Removes a file, here and there, if it is there."""
         (self.local / name).unlink(missing_ok=True)
         with self._told() as (system, path):
-            if system.get_file_info(f"{path}/{name}").type != fs.FileType.NotFound:
+            if _is_file(system, f"{path}/{name}"):
                 system.delete_file(f"{path}/{name}")
 
     def holds(self, name: str = "") -> bool:
         """Whether there is such a file, or anything in the folder at all."""
         with self._told() as (system, path):
             if name:
-                return bool(system.get_file_info(f"{path}/{name}").type == fs.FileType.File)
+                return _is_file(system, f"{path}/{name}")
             return bool(self._files(system, path))
 
     def leave(self, name: str) -> None:
@@ -122,6 +124,8 @@ class StoredFolder:
 
     def _files(self, system: fs.FileSystem, path: str) -> dict[str, tuple[int, int]]:
         """Size and time of every file, by its name below the folder."""
+        from pyarrow import fs
+
         found = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
         files = [info for info in found if info.type == fs.FileType.File]
         names = {info.path.removeprefix(f"{path}/"): info for info in files}
@@ -162,10 +166,16 @@ class StoredFolder:
 
 @functools.cache
 def _file_system(scheme: str, bucket: str, endpoint: str | None) -> fs.FileSystem:
+    from pyarrow import fs
+
     if scheme == "s3" and endpoint:
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         return fs.S3FileSystem(endpoint_override=endpoint, region=region)
     return fs.FileSystem.from_uri(f"{scheme}://{bucket}")[0]
+
+
+def _is_file(system: fs.FileSystem, path: str) -> bool:
+    return bool(system.get_file_info(path).is_file)
 
 
 def _names(folder: Path) -> list[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from learner_ray.engine.jobs import add_arguments
-from learner_ray.engine.tuning import HUNG_AFTER_S
 from learner_ray.errors import UserError
 from learner_ray.study.loading import study_names
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.samplers import SAMPLERS
 from learner_ray.study.schedulers import SCHEDULERS
+
+HUNG_AFTER_S = 1800.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,17 +39,19 @@ def parser() -> argparse.ArgumentParser:
         p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
     p.add_argument("--scheduler", choices=SCHEDULERS, default="halving", help="what stops trials early")
     p.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who suggests what to try next")
-    p.add_argument("--devices-per-trial", type=int, default=1, metavar="N", help="CPUs or GPUs of each run")
+    p.add_argument(
+        "--devices-per-trial", type=_count, default=1, metavar="N", help="CPUs or GPUs of each run"
+    )
     p.add_argument(
         "--trials-per-gpu",
-        type=int,
+        type=_count,
         metavar="N",
         help="runs that share a GPU (default: measured, if many are left)",
     )
-    p.add_argument("--max-concurrent", type=int, help="runs at a time (default: what the devices hold)")
+    p.add_argument("--max-concurrent", type=_count, help="runs at a time (default: what the devices hold)")
     p.add_argument(
         "--hung-after",
-        type=float,
+        type=_seconds,
         default=HUNG_AFTER_S,
         metavar="SECONDS",
         help="end a run that finishes no epoch for so long, and start it once more (default: %(default)g)",
@@ -56,10 +61,41 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
     p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")
-    add_arguments(p)
+    _add_laptops_own(p)
     _add_designs(p)
     p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
     return p
+
+
+def _count(text: str) -> int:
+    """A whole number of 1 or more."""
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    """A finite time above zero."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+def _add_laptops_own(p: argparse.ArgumentParser) -> None:
+    """Options that concern the laptop alone, where a sweep is sent to a cluster."""
+    p.add_argument("--cluster", type=Path, metavar="FILE", help="run on this cluster, brought up by `ray up`")
+    p.add_argument("--with-models", action="store_true", help="with --cluster: bring encoders home, too")
+
+
+def for_cluster(argv: Sequence[str]) -> tuple[str, ...]:
+    """A command line without the options that concern the laptop alone."""
+    own = argparse.ArgumentParser(add_help=False)
+    _add_laptops_own(own)
+    return tuple(own.parse_known_args(argv)[1])
 
 
 def _add_designs(p: argparse.ArgumentParser) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from learner_ray.errors import UserError
 from learner_ray.study.runs import RunFolder
-from learner_ray.training.run import TrainingRun
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,6 +32,9 @@ def repeat(config: Path, out: Path | None) -> int:
         raise UserError(f"no configuration at {config}: give the config.json of a run")
     recorded = RunFolder(config.parent)
     spec = replace(recorded.read_spec(), recorded_hash="")  # named by the keys of this version
+    # PyTorch is loaded once the run is known to be one.
+    from learner_ray.training.run import TrainingRun
+
     with tempfile.TemporaryDirectory() as temporary:
         again = RunFolder(out or Path(temporary))
         if again.state is not None:

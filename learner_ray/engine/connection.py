@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 import yaml
 from ray._private.utils import read_ray_address
 from ray.autoscaler.sdk import request_resources
@@ -18,7 +19,6 @@ from ray.autoscaler.sdk import request_resources
 from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
 from learner_ray.errors import UserError
 from learner_ray.object_storage import is_url
-from learner_ray.training.precision import fastest_precision
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
@@ -86,7 +86,8 @@ class Devices:
 
 
 def find_devices(address: str | None, data: str | None, out: str) -> Devices:
-    """Joins the cluster at an address, or the one this machine belongs to, and looks at its nodes.
+    """Joins the cluster at an address, or the one this machine belongs to, and looks at its nodes. A process
+    that has joined one before stays there.
 
     Args:
         address: of a cluster; ``local`` for none; None for this machine's, if it has one.
@@ -97,10 +98,17 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
         UserError: no cluster answers at the address, or one of its nodes could not run this study.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address == LOCAL or not _joined(address):
+    if ray.is_initialized():
+        if address is not None:
+            raise UserError(f"--address {address}: this process has joined Ray already: leave it out")
+    elif address == LOCAL or not _joined(address):
         if is_url(out):
             with token_beside(out):
                 pass  # that it can be written is all there is to know
+        import torch  # as late as this: those who join a cluster do without
+
+        from learner_ray.training.precision import fastest_precision
+
         gpus = torch.cuda.device_count()
         precision = fastest_precision("cuda" if gpus else "cpu")
         return Devices(local=True, cpus=_cores(), gpus=gpus, precision=precision)
@@ -206,9 +214,17 @@ def start_local(cpus: int) -> None:
     )
 
 
-def leave() -> None:
-    """Leaves the cluster; a Ray that was started here ends."""
-    ray.shutdown()
+@contextmanager
+def left_as_found() -> Iterator[None]:
+    """Leaves the cluster in the end, and a Ray that was started here ends, unless this process had joined one
+    before: a notebook keeps its own.
+    """
+    joined = ray.is_initialized()
+    try:
+        yield
+    finally:
+        if not joined:
+            ray.shutdown()
 
 
 def _cores() -> int:

@@ -6,8 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-HOPELESS = 3
-"""Failed starts of every worker group, after which none is expected to come up, if none ever did."""
+HOPELESS_AFTER = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +78,14 @@ class Dispatcher:
 
     Ranks come for work and are never called: a rank that waits is in no collective that could run into its
     time limit, and one that is told to leave simply returns. Orders are for groups that are up.
+
+    Args:
+        groups: how many worker groups there are.
+        hopeless_after: failed starts of each, after which none is expected to come up, if none ever did.
     """
 
-    def __init__(self, groups: int) -> None:
+    def __init__(self, groups: int, hopeless_after: int = HOPELESS_AFTER) -> None:
+        self._hopeless_after = hopeless_after
         self._mailboxes = [_Mailbox() for _ in range(groups)]
         self._closed = False
         self._worked = False
@@ -127,7 +131,7 @@ class Dispatcher:
 
     async def up(self) -> Up:
         """Once any group was up, one that is gone is waited for: spot nodes come back in hours."""
-        none = not self._worked and all(box.failed_starts >= HOPELESS for box in self._mailboxes)
+        none = not self._worked and all(box.failed_starts >= self._hopeless_after for box in self._mailboxes)
         groups = {group: box.placement_group for group, box in enumerate(self._mailboxes) if box.is_up}
         return Up(groups=groups, hopeless=self._mailboxes[0].lost if none else "")
 

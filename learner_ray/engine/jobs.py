@@ -91,39 +91,34 @@ class Submission:
         return f"{name}:{self.out}"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The sweep's options that concern the laptop alone."""
-    parser.add_argument(
-        "--cluster", type=Path, metavar="FILE", help="run on this cluster, brought up by `ray up`"
-    )
-    parser.add_argument("--with-models", action="store_true", help="with --cluster: bring encoders home, too")
+def submission_of(args: argparse.Namespace, arguments: Sequence[str], results: Results) -> Submission:
+    """What a parsed command line asks of a cluster.
 
-
-def submission_of(args: argparse.Namespace, argv: Sequence[str], results: Results) -> Submission:
-    """What a parsed command line, and the same as typed, ask of a cluster.
+    Args:
+        args: the parsed command line.
+        arguments: the same as typed, without the options that concern the laptop alone.
+        results: where they lie, on the cluster or in object storage.
 
     Raises:
         UserError: there is no such cluster file.
     """
-    own = argparse.ArgumentParser(add_help=False)
-    add_arguments(own)
     if not args.cluster.is_file():
         raise UserError(f"--cluster {args.cluster}: no such file; see cluster/README.md")
     return Submission(
         cluster=args.cluster,
-        arguments=tuple(own.parse_known_args(argv)[1]),
+        arguments=tuple(arguments),
         out=results.out,
         study_file=Path(args.study) if args.study.endswith(".py") else None,
         models=args.with_models,
     )
 
 
-def run_on_cluster(args: argparse.Namespace, argv: Sequence[str], results: Results) -> int:
+def run_on_cluster(args: argparse.Namespace, arguments: Sequence[str], results: Results) -> int:
     """Submits the sweep, or finds it running, follows it to its end and brings its results home.
 
     Args:
         args: the parsed command line.
-        argv: the same, as typed.
+        arguments: the same as typed, without the options that concern the laptop alone.
         results: where they lie, on the cluster or in object storage.
 
     Returns:
@@ -132,7 +127,7 @@ def run_on_cluster(args: argparse.Namespace, argv: Sequence[str], results: Resul
     Raises:
         UserError: the cluster does not answer, or the results would lie over a study that ran here.
     """
-    submission = submission_of(args, argv, results)
+    submission = submission_of(args, arguments, results)
     stored = is_url(results.address)
     if stored and submission.study_file:
         raise UserError(

@@ -15,7 +15,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from learner_ray.errors import StorageError, UserError
 from learner_ray.object_storage import StoredFolder, is_url, visible
 from learner_ray.study.record import versions
-from learner_ray.training.precision import fastest_precision
 
 MUST_AGREE = ("python", "ray", "torch", "learner-ray")
 
@@ -96,6 +95,8 @@ def _ask_nodes(data: str | None, token: str) -> list[Node]:
 
 def _inspect(data: str | None, token: str) -> Node:
     import torch
+
+    from learner_ray.training.precision import fastest_precision
 
     gpus = torch.cuda.device_count()
     return Node(

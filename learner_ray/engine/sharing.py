@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
@@ -12,7 +13,9 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from learner_ray.engine.connection import NODE_STARTS_S
 from learner_ray.study.runs import RunSpec
-from learner_ray.training.pace import Stint, train_for
+
+if TYPE_CHECKING:
+    from learner_ray.training.pace import Stint
 
 MOST = 4
 """Runs tried side by side."""
@@ -89,6 +92,8 @@ def choose(measure: Callable[[int], Together | None], most: int) -> int:
 
 
 def _side_by_side(spec: RunSpec, runs: int) -> Together | None:
+    from learner_ray.training.pace import train_for
+
     group = placement_group([{"CPU": 1, "GPU": 1}])
     here = PlacementGroupSchedulingStrategy(group)
     # Each call in a process of its own, which gives back the GPU's memory.

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import traceback
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import ray
-import torch
 from ray import tune
 
 from learner_ray.errors import StorageError
 from learner_ray.files import storage_fault, write_atomic
-from learner_ray.study.runs import RunFolder
-from learner_ray.training.process import keep_to_share
-from learner_ray.training.run import TrainingRun, locked
+from learner_ray.study.runs import RunFolder, locked
+
+if TYPE_CHECKING:
+    from learner_ray.training.run import TrainingRun
+
+
+class Run(Protocol):
+    """What is advanced by the epoch until its folder says that it has ended."""
+
+    @property
+    def last_row(self) -> dict[str, Any] | None:
+        """The progress of the last finished epoch, of before a restart too."""
+
+    def advance(self) -> dict[str, Any] | None:
+        """Runs one epoch and returns its progress, or None where the run ended instead."""
 
 
 class RunTrainable(tune.Trainable):  # type: ignore[misc]
@@ -23,12 +33,9 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     A run owes nothing to the actor's earlier ones: everything random is keyed by its own configuration.
     """
 
-    run_class: type[TrainingRun] = TrainingRun
-    """Benchmarks put one here that takes its own time."""
-
     def setup(self, config: dict[str, Any]) -> None:
         self._folder = RunFolder.at(config["folder"])
-        self._run: TrainingRun | None = None
+        self._run: Run | None = None
         self._held = ExitStack()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -72,16 +79,32 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         if self._folder.state is not None:
             return None
         if self._run is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
-            if device == "cuda":
-                keep_to_share(share)
-            self._run = self.run_class(self._folder.read_spec(), self._folder, device)
-            self._run.devices = share
+            self._run = self.open(self._folder)
             if self._run.last_row is not None:
                 return self._run.last_row  # a restarted run: whether it goes on after this epoch is not known
         return self._run.advance()
 
+    def open(self, folder: RunFolder) -> Run:
+        """The run of a folder. Benchmarks and tests of the engine have runs that take their own time."""
+        return training_run(folder)
+
     def cleanup(self) -> None:
         self._run = None
         self._held.close()
+
+
+def training_run(folder: RunFolder, kind: type[TrainingRun] | None = None) -> TrainingRun:
+    """The run of a folder, on the device or the part of a GPU that Ray has given this process."""
+    import ray
+    import torch
+
+    from learner_ray.training.process import keep_to_share
+    from learner_ray.training.run import TrainingRun
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
+    if device == "cuda":
+        keep_to_share(share)
+    run = (kind or TrainingRun)(folder.read_spec(), folder, device)
+    run.devices = share
+    return run

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
@@ -22,16 +24,19 @@ from ray.tune.search import Searcher, SearchGenerator
 
 from learner_ray.engine.dispatcher import Up
 from learner_ray.engine.trainable import RunTrainable
-from learner_ray.engine.watchdog import Watchdog
-from learner_ray.engine.worker_groups import RETRIES, TRIAL_CPUS, WorkerGroups, WorkerGroupTrainable, free
+from learner_ray.engine.watchdog import Clock, Watchdog
 from learner_ray.errors import StorageError, UserError
 from learner_ray.files import storage_fault
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Task
 
-HUNG_AFTER_S = 1800.0
+if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one device per trial does not need
+    from learner_ray.engine.worker_groups import WorkerGroups
+
 TRIALS_PER_RUN = 10
 """At most. To Tune every retry is a trial, and so is a run that was handed to a group too late."""
+RETRIES = 1
+"""How often a run goes on from its checkpoint after the loss of its process or worker group."""
 DIED = "its process died (out of memory, or killed)"
 
 
@@ -157,6 +162,8 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
 
     def _end_group(self, group: int, placement_group: str, reason: str) -> None:
         """Of a trial that has died: its ranks may live, hang, and hold the run."""
+        from learner_ray.engine.worker_groups import free
+
         if ray.get(ray.get_actor(self._dispatcher).end.remote(group, placement_group, reason)):
             free(placement_group)
 
@@ -205,8 +212,9 @@ def run_tasks(
     resources: Mapping[str, float],
     trainable: type[tune.Trainable] = RunTrainable,
     worker_groups: WorkerGroups | None = None,
-    hung_after_s: float = HUNG_AFTER_S,
+    hung_after_s: float = math.inf,
     limit: int | None = None,
+    clock: Clock = time.monotonic,
 ) -> int | None:
     """Runs all tasks to their end.
 
@@ -219,6 +227,7 @@ def run_tasks(
         worker_groups: train the runs instead, on several devices each.
         hung_after_s: silence after which a trial is taken to hang.
         limit: trials at a time, where fewer than the devices hold are wanted.
+        clock: by which silence is measured, in seconds.
 
     Returns:
         The signal that ended the study early, or None.
@@ -228,10 +237,12 @@ def run_tasks(
         UserError: no worker group could be started, or none lasted.
     """
     _settle_tune(max_concurrent)
-    watchdog = Watchdog(hung_after_s)
+    watchdog = Watchdog(hung_after_s, clock)
     interrupt = Interrupt(coordinator.store.root)
     searcher = TaskSearcher(coordinator, watchdog, interrupt, worker_groups, limit)
     if worker_groups:
+        from learner_ray.engine.worker_groups import TRIAL_CPUS, WorkerGroupTrainable
+
         trainable, resources = WorkerGroupTrainable, {"cpu": TRIAL_CPUS}
     with interrupt:
         tuner = tune.Tuner(

@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,15 @@ from ray.train.v2._internal.exceptions import (
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from learner_ray.engine.dispatcher import Answer, Dispatcher, Order
+from learner_ray.engine.dispatcher import HOPELESS_AFTER, Answer, Dispatcher, Order
+from learner_ray.engine.trainable import Run
 from learner_ray.errors import StorageError
 from learner_ray.files import storage_fault, write_atomic
-from learner_ray.study.runs import RunFolder
+from learner_ray.study.runs import RunFolder, locked
 from learner_ray.training.distributed import World
-from learner_ray.training.run import TrainingRun, locked
 
 TRIAL_CPUS = 0.01
 """Of a trial, which only passes orders on. Each rank takes so much less than a CPU: N CPUs hold both."""
-RETRIES = 1
-"""How often a run goes on from its checkpoint after the loss of its process or worker group."""
 LEAVE_S = 20.0
 """Ranks that have not left by then, in a long epoch say, end with the driver."""
 PAUSE_S = 30.0
@@ -47,6 +46,8 @@ STARTS = 5
 
 DEATHS = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
 """Before a node runs out of memory Ray ends a process there."""
+
+Opens = Callable[[RunFolder, str, World], Run]
 
 NOT_PLACED = (InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError)
 
@@ -66,14 +67,19 @@ class WorkerGroups:
         size: ranks of each, one per device.
         gpu: whether devices are GPUs, each beside a CPU, or CPUs.
         scratch: a folder that all nodes share, for Train's own files.
+        opens: makes a rank's part of a run from its folder, its device and the world. Tests of the engine
+            have runs that take no time.
     """
 
-    def __init__(self, groups: int, size: int, *, gpu: bool, scratch: Path) -> None:
+    def __init__(
+        self, groups: int, size: int, *, gpu: bool, scratch: Path, opens: Opens | None = None
+    ) -> None:
         self.groups = groups
         self.name = f"dispatcher-{uuid.uuid4().hex}"
         self._size = size
         self._gpu = gpu
         self._scratch = scratch
+        self._opens = opens or training_run
         self._leaving = threading.Event()
         self._told: set[str] = set()
         """Why groups did not start."""
@@ -84,7 +90,7 @@ class WorkerGroups:
             os.environ.setdefault(name, value)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "name": self.name, "scheduling_strategy": here, "max_concurrency": 10_000}
-        self._dispatcher = ray.remote(Dispatcher).options(**options).remote(self.groups)
+        self._dispatcher = ray.remote(Dispatcher).options(**options).remote(self.groups, HOPELESS_AFTER)
         for thread in self._threads:
             thread.start()
         return self
@@ -122,7 +128,7 @@ class WorkerGroups:
         cpus = 1 - TRIAL_CPUS
         return TorchTrainer(
             work,
-            train_loop_config={"dispatcher": self.name, "group": group},
+            train_loop_config={"dispatcher": self.name, "group": group, "opens": self._opens},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=self._size,
                 use_gpu=self._gpu,
@@ -137,6 +143,13 @@ class WorkerGroups:
                 ),
             ),
         )
+
+
+def training_run(folder: RunFolder, device: str, world: World) -> Run:
+    """A rank's part of a run that really trains."""
+    from learner_ray.training.run import TrainingRun
+
+    return TrainingRun(folder.read_spec(), folder, device, world)
 
 
 def why(error: Exception) -> str:
@@ -163,7 +176,7 @@ def work(config: dict[str, Any]) -> None:
     dispatcher, group = ray.get_actor(config["dispatcher"]), config["group"]
     placement_group = ray.util.get_current_placement_group().id.hex()
     number = 0
-    with Rank() as rank:
+    with Rank(config["opens"]) as rank:
         while (order := ray.get(dispatcher.take.remote(group, number, placement_group))) is not None:
             number = order.number
             answer = rank.carry_out(order)
@@ -176,10 +189,11 @@ def work(config: dict[str, Any]) -> None:
 class Rank:
     """One process of a worker group, with its part of the run in hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, opens: Opens) -> None:
         self.world = World.current()
+        self._opens = opens
         self._device = str(get_device())
-        self._run: TrainingRun | None = None
+        self._run: Run | None = None
         self._held = ExitStack()
 
     def __enter__(self) -> Rank:
@@ -215,7 +229,7 @@ class Rank:
         if self.world.is_first:
             self._held.enter_context(locked(folder))
         folder.fetch()
-        self._run = TrainingRun(folder.read_spec(), folder, self._device, self.world)
+        self._run = self._opens(folder, self._device, self.world)
 
 
 class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]

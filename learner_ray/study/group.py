@@ -6,9 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
-
-import optuna
+from typing import TYPE_CHECKING, Any, Literal
 
 from learner_ray.cohort import Fold
 from learner_ray.config import Config
@@ -17,6 +15,9 @@ from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Sourc
 from learner_ray.study.samplers import grid_points, make_sampler
 from learner_ray.study.schedulers import SCHEDULERS
 from learner_ray.study.study import Arm, BaseValues, Space, Suggest, distributions_of
+
+if TYPE_CHECKING:
+    import optuna
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,6 +292,8 @@ class GroupSearch:
         self._tell(self._asked.pop(number), outcome)
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        import optuna
+
         for row in outcome.progress:
             if math.isfinite(objective_of(row)):
                 trial.report(row["objective"], row["epoch"])
@@ -304,5 +307,5 @@ class GroupSearch:
             self._study.tell(trial, outcome.objective)
 
 
-StudyFactory = Callable[[str], optuna.Study]
+StudyFactory = Callable[[str], "optuna.Study"]
 """Makes the Optuna study of a group's name."""

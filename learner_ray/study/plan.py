@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from optuna.distributions import BaseDistribution
+from typing import TYPE_CHECKING, Any
 
 from learner_ray.cohort import Cohort, Fold, make_splits, splits_hash
 from learner_ray.config import Config
@@ -17,6 +15,9 @@ from learner_ray.study.loading import with_code
 from learner_ray.study.profiles import Size
 from learner_ray.study.runs import Source
 from learner_ray.study.study import Arm, Study
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 DEVELOPMENT = (0, 0)
 """Repeat and fold in which a development study searches."""

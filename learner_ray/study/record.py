@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import distribution_to_json
-
 from learner_ray.cohort import save_splits, splits_hash
 from learner_ray.errors import UserError
 from learner_ray.files import write_json
@@ -62,6 +60,8 @@ IDENTITY = (
 
 def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
     """The study as plain data."""
+    from optuna.distributions import distribution_to_json
+
     cohort = plan.cohort
     counts = cohort.class_counts()
     return {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -199,6 +203,17 @@ class RunFolder:
             self._stored.remove(self.checkpoint.name)
         else:
             self.checkpoint.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Holds a run's folder, waiting for whoever else trains the same run; the lock names its holder."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with open(folder.path / ".lock", "a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.truncate(0)
+        print(socket.gethostname(), os.getpid(), file=handle, flush=True)
+        yield
 
 
 def objective_of(row: Mapping[str, Any]) -> float:

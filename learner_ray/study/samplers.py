@@ -6,55 +6,58 @@ import warnings
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from itertools import product
-from typing import Any
-
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from typing import TYPE_CHECKING, Any
 
 from learner_ray.errors import UserError
 from learner_ray.keys import random_key
 
+if TYPE_CHECKING:  # loaded where used: the command's parser asks this file for the samplers' names alone
+    import optuna
+    from optuna.distributions import BaseDistribution
+
 LEVELS = 3
 """Values of a real number on a grid, its ends included."""
 
-Distributions = Mapping[str, BaseDistribution]
-
-
-def _cma_es(seed: int) -> optuna.samplers.BaseSampler:
-    if find_spec("cmaes") is None:
-        raise UserError("--sampler cma-es needs the package cmaes: pip install cmaes")
-    return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-
-
-def _qmc(seed: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.QMCSampler(
-        seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
-    )
-
-
-SAMPLERS: dict[str, Callable[[int, int], optuna.samplers.BaseSampler]] = {
-    "tpe": lambda group, trial: optuna.samplers.TPESampler(seed=trial),
-    "gp": lambda group, trial: optuna.samplers.GPSampler(seed=trial),
-    "cma-es": lambda group, trial: _cma_es(trial),
-    # A population of the default 50 would be a random search in most studies.
-    "nsga-ii": lambda group, trial: optuna.samplers.NSGAIISampler(seed=trial, population_size=8),
-    "qmc": lambda group, trial: _qmc(group),
-    "random": lambda group, trial: optuna.samplers.RandomSampler(seed=trial),
-    "grid": lambda group, trial: optuna.samplers.RandomSampler(seed=trial),
-}
-"""Makes the sampler of one trial from a seed of its group and one of its own. It is made anew for every
-trial, so it may remember nothing: all it goes by is the Optuna study. On a grid the points are handed to that
-study, see :func:`grid_points`; when all have been tried the search goes on at random."""
+SAMPLERS = ("tpe", "gp", "cma-es", "nsga-ii", "qmc", "random", "grid")
+"""Names that ``make_sampler`` knows."""
 
 
 def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampler:
-    """Raises UserError where a package is missing."""
+    """The sampler of one trial, from a seed of its group and one of its own.
+
+    It is made anew for every trial, so it may remember nothing: all it goes by is the Optuna study. On a grid
+    the points are handed to that study, see :func:`grid_points`; when all have been tried the search goes on
+    at random.
+
+    Args:
+        name: one of ``SAMPLERS``.
+
+    Raises:
+        UserError: it needs a package that is missing.
+    """
+    import optuna
+
+    if name == "cma-es" and find_spec("cmaes") is None:
+        raise UserError("--sampler cma-es needs the package cmaes: pip install cmaes")
+    samplers = optuna.samplers
+    makers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+        "tpe": lambda: samplers.TPESampler(seed=trial),
+        "gp": lambda: samplers.GPSampler(seed=trial),
+        "cma-es": lambda: samplers.CmaEsSampler(seed=trial, warn_independent_sampling=False),
+        # A population of the default 50 would be a random search in most studies.
+        "nsga-ii": lambda: samplers.NSGAIISampler(seed=trial, population_size=8),
+        "qmc": lambda: samplers.QMCSampler(
+            seed=group, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
+        ),
+        "random": lambda: samplers.RandomSampler(seed=trial),
+        "grid": lambda: samplers.RandomSampler(seed=trial),
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[name](group, trial)
+        return makers[name]()
 
 
-def grid_points(distributions: Distributions, seed: int) -> list[dict[str, Any]]:
+def grid_points(distributions: Mapping[str, BaseDistribution], seed: int) -> list[dict[str, Any]]:
     """The points of a grid in the random order in which they are tried.
 
     All options of a choice, and three values of a real number: its ends and the middle, of its logarithm
@@ -67,6 +70,8 @@ def grid_points(distributions: Distributions, seed: int) -> list[dict[str, Any]]
 
 
 def _levels(distribution: BaseDistribution) -> list[Any]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     assert isinstance(distribution, FloatDistribution)  # Suggest asks for nothing else

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import optuna
+from typing import TYPE_CHECKING, Any
 
 from learner_ray.config import KEYS, Config, flatten
 from learner_ray.errors import UserError
+
+if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
+    import optuna
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,8 @@ def distributions_of(
     space: Space, config: Config, fixed: frozenset[str]
 ) -> dict[str, optuna.distributions.BaseDistribution]:
     """The distribution of every key that a space asks for at one configuration."""
+    import optuna
+
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
     space(Suggest(trial, fixed), config)
     return trial.distributions

@@ -10,23 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from learner_ray.cohort import Cohort, load
+from learner_ray.cohort import Cohort
 from learner_ray.errors import UserError
 from learner_ray.imaging.augmentation import augment, load_batch
 from learner_ray.imaging.cache import PixelCache, build_cache
-from learner_ray.object_storage import fetched
+from learner_ray.imaging.source import open_cohort
 from learner_ray.study.runs import Source
-
-PHANTOM = "phantom:"
-
-
-def open_cohort(source: Source) -> Cohort:
-    """The cohort of a source; a phantom is made first where this machine has none."""
-    if source.path.startswith(PHANTOM):
-        from learner_ray.imaging.phantoms import phantom_cohort_path
-
-        return load(phantom_cohort_path(source.path.removeprefix(PHANTOM)), modality=source.modality)
-    return load(fetched(source.path), format=source.format, modality=source.modality)
 
 
 @dataclass(frozen=True)

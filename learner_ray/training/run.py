@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
+import json
 import math
-import os
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -199,20 +195,7 @@ class TrainingRun:
         self.folder.finish(state, reason)
 
 
-@contextmanager
-def locked(folder: RunFolder) -> Iterator[None]:
-    """Holds a run's folder, waiting for whoever else trains the same run; the lock names its holder."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with open(folder.path / ".lock", "a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        handle.truncate(0)
-        print(socket.gethostname(), os.getpid(), file=handle, flush=True)
-        yield
-
-
 def _json_line(row: dict[str, Any]) -> str:
-    import json
-
     return (
         json.dumps({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}) + "\n"
     )

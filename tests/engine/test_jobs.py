@@ -10,7 +10,7 @@ import yaml
 
 from learner_ray.engine.jobs import Submission, check_home, submission_of, tunnel
 from learner_ray.errors import UserError
-from learner_ray.options import parser
+from learner_ray.options import for_cluster, parser
 from learner_ray.study.results import Results
 
 OUT = Path("results/lus")
@@ -28,7 +28,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def submitted(*typed: str) -> Submission:
-    return submission_of(parser().parse_args(typed), typed, Results(str(OUT)))
+    return submission_of(parser().parse_args(typed), for_cluster(typed), Results(str(OUT)))
 
 
 def test_the_laptops_own_options_stay_there(file: Path) -> None:
@@ -68,7 +68,7 @@ def test_results_of_another_study_are_not_overwritten(file: Path) -> None:
     check_home(sent)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_cluster_that_is_not_up_is_said_so(file: Path) -> None:
     with pytest.raises(UserError, match="ray up"), tunnel(file):
         pass

@@ -1,0 +1,19 @@
+"""The cohort that a run's source names."""
+
+from __future__ import annotations
+
+from learner_ray.cohort import Cohort, load
+from learner_ray.object_storage import fetched
+from learner_ray.study.runs import Source
+
+PHANTOM = "phantom:"
+"""Begins the path of a source whose scans are made up here."""
+
+
+def open_cohort(source: Source) -> Cohort:
+    """The cohort of a source; a phantom is made first where this machine has none."""
+    if source.path.startswith(PHANTOM):
+        from learner_ray.imaging.phantoms import phantom_cohort_path
+
+        return load(phantom_cohort_path(source.path.removeprefix(PHANTOM)), modality=source.modality)
+    return load(fetched(source.path), format=source.format, modality=source.modality)

@@ -1,0 +1,124 @@
+"""What a sweep is given, read and checked before anything slow is loaded or started.
+
+A mistake in an option, a study, a key, an arm or the cohort's table is told here, within a second, and before
+a cluster is asked for devices.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from learner_ray.cohort import Cohort, make_splits
+from learner_ray.cohort.manifest import SUFFIXES
+from learner_ray.errors import UserError
+from learner_ray.imaging.source import PHANTOM, open_cohort
+from learner_ray.object_storage import StoredFolder, is_url
+from learner_ray.options import parse_edits
+from learner_ray.study.loading import load_study
+from learner_ray.study.profiles import PROFILES
+from learner_ray.study.results import Results
+from learner_ray.study.runs import Source
+from learner_ray.study.study import Study
+
+if TYPE_CHECKING:
+    from learner_ray.study.designs import Winner
+
+COUNTS = ("trials", "folds", "repeats", "seeds", "audits")
+"""Options that stand for a profile's numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """All that a command line asks for, but for what only devices can tell."""
+
+    study: Study
+    arms: tuple[str, ...]
+    edits: Mapping[str, Any]
+    """Dotted keys of ``--set`` and their values."""
+    size: Mapping[str, int]
+    """Numbers to use instead of the profile's."""
+    winner: Winner | None
+    """What ``--fixed-from`` names."""
+    source: Source
+    cohort: Cohort
+    results: Results
+
+
+def read_inputs(args: argparse.Namespace) -> Inputs:
+    """Reads the study and the cohort of a command line.
+
+    Raises:
+        UserError: something is wrong with either, or with an option.
+    """
+    study, arms, winner = choose_study(args)
+    edits = parse_edits(args)
+    study.base.with_values(edits)
+    for name in arms:
+        study.arm(name)
+    size = {name: n for name in COUNTS if (n := getattr(args, name)) is not None}
+    replace(PROFILES["laptop"], **size)  # refuses numbers that cannot be
+    source, results = choose_source(args, study)
+    cohort = open_cohort(source)
+    if cohort.modality != study.modality:
+        raise UserError(
+            f"{source.path} is a cohort of {cohort.modality}, study {study.name} is of {study.modality}"
+        )
+    if args.folds or args.profile:
+        make_splits(cohort, folds=args.folds or PROFILES[args.profile].folds, repeats=1, seed=args.seed)
+    return Inputs(
+        study=study, arms=arms, edits=edits, size=size, winner=winner, source=source, cohort=cohort,
+        results=results,
+    )  # fmt: skip
+
+
+def choose_study(args: argparse.Namespace) -> tuple[Study, tuple[str, ...], Winner | None]:
+    """The study that is named, or what --fixed-from or --factor makes of it; and the arms to run."""
+    study = load_study(args.study)
+    winner = None
+    if args.fixed_from:
+        from learner_ray.study.designs import around, read_winner
+
+        if args.factor:
+            raise UserError("--fixed-from and --factor make a study each: give one of them")
+        winner = read_winner(Path(args.fixed_from), args.fixed_arm)
+        study = around(study, winner)
+    if args.factor:
+        return *_factorial(args, study), None
+    if args.half or (args.fixed_arm and winner is None):
+        raise UserError("--half goes with --factor, and --fixed-arm with --fixed-from")
+    return study, tuple(args.arms.split(",")) if args.arms else study.default_arms, winner
+
+
+def _factorial(args: argparse.Namespace, study: Study) -> tuple[Study, tuple[str, ...]]:
+    from learner_ray.study.designs import factorial, parse_factors
+
+    names = (args.arms or "").split(",")
+    if len(names) != 1 or not names[0]:
+        raise UserError("--factor changes one arm: name it, as in --arms contrastive")
+    study = factorial(study, study.arm(names[0]), parse_factors(args.factor), half=args.half)
+    return study, study.default_arms
+
+
+def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Results]:
+    """The cohort's source and the place of the results."""
+    phantom = args.data is None
+    if args.data and is_url(args.data):
+        path = StoredFolder.at(args.data).url
+        folder = path.rpartition("/")[0] if path.endswith(SUFFIXES) else path
+        if args.out and args.out.startswith(f"{folder}/"):
+            raise UserError(f"--out {args.out} is among the data, with which every node would fetch it")
+    else:
+        path = f"{PHANTOM}{study.modality}" if phantom else str(Path(args.data).resolve())
+    source = Source(path=path, format=args.format, modality=study.modality)
+    return source, results_of(args, study.name)
+
+
+def results_of(args: argparse.Namespace, study: str) -> Results:
+    """The place of a study's results."""
+    made = "-fixed" if args.fixed_from else "-factorial" if args.factor else ""
+    default = Path("results") / f"{study}{made}{'-phantom' if args.data is None else ''}"
+    return Results(args.out or str(default))
