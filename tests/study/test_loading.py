@@ -95,6 +95,6 @@ def test_a_faulty_study_file_is_told_before_anything_starts(
 ) -> None:
     file.write_text(FILE.replace(old, new))
     out = tmp_path / "results" / "own"
-    arguments = ["--data", str(manifest), "--out", str(out), "--profile", "laptop", "--address", "local"]
+    arguments = ["--data", str(manifest), "--out", str(out), "--profile", "laptop"]
     assert main([str(file), *arguments]) == 2
     assert words in capsys.readouterr().err and not out.exists()

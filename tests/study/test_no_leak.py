@@ -31,6 +31,8 @@ from learner_ray.training.run import TrainingRun
 from search_spaces.lus import STUDY
 from tests.small_cohort import write_clip, write_cohort
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"data.image_size": 32, "data.frames": 2, "train.batch_size": 8, "train.epochs": 1}
 HALVED = {"train.epochs": 3}
 """Long enough for a rung."""

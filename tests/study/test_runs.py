@@ -1,5 +1,6 @@
 """A run is what its configuration, cohort, patients, seed and precision are; execution does not count."""
 
+import fcntl
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from learner_ray.config import Config
 from learner_ray.errors import UserError
-from learner_ray.study.runs import Patients, RunFolder, RunSpec, Source
+from learner_ray.study.results import Results
+from learner_ray.study.runs import Patients, RunFolder, RunSpec, Source, locked
 
 SPEC = RunSpec(
     config=Config(),
@@ -73,3 +75,25 @@ def test_the_first_end_of_a_run_stays(tmp_path: Path) -> None:
     folder.finish("stopped", "first")
     folder.finish("complete")
     assert folder.state == {"state": "stopped", "reason": "first"}
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    def is_free() -> bool:
+        with open(tmp_path / ".lock") as another:
+            try:
+                fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    with locked(RunFolder(tmp_path)):
+        assert not is_free()
+    assert is_free()
+
+
+def test_a_study_is_written_by_one_sweep_at_a_time(tmp_path: Path) -> None:
+    first, second = Results(str(tmp_path)), Results(str(tmp_path))
+    with first.alone(), pytest.raises(UserError, match="another sweep is writing"), second.alone():
+        pass
+    with second.alone():
+        pass
