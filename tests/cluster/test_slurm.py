@@ -59,7 +59,6 @@ def test_without_the_project_it_says_how_to_install(tmp_path):
 
 
 @pytest.mark.cluster
-@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="needs root and iproute2")
 def test_a_job_of_one_node_runs_the_sweep_on_a_guarded_ray(tmp_path):
     """In process and network namespaces of its own: `ray stop` ends every Ray process it sees."""
