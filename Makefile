@@ -3,26 +3,34 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-# Tests that start Ray run one after the other, the rest beside them.
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+# A test goes to whichever worker is free; tests of one group (@pytest.mark.xdist_group) to the same.
+PYTEST := $(BIN)/python -m pytest --durations=10
+BESIDE := -n auto --dist loadgroup
 
-.PHONY: sweep test test-cluster check clean
+.PHONY: sweep test test-fast test-cluster test-long check clean
 
 sweep: $(STAMP)
 	$(BIN)/python -m learner_ray.sweep lus
 
 test: $(STAMP)
-	$(PYTEST) -m "not cluster"
+	$(PYTEST) $(BESIDE) -m "not cluster and not long"
+
+# For every save: what takes no second.
+test-fast: $(STAMP)
+	$(PYTEST) $(BESIDE) -m "not cluster and not long and not ray and not slow"
 
 # Three virtual hosts on this machine: root, network namespaces, sshd.
 test-cluster: $(STAMP)
-	$(BIN)/python -m pytest -m cluster
+	$(PYTEST) -m "cluster"
+
+test-long: $(STAMP)
+	$(PYTEST) -m "long and not cluster"
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(PYTEST) -m "not cluster"
+	$(MAKE) test
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,17 +1,29 @@
-"""A Ray cluster of one node, as ``ray start`` makes it."""
+"""Ray clusters of one node, as ``ray start`` makes them: one for the whole run of tests, and others for tests
+about starting, tokens or killing.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.processes import end, tree
+
+SHARED = "ray-head.json"
+"""In the folder of a run of tests: the address of its head, and the process that keeps it."""
+CPUS = 6
+"""That the shared head tells Ray of: two workers of pytest-xdist must never wait for each other's."""
+ENDS_S = 20.0
 
 
 def free_address() -> str:
@@ -34,6 +46,55 @@ def head(address: str, *options: str, env: Mapping[str, str] | None = None) -> I
     with tempfile.TemporaryDirectory() as short:  # Ray's sockets lie below it, and their paths must be short
         command.append(f"--temp-dir={short}")
         started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-        yield
-        end(set(tree(started.pid)))
-        started.wait()
+        try:
+            yield
+        finally:
+            end(set(tree(started.pid)))
+            started.wait()
+
+
+def shared_address(folder: Path, owner: int) -> str:
+    """The address of the run's one head, which the first who asks has started.
+
+    Args:
+        folder: of this run of tests, the same for all its workers.
+        owner: process of the run; the head ends with it, however it ends.
+    """
+    found = folder / SHARED
+    with open(folder / f"{SHARED}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not found.exists():
+            address = free_address()
+            command = [sys.executable, "-m", "tests.ray_head", address, str(owner)]
+            keeper = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            found.write_text(json.dumps({"address": address, "keeper": keeper.pid}))
+    return str(json.loads(found.read_text())["address"])
+
+
+def end_shared(folder: Path) -> None:
+    """Ends the run's head, if one was started."""
+    found = folder / SHARED
+    if not found.exists():
+        return
+    keeper = int(json.loads(found.read_text())["keeper"])
+    with suppress(ProcessLookupError):
+        os.kill(keeper, signal.SIGTERM)
+    until = time.monotonic() + ENDS_S
+    while _runs(keeper) and time.monotonic() < until:
+        time.sleep(0.02)
+    end(set(tree(keeper)))
+
+
+def _runs(process: int) -> bool:
+    """Whether there is such a process, and it is more than an exit code that nobody has asked for."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
+    with head(sys.argv[1], f"--num-cpus={CPUS}"):
+        while Path(f"/proc/{sys.argv[2]}").exists():
+            time.sleep(0.5)

@@ -1,8 +1,7 @@
-"""A cohort small enough to train on in seconds, written as real files, and the command that sweeps it."""
+"""A cohort small enough to train on in seconds, written as real files."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import av
@@ -43,18 +42,3 @@ def write_cohort(folder: Path, patients: int = PATIENTS, visits: int = VISITS) -
     manifest = folder / "manifest.csv"
     manifest.write_text("\n".join(lines) + "\n")
     return manifest
-
-
-def sweep_command(data: Path | str, out: Path | str, *options: str, study: str = "lus") -> list[str]:
-    """The sweep as a command line of this Python."""
-    return [
-        sys.executable,
-        "-m",
-        "learner_ray.sweep",
-        study,
-        "--data",
-        str(data),
-        "--out",
-        str(out),
-        *options,
-    ]

@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +17,12 @@ from moto.server import ThreadedMotoServer
 
 from learner_ray.errors import StorageError, UserError
 from learner_ray.object_storage import StoredFolder, fetched
+from learner_ray.study.runs import RunFolder
 from learner_ray.sweep import main
-from tests.small_cohort import sweep_command
-
-ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "2", "--epochs", "3", "--address", "local"]
-ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse,majority"]
+from learner_ray.training.run import TrainingRun
+from tests.formula_runs import hold, release
+from tests.small_sweep import GUARD_S, SMALL, ended, sweep, sweep_command, wait_until
+from tests.training.test_run import FINAL, spec
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +110,15 @@ def test_a_folder_that_is_written_anew_leaves_nothing_of_before(
     assert found == ["kept", "curves/second", "curves/third"]
 
 
-def test_a_bucket_that_is_not_there_is_named(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bucket_that_is_not_there_is_named(
+    bucket: str, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = StoredFolder.at(f"s3://no-{bucket}/a")
     with pytest.raises(StorageError, match=f"s3://no-{bucket}/a: "):
         folder.leave("x")
     with pytest.raises(UserError, match="there is nothing there"):
         fetched(f"s3://{bucket}/nothing/manifest.csv")
-    assert main(["lus", "--out", f"s3://no-{bucket}/r/lus", *ARGUMENTS]) == 2
+    assert main(["lus", "--data", str(manifest), "--out", f"s3://no-{bucket}/r/lus", *SMALL]) == 2
     error = capsys.readouterr().err
     assert f"--out s3://no-{bucket}/r/lus cannot be written to" in error and "Traceback" not in error
 
@@ -130,7 +131,7 @@ def test_other_addresses_are_refused(url: str) -> None:
 
 def test_results_among_the_data_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for data in ("s3://bucket/manifest.csv", "s3://bucket/results"):
-        assert main(["lus", "--data", data, "--out", "s3://bucket/results/lus", *ARGUMENTS]) == 2
+        assert main(["lus", "--data", data, "--out", "s3://bucket/results/lus", *SMALL]) == 2
         assert "among the data" in capsys.readouterr().err
 
 
@@ -144,41 +145,58 @@ def upload(manifest: Path, url: str, monkeypatch: pytest.MonkeyPatch, disk: Path
 
 
 @pytest.mark.slow
-def test_killed_on_one_machine_a_study_is_finished_on_another(
+def test_a_run_that_trains_leaves_all_but_its_checkpoint_there(
     bucket: str, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"s3://{bucket}/runs/a"
+    machine(monkeypatch, tmp_path / "one")
+    monkeypatch.setattr("learner_ray.training.run.CHECKPOINT_SECONDS", 0)
+    folder = RunFolder.at(address)
+    run = TrainingRun(spec(manifest, FINAL, train__epochs=2), folder)
+    run.advance()
+    assert StoredFolder.at(address).holds("last.pt")
+    while run.advance() is not None:
+        pass
+    assert not StoredFolder.at(address).holds("last.pt") and StoredFolder.at(address).holds("encoder.pt")
+    machine(monkeypatch, tmp_path / "two")
+    again = RunFolder.at(address)
+    again.fetch()
+    for name in ("predictions.parquet", "progress.jsonl", "state.json"):
+        assert (again.path / name).read_bytes() == (folder.path / name).read_bytes()
+    assert not (again.path / "last.pt").exists()
+
+
+@pytest.mark.long
+def test_killed_on_one_machine_a_study_is_finished_on_another(
+    bucket: str, manifest: Path, formula_runs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = tmp_path / "undisturbed" / "lus"
     machine(monkeypatch, tmp_path / "zero")
-    assert main(["lus", "--data", str(manifest), "--out", str(local), *ARGUMENTS]) == 0
+    assert sweep(manifest, local) == 0
     data, out = f"s3://{bucket}/data/{manifest.parent.name}", f"s3://{bucket}/results/lus"
     upload(manifest, data, monkeypatch, tmp_path / "uploader")
-    command = sweep_command(f"{data}/manifest.csv", out, *ARGUMENTS)
+    options = [*SMALL, "--address", "local"]
+    command = sweep_command(f"{data}/manifest.csv", out, *options, module="tests.formula_runs")
     machine(monkeypatch, tmp_path / "one")
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    runs = StoredFolder.at(out).above.below("runs")
-    while driver.poll() is None and len(list(runs.local.glob("*/state.json"))) < 3:
-        time.sleep(0.1)
+    root = StoredFolder.at(out).above.local
+    hold(root, ended=3)
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, text=True)
+    wait_until(lambda: ended(root) >= 3, while_runs=driver)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     machine(monkeypatch, tmp_path / "two")
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=GUARD_S)
     machine(monkeypatch, tmp_path / "three")
     results = StoredFolder.at(out)
     results.fetch()
     # The data lie elsewhere, so the runs bear other hashes.
     ledgers = [pd.read_parquet(p / "ledger.parquet").drop(columns="run_hash") for p in (results.local, local)]
     pd.testing.assert_frame_equal(*ledgers)
-    runs.fetch()
-    assert not list(runs.local.glob("*/last.pt")) and list(runs.local.glob("*/encoder.pt"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_storage_that_is_gone_ends_the_study_in_one_sentence(
-    bucket: str,
-    manifest: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    bucket: str, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
@@ -186,17 +204,13 @@ def test_storage_that_is_gone_ends_the_study_in_one_sentence(
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=bucket)
     machine(monkeypatch, tmp_path)
     out = f"s3://{bucket}/results/lus"
-    runs = StoredFolder.at(out).above.below("runs").local
-
-    def go() -> None:
-        while not list(runs.glob("*/state.json")):
-            time.sleep(0.05)
-        server.stop()
-
-    going = threading.Thread(target=go)
-    going.start()
-    code = main(["lus", "--data", str(manifest), "--out", out, *ARGUMENTS])
-    going.join()
-    error = capfd.readouterr().err
-    assert code == 1 and f"error: s3://{bucket}/results/" in error and "go on with" in error
+    root = StoredFolder.at(out).above.local
+    hold(root, ended=1)
+    command = sweep_command(manifest, out, *SMALL, "--address", "local", module="tests.formula_runs")
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: ended(root), while_runs=driver)
+    server.stop()
+    release(root)
+    _, error = driver.communicate(timeout=GUARD_S)
+    assert driver.returncode == 1 and f"error: s3://{bucket}/results/" in error and "go on with" in error
     assert "Traceback" not in error

@@ -17,7 +17,7 @@ from learner_ray import predict, sweep, train
 from learner_ray.cohort import __main__ as cohort
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own-study.md").read_text()
-SMALL = "--profile laptop --folds 2 --trials 1 --epochs 2 --set data.image_size=32 --max-concurrent 1"
+SMALL = "--profile laptop --folds 2 --trials 1 --epochs 2 --set data.image_size=32 --max-concurrent 2"
 
 
 def blocks(language: str) -> list[str]:
@@ -56,7 +56,8 @@ def write_cohort(folder: Path) -> None:
     (folder / "manifest.score.json").write_text(json.dumps(stated))
 
 
-@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.usefixtures("joined")
 def test_a_third_modality_needs_a_manifest_and_a_study_file_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,7 +66,7 @@ def test_a_third_modality_needs_a_manifest_and_a_study_file_alone(
     Path("cxr.py").write_text(blocks("python")[0])
 
     assert cohort.main(command("learner_ray.cohort")) == 0
-    assert sweep.main([*command("learner_ray.sweep"), *SMALL.split(), "--address", "local"]) == 0
+    assert sweep.main([*command("learner_ray.sweep"), *SMALL.split()]) == 0
     ledger = pd.read_parquet("results/cxr/ledger.parquet")
     assert set(ledger["modality"]) == {"cxr"} and ledger["phantom"].all()
     assert ledger.groupby("arm").size().to_dict() == {"earlier": 36, "mse": 36, "ordered": 36}

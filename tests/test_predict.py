@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 
 from learner_ray.cohort import load
-from learner_ray.predict import given, main
+from learner_ray.predict import main
+from learner_ray.prediction import given
 from learner_ray.study.runs import RunFolder
 from tests.training.test_run import FINAL, TRIAL, finish, spec
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("predict")]
 
 PROBABILITIES = ["p_worse", "p_same", "p_better"]
 

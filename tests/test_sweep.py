@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,30 +14,11 @@ import pandas as pd
 import pytest
 
 from learner_ray.sweep import main
-from tests.small_cohort import sweep_command
-
-SMALL = ["--profile", "laptop", "--folds", "2", "--trials", "2", "--epochs", "3", "--address", "local"]
-SMALL += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse,weighted,majority"]
-# So few pairs give many trials the same kappa, and then none is stopped.
-SMALL += ["--set", "progression.judged_by=log_loss"]
+from tests.formula_runs import hold
+from tests.small_sweep import GUARD_S, SMALL, ended, ledger, sweep, sweep_command, wait_until
 
 
-def sweep(manifest: Path, out: Path, *more: str) -> int:
-    return main(["lus", "--data", str(manifest), "--out", str(out), *SMALL, *more])
-
-
-def ledger(out: Path) -> pd.DataFrame:
-    return pd.read_parquet(out / "ledger.parquet")
-
-
-@pytest.fixture(scope="module")
-def finished(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("results") / "lus"
-    assert sweep(manifest, out) == 0
-    return out
-
-
-@pytest.mark.slow
+@pytest.mark.ray
 def test_the_ledger_holds_every_test_pair_of_every_arm_once(finished: Path) -> None:
     table = ledger(finished)
     assert not table.duplicated(["arm", "repeat", "seed", "pair"]).any()
@@ -46,7 +26,7 @@ def test_the_ledger_holds_every_test_pair_of_every_arm_once(finished: Path) -> N
     assert set(table["y_true"]) == {0, 1, 2}
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_trials_are_listed_with_their_parameters_and_states(finished: Path) -> None:
     trials = pd.read_parquet(finished / "trials.parquet")
     assert len(trials) == 2 * 2 * 2
@@ -58,7 +38,7 @@ def test_trials_are_listed_with_their_parameters_and_states(finished: Path) -> N
     assert margins["mse"].isna().all() and margins["weighted"].notna().all()
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_curves_and_hparams_are_in_tensorboard(finished: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -67,68 +47,94 @@ def test_curves_and_hparams_are_in_tensorboard(finished: Path) -> None:
     assert "_hparams_/session_start_info" in curves.summary_metadata
 
 
-@pytest.mark.slow
+@pytest.mark.ray
+def test_study_json_tells_how_to_repeat_it(finished: Path) -> None:
+    study = json.loads((finished / "study.json").read_text())
+    assert study["versions"]["torch"] and study["split_hash"] and study["cohort"]["class_counts"]
+    assert [arm["searched"] for arm in study["arms"] if arm["name"] == "majority"] == [[]]
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """The same study, to be changed."""
+    shutil.copytree(finished.parent, tmp_path / "results")
+    return tmp_path / "results" / finished.name
+
+
+@pytest.mark.ray
 def test_the_same_command_again_runs_nothing(
-    finished: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+    copied: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {p: p.stat().st_mtime_ns for p in (finished.parent / "runs").rglob("*") if p.name != ".lock"}
-    assert sweep(manifest, finished) == 0
+    before = {p: p.stat().st_mtime_ns for p in (copied.parent / "runs").rglob("*") if p.name != ".lock"}
+    assert sweep(manifest, copied) == 0
     assert "nothing left to run" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_folder_of_another_study_is_refused(
-    finished: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+    copied: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sweep(manifest, finished, "--seed", "5") == 2
+    assert sweep(manifest, copied, "--seed", "5") == 2
     error = capsys.readouterr().err
     assert "holds another study" in error and "--out" in error
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_the_plan_counts_the_runs_and_makes_none(
     finished: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sweep(manifest, tmp_path / "results" / "lus", "--plan") == 0
-    runs = len(list((finished.parent / "runs").iterdir()))
     printed = capsys.readouterr().out
-    assert f"In all {runs} runs" in printed and "difference in macro-F1" in printed
-    assert not (tmp_path / "results").exists()
+    assert f"In all {ended(finished.parent)} runs" in printed and "difference in macro-F1" in printed
+    assert not list((tmp_path / "results").glob("*"))
 
 
-@pytest.mark.slow
-def test_extending_trains_only_what_is_new(
-    finished: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = tmp_path / "results"
-    shutil.copytree(finished.parent, root)
+@pytest.mark.ray
+@pytest.mark.usefixtures("formula_runs")
+def test_extending_trains_only_what_is_new(copied: Path, manifest: Path) -> None:
     more = ["--arms", "mse,weighted,majority,earlier_score", "--seeds", "2", "--extend"]
-    before, runs = ledger(root / "lus"), set((root / "runs").iterdir())
-    assert sweep(manifest, root / "lus", *more) == 0
+    before, runs = ledger(copied), set((copied.parent / "runs").iterdir())
+    assert sweep(manifest, copied, *more) == 0
     # One more seed of three arms and two seeds of the new one, on two folds.
-    assert len(set((root / "runs").iterdir()) - runs) == 2 * (3 * 1 + 1 * 2)
+    assert len(set((copied.parent / "runs").iterdir()) - runs) == 2 * (3 * 1 + 1 * 2)
     keys = ["arm", "repeat", "fold", "seed", "pair"]
-    after = ledger(root / "lus").merge(before[keys], on=keys)
+    after = ledger(copied).merge(before[keys], on=keys)
     pd.testing.assert_frame_equal(
         after.sort_values(keys, ignore_index=True), before.sort_values(keys, ignore_index=True)
     )
 
 
-@pytest.mark.slow
-def test_killed_and_started_again_it_equals_the_undisturbed_study(
+def a_running_run(root: Path) -> Path | None:
+    """A run that has an epoch behind it and more before it."""
+    folders = [path.parent for path in (root / "runs").glob("*/progress.jsonl")]
+    return next((folder for folder in folders if not (folder / "state.json").exists()), None)
+
+
+def holder(run: Path) -> int:
+    """The process that trains a run, or trained it last."""
+    return int((run / ".lock").read_text().split()[1])
+
+
+@pytest.mark.ray
+def test_whatever_is_killed_the_study_equals_the_undisturbed_one(
     finished: Path, manifest: Path, tmp_path: Path
 ) -> None:
+    """On a Ray of its own: first a process that trains, then the driver."""
     out = tmp_path / "results" / "lus"
-    command = sweep_command(manifest, out, *SMALL)
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    runs = out.parent / "runs"
-    while driver.poll() is None and len(list(runs.glob("*/state.json"))) < 2:
-        time.sleep(0.1)
+    command = sweep_command(manifest, out, *SMALL, "--max-concurrent", "2", "--address", "local")
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, text=True)
+    wait_until(lambda: a_running_run(out.parent), while_runs=driver)
+    run = a_running_run(out.parent)
+    assert run is not None
+    trained_by = holder(run)
+    os.kill(trained_by, signal.SIGKILL)
+    wait_until(lambda: (run / "state.json").exists() and ended(out.parent) >= 2, while_runs=driver)
+    assert holder(run) != trained_by
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    done = {p: p.read_bytes() for p in runs.glob("*/state.json")}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    done = {p: p.read_bytes() for p in out.parent.glob("runs/*/state.json")}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=GUARD_S)
     assert {p: p.read_bytes() for p in done} == done
     pd.testing.assert_frame_equal(ledger(out), ledger(finished))
     columns = ["arm", "fold", "trial", "run_hash", "state", "objective", "epochs"]
@@ -136,16 +142,19 @@ def test_killed_and_started_again_it_equals_the_undisturbed_study(
     pd.testing.assert_frame_equal(*trials)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(manifest: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_saves_and_says_how_to_go_on(
+    manifest: Path, tmp_path: Path, ray_address: str, number: signal.Signals
+) -> None:
     out = tmp_path / "results" / "lus"
-    command = sweep_command(manifest, out, *SMALL)
+    hold(out.parent, ended=1)
+    options = [*SMALL, "--address", ray_address]
+    command = sweep_command(manifest, out, *options, module="tests.formula_runs")
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while driver.poll() is None and not list((out.parent / "runs").glob("*/state.json")):
-        time.sleep(0.1)
+    wait_until(lambda: ended(out.parent), while_runs=driver)
     driver.send_signal(number)
-    output, errors = driver.communicate(timeout=60)
+    output, errors = driver.communicate(timeout=GUARD_S)
     assert driver.returncode == 128 + number
     assert "python -m learner_ray.sweep lus" in output.splitlines()[-1]
     assert "Traceback" not in errors
@@ -205,6 +214,25 @@ def test_bad_input_is_named_before_anything_starts(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--max-concurrent", "-1"),
+        ("--max-concurrent", "0"),
+        ("--devices-per-trial", "0"),
+        ("--trials-per-gpu", "1.5"),
+        ("--hung-after", "-1"),
+        ("--hung-after", "nan"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended_with:
+        main(["lus", f"{option}={value}"])
+    assert ended_with.value.code == 2 and option in capsys.readouterr().err
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 60 MB, which holds one final encoder and not two."""
@@ -217,11 +245,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_full_disk_is_named_and_the_study_goes_on_when_there_is_room(
     manifest: Path, small_disk: Path, finished: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """Its trials have run before, and final runs alone are left: an encoder is what needs the room."""
     out = small_disk / "results" / "lus"
+    for run in pd.read_parquet(finished / "trials.parquet")["run_hash"]:
+        shutil.copytree(finished.parent / "runs" / run, out.parent / "runs" / run)
     assert sweep(manifest, out) == 1
     error = capfd.readouterr().err
     assert "the disk is full" in error and "go on with" in error and "Traceback" not in error
@@ -245,11 +276,4 @@ def test_a_study_may_come_from_a_users_own_file(manifest: Path, tmp_path: Path, 
     arguments = ["--data", str(manifest), "--out", str(tmp_path / "r" / "own"), *SMALL, "--plan"]
     assert main([str(file), *arguments]) == 0
     assert "Study own" in capsys.readouterr().out
-    assert not (tmp_path / "r").exists()
-
-
-@pytest.mark.slow
-def test_study_json_tells_how_to_repeat_it(finished: Path) -> None:
-    study = json.loads((finished / "study.json").read_text())
-    assert study["versions"]["torch"] and study["split_hash"] and study["cohort"]["class_counts"]
-    assert [arm["searched"] for arm in study["arms"] if arm["name"] == "majority"] == [[]]
+    assert not list((tmp_path / "r").glob("*"))

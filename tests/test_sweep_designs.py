@@ -8,10 +8,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.report import build
-from tests.test_sweep import ledger, sweep
+from analysis.building import build
+from analysis.load import load
+from analysis.page import Report
+from tests.small_sweep import ledger, sweep
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("formula_runs")]
+
+
+def report(*folders: Path) -> Report:
+    return build(load(folders).studies, draws=100)
 
 
 def configs(out: Path, arm: str) -> dict[int, dict[str, object]]:
@@ -38,7 +44,7 @@ def test_a_search_is_audited_and_its_winners_setting_given_to_every_arm(
     for arm in ("weighted", "mse", "weighted-no-weighted"):
         for fold, config in configs(fixed, arm).items():
             assert config["train"] == chosen[fold]["train"] and config["model"] == chosen[fold]["model"]
-    names = {table.name: table for table in build([tuned, fixed], draws=100).tables}
+    names = {table.name: table for table in report(tuned, fixed).tables}
     assert set(names["tuned-fixed"].data["arm"]) == {"mse", "weighted"}
     assert names["overtuning"].data["luck"].notna().all()
 
@@ -50,7 +56,7 @@ def test_a_factorial_of_one_arm_has_its_effects_in_the_report(
     asked = ["--arms", "contrastive", "--trials", "0", *factors]
     assert sweep(manifest, tmp_path / "lus", *asked) == 0
     assert ledger(tmp_path / "lus")["arm"].nunique() == 4
-    table = next(t for t in build([tmp_path / "lus"], draws=100).tables if t.name == "factorial")
+    table = next(t for t in report(tmp_path / "lus").tables if t.name == "factorial")
     effects = ["model.shift_fraction", "objective.margin", "model.shift_fraction x objective.margin"]
     assert list(table.data["effect"]) == effects
     assert sweep(manifest, tmp_path / "lus", "--arms", "mse,weighted", *factors) == 2
@@ -63,5 +69,5 @@ def test_a_development_study_says_that_it_is_not_nested(manifest: Path, tmp_path
     assert set(pd.read_parquet(tmp_path / "lus" / "trials.parquet")["fold"]) == {0}
     lr = [config["train"]["lr"] for config in configs(tmp_path / "lus", "mse").values()]  # type: ignore[index]
     assert lr[0] == lr[1]
-    analysed = build([tmp_path / "lus"], draws=100).analysed[0]
+    analysed = report(tmp_path / "lus").analysed[0]
     assert "not nested" in analysed.study.cautions

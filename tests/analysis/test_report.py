@@ -13,6 +13,8 @@ from make_results import make_results
 from analysis.load import load
 from analysis.report import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

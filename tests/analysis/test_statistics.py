@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from make_results import make_ledger
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from analysis.bootstrap import interval, p_value, patient_weights, resampled
 from analysis.cells import cells_of
@@ -20,9 +19,19 @@ unit = st.floats(1e-6, 1)
 
 
 @given(st.lists(unit, min_size=1, max_size=12))
-def test_holm_equals_statsmodels(p):
-    expected = multipletests(p, method="holm")[1]
+def test_holm_steps_down_through_the_ordered_p_values(p):
+    expected, largest = np.empty(len(p)), 0.0
+    for rank, index in enumerate(np.argsort(p, kind="stable")):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
+        expected[index] = largest
     np.testing.assert_allclose(holm(np.array(p)), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("p", [[0.04], [0.01, 0.04, 0.03, 0.005], [0.2, 0.2, 0.01, 0.9]])
+def test_holm_equals_statsmodels(p):
+    from statsmodels.stats.multitest import multipletests
+
+    np.testing.assert_allclose(holm(np.array(p)), multipletests(p, method="holm")[1], rtol=1e-12)
 
 
 def test_holm_counts_arms_that_did_not_run():

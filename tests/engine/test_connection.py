@@ -14,12 +14,18 @@ import pytest
 import ray
 import yaml
 
-from learner_ray.engine.connection import BOOTSTRAP, find_devices, start_local
+from learner_ray.engine import connection
+from learner_ray.engine.connection import BOOTSTRAP, find_devices, left_as_found
+from learner_ray.errors import UserError
 from tests.ray_head import free_address, head
+from tests.small_sweep import GUARD_S
 
-FIND = """
-from learner_ray.engine.connection import find_devices
-print(find_devices(None, None, "results").local)
+FIND = "from learner_ray.engine import connection; print(connection._started_here())"
+BESIDE_ANOTHER = f"""
+import subprocess, sys
+from learner_ray.engine.connection import start_local
+start_local(1)
+subprocess.run([sys.executable, "-c", {FIND!r}], check=True)
 """
 
 
@@ -33,26 +39,32 @@ def address_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(short) / "ray" / "ray_current_cluster"
 
 
-def test_a_cluster_that_is_gone_is_not_waited_for(address_file: Path, tmp_path: Path) -> None:
+def test_a_cluster_that_is_gone_is_not_waited_for(address_file: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address_file.write_text(f"127.0.0.1:{closed.getsockname()[1]}")
         start = time.monotonic()
-        assert find_devices(None, None, str(tmp_path / "results")).local
+        assert connection._started_here() is None
         assert time.monotonic() - start < 10, "Ray itself waits half a minute"
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.usefixtures("address_file")
 def test_another_studys_private_ray_is_not_joined() -> None:
-    start_local(1)
-    try:
-        found = subprocess.run(
-            [sys.executable, "-c", FIND], capture_output=True, text=True, check=True, timeout=120
-        )
-    finally:
-        ray.shutdown()
-    assert found.stdout.strip() == "True"
+    line = [sys.executable, "-c", BESIDE_ANOTHER]
+    found = subprocess.run(line, capture_output=True, text=True, check=True, timeout=GUARD_S)
+    assert found.stdout.strip() == "None"
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("joined")
+def test_a_process_that_has_joined_a_cluster_stays_there(tmp_path: Path) -> None:
+    out = str(tmp_path / "results")
+    with left_as_found():
+        assert not find_devices(None, None, out).local
+    assert ray.is_initialized()
+    with pytest.raises(UserError, match="has joined Ray already"):
+        find_devices("local", None, out)
 
 
 AUTOSCALED = """
@@ -70,7 +82,6 @@ worker_setup_commands head_start_ray_commands worker_start_ray_commands rsync_ex
 @pytest.fixture
 def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A head with Ray's own autoscaler, whose nodes are processes here that say to have a GPU."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("HOME", str(tmp_path))
     address = free_address()
     gpu = {"CPU": 1, "GPU": 1, "object_store_memory": 10**8}
@@ -97,7 +108,7 @@ def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
         yield address
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_head_with_no_gpu_up_asks_its_autoscaler(autoscaled: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", AUTOSCALED, autoscaled]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)

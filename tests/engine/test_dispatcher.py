@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from learner_ray.engine.dispatcher import HOPELESS, Answer, Dispatcher, Order
+from learner_ray.engine.dispatcher import HOPELESS_AFTER, Answer, Dispatcher, Order
 
 ROW = {"epoch": 1}
 
@@ -85,7 +85,7 @@ def test_there_is_hope_until_every_group_has_failed_to_start_often_enough() -> N
         if worked:
             await rank(dispatcher, 0, "ab")
         said = []
-        for _ in range(HOPELESS + 1):
+        for _ in range(HOPELESS_AFTER + 1):
             for group in (0, 1):
                 await dispatcher.lose(group, "no quota")
             said.append((await dispatcher.up()).hopeless)

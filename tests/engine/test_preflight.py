@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import ray
 
-from learner_ray.engine.connection import start_local
 from learner_ray.engine.preflight import MUST_AGREE, Node, check_nodes, inspect_nodes
 from learner_ray.errors import UserError
 from learner_ray.study.record import versions
@@ -24,15 +21,8 @@ GOOD = Node(
 )
 
 
-@pytest.fixture
-def local_ray() -> Iterator[None]:
-    start_local(1)
-    yield
-    ray.shutdown()
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.ray
+@pytest.mark.usefixtures("joined")
 def test_a_node_tells_what_it_sees(tmp_path: Path) -> None:
     out = str(tmp_path / "results" / "lus")
     seen = inspect_nodes(str(tmp_path), out)

@@ -118,12 +118,14 @@ def clips(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_two_processes_build_one_cache_between_them(clips):
     outputs = [process.communicate(timeout=60)[0].split() for process in [_start(clips), _start(clips)]]
     assert sorted(map(len, outputs)) == [1, 31], "one counted its scans, the other found them done"
     assert outputs[0][-1] == outputs[1][-1]
 
 
+@pytest.mark.slow
 def test_build_goes_on_after_a_kill(clips):
     killed = _start(clips, pause_s=60)
     assert killed.stdout.readline() == "1\n"
@@ -137,6 +139,7 @@ def test_build_goes_on_after_a_kill(clips):
     assert PixelCache.open(folder).length("07.mp4") == 60
 
 
+@pytest.mark.slow
 def test_full_disk_is_told_and_leaves_nothing(clips):
     limited = _start(clips, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
     _, errors = limited.communicate(timeout=60)

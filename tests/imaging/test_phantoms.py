@@ -22,6 +22,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("modality", "frames"), [("lus", 24), ("mri", 32)])
+@pytest.mark.slow
 def test_the_same_arguments_write_the_same_readable_files(tmp_path: Path, modality: str, frames: int) -> None:
     manifest = write_phantom(modality, tmp_path / "a", patients=2, visits=2)
     write_phantom(modality, tmp_path / "b", patients=2, visits=2)
@@ -48,7 +49,7 @@ def test_ventricles_grow_with_the_severity() -> None:
     assert shares == sorted(shares) and shares[2] > 1.5 * shares[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_brightness_does_not_tell_the_score(tmp_path: Path) -> None:
     """At the size of the files, and at the size a laptop trains at, where averaging could give it away."""
     scans = load(write_phantom("lus", tmp_path), modality="lus").scans

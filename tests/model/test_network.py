@@ -13,6 +13,8 @@ from learner_ray.config import ModelConfig
 from learner_ray.model import Network, ResNet18, build_network, resnet
 from learner_ray.training.precision import autocast, weight_format
 
+pytestmark = pytest.mark.slow
+
 
 def randomise_statistics(module: nn.Module) -> None:
     """Running statistics other than zero and one, so that mixing them up shows."""

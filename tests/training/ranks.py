@@ -79,9 +79,12 @@ def start(
 
 
 def compare(config: Config, data: Data) -> dict[str, float]:
-    """The relative differences of a training step in this world from the same one in one process."""
-    alone, together = (step(config, data, world) for world in (World(), World.current()))
-    return relative(together, alone)
+    """The relative differences of a training step in this world from the same one in one process.
+
+    Of the first rank alone: all have the same.
+    """
+    together = step(config, data, World.current())
+    return relative(together, step(config, data, World())) if World.current().is_first else {}
 
 
 def step(config: Config, data: Data, world: World) -> dict[str, Tensor]:
@@ -99,7 +102,6 @@ def gradients(pretraining: Pretraining) -> dict[str, Tensor]:
 
 def compare_plain(config: Config, data: Data) -> dict[str, float]:
     """The same for a plain data-parallel wrapper, in which each rank's loss is of its own share."""
-    alone = step(config, data, World())
     pretraining = Pretraining(config, data, PATIENTS)
     world = World.current()
     # Not looking for unused parameters (there are none): ranks then tell each other of them while they sum
@@ -112,6 +114,9 @@ def compare_plain(config: Config, data: Data) -> dict[str, float]:
     mean = loss.detach().clone()
     dist.all_reduce(mean)
     pretraining.network = wrapped.module
+    if not world.is_first:
+        return {}
+    alone = step(config, data, World())
     return relative({"loss": mean / world.size, **gradients(pretraining)}, alone)
 
 

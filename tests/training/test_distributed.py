@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ PATIENTS = Patients(
     pretrain=("p0", "p1", "p2", "p3"), classifier=("p4", "p5", "p6"), test=("p9", "p10", "p11")
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("worlds")]
 
 
 RUNS = {"frozen": 0, "fine-tuned": 1}
@@ -56,7 +57,11 @@ def spawn(size: int, manifest: Path, out: Path) -> dict[str, Any]:
     if size == 1:
         ranks.start(0, *arguments)
     else:
-        torch.multiprocessing.spawn(ranks.start, args=arguments, nprocs=size, daemon=True)
+        # Forked off a process that has loaded all they need, once.
+        multiprocessing.set_forkserver_preload([ranks.__name__])
+        torch.multiprocessing.start_processes(
+            ranks.start, args=arguments, nprocs=size, daemon=True, start_method="forkserver"
+        )
     return json.loads((out / "steps.json").read_text())
 
 

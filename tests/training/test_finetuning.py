@@ -21,6 +21,8 @@ from learner_ray.training.progression import Progression
 from learner_ray.training.run import TrainingRun
 from tests.training.test_run import FINAL, finish, spec
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 BLOCKS = [RNG.normal(size=(40, 5)), RNG.normal(size=(40, 3))]
 

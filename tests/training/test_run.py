@@ -17,6 +17,8 @@ from learner_ray.training import run as run_module
 from learner_ray.training.distributed import World
 from learner_ray.training.run import TrainingRun
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "data.image_size": 32,
     "data.frames": 2,
