@@ -26,7 +26,8 @@ def build(studies: Sequence[Study], draws: int | None = None, rank: bool = False
         draws: of the bootstrap; None for 10,000.
         rank: also rank hyperparameters by importance.
     """
-    analysed = [analyse(study, draws or DRAWS) for study in studies]
+    draws = DRAWS if draws is None else draws
+    analysed = [analyse(study, draws) for study in studies]
     drawings = figures_of(analysed)
     ranked = [importance(item.study) for item in analysed] if rank else []
     drawings += [drawing for drawing in ranked if drawing is not None]

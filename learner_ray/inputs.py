@@ -114,11 +114,6 @@ def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Resul
     else:
         path = f"{PHANTOM}{study.modality}" if phantom else str(Path(args.data).resolve())
     source = Source(path=path, format=args.format, modality=study.modality)
-    return source, results_of(args, study.name)
-
-
-def results_of(args: argparse.Namespace, study: str) -> Results:
-    """The place of a study's results."""
     made = "-fixed" if args.fixed_from else "-factorial" if args.factor else ""
-    default = Path("results") / f"{study}{made}{'-phantom' if args.data is None else ''}"
-    return Results(args.out or str(default))
+    default = Path("results") / f"{study.name}{made}{'-phantom' if phantom else ''}"
+    return source, Results(args.out or str(default))

@@ -261,13 +261,18 @@ def run_tasks(
         except KeyboardInterrupt:
             interrupt.signal = signal.SIGINT
     shutil.rmtree(scratch, ignore_errors=True)
+    _raise_what_ended_it(interrupt, coordinator)
+    return interrupt.signal
+
+
+def _raise_what_ended_it(interrupt: Interrupt, coordinator: Coordinator) -> None:
+    """Nothing, where all tasks have ended or a signal came."""
     if interrupt.fault:
         raise StorageError(interrupt.fault)
     if interrupt.hopeless:
         raise UserError(f"no worker group of the devices asked for could be started: {interrupt.hopeless}")
     if not (interrupt.stop_all() or coordinator.is_done):
         raise UserError("worker groups came and went too often; all that has ended is kept: go on later")
-    return interrupt.signal
 
 
 def _run_config(scratch: Path, interrupt: Interrupt, watchdog: Watchdog) -> tune.RunConfig:
