@@ -7,5 +7,12 @@ class UserError(Exception):
     """A mistake in what was given, with the remedy in its message."""
 
 
-class StorageError(Exception):
+class PlaceError(Exception):
+    """A fault of the place and not of what was given: data, a node, a device or memory that has gone.
+
+    All that had ended is kept. Commands print the sentence and how to go on, and exit with 1.
+    """
+
+
+class StorageError(PlaceError):
     """Results cannot be written any more. What had ended is kept; the same command goes on from there."""

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from learner_ray.errors import StorageError, UserError
+from learner_ray.errors import PlaceError, StorageError, UserError
 from learner_ray.options import for_cluster, parser
 
 INTERRUPTED = "\nInterrupted; all finished runs are kept. Go on with:\n  {}"
@@ -27,17 +27,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # before the first run
         print(INTERRUPTED.format(command()))
         return 128 + signal.SIGINT
-    except (StorageError, OSError) as error:
+    except (PlaceError, OSError) as error:
         from learner_ray.files import storage_fault
 
-        fault = str(error) if isinstance(error, StorageError) else storage_fault(error, Path.cwd())
+        fault = str(error) if isinstance(error, PlaceError) else storage_fault(error, Path.cwd())
         if not fault:
             raise
-        print(
-            f"error: {fault}. All that has ended is kept: make room, or bring the storage back, and go on "
-            f"with:\n  {command()}",
-            file=sys.stderr,
-        )
+        storage = not isinstance(error, PlaceError) or isinstance(error, StorageError)
+        remedy = "make room, or bring the storage back, and go on" if storage else "once that is mended go on"
+        print(f"error: {fault}. All that has ended is kept: {remedy} with:\n  {command()}", file=sys.stderr)
         return 1
 
 
