@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learner_ray.cohort import Cohort, make_splits
-from learner_ray.cohort.manifest import SUFFIXES
+from learner_ray.cohort.table import SUFFIXES
 from learner_ray.errors import UserError
 from learner_ray.imaging.source import PHANTOM, open_cohort
 from learner_ray.object_storage import StoredFolder, is_url
@@ -113,7 +113,7 @@ def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Resul
             raise UserError(f"--out {args.out} is among the data, with which every node would fetch it")
     else:
         path = f"{PHANTOM}{study.modality}" if phantom else str(Path(args.data).resolve())
-    source = Source(path=path, format=args.format, modality=study.modality)
+    source = Source(path=path, format=args.format, modality=study.modality, missing=args.missing)
     made = "-fixed" if args.fixed_from else "-factorial" if args.factor else ""
     default = Path("results") / f"{study.name}{made}{'-phantom' if phantom else ''}"
     return source, Results(args.out or str(default))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from learner_ray.cohort.missing import add_option
 from learner_ray.errors import UserError
 from learner_ray.study.loading import study_names
 from learner_ray.study.profiles import PROFILES
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
         "--data", metavar="PATH", help="manifest or folder; without it the modality's phantom cohort"
     )
     p.add_argument("--format", help="layout of the folder, where it is not recognised")
+    add_option(p)
     p.add_argument(
         "--out",
         metavar="DIR",

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from learner_ray.cohort import CLASSES, Cohort
 from learner_ray.cohort.cohort import Scan, scan_table
-from learner_ray.cohort.manifest import SUFFIXES, read_unscored
+from learner_ray.cohort.manifest import read_unscored
 from learner_ray.cohort.sidecar import stated_modality
+from learner_ray.cohort.table import SUFFIXES
 from learner_ray.errors import UserError
 from learner_ray.files import write_atomic
 from learner_ray.imaging.cache import build_cache

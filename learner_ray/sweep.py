@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from learner_ray.cohort.missing import joined
 from learner_ray.errors import PlaceError, StorageError, UserError
 from learner_ray.options import for_cluster, parser
 
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command: 0 when the study is complete, 1 when results cannot be written, 2 for a mistake in the
     input, 130 or 143 on a signal.
     """
-    args = parser().parse_args(argv)
+    args = parser().parse_args(joined(sys.argv[1:] if argv is None else argv))
     try:
         return sweep(args)
     except UserError as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from learner_ray.cohort.cohort import Cohort
 from learner_ray.cohort.layouts import LAYOUTS
-from learner_ray.cohort.manifest import SUFFIXES, read_manifest
+from learner_ray.cohort.manifest import read_manifest
 from learner_ray.cohort.score import CLASSES, MMSE, SEVERITY, SF_RATIO, Score
 from learner_ray.cohort.splits import Fold, load_splits, make_splits, save_splits, splits_hash
+from learner_ray.cohort.table import SUFFIXES
+from learner_ray.cohort.unrecognised import about_folder, how_to_begin
 from learner_ray.errors import UserError
 
 __all__ = [
@@ -32,13 +35,16 @@ FORMATS = ("manifest", *LAYOUTS)
 """What ``--format`` may name."""
 
 
-def load(path: str | os.PathLike[str], *, format: str | None = None, modality: str) -> Cohort:
+def load(
+    path: str | os.PathLike[str], *, format: str | None = None, modality: str, missing: Sequence[str] = ()
+) -> Cohort:
     """The cohort at a path: a manifest, a folder with one, or a folder in a known layout.
 
     Args:
         path: a ``.csv`` or ``.tsv`` manifest, or a folder.
         format: one of ``FORMATS``; by default the path is recognised.
         modality: decides the score of a manifest that states none.
+        missing: codes that stand for "no score"; such rows are left out, and a note counts them.
 
     Raises:
         UserError: there is nothing at the path, it is not recognised, or what is there is faulty.
@@ -52,13 +58,13 @@ def load(path: str | os.PathLike[str], *, format: str | None = None, modality: s
     if format == "manifest" or (format is None and manifest is not None):
         if manifest is None:
             raise UserError(f"{path} holds no manifest.csv or manifest.tsv; give the manifest's own path")
-        return read_manifest(manifest, modality=modality)
+        return read_manifest(manifest, modality=modality, missing=missing)
     names = [name for name, layout in LAYOUTS.items() if path.is_dir() and layout.recognises(path)]
     if format is not None and format not in names:
         raise UserError(f"{path} is not in the layout {format}, which needs {LAYOUTS[format].needs}")
     if format is None and len(names) != 1:
         raise UserError(_unrecognised(path, names))
-    return LAYOUTS[format or names[0]].read(path)
+    return LAYOUTS[format or names[0]].read(path, missing)
 
 
 def _manifest(path: Path) -> Path | None:
@@ -74,8 +80,6 @@ def _unrecognised(path: Path, names: list[str]) -> str:
     if names:
         return f"{path} fits the layouts {' and '.join(names)}; choose with --format"
     if path.is_file():
-        return f"{path} is no manifest; a manifest is a table with the suffix {' or '.join(SUFFIXES)}"
-    lines = [f"  {name}: {layout.needs}" for name, layout in LAYOUTS.items()]
-    return "\n".join(
-        [f"{path} is not recognised. Looked for:", "  manifest: manifest.csv or manifest.tsv", *lines]
-    )
+        kind = f"{path} is no manifest; a manifest is a table with the suffix {' or '.join(SUFFIXES)}"
+        return "\n".join([kind, *how_to_begin(path.parent)])
+    return about_folder(path, {name: layout.needs for name, layout in LAYOUTS.items()})

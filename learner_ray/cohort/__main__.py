@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from learner_ray.cohort import CLASSES, FORMATS, Cohort, load
+from learner_ray.cohort.missing import add_option, joined
 from learner_ray.errors import UserError
 
 FEW_PATIENTS = 20
@@ -20,9 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument("path", help="manifest (.csv, .tsv) or folder")
     check.add_argument("--modality", default="", help="decides the score where none is stated: lus or mri")
     check.add_argument("--format", choices=FORMATS, help="by default the path is recognised")
-    options = parser.parse_args(arguments)
+    add_option(check)
+    options = parser.parse_args(joined(sys.argv[1:] if arguments is None else arguments))
     try:
-        cohort = load(options.path, format=options.format, modality=options.modality)
+        cohort = load(options.path, format=options.format, modality=options.modality, missing=options.missing)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -16,4 +16,5 @@ def open_cohort(source: Source) -> Cohort:
         from learner_ray.imaging.phantoms import phantom_cohort_path
 
         return load(phantom_cohort_path(source.path.removeprefix(PHANTOM)), modality=source.modality)
-    return load(fetched(source.path), format=source.format, modality=source.modality)
+    path = fetched(source.path)
+    return load(path, format=source.format, modality=source.modality, missing=source.missing)

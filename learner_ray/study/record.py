@@ -77,7 +77,11 @@ def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
             "class_counts": [int(n) for n in counts],
         },
         "cohort_hash": cohort.hash,
-        "source": {"path": plan.source.path, "format": plan.source.format},
+        "source": {
+            "path": plan.source.path,
+            "format": plan.source.format,
+            "missing": list(plan.source.missing),
+        },
         "left_out": left_out,
         "protocol": protocol(plan),
         "profile": plan.profile,

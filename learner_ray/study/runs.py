@@ -51,6 +51,8 @@ class Source:
     format: str | None = None
     modality: str = "lus"
     cohort_hash: str = ""
+    missing: tuple[str, ...] = ()
+    """Codes that stand for "no score" in the cohort's table."""
     bad_scans: tuple[str, ...] = ()
     """Scans left out under ``--skip-bad``."""
     study_file: str = ""
@@ -109,7 +111,8 @@ class RunSpec:
         """
         try:
             patients = Patients(**{role: tuple(who) for role, who in values["patients"].items()})
-            source = {**values["source"], "bad_scans": tuple(values["source"].get("bad_scans", ()))}
+            lists = {key: tuple(values["source"].get(key, ())) for key in ("missing", "bad_scans")}
+            source = {**values["source"], **lists}
             spec = cls(
                 config=Config.from_dict(values["config"]),
                 patients=patients,

@@ -1,0 +1,60 @@
+"""Scores that are not there: one rule for every reader."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from learner_ray.cohort.faults import LISTED
+
+ABSENT = ("", "n/a", "na", "nan")
+"""How tables write that there is no value; further codes are named by the user."""
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """The option that names the codes; what it parses is to be ``joined`` first."""
+    parser.add_argument(
+        "--missing",
+        type=_codes,
+        default=(),
+        metavar="CODES",
+        help="codes of a missing score, as -1,-4,-99; such rows are left out, as empty and n/a always are",
+    )
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    """The codes that an option names, separated by commas."""
+    return tuple(code.strip() for code in text.split(",") if code.strip())
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """A command line for argparse, which takes ``-1,-4`` after ``--missing`` for options."""
+    given = list(arguments)
+    while "--missing" in given[:-1]:
+        at = given.index("--missing")
+        given[at : at + 2] = [f"--missing={given[at + 1]}"]
+    return given
+
+
+def is_missing(cell: str, codes: Sequence[str]) -> bool:
+    """Whether a cell holds no score: empty, one of ``ABSENT``, or a code, in any case or way to write it."""
+    text = cell.strip().casefold()
+    if text in ABSENT or text in {code.strip().casefold() for code in codes}:
+        return True
+    return _number(text) is not None and _number(text) in [_number(code) for code in codes]
+
+
+def without_score(rows: Sequence[int], total: int, what: str = "rows") -> list[str]:
+    """The note about the rows that are left out since they have no score; none where all have one."""
+    if not rows:
+        return []
+    listed = ", ".join(map(str, rows[:LISTED]))
+    more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
+    return [f"{len(rows)} of {total} {what} left out: no score (row {listed}{more})"]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
