@@ -23,7 +23,8 @@ def test_real_oasis2(shared_data):
     assert cohort.score == MMSE and cohort.temporal and cohort.modality == "mri"
     assert cohort.notes[1:] == (
         "5 of 373 sessions left out: lacking one of axl, cor, sag",
-        "2 of 373 sessions left out: no MMSE",
+        "2 of 373 sessions left out: no score (row 359, 360)",
+        "not used in axl, cor, sag: 10 .nii.gz",
     )
     assert cohort.pairs()["interval_days"].between(182, 1707).all()
     first = cohort.scans.iloc[0]
@@ -86,7 +87,7 @@ def test_oasis2_without_a_plane_or_a_score(oasis2, suffix):
     assert cohort.scans["scan"].tolist() == [session for session, *_ in GOOD]
     assert cohort.scans["row"].tolist() == [2, 3, 4]
     assert any(note.startswith("1 of 5 sessions left out: lacking") for note in cohort.notes)
-    assert any(note.startswith("1 of 5 sessions left out: no MMSE") for note in cohort.notes)
+    assert "1 of 5 sessions left out: no score (row 5)" in cohort.notes
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,10 @@ def test_repeated_clips_are_averaged_and_clips_without_severity_left_out(covid_b
     assert pairs["pair"].tolist() == ["patient_1:L2>R1"]
     assert (pairs["score_earlier"][0], pairs["score_later"][0], pairs["y"][0]) == (1.5, 3, 0)
     assert cohort.notes[1:] == (
+        "1 of 6 rows of severity.csv left out: no score (row 6)",
         "2 of 6 clips left out: no severity in severity.csv",
         "1 of 5 clips in severity.csv are not in lus_videos",
+        "not used in lus_videos: 1 .mp4",
     )
 
 

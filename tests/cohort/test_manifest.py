@@ -86,18 +86,18 @@ def test_view_site_and_device_are_kept_and_other_columns_noted(write_manifest):
         (("c.mp4", "P1", "", "300"), "row 6: visit is empty"),
         (
             ("c.mp4", "P1", "x", "300"),
-            "row 6: visit 'x' has no one number to sort by: number it, or add dates",
+            "row 6: visit 'x' cannot be sorted: write a number, a time with its unit (m06, week -4), bl or",
         ),
-        (("c.mp4", "P1", "3", ""), "row 6: score is empty; fill it in"),
-        (("c.mp4", "P1", "3", "n/a"), "row 6: score 'n/a' is not a number"),
-        (("c.mp4", "P1", "3", "nan"), "row 6: score 'nan' is not a number"),
+        (("c.mp4", "P1", "3", "?"), "row 6: score '?' is not a number: write it as one, or name the code in"),
+        (("c.mp4", "P1", "3", "inf"), "row 6: score 'inf' is not a number"),
         (
             ("c.mp4", "P1", "3", '"300,5"'),
             "row 6: score '300,5' is not a number: write it as one, with a dec",
         ),
         (("c.mp4", "P1", "3", "4.6"), "row 6: score 4.6 is outside 40 to 477, the range of S/F ratio"),
         (("c.mp4", "P1", "2", "300"), "row 6: score 300 differs from 325 in row 3, the same visit"),
-        (("c.mp4", "P1", "v2", "325"), "row 6: visits 'v2' and '2' (row 3) of one patient sort alike"),
+        (("c.mp4", "P1", "02", "325"), "row 6: visits '02' and '2' (row 3) of one patient sort alike"),
+        (("c.mp4", "P1", "v2", "325"), "row 6: visit 'v2' is a number of 'visit', '1' in row 2 is a bare number"),
         (("./a1.mp4", "P1", "3", "300"), "row 6: a1.mp4 is the file of row 2; list each file once"),
         (("c.mp4", "p1", "3", "300"), "row 6: patient 'p1' and 'P1' in row 2 look like one"),
         (("c.mp4", "P1 ", "3", "300"), "row 6: patient 'P1 ' and 'P1' in row 2 look like one"),
@@ -152,7 +152,7 @@ def test_no_scan(write_manifest):
 
 
 def test_all_faults_are_listed_at_once_in_order_up_to_twenty(write_manifest):
-    bad = [(f"absent{i}.mp4", "P1", "3", "n/a") for i in range(15)]
+    bad = [(f"absent{i}.mp4", "P1", "3", "?") for i in range(15)]
     lines = fault(write_manifest([*VALID, *bad])).splitlines()
     assert lines[0].endswith("30 faults")
     assert [int(line.split()[1].strip(":")) for line in lines[1:-1]] == [
@@ -165,7 +165,7 @@ def test_all_faults_are_listed_at_once_in_order_up_to_twenty(write_manifest):
     ("columns", "message"),
     [
         (("file", "patient", "visit", "score"), "row 1: no column path; found: file, patient, visit, score"),
-        (("path", "patient", "when", "score"), "row 1: no column visit or date"),
+        (("path", "patient", "when", "score"), "row 1: no column visit, date or day"),
         (("path", "patient", "visit", "mmse"), "row 1: no column score"),
         (("path", "patient", "visit", "visit"), "row 1: no column score"),
         (("path", "patient", "visit", "score", "Score"), "row 1: column score occurs twice; keep one"),
