@@ -19,6 +19,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import Literal
 
 BASELINE = ("bl", "baseline", "sc", "screening")
@@ -143,7 +144,7 @@ def _hyphens(labels: Mapping[int, tuple[str, Label]]) -> list[tuple[int, str]]:
         bare = (r for r, (_, of) in labels.items() if of.word == word and not of.hyphen)
         # "ses-" begins a session's name and is never a sign.
         baseline = (r for r, (_, of) in labels.items() if of.kind == "baseline" and word != "ses")
-        other = next(bare, None) or next(baseline, None)
+        other = next(chain(bare, baseline), None)
         if other is not None:
             found.append(
                 (

@@ -160,3 +160,60 @@ def test_a_fault_in_the_severity_table(covid_blues, extra, message):
 def test_a_folder_with_one_patients_scans_is_refused(covid_blues):
     with pytest.raises(UserError, match="fewer than two patients"):
         load(covid_blues([("patient_1_L1", 1)], ["patient_1_L1"]), modality="lus")
+
+
+def test_two_tables_of_sessions_must_be_one(oasis2):
+    folder = oasis2(GOOD)
+    table = folder / "oasis_longitudinal.csv"
+    twin = folder / "oasis_longitudinal (1).csv"
+    shutil.copy(table, twin)
+    with pytest.raises(UserError, match=r"holds oasis_longitudinal \(1\)\.csv and oasis_longitudinal\.csv"):
+        load(folder, modality="mri")
+    twin.unlink()
+    oasis2(GOOD, "xlsx")
+    assert load(folder, modality="mri").summary()["scans"] == 3
+    table.write_text(table.read_text().replace("27", "28"))
+    with pytest.raises(UserError, match=r"oasis_longitudinal\.xlsx, which differ from row 3 on; keep one"):
+        load(folder, modality="mri")
+
+
+@pytest.mark.parametrize(
+    ("session", "told"),
+    [
+        (("OAS2_0001_MR3", 3, 300, 27), "row 3: visit '2' comes after visit '3' in row 5 by MR Delay, but"),
+        (("OAS2_0001_MR3", 3, 400, 27), "row 5: visits '3' and '2' (row 3) of one patient sort alike"),
+        (("OAS2_0001_MR3", 3, -99999, 27), "row 3: lies 275 years after row 5, the same patient"),
+        (("OAS2_001_MR3", 3, 900, 27), "row 5: patient 'OAS2_001_' and 'OAS2_0001' in row 2 look like one"),
+    ],
+)
+def test_delay_and_visit_must_agree(oasis2, session, told):
+    with pytest.raises(UserError) as caught:
+        load(oasis2([*GOOD, session]), modality="mri")
+    assert told in str(caught.value)
+
+
+def test_a_slice_that_is_there_twice(oasis2):
+    folder = oasis2(GOOD)
+    (folder / "cor" / "OAS2_0001_MR2_cor.nii").write_bytes(b"")
+    with pytest.raises(UserError, match=r"OAS2_0001_MR2_cor\.nii\.gz and OAS2_0001_MR2_cor\.nii are two"):
+        load(folder, modality="mri")
+
+
+def test_two_clips_of_one_name(covid_blues):
+    listed = [("patient_1_L1", 1), ("patient_2_L1", 1)]
+    folder = covid_blues(listed, [name for name, _ in listed])
+    (folder / "lus_videos" / "patient_1_L1.avi").write_bytes(b"")
+    with pytest.raises(UserError, match=r"patient_1_L1\.avi and patient_1_L1\.mp4 are two clips of one name"):
+        load(folder, modality="lus")
+
+
+def test_counts_are_of_what_there_is(covid_blues):
+    """A clip with another spelling of its suffix once made "-2 of 9 clips"."""
+    listed = [("patient_1_L1", 1), ("patient_2_L1", 1), ("patient_1_L9", 1)]
+    folder = covid_blues(listed, ["patient_1_L1", "patient_2_L1", "patient_1_L9"])
+    (folder / "lus_videos" / "readme.txt").write_text("")
+    cohort = load(folder, modality="lus")
+    assert cohort.notes[1:] == (
+        "1 of 3 clips in severity.csv are not in lus_videos",
+        "not used in lus_videos: 1 .mp4, 1 .txt",
+    )

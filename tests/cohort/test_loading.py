@@ -24,7 +24,7 @@ def test_a_folder_with_a_manifest_is_the_manifest(write_manifest):
         (
             lambda p: p,
             None,
-            "is not recognised.\nFound: no file\nLooked for:\n  manifest: manifest.csv or manifest.tsv\n  covid",
+            "is not recognised.\nFound: no file\nLooked for:\n  manifest: manifest.csv or manifest.tsv\n",
         ),
         (lambda p: p, "manifest", "holds no manifest.csv or manifest.tsv"),
         (lambda p: p, "oasis2", "is not in the layout oasis2, which needs axl/"),

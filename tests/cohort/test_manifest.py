@@ -97,7 +97,10 @@ def test_view_site_and_device_are_kept_and_other_columns_noted(write_manifest):
         (("c.mp4", "P1", "3", "4.6"), "row 6: score 4.6 is outside 40 to 477, the range of S/F ratio"),
         (("c.mp4", "P1", "2", "300"), "row 6: score 300 differs from 325 in row 3, the same visit"),
         (("c.mp4", "P1", "02", "325"), "row 6: visits '02' and '2' (row 3) of one patient sort alike"),
-        (("c.mp4", "P1", "v2", "325"), "row 6: visit 'v2' is a number of 'visit', '1' in row 2 is a bare number"),
+        (
+            ("c.mp4", "P1", "v2", "325"),
+            "row 6: visit 'v2' is a number of 'visit', '1' in row 2 is a bare number",
+        ),
         (("./a1.mp4", "P1", "3", "300"), "row 6: a1.mp4 is the file of row 2; list each file once"),
         (("c.mp4", "p1", "3", "300"), "row 6: patient 'p1' and 'P1' in row 2 look like one"),
         (("c.mp4", "P1 ", "3", "300"), "row 6: patient 'P1 ' and 'P1' in row 2 look like one"),
@@ -141,6 +144,31 @@ def test_a_link_to_a_listed_file_is_that_file(write_manifest, tmp_path):
 def test_patients_that_differ_in_more_than_spelling_are_two(write_manifest):
     rows = [("a.mp4", "P1", "1", "300"), ("b.mp4", "P10", "1", "300"), ("c.mp4", "P1-0", "1", "300")]
     assert load(write_manifest(rows), modality="lus").summary()["patients"] == 3
+
+
+def test_a_moved_manifest_is_the_same_cohort(write_manifest, tmp_path):
+    """Unless it lies above its files: those scans are called by their paths below it, and stay so."""
+    write_manifest([(f"data/{file}", *rest) for file, *rest in VALID])
+    hashes = []
+    for folder in ("here", "there/deep"):
+        path = tmp_path / folder / "manifest.csv"
+        path.parent.mkdir(parents=True)
+        lines = [",".join(COLUMNS), *(",".join([str(tmp_path / "data" / f), *rest]) for f, *rest in VALID)]
+        path.write_text("\n".join(lines))
+        cohort = load(path, modality="lus")
+        assert cohort.scans["scan"].tolist() == [file for file, *_ in VALID]
+        hashes.append(cohort.hash)
+    assert hashes[0] == hashes[1]
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    path.write_text(path.read_text().replace(str(tmp_path / "data"), "../../elsewhere"))
+    assert load(path, modality="lus").hash == hashes[0]
+
+
+def test_an_unknown_table_is_answered_on_one_screen(write_manifest):
+    told = fault(write_manifest([("a", "b")], ("participant_id", "MMSE")))
+    assert "no column path, patient, score, visit, date or day; found: participant_id, mmse (1 rows)" in told
+    assert "path,patient,visit,score\n" in told and "python -m learner_ray.cohort draft" in told
+    assert len(told.splitlines()) < 12
 
 
 def test_one_patient_only(write_manifest):

@@ -1,0 +1,45 @@
+"""Rows without a score are left out by one rule, counted and listed; a code is one only if it is named."""
+
+import pytest
+
+from learner_ray.cohort import load
+from learner_ray.cohort.__main__ import main
+from learner_ray.cohort.missing import is_missing, joined
+from learner_ray.errors import UserError
+from learner_ray.options import parser
+from tests.cohort.rows import VALID
+
+
+@pytest.mark.parametrize("cell", ["", "  ", "n/a", "N/A", "NaN", "-4", "-4.0", " -99", "Unknown"])
+def test_what_stands_for_no_score(cell):
+    assert is_missing(cell, ("-4", "-99", "unknown"))
+
+
+@pytest.mark.parametrize("cell", ["0", "-1", "4", "?"])
+def test_what_does_not(cell):
+    assert not is_missing(cell, ("-4", "-99", "unknown"))
+
+
+def test_rows_without_a_score_are_left_out_and_listed(write_manifest):
+    rows = [*VALID, ("c.mp4", "P3", "1", ""), ("d.mp4", "P3", "2", "-4"), ("absent.mp4", "P3", "3", "N/A")]
+    cohort = load(write_manifest(rows), modality="lus", missing=("-4",))
+    assert cohort.summary()["scans"] == 4
+    assert cohort.notes == ("3 of 7 rows left out: no score (row 6, 7, 8)",)
+
+
+def test_a_code_that_is_not_named_is_a_fault(write_manifest):
+    path = write_manifest([*VALID, ("d.mp4", "P3", "2", "-4")])
+    with pytest.raises(UserError, match=r"row 6: score -4 is outside 40 to 477.*--missing"):
+        load(path, modality="lus")
+
+
+def test_a_table_without_any_score(write_manifest):
+    with pytest.raises(UserError, match=r"lists no scan; 1 of 1 rows left out: no score \(row 2\)"):
+        load(write_manifest([("a.mp4", "P1", "1", "")]), modality="lus")
+
+
+def test_codes_that_begin_with_a_minus_are_no_options(write_manifest, capsys):
+    path = str(write_manifest([*VALID, ("d.mp4", "P3", "2", "-4")]))
+    assert parser().parse_args(joined(["lus", "--missing", "-1,-4", "--plan"])).missing == ("-1", "-4")
+    assert main(["check", path, "--modality", "lus", "--missing", "-1,-4"]) == 0
+    assert "note: 1 of 5 rows left out: no score (row 6)" in capsys.readouterr().out
