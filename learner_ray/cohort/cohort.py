@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learner_ray.cohort.content import content_hashes
+from learner_ray.cohort.patients import normal_form
 from learner_ray.cohort.score import Score
 
 _PSEUDONYM_SALT = b"learner_ray patient"
@@ -60,7 +61,7 @@ class Cohort:
     """All scans of one modality with one score, checked by whoever read them.
 
     Raises:
-        ValueError: ``scans`` lacks a column, or a scan id occurs twice.
+        ValueError: ``scans`` lacks a column, a scan id occurs twice, or one patient has two spellings.
     """
 
     name: str
@@ -81,6 +82,9 @@ class Cohort:
         missing = set(COLUMNS) - set(self.scans.columns)
         if missing or self.scans["scan"].duplicated().any():
             raise ValueError(f"scans lack {missing}" if missing else "scan ids must be unique")
+        patients = self.scans["patient"].unique()
+        if len({normal_form(patient) for patient in patients}) < len(patients):
+            raise ValueError("a patient is written in two ways; readers of a listing refuse it with its rows")
         ordered = self.scans[COLUMNS].sort_values(["patient", "order", "scan"], ignore_index=True)
         object.__setattr__(self, "scans", ordered)
 

@@ -153,3 +153,8 @@ def test_ordered_pairs_hold_each_consecutive_one_and_its_mirror(cohort):
         assert ordered.loc[row.pair, "y"] == row.y
         mirror = ordered.loc[f"{row.patient}:{row.later}>{row.earlier}"]
         assert mirror["y"] == 2 - row.y and mirror["change"] == -row.change
+
+
+def test_no_cohort_holds_a_patient_under_two_spellings():
+    with pytest.raises(ValueError, match="written in two ways"):
+        make_cohort([("P1", 1, 20, 1, ""), ("p-01", 2, 20, 1, "")])
