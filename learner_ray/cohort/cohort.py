@@ -6,8 +6,8 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -76,6 +76,8 @@ class Cohort:
     """Whether the scans were made up by a program."""
     notes: tuple[str, ...] = ()
     """What was left out or taken for granted in reading, one sentence each."""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of files that were read already, by path. Others are read when the hash is asked for."""
 
     def __post_init__(self) -> None:
         missing = set(COLUMNS) - set(self.scans.columns)
@@ -88,6 +90,11 @@ class Cohort:
     def patients(self) -> tuple[str, ...]:
         """All patients, sorted."""
         return tuple(sorted(set(self.scans["patient"])))
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """All files of all scans, in the scans' order."""
+        return tuple(path for files in self.scans["files"] for path in files)
 
     def visits(self) -> pd.DataFrame:
         """One row per visit: patient, visit, order, day, score, scans (tuple of ids), site, device."""
@@ -143,7 +150,10 @@ class Cohort:
         Raises:
             UserError: a file cannot be read.
         """
-        content = content_hashes(path for files in self.scans["files"] for path in files)
+        content = {
+            **self.contents,
+            **content_hashes(set(self.paths) - self.contents.keys(), among=self.paths),
+        }
         listed = [c for c in COLUMNS if c not in ("files", "source", "row")]
         rows = [
             [*map(_plain, row), [content[path] for path in files]]
