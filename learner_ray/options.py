@@ -58,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
     p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
+    p.add_argument(
+        "--allow-duplicates", action="store_true", help="go on with files that hold what another one holds"
+    )
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
     p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")

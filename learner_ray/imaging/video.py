@@ -8,8 +8,6 @@ several common codecs. What damage inside a frame can be concealed by a decoder 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import av
@@ -18,14 +16,11 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.headers import open_video
 from learner_ray.imaging.raster import fit, pad_square
-
-SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".gif")
 
 _DECORD_CODECS = {"h264", "hevc", "mjpeg", "mpeg4", "vp9"}
 _END_TOLERANCE_FRAMES = 2
-# Devices write titles in Latin-1; before PyAV 19 that is an error unless asked to be overlooked.
-_OPEN_OPTIONS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 _GIF_TRAILER = b"\x3b"
 
 
@@ -70,7 +65,7 @@ class _Header:
 
 def _inspect(path: str) -> _Header:
     """Go through the whole container without decoding it, which is how a truncated file shows."""
-    with _open(path) as container:
+    with open_video(path) as container:
         stream = container.streams.video[0]
         rotation: int | None = None
         packets = hidden = 0
@@ -117,18 +112,6 @@ def _require_complete(
                 raise ScanError(path, "ends without a GIF's last byte: truncated?")
 
 
-@contextmanager
-def _open(path: str) -> Iterator[av.container.InputContainer]:
-    """A container with a video stream; FFmpeg's errors become a ScanError."""
-    try:
-        with av.open(path, **_OPEN_OPTIONS) as container:
-            if not container.streams.video:
-                raise ScanError(path, "holds no video")
-            yield container
-    except av.FFmpegError as error:
-        raise ScanError(path, f"cannot be decoded ({error.strerror})") from error
-
-
 def _decode_with_decord(path: str, width: int, height: int) -> NDArray[np.uint8] | None:
     """Frames (T, height, width), or None where decord is not installed or refuses the file."""
     try:
@@ -154,7 +137,7 @@ def _decode_with_pyav(path: str, width: int, height: int) -> NDArray[np.uint8]:
     """Frames (T, height, width)."""
     frames: list[NDArray[np.uint8]] = []
     scaler = VideoReformatter()  # one for all frames: making one takes longer than decoding a frame
-    with _open(path) as container:
+    with open_video(path) as container:
         for frame in container.decode(video=0):
             if frame.is_corrupt:
                 raise ScanError(path, f"frame {len(frames) + 1} is damaged")

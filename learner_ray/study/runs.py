@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +57,8 @@ class Source:
     """The study file that defines the run's objective; empty where the package does."""
     study_file_hash: str = ""
     """SHA-256 of that file, part of the identity."""
+    contents: str = ""
+    """Path or URL of the list of what the cohort's files hold; empty where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +94,15 @@ class RunSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
+        source = asdict(self.source)
+        # Beside the source: a version that does not know the list refuses unknown keys in it.
+        contents = source.pop("contents")
         return {
             "run_hash": self.hash,
             "config": self.config.to_dict(),
             "patients": asdict(self.patients),
-            "source": asdict(self.source),
+            "source": source,
+            "contents": contents,
             "threads": self.threads,
         }
 
@@ -109,7 +115,12 @@ class RunSpec:
         """
         try:
             patients = Patients(**{role: tuple(who) for role, who in values["patients"].items()})
-            source = {**values["source"], "bad_scans": tuple(values["source"].get("bad_scans", ()))}
+            known = {key.name for key in fields(Source)}
+            source = {key: value for key, value in values["source"].items() if key in known}
+            source |= {
+                "bad_scans": tuple(source.get("bad_scans", ())),
+                "contents": values.get("contents", ""),
+            }
             spec = cls(
                 config=Config.from_dict(values["config"]),
                 patients=patients,

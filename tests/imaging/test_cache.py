@@ -84,7 +84,7 @@ def test_bad_scans_are_listed_in_one_go(tmp_path, cohort):
         build_cache(bad, 40, root=tmp_path / "cache")
     message = str(error.value)
     assert "2 of 5 scans cannot be read" in message and "--skip-bad" in message
-    assert f"manifest.csv, row 2: {tmp_path}/empty.mp4 cannot be decoded" in message
+    assert f"manifest.csv, row 2: {tmp_path}/empty.mp4 is empty" in message
     assert f"manifest.csv, row 6: {tmp_path}/gone.nii cannot be opened (No such file" in message
 
     cache = build_cache(bad, 40, root=tmp_path / "cache", skip_bad=True)
