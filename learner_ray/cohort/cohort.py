@@ -142,6 +142,16 @@ class Cohort:
         return hashlib.blake2b(patient.encode(), key=_PSEUDONYM_SALT, digest_size=6).hexdigest()
 
     @cached_property
+    def held(self) -> dict[str, str]:
+        """SHA-256 of every file, by path; files that are not in ``contents`` are read.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        unread = set(self.paths) - self.contents.keys()
+        return {**self.contents, **content_hashes(unread, among=self.paths)}
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over the modality, the score's definition, and every scan's id, listing and content.
 
@@ -150,13 +160,9 @@ class Cohort:
         Raises:
             UserError: a file cannot be read.
         """
-        content = {
-            **self.contents,
-            **content_hashes(set(self.paths) - self.contents.keys(), among=self.paths),
-        }
         listed = [c for c in COLUMNS if c not in ("files", "source", "row")]
         rows = [
-            [*map(_plain, row), [content[path] for path in files]]
+            [*map(_plain, row), [self.held[path] for path in files]]
             for *row, files in self.scans[[*listed, "files"]].itertuples(index=False, name=None)
         ]
         text = json.dumps([self.modality, self.score.to_dict(), rows], separators=(",", ":"))

@@ -65,7 +65,9 @@ def open_data(source: Source, image_size: int) -> Data:
     """
     cohort = open_cohort(source)
     cohort = replace(cohort, contents=listed_contents(cohort, _content_list(source.contents)))
-    _require_planned(source, cohort)
+    if source.cohort_hash:
+        cohort = replace(cohort, contents=cohort.held)
+        _require_planned(source, cohort)
     cache = build_cache(cohort, image_size, skip_bad=bool(source.bad_scans))
     # Where the pixels were decoded just now, so were the files that the list was believed about.
     cohort = with_contents(cohort, cache)
