@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0, 2 for a mistake in the cohort, 1 for a fault of the place."""
     options = parser().parse_args(arguments)
     try:
-        with all_listed(Path(options.out) / f"{Path(options.path).stem}-faults.txt"):
+        with all_listed(Path(options.out) / f"{Path(options.path).resolve().stem}-faults.txt"):
             print(check(options))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

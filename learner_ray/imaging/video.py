@@ -78,7 +78,7 @@ def _inspect(path: str) -> _Header:
             if packet.stream is not stream:
                 continue
             if rotation is None:  # known from the first frame, which may come packets later
-                rotation = next((frame.rotation for frame in packet.decode()), None)
+                rotation = next((_rotation(path, frame) for frame in packet.decode()), None)
             packets += packet.size > 0
             hidden += packet.is_discard
         _require_complete(path, container, stream, packets, end_s)
@@ -91,6 +91,21 @@ def _inspect(path: str) -> _Header:
             rotation=(rotation or 0) % 360,
             edited=hidden > 0,
         )
+
+
+def _rotation(path: str, frame: av.VideoFrame) -> int:
+    """Degrees that a frame is turned before it is shown, a multiple of 90.
+
+    Raises:
+        ScanError: it is to be shown mirrored, or by another angle: neither would be what its owner sees.
+    """
+    matrices = [bytes(each) for each in frame.side_data if each.type.name == "DISPLAYMATRIX"]
+    for a, b, _, c, d, *_ in (np.frombuffer(matrix, "=i4").tolist() for matrix in matrices):
+        if a * d - b * c < 0:
+            raise ScanError(path, "is to be shown mirrored; save it as it should be seen")
+    if frame.rotation % 90:
+        raise ScanError(path, f"is to be shown turned by {frame.rotation} degrees; save it upright")
+    return int(frame.rotation)
 
 
 def _require_complete(
