@@ -7,7 +7,6 @@ them are told before it is imported.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +19,15 @@ from analysis.analysed import analyse
 from analysis.headline import headline
 from analysis.load import load as load_results
 from analysis.render import plain
+from learner_ray.cohort.faults import all_listed
+from learner_ray.cohort.listing import NAME, content_list
 from learner_ray.engine.connection import Devices, find_devices, left_as_found, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.sharing import MOST, measure_sharing, part
 from learner_ray.engine.tuning import run_tasks
-from learner_ray.imaging.cache import build_cache
-from learner_ray.imaging.ingest import BadScan
+from learner_ray.files import write_json
+from learner_ray.imaging.gate import Decoded, decode, warnings
 from learner_ray.inputs import Inputs
 from learner_ray.objectives import OBJECTIVES, register, require_known
 from learner_ray.study.coordinator import Coordinator
@@ -37,7 +38,7 @@ from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.record import record
 from learner_ray.study.results import Results
-from learner_ray.study.runs import RunSpec
+from learner_ray.study.runs import RunSpec, Source
 from learner_ray.study.samplers import make_sampler
 
 RUNS_WORTH_MEASURING = 8
@@ -71,17 +72,19 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int | None:
         devices.check_share(args.trials_per_gpu, args.devices_per_trial)
     plan = plan_study(args, inputs, devices)
     print(heading(plan, results, devices), flush=True)
-    cache = build_cache(plan.cohort, plan.base.data.image_size, skip_bad=args.skip_bad, progress=show_reading)
-    plan = without_bad_scans(plan, cache.bad)
+    plan, decoded = read_scans(plan, args, results)
     if args.plan:
         from learner_ray.preview import preview
 
         print(preview(plan, pace_of(plan), slots_of(args, devices)))
         return None
-    left_out = [*plan.cohort.notes, *map(str, cache.bad.values())]
+    kept = [f"{sentence} (kept; see {NAME})" for sentence in decoded.oddities]
+    left_out = [*plan.cohort.notes, *map(str, decoded.cache.bad.values()), *kept]
     with results.alone():
         results.fetch()
-        record(plan, results.out, left_out, extend=args.extend)
+        record(plan, results.out, left_out, extend=args.extend, allow_duplicates=args.allow_duplicates)
+        listed = content_list(plan.cohort, decoded.stamps, decoded.cache.looks)
+        write_json(results.out / NAME, listed)
         results.publish()
         studies = optuna_studies(results.out)
         coordinator = Coordinator(plan.groups, inputs.study.space, results.store, studies)
@@ -101,7 +104,7 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
     plan = make_plan(
         study,
         cohort,
-        replace(inputs.source, cohort_hash=cohort.hash),
+        inputs.source,
         profile=profile,
         size=replace(PROFILES[profile], **inputs.size),
         arms=inputs.arms,
@@ -142,13 +145,31 @@ def show_reading(done: int, total: int) -> None:
         print(f"read {done} of {total} scans", flush=True)
 
 
-def without_bad_scans(plan: Plan, bad: Mapping[str, BadScan]) -> Plan:
-    """The plan with unreadable scans named in every run's source, and so in its identity."""
-    if not bad:
-        return plan
-    left_out = tuple(sorted(bad))
-    groups = [replace(g, source=replace(g.source, bad_scans=left_out)) for g in plan.groups]
-    return replace(plan, source=replace(plan.source, bad_scans=left_out), groups=groups)
+def read_scans(plan: Plan, args: argparse.Namespace, results: Results) -> tuple[Plan, Decoded]:
+    """Reads the cohort's scans, once, and the plan with what was found: what they hold is part of every run's
+    identity, and so are those that cannot be read.
+    """
+    with all_listed(results.faults):
+        decoded = decode(
+            plan.cohort,
+            plan.base.data.image_size,
+            skip_bad=args.skip_bad,
+            allow_duplicates=args.allow_duplicates,
+            progress=show_reading,
+        )
+    for line in warnings(decoded.oddities):
+        print(line, flush=True)
+
+    def found(source: Source) -> Source:
+        return replace(
+            source,
+            cohort_hash=decoded.cohort.hash,
+            bad_scans=tuple(sorted(decoded.cache.bad)),
+            contents=results.address_of(NAME),
+        )
+
+    groups = [replace(group, source=found(group.source)) for group in plan.groups]
+    return replace(plan, cohort=decoded.cohort, source=found(plan.source), groups=groups), decoded
 
 
 def run_plan(

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.cohort import Cohort, make_splits
+from learner_ray.cohort import Cohort
+from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.errors import UserError
+from learner_ray.imaging.gate import folds_asked, inspect
 from learner_ray.imaging.source import PHANTOM, open_cohort
 from learner_ray.object_storage import StoredFolder, is_url
 from learner_ray.options import parse_edits
@@ -62,13 +64,15 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
     size = {name: n for name in COUNTS if (n := getattr(args, name)) is not None}
     replace(PROFILES["laptop"], **size)  # refuses numbers that cannot be
     source, results = choose_source(args, study)
-    cohort = open_cohort(source)
+    with all_listed(results.faults):
+        cohort = open_cohort(source)
     if cohort.modality != study.modality:
         raise UserError(
             f"{source.path} is a cohort of {cohort.modality}, study {study.name} is of {study.modality}"
         )
-    if args.folds or args.profile:
-        make_splits(cohort, folds=args.folds or PROFILES[args.profile].folds, repeats=1, seed=args.seed)
+    folds = folds_asked(args.folds, args.profile)
+    with all_listed(results.faults):
+        inspect(cohort, folds=folds, seed=args.seed, skip_bad=args.skip_bad)
     return Inputs(
         study=study, arms=arms, edits=edits, size=size, winner=winner, source=source, cohort=cohort,
         results=results,

@@ -117,6 +117,11 @@ class StoredFolder:
                 return _is_file(system, f"{path}/{name}")
             return bool(self._files(system, path))
 
+    def read(self, name: str) -> bytes:
+        """A file's content, without a copy."""
+        with self._told() as (system, path), system.open_input_stream(f"{path}/{name}") as stream:
+            return bytes(stream.read())
+
     def leave(self, name: str) -> None:
         """Writes an empty file."""
         with self._told() as (system, path):

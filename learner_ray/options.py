@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from learner_ray.cohort.missing import add_option
 from learner_ray.errors import UserError
+from learner_ray.missing_codes import add_option
 from learner_ray.study.loading import study_names
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.samplers import SAMPLERS
@@ -60,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
     p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
+    p.add_argument(
+        "--allow-duplicates", action="store_true", help="go on with files that hold what another one holds"
+    )
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
     p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")

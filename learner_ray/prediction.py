@@ -20,6 +20,8 @@ from learner_ray.cohort.table import SUFFIXES
 from learner_ray.errors import UserError
 from learner_ray.files import write_atomic
 from learner_ray.imaging.cache import build_cache
+from learner_ray.imaging.gate import warnings
+from learner_ray.imaging.looks import told
 from learner_ray.imaging.reader import reader_version
 from learner_ray.study.record import versions
 from learner_ray.training.data import Data
@@ -84,6 +86,8 @@ def predict(
         cache = build_cache(cohort, size, root=Path(temporary), skip_bad=skip_bad)
         for bad in cache.bad.values():
             print(f"left out: {bad}", file=sys.stderr)
+        for line in warnings(told(cache.looks)):
+            print(line, file=sys.stderr)
         readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
         data = Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
         embedded = predictor.embed(data)

@@ -8,8 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from learner_ray.cohort.missing import joined
 from learner_ray.errors import PlaceError, StorageError, UserError
+from learner_ray.missing_codes import joined
 from learner_ray.options import for_cluster, parser
 
 INTERRUPTED = "\nInterrupted; all finished runs are kept. Go on with:\n  {}"

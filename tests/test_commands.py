@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.imaging.make_scans import write_listed
+
 LOADED = """
 import json, runpy, sys
 sys.argv = sys.argv[1:]
@@ -45,6 +47,22 @@ def test_help_and_a_misspelt_option_load_our_own_modules_alone(module: str) -> N
 def test_help_of_the_report_loads_our_own_modules_alone() -> None:
     code, loaded = packages("analysis.report", "--help")
     assert code == "0" and not loaded & HEAVY
+
+
+FOR_HEADERS = {"av", "nibabel", "pyarrow", "scipy"}
+"""What a scan that is none may load beside: a fifth of a second."""
+
+
+def test_a_scan_that_is_none_is_told_before_ray_and_torch_are_loaded(tmp_path: Path) -> None:
+    listed = write_listed(tmp_path / "scans")
+    (tmp_path / "scans" / "p2-1.png").write_bytes(b"no picture")
+    for command in (
+        ["learner_ray.cohort", "check", str(listed)],
+        ["learner_ray.sweep", "lus", "--data", str(listed)],
+    ):
+        options = ["--modality", "lus"] if "check" in command else ["--out", str(tmp_path / "out")]
+        code, loaded = packages(*command, "--folds", "2", *options)
+        assert code == "2" and "av" in loaded and not loaded & (HEAVY - FOR_TABLES - FOR_HEADERS)
 
 
 @pytest.mark.parametrize(

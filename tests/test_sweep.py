@@ -54,6 +54,15 @@ def test_study_json_tells_how_to_repeat_it(finished: Path) -> None:
     assert [arm["searched"] for arm in study["arms"] if arm["name"] == "majority"] == [[]]
 
 
+@pytest.mark.ray
+def test_the_study_lists_what_its_files_hold_and_its_runs_know_where(finished: Path, manifest: Path) -> None:
+    listed = json.loads((finished / "content.json").read_text())
+    assert listed["cohort_hash"] == json.loads((finished / "study.json").read_text())["cohort_hash"]
+    assert len(listed["scans"]) == 48
+    for config in (finished.parent / "runs").glob("*/config.json"):
+        assert json.loads(config.read_text())["contents"] == str(finished / "content.json")
+
+
 @pytest.fixture
 def copied(finished: Path, tmp_path: Path) -> Path:
     """The same study, to be changed."""

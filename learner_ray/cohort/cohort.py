@@ -6,8 +6,8 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -77,6 +77,8 @@ class Cohort:
     """Whether the scans were made up by a program."""
     notes: tuple[str, ...] = ()
     """What was left out or taken for granted in reading, one sentence each."""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of files that were read already, by path. Others are read when the hash is asked for."""
 
     def __post_init__(self) -> None:
         missing = set(COLUMNS) - set(self.scans.columns)
@@ -92,6 +94,11 @@ class Cohort:
     def patients(self) -> tuple[str, ...]:
         """All patients, sorted."""
         return tuple(sorted(set(self.scans["patient"])))
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """All files of all scans, in the scans' order."""
+        return tuple(path for files in self.scans["files"] for path in files)
 
     def visits(self) -> pd.DataFrame:
         """One row per visit: patient, visit, order, day, score, scans (tuple of ids), site, device."""
@@ -139,6 +146,16 @@ class Cohort:
         return hashlib.blake2b(patient.encode(), key=_PSEUDONYM_SALT, digest_size=6).hexdigest()
 
     @cached_property
+    def held(self) -> dict[str, str]:
+        """SHA-256 of every file, by path; files that are not in ``contents`` are read.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        unread = set(self.paths) - self.contents.keys()
+        return {**self.contents, **content_hashes(unread, among=self.paths)}
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over the modality, the score's definition, and every scan's id, listing and content.
 
@@ -147,10 +164,9 @@ class Cohort:
         Raises:
             UserError: a file cannot be read.
         """
-        content = content_hashes(path for files in self.scans["files"] for path in files)
         listed = [c for c in COLUMNS if c not in ("files", "source", "row")]
         rows = [
-            [*map(_plain, row), [content[path] for path in files]]
+            [*map(_plain, row), [self.held[path] for path in files]]
             for *row, files in self.scans[[*listed, "files"]].itertuples(index=False, name=None)
         ]
         text = json.dumps([self.modality, self.score.to_dict(), rows], separators=(",", ":"))

@@ -1,4 +1,9 @@
-"""SHA-256 of files, remembered as long as a file keeps its size and time of change."""
+"""SHA-256 of files: what makes two files one, whatever they are called.
+
+Reading a large archive takes long, so hashes are remembered in the cache folder. A remembered one is believed
+only while the file keeps its size, both its times, its inode and its device: a restored or synchronised file
+may well have the size and the time of change of another.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from learner_ray.errors import UserError
 from learner_ray.files import cache_root, write_atomic
@@ -19,63 +25,119 @@ _SETTLED_SECONDS = 3.0
 """A file changed more recently than this could change again within one tick of its time stamp."""
 
 
-def content_hashes(paths: Iterable[str]) -> dict[str, str]:
-    """SHA-256 (hexadecimal) of each file's content, by path.
+class Stamp(NamedTuple):
+    """What the file system says of a file without reading it."""
 
-    Hashes are remembered in the cache folder, so that a second call reads only what has changed.
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    """Of the last change of the file or of its name: unlike ``mtime_ns`` nobody can set it."""
+    inode: int
+    device: int
+
+
+class Known(NamedTuple):
+    """What a file held when it was read."""
+
+    stamp: Stamp
+    """From before that."""
+    sha256: str
+    settled: bool
+    """Whether any change since would show in the stamp: it was not young then."""
+
+
+def content_hashes(paths: Iterable[str], *, among: Iterable[str] = ()) -> dict[str, str]:
+    """SHA-256 (hexadecimal) of each file's content, by path. A second call reads only what may have changed.
+
+    Args:
+        paths: the files.
+        among: all of the cohort's, where these are some of them: what is read is remembered for all.
 
     Raises:
         UserError: a file cannot be read.
     """
     wanted = sorted(set(paths))
-    if not wanted:
-        return {}
-    memory = _memory_file(wanted)
+    memory = _memory_file([*wanted, *among])
     known = _read(memory)
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
         stamps = dict(zip(wanted, pool.map(_stamp, wanted), strict=True))
-        unknown = [path for path in wanted if known.get(path, ("",))[:-1] != stamps[path]]
-        hashed = dict(zip(unknown, pool.map(_sha256, unknown), strict=True))
-    result = {path: hashed.get(path) or str(known[path][-1]) for path in wanted}
-    settled = time.time_ns() - int(_SETTLED_SECONDS * 1e9)
-    learnt = {p: (*stamps[p], digest) for p, digest in hashed.items() if stamps[p][1] < settled}
-    if learnt:
-        # Two processes may write at once: the later one wins, and the other's files are hashed once more.
-        with suppress(OSError):
-            write_atomic(memory, json.dumps({**known, **learnt}))
-    return result
+        believed = {p for p in wanted if p in known and known[p].settled and known[p].stamp == stamps[p]}
+        unknown = [path for path in wanted if path not in believed]
+        learnt = dict(zip(unknown, pool.map(_read_hash, unknown), strict=True))
+    _add(memory, learnt)
+    return {path: (learnt.get(path) or known[path]).sha256 for path in wanted}
 
 
-def _memory_file(paths: list[str]) -> Path:
+def last_known(paths: Iterable[str]) -> dict[str, str]:
+    """The hash that each file had when it was last read, of those that ever were. Nothing is read."""
+    wanted = set(paths)
+    return {path: of.sha256 for path, of in _read(_memory_file(wanted)).items() if path in wanted}
+
+
+def remember(learnt: Mapping[str, Known], among: Iterable[str]) -> None:
+    """Keeps what ``read_hash`` said of some of a cohort's files, by path."""
+    _add(_memory_file(among), learnt)
+
+
+def read_hash(path: str) -> Known:
+    """Reads a file whole.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    stamp = stamp_of(path)
+    settled = max(stamp.mtime_ns, stamp.ctime_ns) < time.time_ns() - int(_SETTLED_SECONDS * 1e9)
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return Known(stamp, digest.hexdigest(), settled)
+
+
+def stamp_of(path: str) -> Stamp:
+    """Raises OSError where there is no such file."""
+    status = os.stat(path)
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+
+
+def _add(memory: Path, learnt: Mapping[str, Known]) -> None:
+    if not learnt:
+        return
+    # Two processes may write at once: the later one wins, and the other's files are hashed once more.
+    with suppress(OSError):
+        write_atomic(memory, json.dumps({**_read(memory), **learnt}))
+
+
+def _memory_file(paths: Iterable[str]) -> Path:
     """One file per data folder, so that none grows with everything ever hashed."""
-    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
+    folder = os.path.commonpath(folders) if folders else ""
     return cache_root() / "content" / f"{hashlib.sha256(folder.encode()).hexdigest()[:24]}.json"
 
 
-def _read(memory: Path) -> dict[str, tuple[int | str, ...]]:
+def _read(memory: Path) -> dict[str, Known]:
+    """What is remembered; nothing where that is damaged or of a version that kept less of a stamp."""
     try:
-        return {path: tuple(entry) for path, entry in json.loads(memory.read_text()).items()}
+        return {
+            path: Known(Stamp(*stamp), str(digest), bool(settled))
+            for path, (stamp, digest, settled) in json.loads(memory.read_text()).items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _stamp(path: str) -> tuple[int, int]:
+def _stamp(path: str) -> Stamp:
     try:
-        status = os.stat(path)
+        return stamp_of(path)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return status.st_size, status.st_mtime_ns
 
 
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
+def _read_hash(path: str) -> Known:
     try:
-        with open(path, "rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
+        return read_hash(path)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return digest.hexdigest()
 
 
 def _unreadable(path: str, error: OSError) -> UserError:

@@ -1,11 +1,67 @@
-"""Mistakes in a listing, gathered so that all can be mended in one go."""
+"""Mistakes in a cohort, gathered so that all can be mended in one go and told so that they fit a screen."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
 from learner_ray.errors import UserError
+from learner_ray.files import write_atomic
 
 LISTED = 20
-"""Faults written out; the others are counted."""
+"""Faults of a kind that are written out, and kinds of them; the others are counted."""
+
+
+class FaultsError(UserError):
+    """Many faults, of which the message shows some of each kind.
+
+    Attributes:
+        whole: all of them, where the message leaves some out; else empty.
+    """
+
+    whole = ""
+
+    @classmethod
+    def of(cls, title: str, faults: Sequence[tuple[str, str]], remedy: str = "") -> FaultsError:
+        """Args: faults: the kind of each, and the line that tells it, in the order to tell them."""
+        shown, all_lines = few_of_each(faults), [f"  {line}" for _, line in faults]
+        error = cls("\n".join([title, *shown, remedy]).rstrip())
+        if set(all_lines) - set(shown):
+            error.whole = "\n".join([title, *all_lines, remedy]).rstrip() + "\n"
+        return error
+
+
+def few_of_each(lines: Sequence[tuple[str, str]]) -> list[str]:
+    """At most ``LISTED`` lines of each kind, kind by kind and indented, and how many more there are."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for kind, line in lines:
+        kinds[kind].append(line)
+    shown = []
+    for of in list(kinds.values())[:LISTED]:
+        shown += [f"  {line}" for line in of[:LISTED]]
+        if len(of) > LISTED:
+            shown.append(f"  and {len(of) - LISTED:,} more of this kind")
+    others = sum(len(of) for of in list(kinds.values())[LISTED:])
+    return [*shown, f"  and {others:,} of other kinds"] if others else shown
+
+
+@contextmanager
+def all_listed(path: Path) -> Iterator[None]:
+    """Writes faults that a message has no room for to a file, which it then names."""
+    try:
+        yield
+    except FaultsError as error:
+        if not error.whole:
+            raise
+        try:
+            write_atomic(path, error.whole)
+        except OSError as unwritable:
+            where = f"the whole list cannot be written to {path} ({unwritable.strerror})"
+        else:
+            where = f"all of them are listed in {path}"
+        raise UserError(f"{error}\n{where}") from error
 
 
 class Faults:
@@ -19,21 +75,23 @@ class Faults:
         return bool(self._found)
 
     def add(self, row: int, fault: str) -> None:
-        """Notes a fault with its remedy; row 0 is the file as a whole."""
+        """Notes a fault with its remedy, after a semicolon; row 0 is the file as a whole."""
         self._found.append((row, fault))
 
     def raise_any(self) -> None:
-        """Raises what was found, in the order of the rows.
+        """Raises what was found, in the order of the rows; of many, some of each kind.
 
         Raises:
             UserError: there is a fault.
         """
         if not self._found:
             return
-        lines = [f"row {row}: {fault}" if row else fault for row, fault in sorted(self._found)]
+        found = sorted(self._found)
+        lines = [f"row {row}: {fault}" if row else fault for row, fault in found]
         if len(lines) == 1:
             raise UserError(f"{self._source}: {lines[0]}")
-        shown = [f"  {line}" for line in lines[:LISTED]]
-        if len(lines) > LISTED:
-            shown.append(f"  and {len(lines) - LISTED} more")
-        raise UserError("\n".join([f"{self._source}: {len(lines)} faults", *shown]))
+        # What has one remedy is of one kind, whichever cell it names; few faults stay in the order of rows.
+        few = len(lines) <= LISTED
+        kinds = ["" if few else fault.partition("; ")[2] or fault.partition(": ")[2] for _, fault in found]
+        title = f"{self._source}: {len(lines):,} faults"
+        raise FaultsError.of(title, list(zip(kinds, lines, strict=True)))

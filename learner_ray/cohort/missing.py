@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from learner_ray.cohort.faults import LISTED
 
 ABSENT = ("", "n/a", "na", "nan")
 """How tables write that there is no value; further codes are named by the user."""
-
-
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """The option that names the codes; what it parses is to be ``joined`` first."""
-    parser.add_argument(
-        "--missing",
-        type=_codes,
-        default=(),
-        metavar="CODES",
-        help="codes of a missing score, as -1,-4,-99; such rows are left out, as empty and n/a always are",
-    )
-
-
-def _codes(text: str) -> tuple[str, ...]:
-    """The codes that an option names, separated by commas."""
-    return tuple(code.strip() for code in text.split(",") if code.strip())
-
-
-def joined(arguments: Sequence[str]) -> list[str]:
-    """A command line for argparse, which takes ``-1,-4`` after ``--missing`` for options."""
-    given = list(arguments)
-    while "--missing" in given[:-1]:
-        at = given.index("--missing")
-        given[at : at + 2] = [f"--missing={given[at + 1]}"]
-    return given
 
 
 def is_missing(cell: str, codes: Sequence[str]) -> bool:

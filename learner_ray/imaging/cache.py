@@ -1,8 +1,9 @@
 """The pixel cache: every scan decoded once into one flat file that all processes map.
 
 A folder per set of files, frame size and reader version holds ``pixels.u8``, the frames of all scans one
-after the other, and ``index.json``. It is written under a temporary name and renamed, so that it is either
-absent or whole; a process that finds another one building waits for it.
+after the other, and ``index.json``. It is named by what the files hold and not by where they lie, written
+under a temporary name and renamed, so that it is either absent or whole; a process that finds another one
+building waits for it. Files that are new here are hashed in the pass that decodes them.
 """
 
 from __future__ import annotations
@@ -13,22 +14,25 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
-from learner_ray.cohort.content import content_hashes
+from learner_ray.cohort.content import content_hashes, last_known, remember
 from learner_ray.errors import UserError
 from learner_ray.files import cache_root
-from learner_ray.imaging.ingest import BadScan, Entry, ingest
+from learner_ray.imaging.errors import BadScan, unreadable
+from learner_ray.imaging.ingest import Entry, ingest
 from learner_ray.imaging.reader import reader_version
 
+_FORMAT = 2
+"""Raised whenever the index holds more: caches without it are built anew."""
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -40,6 +44,8 @@ class PixelCache:
     Attributes:
         folder: where it is.
         bad: what is wrong with each scan that was left out, by scan id.
+        looks: what is odd about the frames of scans, of ``looks.LOOKS``, by scan id.
+        contents: SHA-256 of each file of each scan, by scan id; empty of a file that could not be opened.
         size: height and width of a frame in pixels.
     """
 
@@ -49,6 +55,9 @@ class PixelCache:
         self.size = int(index["size"])
         self.bad = {bad["scan"]: BadScan(**bad) for bad in index["bad"]}
         self._entries = {scan: Entry(**entry) for scan, entry in index["scans"].items()}
+        self.looks = {scan: entry.look for scan, entry in self._entries.items() if entry.look}
+        self.contents = {scan: tuple(entry.contents) for scan, entry in self._entries.items()}
+        self.contents |= {scan: tuple(bad.contents) for scan, bad in self.bad.items()}
 
     def __reduce__(self) -> tuple[type[PixelCache], tuple[Path]]:
         return type(self), (self.folder,)
@@ -99,7 +108,7 @@ def build_cache(
     """Decode a cohort's scans, or open the cache where that was done before.
 
     Args:
-        cohort: its ``scans`` are read.
+        cohort: its ``scans`` are read; files in its ``contents`` are taken to hold that.
         size: height and width of a frame in pixels.
         slices: frames taken of a three-dimensional volume.
         root: folder of all caches; by default ``pixels`` in the user's cache folder.
@@ -111,38 +120,65 @@ def build_cache(
     """
     root = cache_root() / "pixels" if root is None else root
     root.mkdir(parents=True, exist_ok=True)
-    contents = _contents(cohort.scans)
-    folder = root / _cache_key(cohort.scans, contents, size, slices)
-    with _locked(folder.with_suffix(".lock")):
-        if not folder.exists():
-            with _published(folder) as partial:
-                ingest(cohort.scans, contents, partial, size=size, slices=slices, progress=progress)
+    folder = _find(cohort, size, slices, root)
+    if folder is None:
+        listing = root / _digest([cohort.scans["scan"].tolist(), cohort.paths, size, slices])
+        with _locked(listing.with_suffix(".lock")):
+            # Whoever held the lock may have built it.
+            folder = _find(cohort, size, slices, root)
+            if folder is None:
+                folder = _build(cohort, size, slices, listing.with_suffix(".partial"), progress)
     cache = PixelCache(folder)
     good = len(cohort.scans) - len(cache.bad)
     if cache.bad and not (skip_bad and good):
-        raise UserError(_complaint(list(cache.bad.values()), good))
+        raise unreadable(list(cache.bad.values()), good)
     return cache
 
 
-def _complaint(bad: Sequence[BadScan], good: int) -> str:
-    remedy = (
-        "mend or remove them, or leave them out with --skip-bad" if good else "no scan is left to work with"
-    )
-    lines = [f"{len(bad)} of {len(bad) + good} scans cannot be read:", *(f"  {scan}" for scan in bad), remedy]
-    return "\n".join(lines)
+def with_contents(cohort: Cohort, cache: PixelCache) -> Cohort:
+    """The cohort, with what its files were found to hold when they were decoded."""
+    rows = zip(cohort.scans["scan"], cohort.scans["files"], strict=True)
+    pairs = [pair for scan, files in rows for pair in zip(files, cache.contents[scan], strict=True)]
+    return replace(cohort, contents={path: sha256 for path, sha256 in pairs if sha256})
 
 
-def _contents(scans: pd.DataFrame) -> list[list[str]]:
-    """The hash of each file of each scan; empty for one that cannot be opened, of which ``ingest`` tells."""
-    readable = (path for files in scans["files"] for path in files if os.access(path, os.R_OK))
-    hashes = content_hashes(readable)
-    return [[hashes.get(path, "") for path in files] for files in scans["files"]]
+def _find(cohort: Cohort, size: int, slices: int, root: Path) -> Path | None:
+    """The cache of these very contents. Where none of what the files last held is there, nothing is read."""
+    last = {**last_known(cohort.paths), **cohort.contents}
+    if not last.keys() >= set(cohort.paths) or not (root / _key(cohort, last, size, slices)).exists():
+        return None
+    unsure = [path for path in cohort.paths if path not in cohort.contents]
+    if not all(os.access(path, os.R_OK) for path in unsure):
+        return None
+    contents = {**content_hashes(unsure, among=cohort.paths), **cohort.contents}
+    folder = root / _key(cohort, contents, size, slices)
+    return folder if folder.exists() else None
 
 
-def _cache_key(scans: pd.DataFrame, contents: list[list[str]], size: int, slices: int) -> str:
+def _build(
+    cohort: Cohort, size: int, slices: int, partial: Path, progress: Callable[[int, int], None] | None
+) -> Path:
+    with _filled(partial):
+        known = ingest(cohort.scans, partial, size=size, slices=slices, progress=progress)
+        contents = {path: of.sha256 for path, of in known.items()}
+        folder = partial.with_name(_key(cohort, contents, size, slices))
+        if not folder.exists():  # there it may be, of the same files in another place
+            _sync(partial)
+            partial.rename(folder)
+            _sync(folder.parent)
+    remember(known, among=cohort.paths)
+    return folder
+
+
+def _key(cohort: Cohort, contents: Mapping[str, str], size: int, slices: int) -> str:
+    scans = cohort.scans
+    held = [[contents.get(path, "") for path in files] for files in scans["files"]]
     suffixes = [[Path(path).suffix for path in files] for files in scans["files"]]
-    text = json.dumps([scans["scan"].tolist(), contents, suffixes, size, slices, reader_version()])
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return _digest([scans["scan"].tolist(), held, suffixes, size, slices, reader_version(), _FORMAT])
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:24]
 
 
 @contextmanager
@@ -154,21 +190,17 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _published(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes its final name once it is full, and is gone if it cannot be filled."""
-    partial = folder.with_suffix(".partial")
+def _filled(partial: Path) -> Iterator[None]:
+    """A folder to fill and rename, which is gone if that cannot be."""
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     partial.mkdir()
     try:
-        yield partial
-        _sync(partial)
-        partial.rename(folder)
-        _sync(folder.parent)
+        yield
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
         raise UserError(
-            f"no room for the pixel cache in {folder.parent} ({error.strerror}): free some space, or name "
+            f"no room for the pixel cache in {partial.parent} ({error.strerror}): free some space, or name "
             "another folder in LEARNER_RAY_CACHE"
         ) from error
     finally:

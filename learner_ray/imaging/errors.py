@@ -1,6 +1,12 @@
-"""What is wrong with one scan's file."""
+"""What is wrong with one scan's file, and how many such are told."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from learner_ray.cohort.faults import FaultsError
 
 
 class ScanError(Exception):
@@ -18,3 +24,33 @@ class ScanError(Exception):
 
     def __reduce__(self) -> tuple[type[ScanError], tuple[str, str]]:
         return type(self), (self.path, self.reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadScan:
+    """A scan that cannot be read: where it is listed, which file, and why."""
+
+    scan: str
+    source: str
+    row: int
+    path: str
+    reason: str
+    contents: Sequence[str] = ()
+    """SHA-256 of each of the scan's files; empty of one that could not be opened."""
+
+    def __str__(self) -> str:
+        return f"{self.source}, row {self.row}: {self.path} {self.reason}"
+
+    @property
+    def kind(self) -> str:
+        """The reason without what is this file's own: bracketed details, remedies and numbers."""
+        return re.sub(r"\d+", "0", re.split(r" \(|;", self.reason)[0])
+
+
+def unreadable(bad: Sequence[BadScan], good: int) -> FaultsError:
+    """The refusal of a cohort of which so many scans can be read, and these cannot."""
+    remedy = (
+        "mend or remove them, or leave them out with --skip-bad" if good else "no scan is left to work with"
+    )
+    title = f"{len(bad):,} of {len(bad) + good:,} scans cannot be read:"
+    return FaultsError.of(title, [(scan.kind, str(scan)) for scan in bad], remedy)

@@ -1,4 +1,7 @@
-"""Decoding a cohort's scans into one flat file."""
+"""Decoding a cohort's scans into one flat file, and hashing their files in the same pass.
+
+A scan's files are read twice in a row, to hash and to decode them: the second time from memory.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +16,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from learner_ray.cohort.content import Known, read_hash, stamp_of
+from learner_ray.errors import UserError
 from learner_ray.files import write_json
-from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.errors import BadScan, ScanError
+from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.raster import BACKGROUND
 from learner_ray.imaging.reader import read_scan, reader_version
 
 _MAX_THREADS = 8
 
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BadScan:
-    """A scan that cannot be read: where it is listed, which file, and why."""
-
-    scan: str
-    source: str
-    row: int
-    path: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.source}, row {self.row}: {self.path} {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,38 +39,58 @@ class Entry:
     sd: float
     contents: Sequence[str]
     """SHA-256 of each of the scan's files."""
+    look: str = ""
+    """What is odd about its frames, of ``looks.LOOKS``; empty where nothing is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """What was found in the files of one scan."""
+
+    scan: str
+    frames: Pixels | None
+    bad: BadScan | None
+    files: dict[str, Known]
+    """By path; those that could be opened."""
+    contents: tuple[str, ...]
 
 
 def ingest(
     scans: pd.DataFrame,
-    contents: Sequence[Sequence[str]],
     folder: Path,
     *,
     size: int,
     slices: int,
     progress: Callable[[int, int], None] | None,
-) -> None:
+) -> dict[str, Known]:
     """Write ``pixels.u8`` and ``index.json`` of some scans into a folder, in the scans' order.
 
     Args:
         scans: columns ``scan``, ``files``, ``source`` and ``row``.
-        contents: the hash of each file of each scan.
         folder: exists, and is empty.
         size: height and width of a frame in pixels.
         slices: frames taken of a three-dimensional volume.
         progress: called with the number of scans done and of all.
+
+    Returns:
+        What each file held, by path; those that could be opened.
+
+    Raises:
+        UserError: a file was changed meanwhile.
     """
     entries: dict[str, Entry] = {}
     bad: list[BadScan] = []
+    files: dict[str, Known] = {}
     offset = 0
     with open(folder / "pixels.u8", "wb") as file:
-        for done, (scan, frames) in enumerate(_read_all(scans, size, slices), start=1):
-            if isinstance(frames, BadScan):
-                bad.append(frames)
-            else:
-                file.write(frames.data)
-                entries[scan] = _describe(frames, offset, contents[done - 1])
-                offset += frames.nbytes
+        for done, read in enumerate(_read_all(scans, size, slices), start=1):
+            files |= read.files
+            if read.bad is not None:
+                bad.append(read.bad)
+            if read.frames is not None:
+                file.write(read.frames.data)
+                entries[read.scan] = _describe(read.frames, offset, read.contents)
+                offset += read.frames.nbytes
             if progress is not None:
                 progress(done, len(scans))
         file.flush()
@@ -90,25 +102,56 @@ def ingest(
         "bad": [asdict(each) for each in bad],
     }
     write_json(folder / "index.json", index)
+    return files
 
 
-def _read_all(scans: pd.DataFrame, size: int, slices: int) -> Iterator[tuple[str, Pixels | BadScan]]:
-    """Every scan's id and frames, in order; decoders release Python's lock, so threads are enough."""
+def _read_all(scans: pd.DataFrame, size: int, slices: int) -> Iterator[_Read]:
+    """Every scan, in order; decoders and hashing release Python's lock, so threads are enough."""
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        rows = list(scans.itertuples(index=False))
-        yield from pool.map(lambda row: (str(row.scan), _read(row, size, slices)), rows)
+        yield from pool.map(lambda row: _read(row, size, slices), list(scans.itertuples(index=False)))
 
 
-def _read(row: Any, size: int, slices: int) -> Pixels | BadScan:
+def _read(row: Any, size: int, slices: int) -> _Read:
+    files: dict[str, Known] = {}
+    frames = fault = None
     try:
-        return read_scan(row.files, size, slices)
+        for path in row.files:
+            files[path] = _hashed(path)
+        frames = read_scan(row.files, size, slices)
     except ScanError as error:
-        return BadScan(
+        fault = error
+    for path, known in files.items():
+        _require_unchanged(path, known)
+    contents = tuple(files[path].sha256 if path in files else "" for path in row.files)
+    bad = None
+    if fault is not None:
+        bad = BadScan(
             scan=str(row.scan),
             source=str(row.source),
             row=int(row.row),
-            path=error.path,
-            reason=error.reason,
+            path=fault.path,
+            reason=fault.reason,
+            contents=contents,
+        )
+    return _Read(scan=str(row.scan), frames=frames, bad=bad, files=files, contents=contents)
+
+
+def _hashed(path: str) -> Known:
+    try:
+        return read_hash(path)
+    except OSError as error:
+        raise ScanError(path, f"cannot be opened ({error.strerror})") from error
+
+
+def _require_unchanged(path: str, known: Known) -> None:
+    """Pixels kept under the hash of other content would be found again by that hash."""
+    try:
+        now = stamp_of(path)
+    except OSError:
+        now = None
+    if now is None or (now.size, now.mtime_ns) != (known.stamp.size, known.stamp.mtime_ns):
+        raise UserError(
+            f"{path} was changed while it was read: give the command again when the data are still"
         )
 
 
@@ -121,4 +164,5 @@ def _describe(frames: Pixels, offset: int, contents: Sequence[str]) -> Entry:
     mean = float(np.average(values, weights=counts))
     sd = float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
     shape = (frames.shape[0], frames.shape[1], frames.shape[2])
-    return Entry(offset=offset, shape=shape, mean=mean, sd=max(sd, 1.0), contents=contents)
+    look = look_of(frames)
+    return Entry(offset=offset, shape=shape, mean=mean, sd=max(sd, 1.0), contents=contents, look=look)

@@ -16,6 +16,9 @@ from torch.nn import functional as F
 BACKGROUND = 12
 """A pixel at or below this grey value (5 % of the range) is background."""
 
+_ROUNDING = 1e-6
+"""Of single precision, relative, in an average over pixels."""
+
 
 def fit(width: float, height: float, size: int) -> tuple[int, int]:
     """Width and height in pixels of a frame whose longer side is ``size``, of the same aspect ratio."""
@@ -38,16 +41,23 @@ def resize(frames: Tensor, width: int, height: int) -> Tensor:
 
 
 def grey_range(frames: Tensor) -> tuple[float, float]:
-    """The values that become black and white: percentiles 0.5 and 99.5, or the extremes where these agree."""
+    """The values that become black and white: percentiles 0.5 and 99.5, or the extremes where these agree.
+
+    They are one where nothing but the rounding of resizing tells the values apart.
+    """
     values = frames.numpy().ravel()
     low, high = np.percentile(values, (0.5, 99.5))
     if high <= low:
         low, high = values.min(), values.max()
+    if high - low <= _ROUNDING * max(abs(low), abs(high)):
+        high = low
     return float(low), float(high)
 
 
 def to_grey(frames: Tensor, low: float, high: float) -> NDArray[np.uint8]:
-    """Float frames as uint8, ``low`` as 0 and ``high`` as 255, clipped outside."""
+    """Float frames as uint8, ``low`` as 0 and ``high`` as 255, clipped outside; black where both are one."""
+    if high <= low:
+        return np.zeros(frames.shape, np.uint8)
     scaled = (frames - low) * (255.0 / (high - low))
     grey: NDArray[np.uint8] = scaled.clamp(0, 255).round().to(torch.uint8).numpy()
     return grey

@@ -8,8 +8,6 @@ several common codecs. What damage inside a frame can be concealed by a decoder 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import av
@@ -18,14 +16,11 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.headers import open_video
 from learner_ray.imaging.raster import fit, pad_square
-
-SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".gif")
 
 _DECORD_CODECS = {"h264", "hevc", "mjpeg", "mpeg4", "vp9"}
 _END_TOLERANCE_FRAMES = 2
-# Devices write titles in Latin-1; before PyAV 19 that is an error unless asked to be overlooked.
-_OPEN_OPTIONS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 _GIF_TRAILER = b"\x3b"
 
 
@@ -70,7 +65,7 @@ class _Header:
 
 def _inspect(path: str) -> _Header:
     """Go through the whole container without decoding it, which is how a truncated file shows."""
-    with _open(path) as container:
+    with open_video(path) as container:
         stream = container.streams.video[0]
         rotation: int | None = None
         packets = hidden = 0
@@ -83,7 +78,7 @@ def _inspect(path: str) -> _Header:
             if packet.stream is not stream:
                 continue
             if rotation is None:  # known from the first frame, which may come packets later
-                rotation = next((frame.rotation for frame in packet.decode()), None)
+                rotation = next((_rotation(path, frame) for frame in packet.decode()), None)
             packets += packet.size > 0
             hidden += packet.is_discard
         _require_complete(path, container, stream, packets, end_s)
@@ -96,6 +91,21 @@ def _inspect(path: str) -> _Header:
             rotation=(rotation or 0) % 360,
             edited=hidden > 0,
         )
+
+
+def _rotation(path: str, frame: av.VideoFrame) -> int:
+    """Degrees that a frame is turned before it is shown, a multiple of 90.
+
+    Raises:
+        ScanError: it is to be shown mirrored, or by another angle: neither would be what its owner sees.
+    """
+    matrices = [bytes(each) for each in frame.side_data if each.type.name == "DISPLAYMATRIX"]
+    for a, b, _, c, d, *_ in (np.frombuffer(matrix, "=i4").tolist() for matrix in matrices):
+        if a * d - b * c < 0:
+            raise ScanError(path, "is to be shown mirrored; save it as it should be seen")
+    if frame.rotation % 90:
+        raise ScanError(path, f"is to be shown turned by {frame.rotation} degrees; save it upright")
+    return int(frame.rotation)
 
 
 def _require_complete(
@@ -115,18 +125,6 @@ def _require_complete(
             file.seek(-1, 2)
             if file.read() != _GIF_TRAILER:
                 raise ScanError(path, "ends without a GIF's last byte: truncated?")
-
-
-@contextmanager
-def _open(path: str) -> Iterator[av.container.InputContainer]:
-    """A container with a video stream; FFmpeg's errors become a ScanError."""
-    try:
-        with av.open(path, **_OPEN_OPTIONS) as container:
-            if not container.streams.video:
-                raise ScanError(path, "holds no video")
-            yield container
-    except av.FFmpegError as error:
-        raise ScanError(path, f"cannot be decoded ({error.strerror})") from error
 
 
 def _decode_with_decord(path: str, width: int, height: int) -> NDArray[np.uint8] | None:
@@ -154,7 +152,7 @@ def _decode_with_pyav(path: str, width: int, height: int) -> NDArray[np.uint8]:
     """Frames (T, height, width)."""
     frames: list[NDArray[np.uint8]] = []
     scaler = VideoReformatter()  # one for all frames: making one takes longer than decoding a frame
-    with _open(path) as container:
+    with open_video(path) as container:
         for frame in container.decode(video=0):
             if frame.is_corrupt:
                 raise ScanError(path, f"frame {len(frames) + 1} is damaged")

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import torch
-from nibabel.filebasedimages import ImageFileError
-from nibabel.orientations import OrientationError
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.headers import GZIP_MAGIC, NIFTI_DAMAGE, check_nifti, long_axes, nifti_kind
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
 
-SUFFIXES = (".nii", ".nii.gz")
-
-_DAMAGE = (ImageFileError, HeaderDataError, OrientationError, EOFError, ValueError, OSError, zlib.error)
-_GZIP_MAGIC = b"\x1f\x8b"
 _BACKGROUND_FRACTION = 0.05
 """Voxels within this fraction of the grey range above black are background."""
 _SLICE_FRACTION = 0.01
@@ -35,7 +28,7 @@ def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
     A volume is turned to the closest canonical orientation (RAS+) and shown with anterior up and the
     patient's left on the left. A two-dimensional image gives one frame, as stored: the header of a lone slice
     does not say which plane it is. Voxel sizes are honoured in the plane. Grey values are clipped to
-    percentiles 0.5 and 99.5 of the whole volume.
+    percentiles 0.5 and 99.5 of the whole volume; one of the same value everywhere becomes black.
 
     Returns:
         uint8 (slices, size, size), or (1, size, size) of a two-dimensional image.
@@ -49,8 +42,6 @@ def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
     width, height = fit(frames.shape[2] * spacing[0], frames.shape[1] * spacing[1], size)
     frames = resize(frames, width, height)
     low, high = grey_range(frames)
-    if high <= low:
-        raise ScanError(path, "has the same value everywhere")
     if len(frames) > 1:
         frames = _sample_slices(frames, low + _BACKGROUND_FRACTION * (high - low), slices)
     return pad_square(to_grey(frames, low, high), size)
@@ -59,16 +50,13 @@ def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
 def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """Voxels (X, Y, Z), Z = 1 of a slice, and the voxel size along X and Y."""
     try:
-        image = _parse(Path(path).read_bytes())
-        axes = [axis for axis, length in enumerate(image.shape) if length != 1]
-        if len(axes) not in (2, 3) or image.get_data_dtype().kind not in "iufb":
-            kind = f"shape {image.shape} of {image.get_data_dtype()}"
-            raise ScanError(path, f"has {kind}; expected one grey image of 2 or 3 dimensions")
+        image = _parse(path, Path(path).read_bytes())
+        axes = long_axes(image.shape)
         if len(axes) == 3:
             image = nibabel.as_closest_canonical(image)
-            axes = [axis for axis, length in enumerate(image.shape) if length != 1]
+            axes = long_axes(image.shape)
         voxels = np.asarray(image.dataobj, dtype=np.float32).squeeze()
-    except _DAMAGE as error:
+    except NIFTI_DAMAGE as error:
         raise ScanError(path, f"cannot be read as NIfTI ({error})") from error
     if not voxels.size:
         raise ScanError(path, "holds no voxels")
@@ -78,14 +66,14 @@ def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
     return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing
 
 
-def _parse(content: bytes) -> nibabel.Nifti1Image:
+def _parse(path: str, content: bytes) -> nibabel.Nifti1Image:
     """A NIfTI-1 or -2 image; unzipped as a whole, since nibabel stops before the checksum at the end."""
-    if content.startswith(_GZIP_MAGIC):
+    size, zipped = len(content), content.startswith(GZIP_MAGIC)
+    if zipped:
         content = gzip.decompress(content)
-    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
-        if kind.header_class.may_contain_header(content[: kind.header_class.sizeof_hdr]):
-            return kind.from_bytes(content)
-    raise ImageFileError("no NIfTI header")
+    image = nifti_kind(content).from_bytes(content)
+    check_nifti(path, image.header, size, zipped=zipped)
+    return image
 
 
 def _sample_slices(frames: Tensor, background: float, slices: int) -> Tensor:

@@ -58,7 +58,7 @@ IDENTITY = (
 """Two studies that differ in any of these may not share a folder."""
 
 
-def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
+def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False) -> dict[str, Any]:
     """The study as plain data."""
     from optuna.distributions import distribution_to_json
 
@@ -83,6 +83,7 @@ def describe(plan: Plan, left_out: list[str]) -> dict[str, Any]:
             "missing": list(plan.source.missing),
         },
         "left_out": left_out,
+        "allow_duplicates": allow_duplicates,
         "protocol": protocol(plan),
         "profile": plan.profile,
         "base": plan.base.to_dict(),
@@ -133,7 +134,9 @@ def _fixed_at(plan: Plan) -> dict[str, Any] | None:
     return {"folder": plan.winner.folder, "arm": plan.winner.arm, "settings": settings}
 
 
-def record(plan: Plan, folder: Path, left_out: list[str], *, extend: bool = False) -> dict[str, Any]:
+def record(
+    plan: Plan, folder: Path, left_out: list[str], *, extend: bool = False, allow_duplicates: bool = False
+) -> dict[str, Any]:
     """Writes ``study.json`` and ``splits.json`` at the first start; later checks that they are this study's.
 
     Args:
@@ -142,11 +145,12 @@ def record(plan: Plan, folder: Path, left_out: list[str], *, extend: bool = Fals
         left_out: what is not in it, in words.
         extend: take in more arms, trials, seeds or repeats than the folder's study has. What was asked for
             before is kept under ``extended``.
+        allow_duplicates: whether files that hold the same were let pass.
 
     Raises:
         UserError: the folder holds another study.
     """
-    now = describe(plan, left_out)
+    now = describe(plan, left_out, allow_duplicates=allow_duplicates)
     path = folder / "study.json"
     if not path.exists():
         # A copy of emptied object storage is left with hidden files and empty folders.

@@ -34,6 +34,15 @@ class Results:
         self.store = RunStore(self.out.parent, self._stored.above if self._stored else None)
         self._published_at = -math.inf
 
+    def address_of(self, name: str) -> str:
+        """Where other processes and nodes find a file of the study."""
+        return f"{self._stored.url}/{name}" if self._stored else str((self.out / name).resolve())
+
+    @property
+    def faults(self) -> Path:
+        """Where faults are listed that are too many to print: beside the folder, which may not be there."""
+        return self.out.with_name(f"{self.out.name}-faults.txt")
+
     def __str__(self) -> str:
         return f"{self.address} (copy in {self.out})" if self._stored else self.address
 

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +59,8 @@ class Source:
     """The study file that defines the run's objective; empty where the package does."""
     study_file_hash: str = ""
     """SHA-256 of that file, part of the identity."""
+    contents: str = ""
+    """Path or URL of the list of what the cohort's files hold; empty where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +96,15 @@ class RunSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
+        source = asdict(self.source)
+        # Beside the source: a version that does not know them refuses unknown keys in it.
+        beside = {key: source.pop(key) for key in ("contents", "missing")}
         return {
             "run_hash": self.hash,
             "config": self.config.to_dict(),
             "patients": asdict(self.patients),
-            "source": asdict(self.source),
+            "source": source,
+            **beside,
             "threads": self.threads,
         }
 
@@ -111,8 +117,13 @@ class RunSpec:
         """
         try:
             patients = Patients(**{role: tuple(who) for role, who in values["patients"].items()})
-            lists = {key: tuple(values["source"].get(key, ())) for key in ("missing", "bad_scans")}
-            source = {**values["source"], **lists}
+            known = {key.name for key in fields(Source)}
+            source = {key: value for key, value in values["source"].items() if key in known}
+            source |= {
+                "missing": tuple(values.get("missing", ())),
+                "bad_scans": tuple(source.get("bad_scans", ())),
+                "contents": values.get("contents", ""),
+            }
             spec = cls(
                 config=Config.from_dict(values["config"]),
                 patients=patients,

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from learner_ray.cohort import Cohort
-from learner_ray.errors import UserError
+from learner_ray.cohort.listing import listed_contents
+from learner_ray.errors import StorageError, UserError
 from learner_ray.imaging.augmentation import augment, load_batch
-from learner_ray.imaging.cache import PixelCache, build_cache
+from learner_ray.imaging.cache import PixelCache, build_cache, with_contents
 from learner_ray.imaging.source import open_cohort
+from learner_ray.object_storage import StoredFolder, is_url
 from learner_ray.study.runs import Source
 
 
@@ -59,11 +64,34 @@ def open_data(source: Source, image_size: int) -> Data:
         UserError: a scan cannot be read, or the cohort is not the one that the source names by hash.
     """
     cohort = open_cohort(source)
+    cohort = replace(cohort, contents=listed_contents(cohort, _content_list(source.contents)))
+    if source.cohort_hash:
+        cohort = replace(cohort, contents=cohort.held)
+        _require_planned(source, cohort)
+    cache = build_cache(cohort, image_size, skip_bad=bool(source.bad_scans))
+    # Where the pixels were decoded just now, so were the files that the list was believed about.
+    cohort = with_contents(cohort, cache)
+    _require_planned(source, cohort)
+    readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
+    return Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
+
+
+def _require_planned(source: Source, cohort: Cohort) -> None:
     if source.cohort_hash and cohort.hash != source.cohort_hash:
         raise UserError(
             f"{source.path} has changed since this run was planned (cohort hash {cohort.hash[:12]}, "
             f"planned with {source.cohort_hash[:12]}): restore the data or start a study in a new --out"
         )
-    cache = build_cache(cohort, image_size, skip_bad=bool(source.bad_scans))
-    readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
-    return Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
+
+
+def _content_list(address: str) -> Any:
+    """The study's list of what the cohort's files hold; nothing where it cannot be read: they can be."""
+    if not address:
+        return None
+    try:
+        if not is_url(address):
+            return json.loads(Path(address).read_bytes())
+        folder, _, name = address.rpartition("/")
+        return json.loads(StoredFolder.at(folder).read(name))
+    except (OSError, StorageError, ValueError):
+        return None

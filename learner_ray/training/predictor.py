@@ -18,7 +18,8 @@ import torch
 from learner_ray.cohort import Score
 from learner_ray.errors import UserError
 from learner_ray.files import write_json
-from learner_ray.imaging.reader import file_kind, reader_version
+from learner_ray.imaging.headers import file_kind
+from learner_ray.imaging.reader import reader_version
 from learner_ray.study.record import git_sha, versions
 from learner_ray.study.runs import RunFolder, RunSpec
 from learner_ray.training.data import Data

@@ -1,7 +1,12 @@
 """A file is read once, and again as soon as it may have changed."""
 
+from __future__ import annotations
+
 import hashlib
+import json
 import os
+import time
+from pathlib import Path
 
 import pytest
 
@@ -17,14 +22,21 @@ LONG_AGO = 1_600_000_000
 def read(monkeypatch):
     """Lists the files that are really read."""
     files = []
-    sha256 = content._sha256
+    read_hash = content.read_hash
 
     def watched(path):
         files.append(os.path.basename(path))
-        return sha256(path)
+        return read_hash(path)
 
-    monkeypatch.setattr(content, "_sha256", watched)
+    monkeypatch.setattr(content, "read_hash", watched)
     return files
+
+
+@pytest.fixture
+def settled(paths, monkeypatch):
+    """Files count as settled a moment after they were written: no test waits for three seconds."""
+    monkeypatch.setattr(content, "_SETTLED_SECONDS", 0.02)
+    time.sleep(0.05)
 
 
 @pytest.fixture
@@ -41,6 +53,7 @@ def test_the_hash_is_the_files_sha256(paths):
     assert content_hashes(paths) == {p: hashlib.sha256(p[-1].encode()).hexdigest() for p in paths}
 
 
+@pytest.mark.usefixtures("settled")
 def test_only_a_changed_or_new_file_is_read_again(paths, read, tmp_path):
     content_hashes(paths)
     content_hashes(paths)
@@ -51,13 +64,46 @@ def test_only_a_changed_or_new_file_is_read_again(paths, read, tmp_path):
     assert sorted(read) == ["a", "b", "b", "c"]
 
 
-def test_a_file_written_just_now_is_not_trusted_yet(paths, read):
-    os.utime(paths[0])
-    content_hashes(paths)
-    content_hashes(paths)
-    assert sorted(read) == ["a", "a", "b"]
+def swapped(paths):
+    os.rename(paths[0], f"{paths[0]}.old")
+    os.rename(paths[1], paths[0])
+    os.rename(f"{paths[0]}.old", paths[1])
 
 
+def rewritten(paths):
+    """As ``rsync -t`` leaves them: the same inodes with each other's content, and the old times."""
+    first, second = (Path(path).read_bytes() for path in paths)
+    for path, content_ in zip(paths, (second, first), strict=True):
+        Path(path).write_bytes(content_)
+        os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("swap", [swapped, rewritten])
+def test_files_of_one_size_and_time_that_changed_places_have_each_others_hash(paths, swap):
+    before = content_hashes(paths)
+    swap(paths)
+    after = content_hashes(paths)
+    assert [after[path] for path in paths] == [before[path] for path in reversed(paths)]
+
+
+def test_a_file_written_just_now_is_not_believed_yet(paths, read):
+    """Its times were set to long ago, but nobody sets the time of its last change."""
+    content_hashes(paths)
+    content_hashes(paths)
+    assert sorted(read) == ["a", "a", "b", "b"]
+
+
+@pytest.mark.usefixtures("settled")
+def test_the_memory_of_a_version_that_kept_less_of_a_stamp_is_not_believed(paths, read):
+    expected = content_hashes(paths)
+    (memory,) = (cache_root() / "content").iterdir()
+    old = {path: [os.stat(path).st_size, os.stat(path).st_mtime_ns, "0" * 64] for path in paths}
+    memory.write_text(json.dumps(old))
+    assert content_hashes(paths) == expected
+
+
+@pytest.mark.usefixtures("settled")
 def test_a_damaged_or_unwritable_memory_only_costs_time(paths, read):
     expected = content_hashes(paths)
     (memory,) = (cache_root() / "content").iterdir()
@@ -68,6 +114,13 @@ def test_a_damaged_or_unwritable_memory_only_costs_time(paths, read):
     (cache_root() / "content").write_text("a file where the folder should be")
     assert content_hashes(paths) == expected
     assert sorted(read) == ["a", "a", "a", "b", "b", "b"]
+
+
+def test_absolute_and_relative_paths_mix(paths, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert content_hashes(["a", paths[1]]) == {
+        p: hashlib.sha256(p[-1].encode()).hexdigest() for p in ("a", paths[1])
+    }
 
 
 def test_a_missing_file_is_the_users_to_restore(tmp_path):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from learner_ray.cohort import load
-from learner_ray.cohort.__main__ import main
+from learner_ray.cohort.__main__ import report
 from learner_ray.errors import UserError
 
 
@@ -49,19 +49,18 @@ def test_two_manifests_in_one_folder(write_manifest):
         load(write_manifest().parent, modality="lus")
 
 
-def test_check_prints_counts_notes_and_warnings(write_manifest, capsys):
-    assert main(["check", str(write_manifest()), "--modality", "lus"]) == 0
-    printed = capsys.readouterr().out
+def test_the_report_has_counts_notes_and_warnings(write_manifest):
+    printed = report(load(write_manifest(), modality="lus"))
     assert "4 scans, 4 visits, 2 patients" in printed
     assert "better     1 pairs in 1 patients" in printed
     assert "worse      0 pairs in 0 patients" in printed
     assert printed.count("warning: ") == 3
 
 
-def test_check_warns_of_no_class_that_twenty_patients_have(write_manifest, capsys):
+def test_the_report_warns_of_no_class_that_twenty_patients_have(write_manifest):
     rows = [(f"{p}-{v}.mp4", f"P{p}", str(v), str(300 + 25 * v)) for p in range(20) for v in (1, 2)]
-    main(["check", str(write_manifest(rows)), "--modality", "lus"])
-    assert "class 'better'" not in capsys.readouterr().out
+    printed = report(load(write_manifest(rows), modality="lus"))
+    assert "class 'better'" not in printed and "class 'worse'" in printed
 
 
 def test_check_exits_with_2_and_a_message_without_a_traceback(tmp_path):

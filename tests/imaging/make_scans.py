@@ -9,6 +9,7 @@ import av
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from learner_ray.cohort import SF_RATIO, Cohort
 from learner_ray.cohort.cohort import Scan, scan_table
@@ -67,6 +68,26 @@ def head(shape: tuple[int, int, int] = (40, 48, 44)) -> NDArray[np.float32]:
     inside = sum(axis**2 for axis in axes) < 0.5
     value = 100 + 10 * axes[0] + 20 * axes[1] + 30 * axes[2]
     return np.where(inside, value, 0).astype(np.float32)
+
+
+def write_picture(path: Path, seed: int, size: int = 48) -> Path:
+    """A picture of noise; all of one side length have the same number of bytes."""
+    pixels = np.random.default_rng(seed).integers(20, 255, (size, size), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, compress_level=0)
+    return path
+
+
+def write_listed(folder: Path, patients: int = 8, scores: Sequence[int] = (300, 350, 350, 300)) -> Path:
+    """A manifest of pictures, one a visit; by default each patient gets better, stays and gets worse."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["path,patient,visit,score"]
+    for patient in range(patients):
+        for visit, score in enumerate(scores, start=1):
+            name = f"p{patient}-{visit}.png"
+            write_picture(folder / name, seed=10 * patient + visit)
+            lines.append(f"{name},p{patient},{visit},{score}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder / "manifest.csv"
 
 
 def cohort_of(files: Mapping[str, Sequence[Path | str]]) -> Cohort:

@@ -1,6 +1,7 @@
 import os
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from learner_ray.errors import UserError
 from learner_ray.imaging.cache import PixelCache, build_cache
 from learner_ray.imaging.raster import BACKGROUND
 from learner_ray.imaging.reader import read_scan
-from tests.imaging.make_scans import cohort_of, head, numbered_frames, write_nifti, write_video
+from tests.imaging.make_scans import cohort_of, head, numbered_frames, write_nifti, write_picture, write_video
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = """
@@ -75,6 +76,31 @@ def test_changed_file_or_size_is_another_cache(tmp_path, cohort):
     assert len(set(folders)) == 3
 
 
+def test_files_of_one_size_and_time_that_changed_places_have_each_others_pixels(tmp_path):
+    first, second = (write_picture(tmp_path / f"{n}.png", seed=n) for n in (1, 2))
+    for path in (first, second):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    assert first.stat().st_size == second.stat().st_size
+    cohort = cohort_of({"a": [first], "b": [second]})
+    before = build_cache(cohort, 40, root=tmp_path / "cache")
+    first.rename(tmp_path / "x.png")
+    second.rename(first)
+    (tmp_path / "x.png").rename(second)
+    after = build_cache(cohort, 40, root=tmp_path / "cache")
+    np.testing.assert_array_equal(after.frames("a"), before.frames("b"))
+    np.testing.assert_array_equal(after.frames("b"), before.frames("a"))
+
+
+def test_the_same_files_in_another_place_have_the_same_cache(tmp_path, cohort):
+    first = build_cache(cohort, 40, root=tmp_path / "cache")
+    (tmp_path / "moved").mkdir()
+    files = zip(cohort.scans["scan"], cohort.scans["files"], strict=True)
+    moved = {s: [shutil.copy(path, tmp_path / "moved") for path in paths] for s, paths in files}
+    again = build_cache(cohort_of(moved), 40, root=tmp_path / "cache")
+    assert again.folder == first.folder
+    assert not list((tmp_path / "cache").glob("*.partial"))
+
+
 def test_bad_scans_are_listed_in_one_go(tmp_path, cohort):
     (tmp_path / "empty.mp4").touch()
     files = {**dict(zip(cohort.scans["scan"], cohort.scans["files"], strict=True))}
@@ -84,7 +110,7 @@ def test_bad_scans_are_listed_in_one_go(tmp_path, cohort):
         build_cache(bad, 40, root=tmp_path / "cache")
     message = str(error.value)
     assert "2 of 5 scans cannot be read" in message and "--skip-bad" in message
-    assert f"manifest.csv, row 2: {tmp_path}/empty.mp4 cannot be decoded" in message
+    assert f"manifest.csv, row 2: {tmp_path}/empty.mp4 is empty" in message
     assert f"manifest.csv, row 6: {tmp_path}/gone.nii cannot be opened (No such file" in message
 
     cache = build_cache(bad, 40, root=tmp_path / "cache", skip_bad=True)

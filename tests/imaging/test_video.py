@@ -68,6 +68,27 @@ def test_aspect_ratio_as_shown_is_kept(tmp_path, pixel_aspect, height):
     assert rows.sum() == height and rows[32 - height // 2 : 32 + height // 2].all()
 
 
+@pytest.mark.parametrize(
+    ("matrix", "reason"),
+    [
+        ((-1, 0, 0, 1), "shown mirrored"),  # as a front camera's
+        ((1, 0, 0, -1), "shown mirrored"),
+        ((0, 1, 1, 0), "shown mirrored"),
+        ((0.7071, 0.7071, -0.7071, 0.7071), "turned by -45 degrees"),
+    ],
+)
+def test_what_is_shown_otherwise_than_turned_by_right_angles_is_refused(tmp_path, matrix, reason):
+    path = write_video(tmp_path / "clip.mp4", numbered_frames(3))
+    content = path.read_bytes()
+    a, b, c, d = (round(value * (1 << 16)) for value in matrix)
+    upright = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    other = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    at = content.index(upright, content.index(b"tkhd"))
+    path.write_bytes(content[:at] + other + content[at + 36 :])
+    with pytest.raises(ScanError, match=reason):
+        read_video(str(path), 64)
+
+
 def test_rotation_of_the_container_is_applied(tmp_path):
     frames = np.zeros((3, 64, 128), np.uint8)
     frames[:, :, :64] = 200

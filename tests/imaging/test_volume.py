@@ -101,13 +101,28 @@ def test_damaged_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("voxels", "reason"),
     [
-        (np.full((8, 8, 8), 3, np.int16), "same value"),
         (np.zeros((8, 8, 8, 5), np.int16), "expected one grey image"),
         (np.zeros((8, 8, 8), [("R", "u1"), ("G", "u1"), ("B", "u1")]), "expected one grey image"),
-        (np.full((8, 8, 8), np.nan, np.float32), "same value"),
     ],
 )
 def test_what_is_no_grey_image_is_refused(tmp_path, voxels, reason):
     path = write_nifti(tmp_path / "v.nii", voxels)
     with pytest.raises(ScanError, match=reason):
         read_volume(str(path), 32)
+
+
+@pytest.mark.parametrize("value", [3, 0, np.nan, 3.3, 1e30])
+def test_a_volume_of_one_value_is_black(tmp_path, value):
+    path = write_nifti(tmp_path / "v.nii", np.full((97, 61, 9), value, np.float32))
+    read = read_volume(str(path), 64)
+    assert read.shape == (32, 64, 64) and not read.any()
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_header_that_announces_more_than_the_file_can_hold_is_not_believed(tmp_path, suffix):
+    image = nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4))
+    content = bytearray(image.to_bytes())
+    content[42:48] = np.full(3, 30_000, "<i2").tobytes()  # lengths of the three axes
+    (tmp_path / f"v{suffix}").write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
+    with pytest.raises(ScanError, match="announces 54000000000000 bytes"):
+        read_volume(str(tmp_path / f"v{suffix}"), 32)

@@ -45,6 +45,22 @@ def test_a_specification_survives_its_file(tmp_path: Path) -> None:
     assert RunFolder(tmp_path).read_spec() == SPEC
 
 
+def test_where_the_list_of_contents_lies_is_no_part_of_a_run_and_of_no_key_that_others_refuse(
+    tmp_path: Path,
+) -> None:
+    listed = replace(SPEC, source=replace(SPEC.source, contents="results/lus/content.json"))
+    values = listed.to_dict()
+    assert listed.hash == SPEC.hash and values["source"] == SPEC.to_dict()["source"]
+    assert set(values["source"]) == {
+        "path", "format", "modality", "cohort_hash", "bad_scans", "study_file", "study_file_hash"
+    }  # fmt: skip
+    assert RunSpec.from_dict(values) == listed
+    del values["contents"]  # as written by a version that kept no list
+    assert RunSpec.from_dict(values) == SPEC
+    values["source"]["checksum"] = "of a later version"
+    assert RunSpec.from_dict(values) == SPEC
+
+
 def test_an_edited_file_is_refused(tmp_path: Path) -> None:
     values = SPEC.to_dict()
     values["config"]["train"]["lr"] = 1.0

@@ -1,0 +1,157 @@
+"""The one gate of a cohort: ``python -m learner_ray.cohort check`` and every sweep go through it.
+
+First what can be told in a moment (``inspect``), without PyTorch; then what only decoding tells (``decode``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from learner_ray.cohort import Cohort, make_splits
+from learner_ray.cohort.duplicates import Duplicate, find_duplicates, require_distinct
+from learner_ray.cohort.faults import few_of_each
+from learner_ray.cohort.listing import size_and_time
+from learner_ray.errors import UserError
+from learner_ray.imaging.errors import BadScan, ScanError, unreadable
+from learner_ray.study.profiles import PROFILES
+
+if TYPE_CHECKING:
+    from learner_ray.imaging.cache import PixelCache
+
+_MAX_THREADS = 16
+"""Opening files mostly waits for the disk or the network."""
+
+
+def folds_asked(folds: int | None, profile: str | None = None) -> list[int]:
+    """The numbers of folds that a study may have: as asked for, or else of the profiles."""
+    if folds is not None:
+        return [folds]
+    return [PROFILES[profile].folds] if profile else [size.folds for size in PROFILES.values()]
+
+
+def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bool = False) -> list[str]:
+    """Whether a cohort can be divided into folds with patients of every class, and its files opened.
+
+    Args:
+        cohort: of any kind.
+        folds: numbers of outer folds, of which one must do.
+        seed: of the division.
+        skip_bad: pass files that cannot be opened, as long as there are others.
+
+    Returns:
+        What is wrong with the numbers of folds that will not do, in words.
+
+    Raises:
+        UserError: no number of folds will do, or a scan's file is not there or its header is not one of its
+            kind.
+    """
+    complaints = _check_folds(cohort, folds, seed)
+    bad = bad_headers(cohort)
+    good = len(cohort.scans) - len(bad)
+    if bad and not (skip_bad and good):
+        raise unreadable(bad, good)
+    return complaints
+
+
+def _check_folds(cohort: Cohort, folds: Sequence[int], seed: int) -> list[str]:
+    complaints = []
+    for number in sorted(set(folds)):
+        try:
+            make_splits(cohort, folds=number, repeats=1, seed=seed)
+        except UserError as error:
+            complaints.append(f"{number} folds will not do: {error}")
+            refused = error
+    if len(complaints) == len(set(folds)):
+        raise refused
+    return complaints
+
+
+def bad_headers(cohort: Cohort) -> list[BadScan]:
+    """Scans with a file that is not there, is empty, or whose header is not one of its kind."""
+    from learner_ray.imaging.headers import check_header
+
+    def look(scan: Any) -> BadScan | None:
+        try:
+            for path in scan.files:
+                check_header(path)
+        except ScanError as error:
+            return BadScan(
+                scan=scan.scan, source=scan.source, row=scan.row, path=error.path, reason=error.reason
+            )
+        return None
+
+    with ThreadPoolExecutor(min(_MAX_THREADS, 4 * (os.cpu_count() or 1))) as pool:
+        found = list(pool.map(look, list(cohort.scans.itertuples(index=False))))
+    return [bad for bad in found if bad is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A cohort whose every scan was read."""
+
+    cohort: Cohort
+    """With what its files hold."""
+    cache: PixelCache
+    stamps: Mapping[str, tuple[int, int]]
+    """Size and time of change (ns) of each file before it was read, by path."""
+    duplicates: list[Duplicate]
+    """That were allowed."""
+
+    @property
+    def oddities(self) -> dict[str, list[str]]:
+        """What was let pass though it is odd: a sentence that names nobody, and those it is of."""
+        from learner_ray.imaging.looks import told
+
+        return {**told(self.cache.looks), **note_duplicates(self.duplicates)}
+
+
+def decode(
+    cohort: Cohort,
+    size: int,
+    *,
+    skip_bad: bool = False,
+    allow_duplicates: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Decoded:
+    """Reads every pixel, into the cache that training uses, and compares what the files hold.
+
+    Args:
+        cohort: of any kind.
+        size: height and width of a frame in pixels.
+        skip_bad: leave out scans that cannot be read instead of raising.
+        allow_duplicates: pass files that hold what another one holds.
+        progress: called with the number of scans done and of all.
+
+    Raises:
+        UserError: scans cannot be read, files hold the same, or the disk is full.
+    """
+    from learner_ray.imaging.cache import build_cache, with_contents
+
+    stamps = {path: stamp for path in cohort.paths if (stamp := size_and_time(path))}
+    cache = build_cache(cohort, size, skip_bad=skip_bad, progress=progress)
+    cohort = with_contents(cohort, cache)
+    duplicates = find_duplicates(cohort, cohort.contents, without=cache.bad)
+    if not allow_duplicates:
+        require_distinct(cohort, duplicates)
+    return Decoded(cohort=cohort, cache=cache, stamps=stamps, duplicates=duplicates)
+
+
+def note_duplicates(duplicates: Sequence[Duplicate]) -> dict[str, list[str]]:
+    """That files which hold the same were allowed, and which."""
+    if not duplicates:
+        return {}
+    count = "1 file holds" if len(duplicates) == 1 else f"{len(duplicates):,} files hold"
+    return {f"{count} what another one holds (--allow-duplicates)": [each.line for each in duplicates]}
+
+
+def warnings(oddities: Mapping[str, Sequence[str]]) -> list[str]:
+    """Lines to print: each sentence, and a few of those it is of."""
+    return [
+        line
+        for sentence, names in oddities.items()
+        for line in (f"warning: {sentence}:", *few_of_each([("", name) for name in names]))
+    ]

@@ -1,0 +1,171 @@
+"""What a scan's file is, told from its name and its first bytes. Decodes nothing, and loads no PyTorch.
+
+The readers open files through the same functions, so that a header refused here is one they refuse.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import PurePath
+
+import av
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import OrientationError
+from nibabel.spatialimages import HeaderDataError
+from PIL import Image, UnidentifiedImageError
+
+from learner_ray.imaging.errors import ScanError
+
+SUFFIXES = {
+    "video": (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".gif"),
+    "volume": (".nii", ".nii.gz"),
+    "picture": (".png", ".jpg", ".jpeg"),
+}
+"""Of the files that are read, by kind."""
+
+NIFTI_DAMAGE = (
+    ImageFileError, HeaderDataError, OrientationError, EOFError, ValueError, OSError, zlib.error
+)  # fmt: skip
+PICTURE_DAMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+GZIP_MAGIC = b"\x1f\x8b"
+
+_GZIP_MOST = 1032
+"""Bytes that one byte of gzip can unfold to, at most."""
+_DICOM_MAGIC, _DICOM_AT = b"DICM", 128
+_DICOM_REMEDY = (
+    "DICOM is not read: export MR series as NIfTI (with dcm2niix) and ultrasound as video (dcm2niix would "
+    "make a volume of a clip)"
+)
+# Devices write titles in Latin-1; before PyAV 19 that is an error unless asked to be overlooked.
+_OPEN_OPTIONS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
+def file_kind(path: str) -> str:
+    """``volume``, ``video`` or ``picture``, by a file's suffix; empty where it is none that is read."""
+    name = PurePath(path).name.lower()
+    return next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
+
+
+def check_header(path: str) -> None:
+    """Opens a file as far as its header.
+
+    Raises:
+        ScanError: it is missing, empty, of a kind that is not read, or its header is not one of its kind.
+    """
+    kind = check_kind(path)
+    if kind == "video":
+        with open_video(path):
+            pass
+    elif kind == "volume":
+        _check_volume(path)
+    else:
+        with open_picture(path):
+            pass
+
+
+def check_kind(path: str) -> str:
+    """The kind of a file that is there, is not empty and has a suffix that is read.
+
+    Raises:
+        ScanError: one of these does not hold, or it is DICOM under another name, which FFmpeg would open.
+    """
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(_DICOM_AT + len(_DICOM_MAGIC))
+    except OSError as error:
+        raise ScanError(path, f"cannot be opened ({error.strerror})") from error
+    kind = file_kind(path)
+    if not kind:
+        known = " ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+        remedy = f"; {_DICOM_REMEDY}" if path.lower().endswith((".dcm", ".ima")) else ""
+        raise ScanError(path, f"is of no supported kind ({known}){remedy}")
+    if not start:
+        raise ScanError(path, "is empty")
+    if start[_DICOM_AT:] == _DICOM_MAGIC:
+        raise ScanError(path, f"is DICOM, whatever its name says; {_DICOM_REMEDY}")
+    return kind
+
+
+@contextmanager
+def open_video(path: str) -> Iterator[av.container.InputContainer]:
+    """A container with a video stream; FFmpeg's errors become a ScanError."""
+    try:
+        with av.open(path, **_OPEN_OPTIONS) as container:
+            if not container.streams.video:
+                raise ScanError(path, "holds no video")
+            yield container
+    except av.FFmpegError as error:
+        raise ScanError(path, f"cannot be decoded ({error.strerror})") from error
+
+
+@contextmanager
+def open_picture(path: str) -> Iterator[Image.Image]:
+    """A picture whose pixels are not read yet; Pillow's errors, then too, become a ScanError."""
+    try:
+        with Image.open(path) as image:
+            yield image
+    except UnidentifiedImageError as error:  # whose text is the path again
+        raise ScanError(path, "cannot be read as a picture (it is none of a known kind)") from error
+    except PICTURE_DAMAGE as error:
+        raise ScanError(path, f"cannot be read as a picture ({error})") from error
+
+
+def _check_volume(path: str) -> None:
+    try:
+        with open(path, "rb") as stream:
+            zipped = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        with gzip.open(path) if zipped else open(path, "rb") as stream:
+            start = stream.read(nibabel.Nifti2Header.sizeof_hdr)
+        kind = nifti_kind(start).header_class
+        header = kind(start[: kind.sizeof_hdr])
+        check_nifti(path, header, os.path.getsize(path), zipped=zipped)
+    except NIFTI_DAMAGE as error:
+        raise ScanError(path, f"cannot be read as NIfTI ({error})") from error
+
+
+def nifti_kind(start: bytes) -> type[nibabel.Nifti1Image]:
+    """NIfTI-1 or -2.
+
+    Raises:
+        ImageFileError: these are the first bytes of neither.
+    """
+    kinds: tuple[type[nibabel.Nifti1Image], ...] = (nibabel.Nifti1Image, nibabel.Nifti2Image)
+    for kind in kinds:
+        if kind.header_class.may_contain_header(start[: kind.header_class.sizeof_hdr]):
+            return kind
+    raise ImageFileError("no NIfTI header")
+
+
+def check_nifti(path: str, header: nibabel.Nifti1Header, size: int, *, zipped: bool) -> None:
+    """Refuses what is no grey image, and a header that announces more than the file can hold: believing it
+    would take all memory.
+
+    Args:
+        path: of the file.
+        header: its header.
+        size: its bytes as stored.
+        zipped: whether these are gzip's.
+
+    Raises:
+        ScanError: it is one of these.
+    """
+    shape, voxel = [int(length) for length in header.get_data_shape()], header.get_data_dtype()
+    if len(long_axes(shape)) not in (2, 3) or voxel.kind not in "iufb":
+        kind = f"shape {tuple(shape)} of {voxel}"
+        raise ScanError(path, f"has {kind}; expected one grey image of 2 or 3 dimensions")
+    announced = math.prod(shape) * np.dtype(voxel).itemsize
+    if announced > size * (_GZIP_MOST if zipped else 1):
+        reason = f"its header announces {announced} bytes of voxels, the file holds {size}"
+        raise ScanError(path, f"cannot be read as NIfTI ({reason})")
+
+
+def long_axes(shape: Sequence[int]) -> list[int]:
+    """The axes along which there is more than one voxel."""
+    return [axis for axis, length in enumerate(shape) if length != 1]

@@ -1,0 +1,31 @@
+"""The option ``--missing`` of all commands that read a cohort's table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """The option that names the codes; what it parses is to be ``joined`` first."""
+    parser.add_argument(
+        "--missing",
+        type=_codes,
+        default=(),
+        metavar="CODES",
+        help="codes of a missing score, as -1,-4,-99; such rows are left out, as empty and n/a always are",
+    )
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    """The codes that an option names, separated by commas."""
+    return tuple(code.strip() for code in text.split(",") if code.strip())
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """A command line for argparse, which takes ``-1,-4`` after ``--missing`` for options."""
+    given = list(arguments)
+    while "--missing" in given[:-1]:
+        at = given.index("--missing")
+        given[at : at + 2] = [f"--missing={given[at + 1]}"]
+    return given
