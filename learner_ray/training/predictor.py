@@ -121,7 +121,10 @@ def _require_final(folder: RunFolder, spec: RunSpec) -> None:
     remedy = "give the folder of a complete final run: the study's ledger names them in its column run_hash"
     if not spec.is_final:
         raise UserError(f"{folder.path} is a trial of a search; {remedy}")
-    state = (folder.state or {}).get("state", "unfinished")
+    state = (folder.state or {}).get("state", "")
+    if not state and (fault := folder.fault(spec.hash)):
+        raise UserError(f"{folder.path}: {fault}; the sweep that it belongs to trains it again")
+    state = state or "unfinished"
     if state != "complete":
         raise UserError(f"{folder.path} is {state}; {remedy}")
     if not spec.config.progression.uses_encoder:
