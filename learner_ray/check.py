@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         type=Path,
         required=True,
         metavar="RESULTS",
-        help="a study's folder, as results/lus, with the runs that its tables name; or results, with all runs",
+        help="a study's folder, as results/lus, with the runs its tables name; or results, with all runs",
     )
     args = parser.parse_args(argv)
     try:

@@ -43,7 +43,7 @@ def pack(out: Path, archive: Path, *, models: bool = False) -> None:
 
 def run_hashes(out: Path) -> list[str]:
     """The runs that a study's tables name."""
-    paths = [out / name for name in ("trials.parquet", "ledger.parquet")]
+    paths = [out / f"{name}.parquet" for name in ("trials", "audits", "ledger")]
     try:
         tables = [pd.read_parquet(path) for path in paths if path.exists()]
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from learner_ray.config import Config
+from learner_ray.errors import UserError
 from learner_ray.files import write_json
 from learner_ray.object_storage import StoredFolder, is_url
 from learner_ray.study.wholeness import (
@@ -125,8 +126,9 @@ class RunSpec:
                 recorded_hash=values["run_hash"],
             )
             described = spec._hash(values["config"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise DamagedError(f"not the config.json of a run: {error}") from error
+        except (UserError, KeyError, TypeError, AttributeError, ValueError) as error:
+            reason = str(error).partition(";")[0]
+            raise DamagedError(f"config.json is not that of a run ({reason})") from error
         if described != spec.recorded_hash:
             raise DamagedError(
                 f"config.json was changed: it says run {spec.recorded_hash} but describes run {described}"
