@@ -96,7 +96,7 @@ DAMAGES = [
     *[("metrics.json", damage) for damage in (remove, truncate, borrow)],
     *[("predictor.json", damage) for damage in (remove, borrow)],
     *[("encoder.pt", damage) for damage in (remove, truncate)],
-    *[("state.json", text(said)) for said in ("[]", "{}", "", '{"state": "done"}', b"\xff\x00\x80", "[" * 9999)],
+    *[("state.json", text(said)) for said in ("[]", "{}", "", '{"state": "done"}', b"\xff\x00", "[" * 9999)],
     *[("config.json", damage) for damage in (remove, borrow, flip, text("[]"), text(b"\xff\x00"))],
 ]  # fmt: skip
 
