@@ -37,11 +37,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _keep_name(path.parent)
 
 
-def _keep_name(folder: Path) -> None:
-    """Has a folder's names on disk too; some file systems know no such wish, and need none."""
+def keep_names(folder: Path) -> None:
+    """Has a folder's names on disk too, which may take as long as a small file; some file systems know no
+    such wish, and need none."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -186,6 +186,7 @@ class RunFolder:
 
     def fault(self, run_hash: str, *, models: bool = False) -> str:
         """Why the end of the run is not to be believed: which of its files is not the one that it wrote.
+        Of a copy: which file in the storage, where models are compared as they are listed, by size.
 
         Args:
             run_hash: of the run that the folder is for.
@@ -241,6 +242,7 @@ class RunFolder:
         return self.path / "last.pt"
 
     def drop_checkpoint(self) -> None:
+        """Removes it, where there is one."""
         if self._stored:
             self._stored.remove(self.checkpoint.name)
         else:

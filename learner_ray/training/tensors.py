@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from learner_ray.files import replacing
+from learner_ray.files import keep_names, replacing
 
 
 class UnreadableError(Exception):
@@ -20,6 +20,7 @@ def write_tensors(value: Any, path: Path) -> None:
     """Writes tensors, and containers of them, whole or not at all."""
     with replacing(path) as stream:
         torch.save(value, stream)
+    keep_names(path.parent)
 
 
 def read_tensors(content: bytes) -> Any:
