@@ -70,15 +70,13 @@ class MemoryStore(RunStore):
 def recorded(root: Path) -> Trainer:
     """The curves of the runs that a results root holds.
 
-    The trainer raises LookupError for a run that is not there or not whole, and where a run goes on beyond the epoch at
+    The trainer raises LookupError for a run that is not there, and where a run goes on beyond the epoch at
     which it was stopped when it was recorded.
     """
     store = RunStore(root)
 
     def train(spec: RunSpec) -> Curve:
         run = store.folder(spec.hash)
-        if fault := run.fault(spec.hash):
-            raise LookupError(f"{root}, run {spec.hash}: {fault}")
         if run.state is None:
             raise LookupError(f"{root} has no ended run {spec.hash}")
         rows = run.progress()
