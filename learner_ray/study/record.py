@@ -158,9 +158,10 @@ def record(plan: Plan, folder: Path, left_out: list[str], *, extend: bool = Fals
     path, splits = folder / "study.json", folder / "splits.json"
     before = read_study(path)
     if before is None:
-        # A copy of emptied object storage is left with hidden files and empty folders.
-        files = [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]
-        if any(p.parts[0] not in DERIVED and not p.name.startswith(".") for p in files):
+        # Hidden files and empty folders are what a kill leaves, or a copy of emptied object storage.
+        files = [path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file()]
+        seen = [parts for parts in files if not any(part.startswith(".") for part in parts)]
+        if any(parts[0] not in DERIVED for parts in seen):
             raise UserError(f"{folder} exists and holds no study: choose another --out")
         _check_splits(splits, now["split_hash"])
         _write(plan, now, folder)

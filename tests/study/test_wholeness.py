@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from learner_ray.config import Config
+from learner_ray.errors import StorageError
+from learner_ray.study import ledger
 from learner_ray.study.bundle import unpack
 from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source
 from tests.study.small_study import coordinator, run, story
@@ -221,3 +223,13 @@ def test_what_is_run_again_is_said_in_a_line(tmp_path: Path, capsys: pytest.Capt
     coordinator(tmp_path).resume()
     said = "progress.jsonl is not the one that this run wrote; training it again"
     assert capsys.readouterr().out == f"{task.label}: {said}\n"
+
+
+@pytest.mark.parametrize("damage", [remove, truncate])
+def test_a_table_that_goes_while_the_study_runs_is_no_empty_table(
+    final: RunFolder, damage: Callable[[Path], object]
+) -> None:
+    path = final.path / "predictions.parquet"
+    damage(path)
+    with pytest.raises(StorageError, match=str(path)):
+        ledger._read(path)
