@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from learner_ray.errors import UserError
+from learner_ray.errors import PlaceError, UserError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +22,6 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--files",
-        type=Path,
         required=True,
         metavar="RESULTS",
         help="a study's folder, as results/lus, with the runs its tables name; or results, with all runs",
@@ -30,28 +29,39 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return check(args.files)
-    except (UserError, OSError) as error:
+    except (UserError, PlaceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def check(results: Path) -> int:
-    """Prints what is not as it was written, and how much was looked at."""
+def check(address: str) -> int:
+    """Prints what is not as it was written, and how much was looked at.
+
+    Args:
+        address: a path, or a URL in object storage, of which everything is fetched.
+    """
+    from learner_ray.object_storage import StoredFolder, is_url
     from learner_ray.study.bundle import run_hashes
     from learner_ray.study.runs import RunStore
 
+    stored = StoredFolder.at(address) if is_url(address) else None
+    results = stored.local if stored else Path(address)
+    if stored:
+        stored.fetch()
     if (results / "study.json").exists():
         faults = study_faults(results)
-        store, runs = RunStore(results.parent), run_hashes(results)
+        store, runs = RunStore(results.parent, stored and stored.above), run_hashes(results)
     elif (results / "runs").is_dir():
         faults = [fault for path in results.glob("*/study.json") for fault in study_faults(path.parent)]
-        store, runs = RunStore(results), [path.name for path in (results / "runs").iterdir() if path.is_dir()]
+        store = RunStore(results, stored)
+        runs = [path.name for path in (results / "runs").iterdir() if path.is_dir()]
     else:
-        raise UserError(f"{results} holds neither a study nor runs: give a results folder")
+        raise UserError(f"{address} holds neither a study nor runs: give a results folder")
     for run in sorted(runs):
         folder = store.folder(run)
+        folder.fetch()
         fault = folder.fault(run, models=True) if folder.path.is_dir() else "it is missing"
-        faults += [f"{folder.path}: {fault}"] if fault else []
+        faults += [f"{folder.address}: {fault}"] if fault else []
     for fault in faults:
         print(fault)
     print(f"{len(runs)} runs looked at: {f'{len(faults)} faults' if faults else 'all files are as written'}")

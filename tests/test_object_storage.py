@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from moto.server import ThreadedMotoServer
 
+from learner_ray import check
 from learner_ray.errors import StorageError, UserError
 from learner_ray.object_storage import StoredFolder, fetched
 from learner_ray.study.runs import RunFolder, RunStore
@@ -170,7 +171,7 @@ def test_a_run_that_trains_leaves_all_but_its_checkpoint_there(
 
 
 def test_what_lies_there_proves_a_runs_end_and_its_copy_does_not(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Models are not fetched: their sizes are compared as the storage lists them."""
     machine(monkeypatch, tmp_path / "one")
@@ -202,7 +203,8 @@ def test_what_lies_there_proves_a_runs_end_and_its_copy_does_not(
     upload("encoder.pt", encoder[:-1])
     assert "encoder.pt" in fault()
     upload("encoder.pt", bytes(len(encoder)))
-    assert fault() == "" and "encoder.pt" in copy.fault(RUN.hash, models=True)
+    assert fault() == "" and check.main(["--files", root.url]) == 1
+    assert f"{root.url}/runs/{RUN.hash}: encoder.pt is not" in capsys.readouterr().out
     upload("predictions.parquet", b"")
     assert "predictions.parquet" in fault()
     copy.begin_anew(RUN.hash)
