@@ -66,7 +66,8 @@ def check(address: str) -> int:
         print(fault)
     print(f"{len(runs)} runs looked at: {f'{len(faults)} faults' if faults else 'all files are as written'}")
     if faults:
-        print("The command that made the results trains such runs again.")
+        print("The command that made the results trains such runs again. It does not read encoders: remove")
+        print("those named here first.")
     return 1 if faults else 0
 
 
