@@ -69,18 +69,23 @@ class StoredFolder:
     def above(self) -> StoredFolder:
         return replace(self, url=self.url.rpartition("/")[0])
 
-    def fetch(self, *, without: str = "", removes: bool = True) -> None:
+    def fetch(self, *, without: str = "", removes: bool = True) -> dict[str, int]:
         """Makes the copy equal to the folder, but for files of this pattern, which may be missing or old.
 
         Hidden files of the copy are its own; others that the folder lacks are removed.
+
+        Returns:
+            The sizes of the files of this pattern in the storage, by their names.
         """
         with self._told() as (system, path):
             files = self._files(system, path)
             for name in set(_names(self.local)) - set(files) if removes else ():
                 (self.local / name).unlink(missing_ok=True)
+            left = {name for name in files if without and Path(name).match(without)}
             for name, stamp in files.items():
-                if not (without and Path(name).match(without)) and _stamp(self.local / name) != stamp:
+                if name not in left and _stamp(self.local / name) != stamp:
                     self._download(system, f"{path}/{name}", self.local / name, stamp)
+            return {name: files[name][0] for name in left}
 
     def publish(
         self, names: Sequence[str] | None = None, *, last: Sequence[str] = (), whole: str = ""
@@ -109,6 +114,21 @@ class StoredFolder:
         with self._told() as (system, path):
             if _is_file(system, f"{path}/{name}"):
                 system.delete_file(f"{path}/{name}")
+
+    def forget(self) -> None:
+        """Removes the copy, but for hidden files, so that the next fetch brings every file anew."""
+        for name in _names(self.local):
+            (self.local / name).unlink(missing_ok=True)
+
+    def clear(self, *, first: str, keep: str) -> None:
+        """Removes all files that are not hidden, here and there: one before the others, and one not."""
+        with self._told() as (system, path):
+            there = self._files(system, path)
+            names = {*there, *_names(self.local)} - {keep}
+            for name in sorted(names, key=lambda name: (name != first, name)):
+                (self.local / name).unlink(missing_ok=True)
+                if name in there:
+                    system.delete_file(f"{path}/{name}")
 
     def holds(self, name: str = "") -> bool:
         """Whether there is such a file, or anything in the folder at all."""

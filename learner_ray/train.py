@@ -31,7 +31,11 @@ def repeat(config: Path, out: Path | None) -> int:
     if not config.is_file():
         raise UserError(f"no configuration at {config}: give the config.json of a run")
     recorded = RunFolder(config.parent)
-    spec = replace(recorded.read_spec(), recorded_hash="")  # named by the keys of this version
+    spec = recorded.read_spec()
+    fault = recorded.fault(spec.hash)
+    if fault:
+        print(f"the record is not what the run left: {fault}", file=sys.stderr)
+    spec = replace(spec, recorded_hash="")  # named by the keys of this version
     # PyTorch is loaded once the run is known to be one.
     from learner_ray.training.run import TrainingRun
 
@@ -46,13 +50,13 @@ def repeat(config: Path, out: Path | None) -> int:
             if row["epoch"] == epochs:
                 run.end("stopped", "as recorded")
                 break
-        return compare(recorded, again)
+        return compare(recorded, again) or int(bool(fault))
 
 
 def compare(recorded: RunFolder, again: RunFolder) -> int:
     """Prints whether two runs have the same numbers."""
     if recorded.state is None:
-        print("nothing recorded to compare with")
+        print("no end of the run is recorded to compare with")
         return 0
     differing = [
         name

@@ -36,7 +36,7 @@ def packages(*command: str) -> tuple[str, set[str]]:
     return code, {name for name in names if name not in sys.stdlib_module_names}
 
 
-@pytest.mark.parametrize("module", ["sweep", "train", "predict"])
+@pytest.mark.parametrize("module", ["sweep", "train", "predict", "check"])
 def test_help_and_a_misspelt_option_load_our_own_modules_alone(module: str) -> None:
     for arguments, expected in ((["--help"], "0"), (["x", "--ouf"], "2")):
         code, loaded = packages(f"learner_ray.{module}", *arguments)

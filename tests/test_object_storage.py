@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -15,13 +16,16 @@ import pandas as pd
 import pytest
 from moto.server import ThreadedMotoServer
 
+from learner_ray import check
 from learner_ray.errors import StorageError, UserError
 from learner_ray.object_storage import StoredFolder, fetched
-from learner_ray.study.runs import RunFolder
+from learner_ray.study.runs import RunFolder, RunStore
 from learner_ray.sweep import main
 from learner_ray.training.run import TrainingRun
 from tests.formula_runs import hold, release
 from tests.small_sweep import GUARD_S, SMALL, ended, sweep, sweep_command, wait_until
+from tests.study.test_wholeness import FINAL as RUN
+from tests.study.test_wholeness import final_run
 from tests.training.test_run import FINAL, spec
 
 
@@ -164,6 +168,65 @@ def test_a_run_that_trains_leaves_all_but_its_checkpoint_there(
     for name in ("predictions.parquet", "progress.jsonl", "state.json"):
         assert (again.path / name).read_bytes() == (folder.path / name).read_bytes()
     assert not (again.path / "last.pt").exists()
+
+
+def test_what_lies_there_proves_a_runs_end_and_its_copy_does_not(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Models are not fetched: their sizes are compared as the storage lists them."""
+    machine(monkeypatch, tmp_path / "one")
+    root = StoredFolder.at(f"s3://{bucket}/results")
+    written = final_run(root.local, RUN)
+    root.publish()
+    machine(monkeypatch, tmp_path / "two")
+
+    def fault() -> str:
+        store = RunStore(root.local, root)
+        store.fetch()
+        return store.folder(RUN.hash).fault(RUN.hash)
+
+    def upload(name: str, content: bytes) -> None:
+        (written.path / name).write_bytes(content)
+        machine(monkeypatch, tmp_path / "one")
+        root.publish()
+        machine(monkeypatch, tmp_path / "two")
+
+    assert fault() == ""
+    copy = RunStore(root.local, root).folder(RUN.hash)
+    assert not (copy.path / "encoder.pt").exists()
+    status = (copy.path / "scores.parquet").stat()
+    damaged = bytes(status.st_size)
+    (copy.path / "scores.parquet").write_bytes(damaged)
+    os.utime(copy.path / "scores.parquet", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert fault() == "" and (copy.path / "scores.parquet").read_bytes() != damaged
+    encoder = (written.path / "encoder.pt").read_bytes()
+    upload("encoder.pt", encoder[:-1])
+    assert "encoder.pt" in fault()
+    upload("encoder.pt", bytes(len(encoder)))
+    assert fault() == "" and check.main(["--files", root.url]) == 1
+    assert f"{root.url}/runs/{RUN.hash}: encoder.pt is not" in capsys.readouterr().out
+    upload("predictions.parquet", b"")
+    assert "predictions.parquet" in fault()
+    copy.begin_anew(RUN.hash)
+    folder = root.below(f"runs/{RUN.hash}")
+    names = ("config.json", "state.json", "encoder.pt", "predictions.parquet", "progress.jsonl")
+    assert [name for name in names if folder.holds(name)] == ["config.json"]
+    assert fault() == "" and copy.state is None
+
+
+def test_a_trial_that_the_driver_stops_lists_what_the_worker_wrote(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, tmp_path / "worker")
+    folder = RunFolder.at(f"s3://{bucket}/results/runs/{RUN.hash}")
+    folder.write_spec(RUN)
+    (folder.path / "progress.jsonl").write_text('{"epoch": 1}\n')
+    folder.publish()
+    machine(monkeypatch, tmp_path / "driver")
+    stopped = RunFolder.at(folder.address)
+    stopped.finish("stopped")
+    assert stopped.fault(RUN.hash) == ""
+    assert "progress.jsonl" in json.loads((stopped.path / "state.json").read_text())["files"]
 
 
 @pytest.mark.long

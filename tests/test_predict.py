@@ -106,7 +106,7 @@ def test_no_patient_is_named_in_what_a_run_keeps_for_prediction(run: Path) -> No
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     assert main([str(argument) for argument in arguments]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and "Traceback" not in error
+    assert error.startswith("error: ") and "Traceback" not in error and "weights_only" not in error
     return error
 
 
@@ -144,6 +144,10 @@ def test_files_that_cannot_be_read_are_listed_and_may_be_left_out(
     [
         (lambda run: (run / "state.json").unlink(), "is unfinished"),
         (lambda run: (run / "state.json").write_text('{"state": "diverged"}'), "is diverged"),
+        (lambda run: (run / "state.json").write_text("[]"), "state.json is damaged"),
+        (lambda run: (run / "config.json").write_text("[]"), "config.json is damaged"),
+        (lambda run: (run / "config.json").write_bytes(b"\xff\x00"), "config.json is damaged"),
+        (lambda run: (run / "predictor.json").write_text("[]"), "is damaged"),
         (lambda run: (run / "predictor.json").unlink(), "learner_ray.train"),
         (lambda run: (run / "predictor.json").write_text("{"), "is damaged"),
         (lambda run: (run / "encoder.pt").write_bytes(b"\x80\x02]."), "is damaged"),
@@ -169,6 +173,19 @@ def test_trials_and_controls_without_an_encoder_are_refused(
     assert "column run_hash" in refusal(capsys, folder.path, tmp_path / "scan.mp4")
 
 
+def test_the_encoder_of_another_run_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though it fits."""
+    import torch
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    weights = torch.load(copy / "encoder.pt", weights_only=True)
+    torch.save({name: tensor * 2 for name, tensor in weights.items()}, copy / "encoder.pt")
+    assert "encoder.pt is not the one that this run wrote" in refusal(capsys, copy, tmp_path / "scan.mp4")
+
+
 def test_a_pickle_that_carries_code_is_not_run(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,5 +198,5 @@ def test_a_pickle_that_carries_code_is_not_run(
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     torch.save({"weights": Trap()}, copy / "encoder.pt")
-    assert "is damaged" in refusal(capsys, copy, tmp_path / "scan.mp4")
+    assert "holds more than tensors" in refusal(capsys, copy, tmp_path / "scan.mp4")
     assert not (tmp_path / "sprung").exists()

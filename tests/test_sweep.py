@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from learner_ray import check
 from learner_ray.sweep import main
 from tests.formula_runs import hold
 from tests.small_sweep import GUARD_S, SMALL, ended, ledger, sweep, sweep_command, wait_until
@@ -78,6 +79,47 @@ def test_the_same_command_again_runs_nothing(
     assert sweep(manifest, copied) == 0
     assert "nothing left to run" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+@pytest.mark.ray
+def test_what_is_damaged_is_told_and_repaired_by_the_same_command(
+    copied: Path, manifest: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs that really train; where splits or study were changed by hand, only their owner can say."""
+    runs = copied.parent / "runs"
+    finals = ledger(copied).drop_duplicates("run_hash").set_index(["arm", "fold"])["run_hash"]
+    trials = pd.read_parquet(copied / "trials.parquet").set_index(["arm", "fold", "trial"])["run_hash"]
+    predictions = "predictions.parquet"
+    (runs / finals["mse", 0] / predictions).unlink()
+    shutil.copy(runs / finals["majority", 1] / predictions, runs / finals["majority", 0])
+    cut = runs / finals["weighted", 0] / predictions
+    cut.write_bytes(cut.read_bytes()[:-100])
+    (runs / trials["mse", 0, 1] / "state.json").write_text("[]")
+    shutil.copy(runs / finals["mse", 1] / "config.json", runs / trials["weighted", 1, 0])
+    interrupted = runs / finals["weighted", 1]
+    (interrupted / "state.json").unlink()
+    (interrupted / "last.pt").write_bytes(os.urandom(5000))
+    splits = (copied / "splits.json").read_text()
+    (copied / "splits.json").write_text(splits.replace('"p1"', '"p2"'))
+    assert sweep(manifest, copied) == 2
+    assert f"{copied / 'splits.json'} was changed" in capsys.readouterr().err
+    (copied / "splits.json").write_text(splits)
+    assert check.main(["--files", str(copied)]) == 1
+    assert capsys.readouterr().out.count(str(runs)) == 5
+    assert sweep(manifest, copied) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "mse/r0-f0/final-s0: predictions.parquet is missing; training it again",
+        "majority/r0-f0/final-s0: predictions.parquet is not the one that this run wrote; training it again",
+        "weighted/r0-f0/final-s0: predictions.parquet is not the one that this run wrote; training it again",
+        "mse/r0-f0/trial-001: state.json is damaged; training it again",
+        f"weighted/r0-f1/trial-000: config.json is of run {finals['mse', 1]}; training it again",
+        "weighted/r0-f1/final-s0: last.pt is dropped, since it is damaged",
+    ):
+        assert line in said
+    assert said.count("training it again") == 5
+    pd.testing.assert_frame_equal(ledger(copied), ledger(finished), check_exact=True)
+    assert check.main(["--files", str(copied.parent)]) == 0
 
 
 @pytest.mark.ray

@@ -182,9 +182,15 @@ def load_splits(path: Path) -> list[Fold]:
         folds = [_fold(values) for values in stored["folds"]]
         intact = stored["hash"] == splits_hash(folds)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read as splits: {error}") from error
+        raise UserError(
+            f"{path} cannot be read as splits ({error}): restore it; or remove it, and the same command "
+            "writes it again"
+        ) from error
     if not intact:
-        raise UserError(f"{path} was changed since it was written: restore it, or start in a new folder")
+        raise UserError(
+            f"{path} was changed since it was written: restore it; or remove it, and the same command writes "
+            "it again"
+        )
     return folds
 
 

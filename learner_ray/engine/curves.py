@@ -98,7 +98,7 @@ def _scalars(row: Mapping[str, Any]) -> Summary:
     values = [
         Summary.Value(tag=name, simple_value=value)
         for name, value in row.items()
-        if name != "epoch" and value is not None and math.isfinite(value)
+        if name != "epoch" and isinstance(value, int | float) and math.isfinite(value)
     ]
     return Summary(value=values)
 

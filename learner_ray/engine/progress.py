@@ -36,7 +36,9 @@ class Progress:
         self._running[task.label] = _arm(task)
 
     def on_row(self, task: Task, row: dict[str, Any]) -> None:
-        """Nothing: TensorBoard shows epochs."""
+        """TensorBoard shows epochs; a note is for whoever watches."""
+        if row.get("note"):
+            print(f"{task.label}: {row['note']}", flush=True)
 
     def on_end(self, outcome: Outcome) -> None:
         arm = _arm(outcome.task)

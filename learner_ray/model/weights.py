@@ -86,9 +86,10 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise UserError(f"model.weights={path}: no such file; give a path, imagenet or none")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        # Not in PyTorch's words, which advise to run what code the file holds.
         raise UserError(
-            f"model.weights={path}: cannot be read as a state dict ({error}); save it with "
+            f"model.weights={path}: cannot be read as a state dict; save it with "
             "torch.save(model.state_dict(), path)"
         ) from error
     if not isinstance(state, Mapping):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from learner_ray.errors import UserError
-from learner_ray.study.runs import MODELS
+from learner_ray.study.wholeness import ELSEWHERE, MODELS
 
 
 def pack(out: Path, archive: Path, *, models: bool = False) -> None:
@@ -43,8 +43,13 @@ def pack(out: Path, archive: Path, *, models: bool = False) -> None:
 
 def run_hashes(out: Path) -> list[str]:
     """The runs that a study's tables name."""
-    paths = [out / name for name in ("trials.parquet", "ledger.parquet")]
-    tables = [pd.read_parquet(path) for path in paths if path.exists()]
+    paths = [out / f"{name}.parquet" for name in ("trials", "audits", "ledger")]
+    try:
+        tables = [pd.read_parquet(path) for path in paths if path.exists()]
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"a table in {out} is damaged ({error}): the command that made it writes it again"
+        ) from error
     return sorted({run_hash for table in tables if len(table) for run_hash in table["run_hash"]})
 
 
@@ -52,6 +57,11 @@ def unpack(archive: Path, root: Path) -> None:
     """Lays an archive's study and runs into a results root, over what an earlier one left there."""
     with tarfile.open(archive) as tar:
         tar.extractall(root, filter="data")
+        names = [Path(name) for name in tar.getnames()]
+    for run in {name.parent for name in names if name.name == "state.json"}:
+        # A sweep that goes on here must not take models that were left there for lost.
+        if not any(name.parent == run and name.match(MODELS) for name in names):
+            (root / run / ELSEWHERE).touch()
 
 
 def main(argv: list[str] | None = None) -> int:

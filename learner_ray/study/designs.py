@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -14,6 +13,7 @@ import pandas as pd
 from learner_ray.config import Config, flatten
 from learner_ray.errors import UserError
 from learner_ray.study.study import Arm, Study
+from learner_ray.study.wholeness import read_study
 
 Settings = Mapping[tuple[int, int], Mapping[str, Any]]
 """What a search chose, by repeat and fold, as dotted keys."""
@@ -41,12 +41,14 @@ def read_winner(folder: Path, arm: str | None = None) -> Winner:
         UserError: the folder holds no finished search of the arm.
     """
     try:
-        info = json.loads((folder / "study.json").read_text())
+        info = read_study(folder / "study.json")
         trials = pd.read_parquet(folder / "trials.parquet")
     except (OSError, ValueError) as error:
         raise UserError(
             f"{folder} holds no searched study ({error}): name the results folder of one"
         ) from error
+    if info is None or "state" not in trials:
+        raise UserError(f"{folder} holds no searched study: name the results folder of one")
     searched = {a["name"]: a["searched"] for a in info["arms"] if a["searched"] and not a["control"]}
     complete = trials[(trials["state"] == "complete") & trials["objective"].notna()]
     # As in the search itself: the earlier one of two trials that tie.

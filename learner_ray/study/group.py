@@ -225,10 +225,20 @@ class GroupSearch:
             if task is None:
                 return None
             self._running[task.label] = task
-            outcome = Outcome.read(task, self._store.folder(task.spec.hash))
+            outcome = self._ended_before(task)
             if outcome is None:
                 return task
             self.end(outcome)
+
+    def _ended_before(self, task: Task) -> Outcome | None:
+        """The outcome of a run that an earlier start has ended, if its files are the ones that it wrote."""
+        folder = self._store.folder(task.spec.hash)
+        fault = folder.fault(task.spec.hash)
+        if fault:
+            print(f"{task.label}: {fault}; training it again", flush=True)
+            folder.begin_anew(task.spec.hash)
+            return None
+        return Outcome.read(task, folder)
 
     def _next(self) -> Task | None:
         if not self._searched:

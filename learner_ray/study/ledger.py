@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from learner_ray.errors import StorageError
 from learner_ray.files import write_atomic
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.group import Outcome, Task
@@ -114,7 +115,7 @@ def _labelled(
 ) -> pd.DataFrame | None:
     """A final run's own table under its labels in this study, or None where the arm has no such table."""
     path = store.folder(outcome.task.spec.hash).path / file
-    if not path.exists():
+    if file == "scores.parquet" and not outcome.task.spec.config.progression.uses_encoder:
         return None
     group = next(g for g in plan.groups if g.name == outcome.task.group)
     labels = {
@@ -125,8 +126,17 @@ def _labelled(
         "seed": outcome.task.number,
         "run_hash": outcome.task.spec.hash,
     }
-    table = pd.read_parquet(path)
+    table = _read(path)
     return pd.concat([pd.DataFrame(labels, index=table.index), table], axis=1)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """A run's own table. It was whole when the run was taken in: what has come to it since is a fault of the
+    storage, and the same command trains the run again."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} has gone or was damaged since its run was taken in") from error
 
 
 def _concat(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame:

@@ -11,11 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from learner_ray.cohort import save_splits, splits_hash
+from learner_ray.cohort import load_splits, save_splits, splits_hash
 from learner_ray.errors import UserError
 from learner_ray.files import write_json
 from learner_ray.study.ledger import protocol
 from learner_ray.study.plan import Plan
+from learner_ray.study.wholeness import read_study, study_hash
 
 JUDGES = {
     "kappa": "quadratic-weighted kappa",
@@ -56,6 +57,18 @@ IDENTITY = (
     "space",
 )
 """Two studies that differ in any of these may not share a folder."""
+
+DERIVED = (
+    "splits.json",
+    "content.json",
+    "trials.parquet",
+    "audits.parquet",
+    "ledger.parquet",
+    "scores.parquet",
+    "optuna.journal",
+    "tensorboard",
+)
+"""What is written again from the plan and the runs' own files, in a folder whose ``study.json`` is gone."""
 
 
 def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False) -> dict[str, Any]:
@@ -148,29 +161,32 @@ def record(
         allow_duplicates: whether files that hold the same were let pass.
 
     Raises:
-        UserError: the folder holds another study.
+        UserError: the folder holds another study, or one whose files were changed.
     """
     now = describe(plan, left_out, allow_duplicates=allow_duplicates)
-    path = folder / "study.json"
-    if not path.exists():
-        # A copy of emptied object storage is left with hidden files and empty folders.
-        if any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*")):
+    path, splits = folder / "study.json", folder / "splits.json"
+    before = read_study(path)
+    if before is None:
+        # Hidden files and empty folders are what a kill leaves, or a copy of emptied object storage.
+        files = [path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file()]
+        seen = [parts for parts in files if not any(part.startswith(".") for part in parts)]
+        if any(parts[0] not in DERIVED for parts in seen):
             raise UserError(f"{folder} exists and holds no study: choose another --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        save_splits(plan.folds, folder / "splits.json")
-        write_json(path, now)
+        _check_splits(splits, now["split_hash"])
+        _write(plan, now, folder)
         return now
-    before = json.loads(path.read_text())
+    _check_splits(splits, now["split_hash"], before.get("split_hash"))
     asked = json.loads(json.dumps(now))
     differing = [key for key in IDENTITY if before.get(key) != asked[key]]
     if not differing:
-        return dict(before)
+        if not splits.exists():
+            save_splits(plan.folds, splits)
+        return before
     grown = _grown(before, asked, plan)
     if extend and set(differing) <= set(grown):
         history = {key: before.get(key) for key in ("command", "created", *differing)}
         now["extended"] = [*before.get("extended", []), history]
-        save_splits(plan.folds, folder / "splits.json")
-        write_json(path, now)
+        _write(plan, now, folder)
         return now
     if set(differing) <= set(grown):
         raise UserError(
@@ -181,6 +197,22 @@ def record(
         f"{folder} holds another study (it differs in {', '.join(stuck)}): choose another --out, "
         f"or repeat its own command: {before.get('command')}"
     )
+
+
+def _write(plan: Plan, study: dict[str, Any], folder: Path) -> None:
+    """Splits first: a folder with them alone is taken for one whose study has not begun."""
+    save_splits(plan.folds, folder / "splits.json")
+    study["hash"] = study_hash(study)
+    write_json(folder / "study.json", study)
+
+
+def _check_splits(path: Path, *known: str | None) -> None:
+    """Refuses splits that are there and are neither this plan's nor, before it grew, the study's."""
+    if path.exists() and splits_hash(load_splits(path)) not in known:
+        raise UserError(
+            f"{path} holds other splits than this study's: restore it; or remove it, and the same command "
+            "writes it again; or choose another --out"
+        )
 
 
 def _grown(before: dict[str, Any], asked: dict[str, Any], plan: Plan) -> list[str]:

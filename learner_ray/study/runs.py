@@ -19,9 +19,17 @@ from learner_ray.config import Config
 from learner_ray.errors import UserError
 from learner_ray.files import write_json
 from learner_ray.object_storage import StoredFolder, is_url
-
-MODELS = "*.pt"
-"""Encoders and checkpoints: nearly all of a run's bytes, and no table or figure needs them."""
+from learner_ray.study.wholeness import (
+    ELSEWHERE,
+    MODELS,
+    DamagedError,
+    difference,
+    listed,
+    read_end,
+    read_object,
+    read_rows,
+    unreadable,
+)
 
 State = Literal["complete", "stopped", "failed", "diverged"]
 
@@ -113,7 +121,7 @@ class RunSpec:
         """What ``to_dict`` gave, now or in a version with fewer keys, which then have their defaults.
 
         Raises:
-            UserError: the dictionary is no run's, or was edited so that its hash is another's.
+            DamagedError: the dictionary is no run's, or was edited so that its hash is another's.
         """
         try:
             patients = Patients(**{role: tuple(who) for role, who in values["patients"].items()})
@@ -132,10 +140,11 @@ class RunSpec:
                 recorded_hash=values["run_hash"],
             )
             described = spec._hash(values["config"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"not the config.json of a run: {error}") from error
+        except (UserError, KeyError, TypeError, AttributeError, ValueError) as error:
+            reason = str(error).partition(";")[0]
+            raise DamagedError(f"config.json is not that of a run ({reason})") from error
         if described != spec.recorded_hash:
-            raise UserError(
+            raise DamagedError(
                 f"config.json was changed: it says run {spec.recorded_hash} but describes run {described}"
             )
         return spec
@@ -144,9 +153,17 @@ class RunSpec:
 class RunFolder:
     """The files of one run below ``runs/``: each is written whole or not at all."""
 
-    def __init__(self, path: Path, stored: StoredFolder | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        stored: StoredFolder | None = None,
+        stored_models: Mapping[str, int] | None = None,
+    ) -> None:
+        """Args: stored, stored_models: the folder in object storage, where ``path`` is its copy, and the
+        sizes of the models there, which the copy may lack."""
         self.path = path
         self._stored = stored
+        self._stored_models = stored_models
 
     @classmethod
     def at(cls, address: str) -> RunFolder:
@@ -173,50 +190,120 @@ class RunFolder:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """How the run ended, or None while it has not."""
-        return _read_json(self.path / "state.json")
+        """How the run ended, as ``state`` and ``reason``; None while it has not, and where that cannot be
+        read: see :meth:`fault`."""
+        try:
+            end = read_end(self.path)
+        except DamagedError:
+            return None
+        return end and {"state": end["state"], "reason": end["reason"]}
+
+    def fault(self, run_hash: str, *, models: bool = False) -> str:
+        """Why the end of the run is not to be believed: which of its files is not the one that it wrote.
+        Of a copy: which file in the storage, where models are compared as they are listed, by size.
+
+        Args:
+            run_hash: of the run that the folder is for.
+            models: read encoders too, instead of comparing their sizes alone.
+
+        Returns:
+            A sentence without its full stop; nothing where all is whole or the run has not ended.
+        """
+        fault = self._fault(run_hash, models)
+        if fault and self._stored:  # or is it the copy alone, or what was known of the models there?
+            self._stored.forget()
+            known = self._stored.fetch(without="" if models else MODELS)
+            self._stored_models = None if models else known
+            fault = self._fault(run_hash, models)
+        return fault
+
+    def _fault(self, run_hash: str, models: bool) -> str:
+        try:
+            end = read_end(self.path)
+            if end is None:
+                return ""
+            spec = self._read_spec()
+        except DamagedError as error:
+            return str(error)
+        if spec.hash != run_hash:
+            return f"config.json is of run {spec.hash}"
+        if "files" not in end:
+            return unreadable(self.path, end, spec, self._stored_models)
+        return difference(self.path, end["files"], self._stored_models, models=models)
+
+    def begin_anew(self, run_hash: str) -> None:
+        """Removes what a run with a :meth:`fault` has left, its end before all else; the next process that is
+        given the run trains it as if it had never been."""
+        with open(self.path / ".lock", "a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return  # another sweep has found the same and trains it already
+            if not self.fault(run_hash):
+                return
+            (self.path / ELSEWHERE).unlink(missing_ok=True)
+            if self._stored:
+                self._stored.clear(first="state.json", keep="config.json")
+                return
+            (self.path / "state.json").unlink(missing_ok=True)
+            for path in self.path.iterdir():
+                if path.is_file() and path.name not in ("config.json", ".lock"):
+                    path.unlink()
 
     @property
     def checkpoint(self) -> Path:
         """Of the last epoch that was saved, while the run has not ended."""
         return self.path / "last.pt"
 
+    def drop_checkpoint(self) -> None:
+        """Removes it, where there is one."""
+        if self._stored:
+            self._stored.remove(self.checkpoint.name)
+        else:
+            self.checkpoint.unlink(missing_ok=True)
+
     def progress(self) -> list[dict[str, Any]]:
-        """One dictionary per finished epoch. A last line that a crash cut short is left out."""
-        try:
-            lines = (self.path / "progress.jsonl").read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        rows = []
-        for line in lines:
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return rows
+        """One dictionary per finished epoch, up to the first line that cannot be read."""
+        return read_rows(self.path / "progress.jsonl")[0]
 
     def write_spec(self, spec: RunSpec) -> None:
+        """Writes what the run is, unless its file says just that."""
         self.path.mkdir(parents=True, exist_ok=True)
-        if not (self.path / "config.json").exists():
-            write_json(self.path / "config.json", spec.to_dict())
-            self.publish("config.json")
+        try:
+            if self._read_spec() == spec:
+                return
+        except DamagedError:
+            pass
+        write_json(self.path / "config.json", spec.to_dict())
+        self.publish("config.json")
 
     def read_spec(self) -> RunSpec:
-        values = _read_json(self.path / "config.json")
+        """What the run is.
+
+        Raises:
+            DamagedError: there is no ``config.json``, or it is not that of a run.
+        """
+        try:
+            return self._read_spec()
+        except DamagedError as error:
+            raise DamagedError(f"{self.path}: {error}") from error
+
+    def _read_spec(self) -> RunSpec:
+        values = read_object(self.path / "config.json")
         if values is None:
-            raise UserError(f"no run at {self.path}: config.json is missing")
+            raise DamagedError("there is no config.json, so this is no run's folder")
         return RunSpec.from_dict(values)
 
     def finish(self, state: State, reason: str = "") -> None:
         """Writes how the run ended, which never changes afterwards, and drops what only a restart needs."""
         self.path.mkdir(parents=True, exist_ok=True)
         if self.state is None:
-            write_json(self.path / "state.json", {"state": state, "reason": reason})
+            self.fetch(models=False)  # of a copy: the process that trained the run may be on another machine
+            write_json(
+                self.path / "state.json", {"state": state, "reason": reason, "files": listed(self.path)}
+            )
             self.publish("state.json")
-        if self._stored:
-            self._stored.remove(self.checkpoint.name)
-        else:
-            self.checkpoint.unlink(missing_ok=True)
+        self.drop_checkpoint()
 
 
 @contextmanager
@@ -243,23 +330,18 @@ class RunStore:
         """Args: stored: the results root in object storage, where ``root`` is its copy."""
         self.root = root / "runs"
         self._stored = stored.below("runs") if stored else None
+        self._stored_models: dict[str, dict[str, int]] = {}
+        """Sizes of the models in the storage at the last fetch, by run and name."""
 
     def folder(self, run_hash: str) -> RunFolder:
-        return RunFolder(self.root / run_hash, self._stored.below(run_hash) if self._stored else None)
+        path = self.root / run_hash
+        if not self._stored:
+            return RunFolder(path)
+        return RunFolder(path, self._stored.below(run_hash), self._stored_models.get(run_hash, {}))
 
     def fetch(self) -> None:
         """Brings all runs up to date, but for their models, where they are copies."""
         if self._stored:
-            self._stored.fetch(without=MODELS)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path} is damaged ({error}); remove the folder {path.parent} to run it again"
-        ) from error
-    return values
+            for name, size in self._stored.fetch(without=MODELS).items():
+                run_hash, _, file = name.rpartition("/")
+                self._stored_models.setdefault(run_hash, {})[file] = size

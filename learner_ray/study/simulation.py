@@ -47,6 +47,9 @@ class MemoryRun(RunFolder):
     def state(self) -> dict[str, Any] | None:
         return self._state
 
+    def fault(self, run_hash: str, *, models: bool = False) -> str:
+        return ""
+
     def progress(self) -> list[Row]:
         return list(self.rows)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,15 @@ class World:
         for tensor in network.state_dict().values():
             dist.broadcast(tensor, src=0)
 
-    def agreed(self, decision: bool) -> bool:
-        """The first rank's decision, on every rank."""
+    def told(self, value: T) -> T:
+        """What the first rank has, on every rank."""
         if self.size == 1:
-            return decision
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        told = torch.tensor(int(decision), device=device)
-        dist.broadcast(told, src=0)
-        return bool(told.item())
+            return value
+        values = [value]
+        dist.broadcast_object_list(
+            values, src=0, device=torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+        )
+        return values[0]
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from learner_ray.cohort import Score
 from learner_ray.errors import UserError
@@ -26,6 +24,7 @@ from learner_ray.training.data import Data
 from learner_ray.training.pretraining import Pretraining, ScoreScale, encode, untrained_network
 from learner_ray.training.process import settle
 from learner_ray.training.progression import Embedded, Progression
+from learner_ray.training.tensors import UnreadableError, read_tensors, write_tensors
 
 ENCODER = "encoder.pt"
 DESCRIPTION = "predictor.json"
@@ -35,9 +34,7 @@ def write_predictor(
     folder: RunFolder, spec: RunSpec, data: Data, pretraining: Pretraining, progression: Progression
 ) -> None:
     """Writes a final run's encoder and what prediction needs beside it, each whole or not at all."""
-    temporary = folder.path / "encoder.tmp"
-    torch.save(pretraining.network.state_dict(), temporary)
-    temporary.replace(folder.path / ENCODER)
+    write_tensors(pretraining.network.state_dict(), folder.path / ENCODER)
     cohort = data.cohort
     description = {
         "run_hash": spec.hash,
@@ -99,13 +96,18 @@ class Predictor:
             raise UserError(f"{path} lacks {ENCODER} or {DESCRIPTION}; {again}")
         try:
             description = json.loads((path / DESCRIPTION).read_text())
-            weights = torch.load(path / ENCODER, map_location="cpu", weights_only=True)
+            weights = read_tensors((path / ENCODER).read_bytes())
             if description["run_hash"] != spec.hash:
                 raise UserError(f"{path / DESCRIPTION} belongs to run {description['run_hash']}; {again}")
-            return cls(spec, description, weights, device)
-        except (ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            predictor = cls(spec, description, weights, device)
+        except UnreadableError as error:
+            raise UserError(f"{path / ENCODER} cannot be used: {error}; {again}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"{path}: {ENCODER} or {DESCRIPTION} is damaged ({reason}); {again}") from error
+        if fault := folder.fault(spec.hash, models=True):
+            raise UserError(f"{path}: {fault}; {again}")
+        return predictor
 
     def embed(self, data: Data) -> Embedded:
         """Embeddings and predicted scores, in the score's unit, of all scans of some data."""
@@ -120,7 +122,10 @@ def _require_final(folder: RunFolder, spec: RunSpec) -> None:
     remedy = "give the folder of a complete final run: the study's ledger names them in its column run_hash"
     if not spec.is_final:
         raise UserError(f"{folder.path} is a trial of a search; {remedy}")
-    state = (folder.state or {}).get("state", "unfinished")
+    state = (folder.state or {}).get("state", "")
+    if not state and (fault := folder.fault(spec.hash)):
+        raise UserError(f"{folder.path}: {fault}; the sweep that it belongs to trains it again")
+    state = state or "unfinished"
     if state != "complete":
         raise UserError(f"{folder.path} is {state}; {remedy}")
     if not spec.config.progression.uses_encoder:

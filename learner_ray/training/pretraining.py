@@ -23,6 +23,7 @@ from learner_ray.training.distributed import World
 from learner_ray.training.finetuning import finetune
 from learner_ray.training.precision import autocast, weight_format
 from learner_ray.training.progression import Embedded, Progression
+from learner_ray.training.tensors import UnreadableError, read_tensors, write_tensors
 
 
 class DivergedError(Exception):
@@ -224,23 +225,44 @@ class Pretraining:
         self.world.share_first(self.network)
         return tuned
 
-    def save(self, path: Path) -> None:
-        """Writes network, optimiser and epoch, whole or not at all."""
-        temporary = path.with_suffix(".tmp")
+    def save(self, path: Path, run_hash: str) -> None:
+        """Writes network, optimiser and epoch of a run, whole or not at all."""
         state = {
+            "run_hash": run_hash,
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "epoch": self.epoch,
         }
-        torch.save(state, temporary)
-        temporary.replace(path)
+        write_tensors(state, path)
 
-    def restore(self, path: Path) -> None:
-        """Goes on from what ``save`` wrote."""
-        state = torch.load(path, map_location=self._device, weights_only=True)
+    def restore(self, content: bytes, run_hash: str, epochs: int) -> None:
+        """Goes on from what ``save`` wrote.
+
+        Args:
+            content: of the file.
+            run_hash: of this run.
+            epochs: that its progress tells of.
+
+        Raises:
+            UnreadableError: that is damaged or of another run, and nothing has been changed here.
+        """
+        state = read_tensors(content)
+        own = {name: tensor.shape for name, tensor in self.network.state_dict().items()}
+        # Older versions did not write whose it is.
+        if not isinstance(state, dict) or state.get("run_hash", run_hash) != run_hash:
+            raise UnreadableError("it is of another run")
+        if {"optimizer", "epoch"} - state.keys() or _shapes(state.get("network")) != own:
+            raise UnreadableError("it is of another run")
+        if state["epoch"] > epochs:
+            raise UnreadableError("progress.jsonl does not reach its epoch")
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
+
+
+def _shapes(state: Any) -> dict[str, torch.Size]:
+    tensors = state if isinstance(state, dict) else {}
+    return {name: tensor.shape for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
 
 
 def _optimizer(network: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:

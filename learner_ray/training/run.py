@@ -23,6 +23,7 @@ from learner_ray.training.pretraining import DivergedError, Pretraining
 from learner_ray.training.process import settle
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
+from learner_ray.training.tensors import UnreadableError
 
 CHECKPOINT_SECONDS = 10.0
 """A checkpoint is written after an epoch when the last one is older than this: a crash costs at most one
@@ -57,16 +58,33 @@ class TrainingRun:
             register(objective)
         data = open_data(spec.source, spec.config.data.image_size)
         self._data = data
+        self._note = ""
         self._pretraining: Pretraining | None = None
         if spec.config.progression.uses_encoder:
             self._pretraining = Pretraining(spec.config, data, spec.patients.pretrain, device, world)
-            self._restore(self._pretraining)
+            if spec.config.pretrains:
+                self._restore(self._pretraining)
 
     def _restore(self, pretraining: Pretraining) -> None:
-        # The first rank's look decides: storage may show others an older folder.
-        if pretraining.config.pretrains and self.world.agreed(self.folder.checkpoint.exists()):
-            pretraining.restore(self.folder.checkpoint)
-            self._rows = self.folder.progress()[: pretraining.epoch]
+        """Goes on from the checkpoint, if there is one that can be read."""
+        content, rows = self.world.told(self._look() if self.world.is_first else (b"", []))
+        if content is None:
+            return
+        try:
+            pretraining.restore(content, self.spec.hash, epochs=len(rows))
+        except UnreadableError as error:
+            self._note = f"{self.folder.checkpoint.name} is dropped, since {error}: the run begins anew"
+            if self.world.is_first:
+                print(f"{self.folder.path}: {self._note}", flush=True)
+                self.folder.drop_checkpoint()
+            return
+        self._rows = rows[: pretraining.epoch]
+
+    def _look(self) -> tuple[bytes | None, list[dict[str, Any]]]:
+        """The checkpoint and the progress beside it. The first rank's look is all ranks': storage may show
+        others an older folder, and ranks that went on from different epochs would wait for each other."""
+        path = self.folder.checkpoint
+        return path.read_bytes() if path.exists() else None, self.folder.progress()
 
     @property
     def ended(self) -> bool:
@@ -78,7 +96,10 @@ class TrainingRun:
         return self._rows[-1] if self._rows else None
 
     def advance(self) -> dict[str, Any] | None:
-        """Runs one epoch and returns its progress, or None where the run ended instead."""
+        """Runs one epoch and returns its progress, or None where the run ended instead.
+
+        Beside numbers there may be a ``note``, which is for the user and not for ``progress.jsonl``.
+        """
         pretraining = self._pretraining
         try:
             if pretraining is None or pretraining.epoch >= pretraining.last_epoch:
@@ -88,7 +109,8 @@ class TrainingRun:
         except DivergedError as error:
             self.end("diverged", str(error))
             return None
-        return row
+        note, self._note = self._note, ""
+        return {**row, "note": note} if note else row
 
     def _epoch(self, pretraining: Pretraining) -> dict[str, Any]:
         start = time.perf_counter()
@@ -113,7 +135,7 @@ class TrainingRun:
             pretraining.epoch < pretraining.last_epoch
             and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
         ):
-            pretraining.save(self.folder.checkpoint)
+            pretraining.save(self.folder.checkpoint, self.spec.hash)
             self._saved_at = time.monotonic()
         self.folder.publish()
 

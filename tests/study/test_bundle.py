@@ -9,6 +9,7 @@ import pytest
 
 from learner_ray.errors import UserError
 from learner_ray.study.bundle import pack, unpack
+from learner_ray.study.wholeness import ELSEWHERE
 
 FILES = ("config.json", "state.json", "encoder.pt", ".lock")
 
@@ -35,7 +36,8 @@ def brought(out: Path, models: bool) -> set[str]:
     pack(out, archive, models=models)
     assert archive.stat().st_mode & 0o077 == 0, "scores of patients, for its owner alone"
     unpack(archive, home)
-    return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
+    found = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
+    return {name for name in found if not name.endswith(ELSEWHERE)}
 
 
 def test_the_study_and_its_own_runs_come_without_models(out: Path) -> None:

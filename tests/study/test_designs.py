@@ -67,7 +67,8 @@ def write_study(folder: Path, objectives: dict[str, list[float]]) -> Path:
     pd.DataFrame(rows).to_parquet(folder / "trials.parquet")
     arms = [{"name": arm, "searched": ["train.lr"], "control": False} for arm in objectives]
     arms.append({"name": "majority", "searched": [], "control": True})
-    info = {"arms": arms, "folds": 2, "repeats": 1, "cohort_hash": "c", "split_hash": "s"}
+    info = {"study": "lus", "arms": arms, "space": {}, "cohort_hash": "c", "split_hash": "s"}
+    info |= {"folds": 2, "repeats": 1, "trials": 2, "seeds": 1}
     (folder / "study.json").write_text(json.dumps(info))
     return folder
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from learner_ray.cohort import load
+from learner_ray.cohort import load, load_splits, save_splits
 from learner_ray.errors import UserError
 from learner_ray.study.loading import load_study
 from learner_ray.study.plan import Plan, make_plan
@@ -62,3 +63,67 @@ def test_another_study_is_refused_even_when_asked_to_extend(
 def test_the_space_is_recorded_with_its_bounds(manifest: Path, tmp_path: Path) -> None:
     kept = record(plan(manifest), tmp_path / "lus", [])
     assert kept["space"]["train.lr"]["attributes"]["low"] == plan(manifest).space["train.lr"].low  # type: ignore[attr-defined]
+
+
+def edited(path: Path) -> None:
+    stored = json.loads(path.read_text())
+    folds = stored["folds"]
+    folds[0]["test"], folds[1]["test"] = folds[1]["test"], folds[0]["test"]
+    path.write_text(json.dumps(stored))
+
+
+def whole_but_other(path: Path) -> None:
+    """Hashed anew, so that the file alone does not tell."""
+    folds = load_splits(path)
+    save_splits(folds[::-1], path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("splits.json", edited),
+        ("splits.json", whole_but_other),
+        ("splits.json", lambda path: path.write_text("[]")),
+        ("splits.json", lambda path: path.write_bytes(b"\xff\x00")),
+        ("study.json", lambda path: path.write_text(path.read_text().replace('"kappa"', '"accuracy"'))),
+        ("study.json", lambda path: path.write_text(path.read_text().replace('"phantom": ', '"real": '))),
+        ("study.json", lambda path: path.write_text("[]")),
+        ("study.json", lambda path: path.write_text("{}")),
+        ("study.json", lambda path: path.write_bytes(b"\xff\x00")),
+    ],
+)
+def test_what_was_changed_by_hand_is_told_and_its_removal_mends_it(
+    manifest: Path, tmp_path: Path, name: str, change: Callable[[Path], object]
+) -> None:
+    folder = tmp_path / "lus"
+    record(plan(manifest), folder, [])
+    before = {path.name: path.read_text() for path in folder.iterdir()}
+    change(folder / name)
+    changed = (folder / name).read_bytes()
+    assert changed != before[name].encode()
+    for extend in (False, True):
+        with pytest.raises(UserError, match=f"{folder / name}.*restore it; or"):
+            record(plan(manifest), folder, [], extend=extend)
+    assert (folder / name).read_bytes() == changed
+    (folder / name).unlink()
+    record(plan(manifest), folder, [])
+    assert (folder / "splits.json").read_text() == before["splits.json"]
+    assert record(plan(manifest), folder, [])["hash"]
+
+
+def test_a_first_start_that_was_killed_between_the_two_files_is_none(manifest: Path, tmp_path: Path) -> None:
+    record(plan(manifest), tmp_path / "lus", [])
+    (tmp_path / "lus" / "study.json").unlink()
+    (tmp_path / "lus" / "notes.txt").touch()
+    with pytest.raises(UserError, match="holds no study"):
+        record(plan(manifest), tmp_path / "lus", [])
+    (tmp_path / "lus" / "notes.txt").unlink()
+    record(plan(manifest), tmp_path / "lus", [])
+    assert (tmp_path / "lus" / "study.json").exists()
+
+
+def test_a_study_of_before_it_was_hashed_is_taken_as_it_is(manifest: Path, tmp_path: Path) -> None:
+    path = tmp_path / "lus" / "study.json"
+    written = record(plan(manifest), tmp_path / "lus", [])
+    path.write_text(json.dumps({key: value for key, value in written.items() if key != "hash"}))
+    assert "hash" not in record(plan(manifest), tmp_path / "lus", [])

@@ -113,3 +113,24 @@ def test_a_study_is_written_by_one_sweep_at_a_time(tmp_path: Path) -> None:
         pass
     with second.alone():
         pass
+
+
+@pytest.mark.parametrize("rest", ['{"epoch": 2', "[]", '{"epoch": 7}', "\x00\x80"])
+def test_progress_ends_where_it_cannot_be_read(tmp_path: Path, rest: str) -> None:
+    line = json.dumps({"epoch": 1, "objective": 0.5})
+    (tmp_path / "progress.jsonl").write_bytes(f"{line}\n{rest}\n{line}\n".encode("latin-1"))
+    assert RunFolder(tmp_path).progress() == [{"epoch": 1, "objective": 0.5}]
+
+
+@pytest.mark.parametrize("before", ["[]", "", json.dumps(replace(SPEC, threads=2).to_dict())])
+def test_what_a_run_is_is_written_over_what_it_is_not(tmp_path: Path, before: str) -> None:
+    (tmp_path / "config.json").write_text(before)
+    RunFolder(tmp_path).write_spec(SPEC)
+    assert RunFolder(tmp_path).read_spec() == SPEC
+
+
+def test_a_damaged_end_is_none(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("[]")
+    assert RunFolder(tmp_path).state is None
+    RunFolder(tmp_path).finish("complete")
+    assert RunFolder(tmp_path).state == {"state": "complete", "reason": ""}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,9 @@ def steps(manifest: Path, folder: Path) -> dict[int, dict[str, Any]]:
     found = {}
     for size in (1, 2, 4):
         (folder / str(size)).mkdir()
+        # Two ranks drop a checkpoint that cannot be read, or would wait for each other.
+        (folder / str(size) / "frozen").mkdir()
+        (folder / str(size) / "frozen" / "last.pt").write_bytes(os.urandom(5000))
         found[size] = spawn(size, manifest, folder / str(size))
     return found
 

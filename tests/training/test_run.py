@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,50 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     assert not (tmp_path / "cut" / "last.pt").exists()
 
 
+@pytest.mark.parametrize("damage", ["random", "cut", "flipped", "another run's", "ahead of progress.jsonl"])
+def test_a_checkpoint_that_cannot_be_used_is_dropped_and_the_run_begins_anew(
+    manifest: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: str,
+) -> None:
+    monkeypatch.setattr(run_module, "CHECKPOINT_SECONDS", 0.0)
+    short = spec(manifest, TRIAL, train__epochs=2)
+    folder = RunFolder(tmp_path / "cut")
+    TrainingRun(short, folder).advance()
+    content = folder.checkpoint.read_bytes()
+    middle = len(content) // 2
+    if damage == "another run's":
+        other = RunFolder(tmp_path / "other")
+        TrainingRun(spec(manifest, TRIAL, train__epochs=2, seed=1), other).advance()
+        content = other.checkpoint.read_bytes()
+    elif damage == "ahead of progress.jsonl":
+        (folder.path / "progress.jsonl").write_text("[]\n")
+    else:
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        content = {"random": os.urandom(5000), "cut": content[:-300], "flipped": flipped}[damage]
+    folder.checkpoint.write_bytes(content)
+    run = TrainingRun(short, folder)
+    assert run.last_row is None and not folder.checkpoint.exists()
+    row = run.advance()
+    assert row is not None and row["epoch"] == 1 and row["note"].startswith("last.pt is dropped")
+    assert "begins anew" in (said := capsys.readouterr().out) and "weights_only" not in said
+    assert "note" not in folder.progress()[0]
+
+
+def test_a_checkpoint_of_before_it_was_named_is_taken_up(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "CHECKPOINT_SECONDS", 0.0)
+    folder = RunFolder(tmp_path)
+    TrainingRun(spec(manifest, TRIAL), folder).advance()
+    state = torch.load(folder.checkpoint, weights_only=True)
+    torch.save({key: value for key, value in state.items() if key != "run_hash"}, folder.checkpoint)
+    run = TrainingRun(spec(manifest, TRIAL), folder)
+    assert run.last_row is not None and run.last_row["epoch"] == 1
+
+
 def test_a_final_run_stops_at_the_epoch_it_was_given(manifest: Path, tmp_path: Path) -> None:
     """And has by then the weights that the whole schedule had at that epoch."""
     whole = finish(spec(manifest, FINAL), tmp_path / "whole")
@@ -122,6 +167,15 @@ def test_train_repeats_a_recorded_run(
     finish(spec(manifest, FINAL), tmp_path / "run")
     assert train.main([str(tmp_path / "run" / "config.json")]) == 0
     assert "bit for bit" in capsys.readouterr().out
+
+
+def test_train_says_that_a_record_is_not_what_the_run_left(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = finish(spec(manifest, FINAL, train__epochs=1), tmp_path / "run")
+    (folder.path / "state.json").write_text("[]")
+    assert train.main([str(tmp_path / "run" / "config.json")]) == 1
+    assert "state.json is damaged" in capsys.readouterr().err
 
 
 def test_train_says_where_a_record_differs(
