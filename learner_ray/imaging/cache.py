@@ -162,10 +162,13 @@ def _build(
         known = ingest(cohort.scans, partial, size=size, slices=slices, progress=progress)
         contents = {path: of.sha256 for path, of in known.items()}
         folder = partial.with_name(_key(cohort, contents, size, slices))
-        if not folder.exists():  # there it may be, of the same files in another place
-            _sync(partial)
+        _sync(partial)
+        try:
             partial.rename(folder)
-            _sync(folder.parent)
+        except OSError:
+            if not folder.exists():  # there it may be, of the same files in another place
+                raise
+        _sync(folder.parent)
     remember(known, among=cohort.paths)
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from learner_ray.cohort import load
 from learner_ray.cohort.__main__ import main as cohort_command
@@ -17,6 +19,7 @@ from learner_ray.imaging import gate
 from learner_ray.imaging.errors import BadScan, unreadable
 from learner_ray.sweep import main as sweep_command
 from tests.imaging.make_scans import cohort_of, head, numbered_frames, write_listed, write_nifti, write_video
+from tests.small_sweep import SMALL
 
 FOLDS = ["--folds", "2"]
 
@@ -193,8 +196,6 @@ def test_two_thousand_bad_scans_are_few_lines_whatever_their_numbers_and_details
 def test_what_is_no_picture_of_anything_is_told_once_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from PIL import Image
-
     black, grey, mask = (np.full((60, 90), value, np.uint8) for value in (0, 130, 0))
     mask[20:40, 30:70] = 255
     for name, pixels in (("black", black), ("grey", grey), ("mask", mask)):
@@ -223,3 +224,27 @@ def test_what_is_no_picture_of_anything_is_told_once_and_kept(
     }
     assert gate.warnings(decoded.oddities)[:2] == ["warning: 3 scans are black:", "  black.mp4"]
     assert not decoded.cache.bad
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("formula_runs")
+def test_what_a_sweep_let_pass_is_told_and_stands_in_the_study(
+    listed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied(listed)
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(listed.parent / "p7-4.png")
+    (listed.parent / "p7-3.png").write_bytes(b"no picture")
+    out = listed.parent.parent / "results" / "lus"
+    options = [*SMALL, "--arms", "majority", "--skip-bad", "--allow-duplicates"]
+    assert sweep_command(["lus", "--data", str(listed), "--out", str(out), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "warning: 1 scan is black:\n  p7-4.png" in printed and "row 20: p4-3.png has the" in printed
+    study = json.loads((out / "study.json").read_text())
+    assert study["allow_duplicates"] is True
+    left_out, *kept = study["left_out"]
+    assert "p7-3.png cannot be read" in left_out
+    assert [note.partition(" (")[0] for note in kept] == [
+        "1 scan is black",
+        "1 file holds what another one holds",
+    ]
+    assert json.loads((out / "content.json").read_text())["scans"]["p7-4.png"]["look"] == "black"
