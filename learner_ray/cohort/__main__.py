@@ -7,13 +7,18 @@ import sys
 from collections.abc import Sequence
 
 from learner_ray.cohort import CLASSES, FORMATS, Cohort, load
-from learner_ray.errors import UserError
+from learner_ray.command import answer
 
 FEW_PATIENTS = 20
 """Patients with a class below which its figures are hardly worth printing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: 0 when the cohort can be used, 2 when something is wrong with it."""
+    return answer(lambda: _check(arguments))
+
+
+def _check(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m learner_ray.cohort", description="Check a cohort.")
     commands = parser.add_subparsers(required=True, metavar="check")
     check = commands.add_parser("check", help="say what is found at a path, and what is wrong with it")
@@ -21,11 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument("--modality", default="", help="decides the score where none is stated: lus or mri")
     check.add_argument("--format", choices=FORMATS, help="by default the path is recognised")
     options = parser.parse_args(arguments)
-    try:
-        cohort = load(options.path, format=options.format, modality=options.modality)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    cohort = load(options.path, format=options.format, modality=options.modality)
     print(report(cohort))
     return 0
 

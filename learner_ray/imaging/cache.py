@@ -28,6 +28,7 @@ from learner_ray.errors import UserError
 from learner_ray.files import cache_root
 from learner_ray.imaging.ingest import BadScan, Entry, ingest
 from learner_ray.imaging.reader import reader_version
+from learner_ray.paths import read_json
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -44,7 +45,7 @@ class PixelCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        index = read_json(folder / "index.json", f"remove the folder {folder}: it is made again")
         self.folder = folder
         self.size = int(index["size"])
         self.bad = {bad["scan"]: BadScan(**bad) for bad in index["bad"]}

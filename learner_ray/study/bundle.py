@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from learner_ray.command import answer
 from learner_ray.errors import UserError
 from learner_ray.study.runs import MODELS
 
@@ -44,8 +45,16 @@ def pack(out: Path, archive: Path, *, models: bool = False) -> None:
 def run_hashes(out: Path) -> list[str]:
     """The runs that a study's tables name."""
     paths = [out / name for name in ("trials.parquet", "ledger.parquet")]
-    tables = [pd.read_parquet(path) for path in paths if path.exists()]
-    return sorted({run_hash for table in tables if len(table) for run_hash in table["run_hash"]})
+    return sorted({run_hash for path in paths if path.exists() for run_hash in _named_in(path)})
+
+
+def _named_in(table: Path) -> list[str]:
+    try:
+        return [str(run_hash) for run_hash in pd.read_parquet(table, columns=["run_hash"])["run_hash"]]
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are of these
+        raise UserError(
+            f"{table} is damaged ({error}): repeat the study's command, which writes it anew"
+        ) from error
 
 
 def unpack(archive: Path, root: Path) -> None:
@@ -56,16 +65,16 @@ def unpack(archive: Path, root: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command: 0, or 2 where there is no study."""
+    return answer(lambda: _pack(argv))
+
+
+def _pack(argv: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m learner_ray.study.bundle", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("archive", type=Path)
     parser.add_argument("--models", action="store_true", help="with encoders and checkpoints")
     args = parser.parse_args(argv)
-    try:
-        pack(args.out, args.archive, models=args.models)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    pack(args.out, args.archive, models=args.models)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -13,6 +12,7 @@ import pandas as pd
 
 from learner_ray.config import Config, flatten
 from learner_ray.errors import UserError
+from learner_ray.paths import read_json
 from learner_ray.study.study import Arm, Study
 
 Settings = Mapping[tuple[int, int], Mapping[str, Any]]
@@ -40,13 +40,21 @@ def read_winner(folder: Path, arm: str | None = None) -> Winner:
     Raises:
         UserError: the folder holds no finished search of the arm.
     """
+    remedy = "name the results folder of a searched study"
     try:
-        info = json.loads((folder / "study.json").read_text())
+        info = read_json(folder / "study.json", remedy)
         trials = pd.read_parquet(folder / "trials.parquet")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # pyarrow's own errors are of these
+        raise UserError(f"{folder} holds no searched study ({error}): {remedy}") from error
+    try:
+        return _winner(folder, arm, info, trials)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
-            f"{folder} holds no searched study ({error}): name the results folder of one"
+            f"{folder}: study.json or trials.parquet is damaged ({type(error).__name__}: {error}): {remedy}"
         ) from error
+
+
+def _winner(folder: Path, arm: str | None, info: Mapping[str, Any], trials: pd.DataFrame) -> Winner:
     searched = {a["name"]: a["searched"] for a in info["arms"] if a["searched"] and not a["control"]}
     complete = trials[(trials["state"] == "complete") & trials["objective"].notna()]
     # As in the search itself: the earlier one of two trials that tie.

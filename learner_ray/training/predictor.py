@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -19,6 +18,7 @@ from learner_ray.cohort import Score
 from learner_ray.errors import UserError
 from learner_ray.files import write_json
 from learner_ray.imaging.reader import file_kind, reader_version
+from learner_ray.paths import read_json
 from learner_ray.study.record import git_sha, versions
 from learner_ray.study.runs import RunFolder, RunSpec
 from learner_ray.training.data import Data
@@ -97,7 +97,7 @@ class Predictor:
         if not (path / ENCODER).is_file() or not (path / DESCRIPTION).is_file():
             raise UserError(f"{path} lacks {ENCODER} or {DESCRIPTION}; {again}")
         try:
-            description = json.loads((path / DESCRIPTION).read_text())
+            description = read_json(path / DESCRIPTION, again)
             weights = torch.load(path / ENCODER, map_location="cpu", weights_only=True)
             if description["run_hash"] != spec.hash:
                 raise UserError(f"{path / DESCRIPTION} belongs to run {description['run_hash']}; {again}")
