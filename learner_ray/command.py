@@ -4,6 +4,7 @@ mistake or a fault of the place.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -63,11 +64,10 @@ def printable() -> None:
 
 def _told_of_files(error: OSError, again: str) -> int:
     """Of a file that cannot be used, or an output that nobody takes. All else is a fault of ours."""
-    if error.filename is None and _output_fails():
-        _silence()
-        if isinstance(error, BrokenPipeError):  # as of `| head`, which has seen enough
-            return 128 + signal.SIGPIPE
-        return _unfinished(f"the output cannot be written: {error.strerror}", again, storage=True)
+    if error.filename is None and isinstance(error, BrokenPipeError):  # as of `| head`, which has seen enough
+        return 128 + signal.SIGPIPE
+    if error.filename is None and error.errno == errno.ENOSPC:
+        return _unfinished("no room is left for the output, or for a file", again, storage=True)
     mistake = mistaken_path(error)
     if mistake:
         return _told(mistake, MISTAKE)

@@ -21,10 +21,9 @@ def mistaken_path(error: OSError) -> str:
     if error.errno not in UNUSABLE or not isinstance(error.filename, str):
         return ""
     path = Path(error.filename)
-    with suppress(OSError):
-        for part in (path, *path.parents):
-            if part.exists() and not part.is_dir():
-                return f"{named_path(part)} is a file, where a folder is needed: name another"
+    for part in (path, *path.parents):
+        if os.path.lexists(part) and not os.path.isdir(part):
+            return f"{named_path(part)} is a file, where a folder is needed: name another"
     return f"{named_path(path)}: {error.strerror}: name another"
 
 
@@ -36,8 +35,10 @@ def refuse_unwritable(folder: Path) -> None:
         StorageError: this user may not write there.
     """
     try:
-        there = next(part for part in (folder, *folder.absolute().parents) if part.exists())
-        if not there.is_dir():
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(folder)  # says of other names that they cannot be
+        there = next(part for part in (folder, *folder.absolute().parents) if os.path.lexists(part))
+        if not os.path.isdir(there):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
         if not os.access(there, os.W_OK | os.X_OK):
             code = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
