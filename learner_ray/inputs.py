@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from learner_ray.cohort import Cohort, make_splits
 from learner_ray.cohort.manifest import SUFFIXES
 from learner_ray.errors import UserError
+from learner_ray.files import cache_root
 from learner_ray.imaging.source import PHANTOM, open_cohort
 from learner_ray.object_storage import StoredFolder, is_url
 from learner_ray.options import parse_edits
@@ -58,9 +59,8 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
     study, arms, winner = choose_study(args)
     edits, size = _check_numbers(args, study, arms)
     source, results = choose_source(args, study)
-    if not is_url(results.address):
-        refuse_unwritable(results.out)
-        refuse_unwritable(results.store.root)
+    for folder in (results.out, results.store.root, cache_root()):
+        refuse_unwritable(folder)
     cohort = open_cohort(source)
     if cohort.modality != study.modality:
         raise UserError(
