@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.content import content_hashes
-from learner_ray.errors import UserError
+from learner_ray.errors import StorageError, UserError
 from learner_ray.files import cache_root
 from learner_ray.imaging.ingest import BadScan, Entry, ingest
 from learner_ray.imaging.reader import reader_version
@@ -108,7 +108,8 @@ def build_cache(
         progress: called with the number of scans done and of all.
 
     Raises:
-        UserError: scans cannot be read (all are listed), or the disk is full.
+        UserError: scans cannot be read (all are listed).
+        StorageError: the disk is full.
     """
     root = cache_root() / "pixels" if root is None else root
     root.mkdir(parents=True, exist_ok=True)
@@ -168,7 +169,7 @@ def _published(folder: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
-        raise UserError(
+        raise StorageError(
             f"no room for the pixel cache in {folder.parent} ({error.strerror}): free some space, or name "
             "another folder in LEARNER_RAY_CACHE"
         ) from error
