@@ -56,10 +56,12 @@ def answer(carry_out: Callable[[], int], *, again: str = "") -> int:
 
 
 def printable() -> None:
-    """From here on a sign that the terminal lacks is printed as "?", instead of ending the command."""
-    for stream in (sys.stdout, sys.stderr):
+    """From here on a sign that the terminal lacks ends no command: in a table it is "?", which is as wide; in
+    a message, which may name a file, its number.
+    """
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=errors)
 
 
 def _told_of_files(error: OSError, again: str) -> int:

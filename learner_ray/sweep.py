@@ -31,6 +31,9 @@ def sweep(args: argparse.Namespace) -> int:
     from learner_ray.inputs import read_inputs
 
     inputs = read_inputs(args)
+    from learner_ray.engine.head import require_named
+
+    require_named(args.address)
     from learner_ray.execution import execute
 
     stopped_by = execute(args, inputs)

@@ -55,6 +55,7 @@ def test_help_of_the_report_loads_our_own_modules_alone() -> None:
         ["--data", "nowhere"],
         ["--folds", "1"],
         ["--out", "s3://bucket"],
+        ["--address", "127.0.0.1:1"],
     ],
 )
 def test_a_mistake_is_answered_before_ray_and_torch_are_loaded(manifest: Path, options: list[str]) -> None:

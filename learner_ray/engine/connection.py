@@ -23,6 +23,7 @@ from learner_ray.engine import head
 from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
 from learner_ray.errors import PlaceError, StorageError, UserError
 from learner_ray.object_storage import is_url
+from learner_ray.paths import mistaken_path
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
@@ -238,7 +239,7 @@ def _short_folder() -> str | None:
     of sockets: then a new folder in /tmp, which goes with this process.
 
     Raises:
-        StorageError: they can be written neither there nor here.
+        UserError, StorageError: they can be written neither there nor here.
     """
     usual = Path(get_default_ray_temp_dir())
     try:
@@ -247,7 +248,8 @@ def _short_folder() -> str | None:
             return None
         short = tempfile.mkdtemp(prefix="learner-ray-", dir="/tmp")
     except OSError as error:
-        raise StorageError(
+        kind = UserError if mistaken_path(error) else StorageError
+        raise kind(
             f"{error.filename}: {error.strerror}; Ray keeps its own files there while the study runs: name "
             f"another folder, of {LONGEST_FOLDER - len('/ray')} letters at most, in RAY_TMPDIR"
         ) from error

@@ -20,6 +20,15 @@ SETTINGS = 4
 """The kind of frame that the other side begins with; it stands in its fourth byte."""
 
 
+def require_named(address: str | None) -> None:
+    """As ``require``, of the cluster that a command line or RAY_ADDRESS names, if any does: before Ray and
+    PyTorch are loaded. "local" and "auto" name none.
+    """
+    named = address or os.environ.get("RAY_ADDRESS")
+    if named and named not in ("local", "auto"):
+        require(named, f"--address {named}" if address else f"RAY_ADDRESS={named}")
+
+
 def require(address: str, said: str) -> None:
     """Does nothing where a head answers, within ten seconds.
 
