@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from learner_ray.predict import main as predict
 from learner_ray.sweep import main
+from learner_ray.train import main as train
 from tests.small_sweep import sweep
 
 AT_ONCE_S = 5.0
@@ -148,3 +150,21 @@ def test_a_study_file_that_cannot_be_read_names_its_line(
 ) -> None:
     (tmp_path / "own.py").write_text(text)
     refused(main([str(tmp_path / "own.py"), "--data", str(manifest)]), words, capsys)
+
+
+@pytest.mark.parametrize("name", ["nowhere.json", "", "taken/config.json"])
+def test_a_run_that_is_none_is_not_repeated(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("")
+    refused(train([str(tmp_path / name)]), [str(tmp_path / name)], capsys)
+
+
+@pytest.mark.parametrize("out", ["taken/x.csv", "taken/a/x.csv", "folder.csv", "x.txt"])
+def test_predictions_that_could_not_be_written_are_not_made(
+    out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("")
+    (tmp_path / "folder.csv").mkdir()
+    code = predict([str(tmp_path), "scan.mp4", "--out", str(tmp_path / out)])
+    refused(code, [f"{tmp_path}/{out.partition('/')[0]}"], capsys)
