@@ -45,16 +45,8 @@ def pack(out: Path, archive: Path, *, models: bool = False) -> None:
 def run_hashes(out: Path) -> list[str]:
     """The runs that a study's tables name."""
     paths = [out / name for name in ("trials.parquet", "ledger.parquet")]
-    return sorted({run_hash for path in paths if path.exists() for run_hash in _named_in(path)})
-
-
-def _named_in(table: Path) -> list[str]:
-    try:
-        return [str(run_hash) for run_hash in pd.read_parquet(table, columns=["run_hash"])["run_hash"]]
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are of these
-        raise UserError(
-            f"{table} is damaged ({error}): repeat the study's command, which writes it anew"
-        ) from error
+    tables = [pd.read_parquet(path) for path in paths if path.exists()]
+    return sorted({run_hash for table in tables if len(table) for run_hash in table["run_hash"]})
 
 
 def unpack(archive: Path, root: Path) -> None:
