@@ -7,6 +7,7 @@ python analysis/report.py --check report
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,5 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(len(item.study.ledger) for item in report.analysed) else 2
 
 
+def command() -> int:
+    """``main`` for a shell: 141 where nobody reads the output any more, as of ``| head``."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its end
+        return 141
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

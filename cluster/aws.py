@@ -107,6 +107,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         import boto3  # type: ignore[import-untyped]
+        from botocore.exceptions import (  # type: ignore[import-untyped]
+            BotoCoreError,
+            ClientError,
+            NoCredentialsError,
+        )
     except ImportError:
         print("needs boto3: pip install 'learner-ray[aws]'", file=sys.stderr)
         return 2
@@ -122,6 +127,13 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except NoCredentialsError:
+        keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        print(f"no AWS credentials: type `aws configure`, or set {keys}", file=sys.stderr)
+        return 2
+    except (BotoCoreError, ClientError) as error:
+        print(f"AWS says: {error}", file=sys.stderr)
+        return 1
     print(f"{region}: ssh from {network}, image {image}. Next: ray up {CLUSTER_FILE.parent.name}/gpu.yaml")
     return 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -22,8 +23,33 @@ def _require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
+class _Section:
+    """A part of the configuration: every number is finite, and no larger than any machine could bear."""
+
+    def _require_possible(self) -> None:
+        name = type(self).__name__.removesuffix("Config").lower()
+        for field_ in dataclasses.fields(self):  # type: ignore[arg-type]
+            key, value = f"{name}.{field_.name}", getattr(self, field_.name)
+            if isinstance(value, int | float):
+                most = MOST.get(key, math.inf)
+                _require(math.isfinite(value), f"{key} must be a finite number, not {value}")
+                _require(value <= most, f"{key} must be at most {most}, not {value}")
+
+
+MOST = {
+    "data.image_size": 4096,
+    "data.frames": 4096,
+    "model.projection_dim": 65_536,
+    "objective.bins": 1_000_000,
+    "train.epochs": 1_000_000,
+    "train.batch_size": 1_000_000,
+    "progression.finetune_epochs": 1_000_000,
+}
+"""By key. Slips of the keyboard, which would otherwise end in the middle of the work."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(_Section):
     """What the encoder is shown of a scan."""
 
     image_size: int = 64
@@ -34,13 +60,14 @@ class DataConfig:
     """Strength of the augmentation: 0 is none, 1 the default ranges."""
 
     def __post_init__(self) -> None:
+        self._require_possible()
         _require(self.image_size >= 32, f"data.image_size must be at least 32, not {self.image_size}")
         _require(self.frames >= 1, f"data.frames must be at least 1, not {self.frames}")
         _require(0 <= self.augment <= 2, f"data.augment must be in 0..2, not {self.augment}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
+class ModelConfig(_Section):
     """The encoder: a ResNet-18 with the temporal shift [paper]."""
 
     shift_fraction: float = 0.25
@@ -52,6 +79,7 @@ class ModelConfig:
     """Width of a projection head that only the contrastive term sees; 0 is no head."""
 
     def __post_init__(self) -> None:
+        self._require_possible()
         _require(
             0 <= self.shift_fraction <= 1, f"model.shift_fraction must be in 0..1, not {self.shift_fraction}"
         )
@@ -59,7 +87,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectiveConfig:
+class ObjectiveConfig(_Section):
     """What pretraining minimises: ``regression_weight * MSE + contrastive_weight * objective``."""
 
     name: str = "mse"
@@ -82,6 +110,7 @@ class ObjectiveConfig:
     """Which pairs count: of different patients [paper], all, or of one patient."""
 
     def __post_init__(self) -> None:
+        self._require_possible()
         _require(self.regression_weight >= 0, "objective.regression_weight must not be negative")
         _require(self.contrastive_weight >= 0, "objective.contrastive_weight must not be negative")
         _require(0 < self.margin <= 2, f"objective.margin must be in (0, 2], not {self.margin}")
@@ -92,7 +121,7 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(_Section):
     """How pretraining runs."""
 
     epochs: int = 12
@@ -118,6 +147,7 @@ class TrainConfig:
     """Control: scores are permuted over the training patients before pretraining."""
 
     def __post_init__(self) -> None:
+        self._require_possible()
         _require(self.epochs >= 0, "train.epochs must not be negative")
         _require(0 <= self.stop_epoch <= self.epochs, "train.stop_epoch must be in 0..train.epochs")
         _require(self.batch_size >= 2, "train.batch_size must be at least 2")
@@ -128,7 +158,7 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProgressionConfig:
+class ProgressionConfig(_Section):
     """How worse / same / better is read off two visits of one patient."""
 
     head: Literal["logistic", "ordinal", "mlp"] = "logistic"
@@ -161,6 +191,7 @@ class ProgressionConfig:
     """Control: classes are permuted over the pairs the classifier is fitted on."""
 
     def __post_init__(self) -> None:
+        self._require_possible()
         _require(self.l2 > 0, "progression.l2 must be positive")
         _require(self.finetune_epochs >= 0, "progression.finetune_epochs must not be negative")
         _require(self.finetune_lr > 0, "progression.finetune_lr must be positive")
@@ -185,6 +216,9 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     progression: ProgressionConfig = field(default_factory=ProgressionConfig)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.seed, int), f"seed must be a whole number, not {self.seed!r}")
 
     @property
     def pretrains(self) -> bool:
@@ -260,7 +294,7 @@ def _coerce(key: str, value: Any) -> Any:
         return named[value]
     try:
         number = kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = None
     exact = number is not None and (kind is not int or isinstance(value, str) or number == value)
     words = {int: "a whole number", float: "a number", str: "text"}

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from learner_ray.errors import StorageError
+from learner_ray.errors import StorageError, UserError
 
 
 @contextmanager
@@ -34,8 +34,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = os.fspath(path)  # of writing it names no file, of renaming the temporary one
         raise
 
 
@@ -78,25 +80,65 @@ LEAST_FREE_BYTES = 64 * 2**20
 """Below this a file system counts as full: an encoder (45 MB) no longer fits."""
 
 
-def storage_fault(error: BaseException, folder: Path) -> str:
-    """What is wrong with the storage of a folder, if that is why an error was raised; else nothing.
+GONE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENODEV,
+    errno.ENOTCONN,
+}  # fmt: skip
+"""What a storage says that is not there any more, or not for us."""
+
+
+def storage_fault(error: BaseException, folder: Path | None) -> str:
+    """What is wrong with a storage, if that is why an error was raised; else nothing.
 
     PyTorch says only that its writer failed, so the space that is left is looked at too.
+
+    Args:
+        error: names the file itself, or else ``folder`` is blamed.
+        folder: what was being written to; None where that is not known: then every file that an error names
+            is told of.
     """
     if isinstance(error, StorageError):
         return str(error)
-    gone = {errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN}
-    if isinstance(error, OSError) and error.errno in gone:
-        return f"{folder}: {os.strerror(error.errno or 0)}"
+    named = error.filename if isinstance(error, OSError) and isinstance(error.filename, str) else None
+    if isinstance(error, OSError) and (named or folder):
+        blamed = Path(named or str(folder))
+        if error.errno == errno.ENOSPC:
+            return f"{named_path(blamed)}: the disk is full{_room(blamed)}"
+        if error.errno in GONE or folder is None:
+            return f"{named_path(blamed)}: {error.strerror}"
+    if folder is None:
+        return ""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as missing:
         return f"{folder}: {missing.strerror}"
-    full = free < LEAST_FREE_BYTES or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
-    return f"{folder}: the disk is full ({free / 2**20:.0f} MB left)" if full else ""
+    return f"{folder}: the disk is full{_room(folder)}" if free < LEAST_FREE_BYTES else ""
+
+
+def named_path(path: Path) -> str:
+    """A path, and how to choose another where that is not plain."""
+    with suppress(UserError):
+        if path.is_relative_to(cache_root()):
+            return f"{path} (in the cache; LEARNER_RAY_CACHE names another folder)"
+    return str(path)
+
+
+def _room(path: Path) -> str:
+    """How much is left where a path is, or would be."""
+    for part in (path, *path.absolute().parents):
+        with suppress(OSError):
+            return f" ({shutil.disk_usage(part).free / 2**20:.0f} MB left)"
+    return ""
 
 
 def cache_root() -> Path:
-    """The folder for what can be made again: ``$LEARNER_RAY_CACHE``, or ``~/.cache/learner_ray``."""
+    """The folder for what can be made again: ``$LEARNER_RAY_CACHE``, or ``~/.cache/learner_ray``.
+
+    Raises:
+        UserError: neither is known.
+    """
     named = os.environ.get("LEARNER_RAY_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "learner_ray"
+    try:
+        return Path(named) if named else Path.home() / ".cache" / "learner_ray"
+    except RuntimeError as error:
+        raise UserError("this user has no home folder: name a folder in LEARNER_RAY_CACHE") from error

@@ -134,6 +134,8 @@ def parse_edits(args: argparse.Namespace) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {text}: write KEY=VALUE, as in --set train.lr=0.001")
+        if key == "seed":
+            raise UserError(f"--set {text}: every run has a seed of its own, made from the study's: --seed N")
         edits[key] = value
     if args.epochs is not None:
         edits["train.epochs"] = args.epochs

@@ -12,11 +12,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from learner_ray.command import answer
 from learner_ray.errors import UserError
+from learner_ray.paths import refuse_unwritable
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; 0 when the table is written, 2 for a mistake."""
+    """The command; 0 when the table is written, 1 when a fault of the place prevents it, 2 for a mistake."""
+    return answer(lambda: _predict(argv))
+
+
+def _predict(argv: list[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m learner_ray.predict",
         description=__doc__,
@@ -34,17 +40,15 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
     args = parser.parse_args(argv)
-    try:
-        if bool(args.scans) == bool(args.manifest):
-            raise UserError("give scans, or a --manifest of them")
-        if args.out is not None and args.out.suffix != ".csv":
+    if bool(args.scans) == bool(args.manifest):
+        raise UserError("give scans, or a --manifest of them")
+    if args.out is not None:
+        if args.out.suffix != ".csv" or args.out.is_dir():
             raise UserError(f"--out {args.out}: name a file ending in .csv")
-        if not args.run.is_dir():
-            raise UserError(f"no run at {args.run}: give the folder of a final run, results/runs/<run_hash>")
-        carry_out(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        refuse_unwritable(args.out.parent)
+    if not args.run.is_dir():
+        raise UserError(f"no run at {args.run}: give the folder of a final run, results/runs/<run_hash>")
+    carry_out(args)
     return 0
 
 

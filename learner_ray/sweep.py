@@ -6,53 +6,36 @@ import argparse
 import shlex
 import signal
 import sys
-from pathlib import Path
 
-from learner_ray.errors import PlaceError, StorageError, UserError
+from learner_ray.command import INTERRUPTED, answer
 from learner_ray.missing_codes import joined
 from learner_ray.options import for_cluster, parser
 
-INTERRUPTED = "\nInterrupted; all finished runs are kept. Go on with:\n  {}"
-
 
 def main(argv: list[str] | None = None) -> int:
-    """The command: 0 when the study is complete, 1 when results cannot be written, 2 for a mistake in the
-    input, 130 or 143 on a signal.
+    """The command: 0 when the study is complete, 1 when a fault of the place stopped it, 2 for a mistake in
+    the input, 130, 141 or 143 on a signal.
     """
-    args = parser().parse_args(joined(sys.argv[1:] if argv is None else argv))
-    try:
-        return sweep(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # before the first run
-        print(INTERRUPTED.format(command()))
-        return 128 + signal.SIGINT
-    except (PlaceError, OSError) as error:
-        from learner_ray.files import storage_fault
-
-        fault = str(error) if isinstance(error, PlaceError) else storage_fault(error, Path.cwd())
-        if not fault:
-            raise
-        storage = not isinstance(error, PlaceError) or isinstance(error, StorageError)
-        remedy = "make room, or bring the storage back, and go on" if storage else "once that is mended go on"
-        print(f"error: {fault}. All that has ended is kept: {remedy} with:\n  {command()}", file=sys.stderr)
-        return 1
+    given = joined(sys.argv[1:] if argv is None else argv)
+    return answer(lambda: sweep(parser().parse_args(given)), again=command())
 
 
 def sweep(args: argparse.Namespace) -> int:
     """Checks what was given, then runs it here or sends it to a cluster."""
     # Each import is needed by what follows it alone: a mistake is answered before Ray and PyTorch are loaded.
     if args.cluster is not None:
-        from learner_ray.engine.jobs import run_on_cluster
-        from learner_ray.inputs import choose_source, choose_study
+        from learner_ray.inputs import choose_results
 
-        study, _, _ = choose_study(args)
-        _, results = choose_source(args, study)
+        results = choose_results(args)
+        from learner_ray.engine.jobs import run_on_cluster
+
         return run_on_cluster(args, for_cluster(sys.argv[1:]), results)
     from learner_ray.inputs import read_inputs
 
     inputs = read_inputs(args)
+    from learner_ray.engine.head import require_named
+
+    require_named(args.address)
     from learner_ray.execution import execute
 
     stopped_by = execute(args, inputs)

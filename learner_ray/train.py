@@ -9,21 +9,25 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from learner_ray.command import answer
 from learner_ray.errors import UserError
+from learner_ray.paths import refuse_unwritable
 from learner_ray.study.runs import RunFolder
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; 0 when the numbers are the recorded ones, 1 when they are not, 2 for a mistake."""
+    """The command; 0 when the numbers are the recorded ones, 1 when they are not or could not be had, 2 for a
+    mistake.
+    """
+    return answer(lambda: _repeat(argv))
+
+
+def _repeat(argv: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m learner_ray.train", description=__doc__)
     parser.add_argument("config", type=Path, help="the config.json of a run, as in results/runs/<hash>/")
     parser.add_argument("--out", type=Path, help="keep the repeated run here (default: a temporary folder)")
     args = parser.parse_args(argv)
-    try:
-        return repeat(args.config, args.out)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return repeat(args.config, args.out)
 
 
 def repeat(config: Path, out: Path | None) -> int:
@@ -35,6 +39,8 @@ def repeat(config: Path, out: Path | None) -> int:
     fault = recorded.fault(spec.hash)
     if fault:
         print(f"the record is not what the run left: {fault}", file=sys.stderr)
+    if out is not None:
+        refuse_unwritable(out)
     spec = replace(spec, recorded_hash="")  # named by the keys of this version
     # PyTorch is loaded once the run is known to be one.
     from learner_ray.training.run import TrainingRun

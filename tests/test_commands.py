@@ -73,8 +73,9 @@ def test_a_scan_that_is_none_is_told_before_ray_and_torch_are_loaded(tmp_path: P
         ["--data", "nowhere"],
         ["--folds", "1"],
         ["--out", "s3://bucket"],
+        ["--address", "127.0.0.1:1"],
     ],
 )
 def test_a_mistake_is_answered_before_ray_and_torch_are_loaded(manifest: Path, options: list[str]) -> None:
     code, loaded = packages("learner_ray.sweep", "lus", "--data", str(manifest), *options)
-    assert code == "2" and not loaded & (HEAVY - FOR_TABLES - {"pyarrow"})
+    assert code == "2" and not loaded & (HEAVY - FOR_TABLES - FOR_HEADERS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from learner_ray.config import KEYS, Config, flatten
+from learner_ray.config import KEYS, Config, DataConfig, TrainConfig, flatten
 from learner_ray.errors import UserError
 
 
@@ -27,6 +27,18 @@ def test_every_key_is_known_by_its_dotted_name() -> None:
         ("model.norm", "layer"),
         ("objective.weighted", "maybe"),
         ("data", "1"),
+        ("train.epochs", "1e99"),
+        ("train.epochs", float("inf")),
+        ("data.image_size", "100000000"),
+        ("data.frames", "0"),
+        ("train.batch_size", "1"),
+        ("seed", "nan"),
+        *(
+            (key, value)
+            for key, kind in KEYS.items()
+            if kind is float
+            for value in ("nan", "inf", "-inf", "-1")
+        ),
     ],
 )
 def test_a_wrong_key_or_value_names_itself(key: str, value: object) -> None:
@@ -37,3 +49,10 @@ def test_a_wrong_key_or_value_names_itself(key: str, value: object) -> None:
 def test_text_becomes_the_keys_type() -> None:
     config = Config().with_values({"objective.weighted": "true", "train.lr": "1e-3", "train.epochs": "7"})
     assert (config.objective.weighted, config.train.lr, config.train.epochs) == (True, 1e-3, 7)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1])
+def test_a_study_files_own_numbers_are_checked_too(value: float) -> None:
+    for make in (lambda: TrainConfig(lr=value), lambda: DataConfig(augment=value)):
+        with pytest.raises(UserError):
+            make()

@@ -1,13 +1,16 @@
 """A file is whole or absent, and equal values give equal bytes."""
 
+import errno
 import json
 import math
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from learner_ray.files import cache_root, write_atomic, write_json
+from learner_ray.errors import UserError
+from learner_ray.files import cache_root, storage_fault, write_atomic, write_json
 
 
 def test_text_and_bytes_are_written_into_a_missing_folder(tmp_path):
@@ -25,8 +28,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as failed:
         write_atomic(tmp_path / "a", "new")
+    assert failed.value.filename == str(tmp_path / "a")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]
 
 
@@ -51,3 +55,23 @@ def test_the_cache_folder_can_be_named(tmp_path, monkeypatch):
     assert cache_root() == tmp_path
     monkeypatch.delenv("LEARNER_RAY_CACHE")
     assert cache_root().name == "learner_ray"
+
+
+def test_without_a_home_the_cache_must_be_named(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("LEARNER_RAY_CACHE")
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(UserError, match="LEARNER_RAY_CACHE"):
+        cache_root()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EIO, errno.ENOSPC])
+def test_a_fault_of_storage_is_told_of_the_file_it_is_of(code, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEARNER_RAY_CACHE", "/elsewhere/cache")
+    error = OSError(code, os.strerror(code), "/elsewhere/cache/pixels")
+    fault = storage_fault(error, tmp_path)
+    assert fault.startswith("/elsewhere/cache/pixels ") and "LEARNER_RAY_CACHE" in fault
+    assert str(tmp_path) in storage_fault(OSError(code, os.strerror(code)), tmp_path)
+    assert storage_fault(ValueError("a bug"), tmp_path) == ""

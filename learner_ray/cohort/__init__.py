@@ -49,11 +49,9 @@ def load(
     Raises:
         UserError: there is nothing at the path, it is not recognised, or what is there is faulty.
     """
-    path = Path(path).expanduser()
     if format not in (None, *FORMATS):
         raise UserError(f"--format {format} is unknown; known: {', '.join(FORMATS)}")
-    if not path.exists():
-        raise UserError(f"{path} does not exist; give a manifest (.csv, .tsv) or a data folder")
+    path = _readable(path)
     manifest = _manifest(path)
     if format == "manifest" or (format is None and manifest is not None):
         if manifest is None:
@@ -65,6 +63,23 @@ def load(
     if format is None and len(names) != 1:
         raise UserError(_unrecognised(path, names))
     return LAYOUTS[format or names[0]].read(path, missing)
+
+
+def _readable(path: str | os.PathLike[str]) -> Path:
+    """A path that is there, and that this user may read."""
+    remedy = "give a manifest (.csv, .tsv) or a data folder"
+    try:
+        there = Path(path).expanduser()
+        there.stat()
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist; {remedy}") from error
+    except (OSError, RuntimeError, ValueError) as error:  # a user, or a byte, that no path has
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}; {remedy}") from error
+    if not os.fspath(path) or not (there.is_file() or there.is_dir()):
+        raise UserError(f"{path or 'an empty path'} is neither a file nor a folder; {remedy}")
+    if not os.access(there, os.R_OK | (os.X_OK if there.is_dir() else 0)):
+        raise UserError(f"{path} may not be read by this user; change its permissions, or {remedy}")
+    return there
 
 
 def _manifest(path: Path) -> Path | None:

@@ -15,7 +15,7 @@ from learner_ray.cohort import CLASSES, FORMATS, Cohort, load
 from learner_ray.cohort.draft import write_draft
 from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
 from learner_ray.cohort.faults import all_listed
-from learner_ray.errors import PlaceError, UserError
+from learner_ray.command import answer
 from learner_ray.missing_codes import add_option, joined
 
 FEW_PATIENTS = 20
@@ -26,15 +26,12 @@ SIZE = 64
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0, 2 for a mistake in the cohort, 1 for a fault of the place."""
-    options = parser().parse_args(joined(sys.argv[1:] if arguments is None else arguments))
-    try:
-        print(options.does(options))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except PlaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return answer(lambda: _carry_out(sys.argv[1:] if arguments is None else arguments))
+
+
+def _carry_out(arguments: Sequence[str]) -> int:
+    options = parser().parse_args(joined(arguments))
+    print(options.does(options))
     return 0
 
 

@@ -75,7 +75,7 @@ def stated_modality(manifest: Path) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         stated = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(stated, dict):
         raise UserError(f"{path} must hold one JSON object, {{...}}")

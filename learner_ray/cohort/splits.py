@@ -66,6 +66,10 @@ def make_splits(cohort: Cohort, *, folds: int, repeats: int, seed: int) -> list[
     """
     if folds < 2 or repeats < 1:
         raise UserError(f"--folds must be at least 2 and --repeats at least 1, not {folds} and {repeats}")
+    if folds > len(cohort.patients):
+        raise UserError(
+            f"--folds {folds}: {cohort.name} has {len(cohort.patients)} patients; use fewer folds"
+        )
     counts = _counts_by_patient(cohort)
     made: list[Fold] = []
     seen: set[frozenset[tuple[str, ...]]] = set()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-import socket
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +15,21 @@ from typing import Any
 
 import ray
 import yaml
+from ray._common.utils import get_default_ray_temp_dir
 from ray._private.utils import read_ray_address
 from ray.autoscaler.sdk import request_resources
 
+from learner_ray.engine import head
 from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
-from learner_ray.errors import UserError
+from learner_ray.errors import PlaceError, StorageError, UserError
 from learner_ray.object_storage import is_url
+from learner_ray.paths import mistaken_path
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
-LOCAL = "local"
+LOCAL, AUTO = "local", "auto"
+
+ALONE = "without a cluster, add --address local"
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 """What `ray up` leaves on the head for the autoscaler."""
@@ -30,10 +37,11 @@ BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 MOST_GPUS = "LEARNER_RAY_MOST_GPUS"
 """Set where an autoscaler has no such file, as on Kubernetes."""
 
-HEAD_ANSWERS_S = 3.0
-
 NODE_STARTS_S = 900.0
 """Of a cloud's GPU node, drivers and all; it takes four to eight minutes."""
+
+LONGEST_FOLDER = 107 - len("/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store")
+"""Letters in the path of a folder of Ray's, below which a socket's path may have 107."""
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Enough for Tune's messages: pixels are mapped from the cache's file, never sent through Ray."""
@@ -136,10 +144,13 @@ def _launchable(name: str) -> int:
     environment says; 0 where neither does.
     """
     if name == "GPU" and MOST_GPUS in os.environ:
-        return int(os.environ[MOST_GPUS])
+        most_gpus = os.environ[MOST_GPUS]
+        if not most_gpus.isascii() or not most_gpus.isdecimal():
+            raise UserError(f"{MOST_GPUS}={most_gpus}: write how many GPUs the autoscaler may bring, as 8")
+        return int(most_gpus)
     try:
         config = yaml.safe_load(BOOTSTRAP.expanduser().read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, RuntimeError):  # no home, no file
         return 0
     most = config.get("max_workers", 0)
     types = config.get("available_node_types", {}).values()
@@ -173,13 +184,21 @@ def bring_a_gpu(most: int) -> None:
 
 
 def _joined(address: str | None) -> bool:
-    address = address or _started_here()
-    if address is None:
+    said = f"--address {address}" if address else f"RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}"
+    found = _started_here() if address in (None, "", AUTO) else address
+    if found == LOCAL:
         return False
+    if found is None:
+        if AUTO in (address, os.environ.get("RAY_ADDRESS")):
+            raise UserError(
+                f"{said}: no Ray cluster runs on this machine: `ray start --head` makes one; {ALONE}"
+            )
+        return False
+    head.require(found, said)
     try:
-        ray.init(address=address, **QUIET)
-    except ConnectionError as error:
-        raise UserError(f"--address {address}: no Ray cluster answers there ({error})") from error
+        ray.init(address=found, **QUIET)
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        raise UserError(f"{said}: the Ray cluster there cannot be joined ({_first_line(error)})") from error
     return True
 
 
@@ -190,28 +209,58 @@ def _started_here() -> str | None:
     a minute for a cluster that is gone and left its address behind.
     """
     named = os.environ.get("RAY_ADDRESS")
-    if named:
+    if named and named != AUTO:
         return named
     address: str | None = read_ray_address()
-    if not address:
-        return None
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_ANSWERS_S).close()
-    except OSError:
-        return None
-    return address
+    return address if address and head.answers(address) else None
 
 
 def start_local(cpus: int) -> None:
-    """Starts Ray on this machine, with its GPUs and so many of its CPUs."""
-    ray.init(
-        address=LOCAL,
-        num_cpus=cpus,
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        **QUIET,
-    )
+    """Starts Ray on this machine, with its GPUs and so many of its CPUs.
+
+    Raises:
+        PlaceError: it does not start here.
+    """
+    try:
+        ray.init(
+            address=LOCAL,
+            num_cpus=cpus,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            _temp_dir=_short_folder(),
+            **QUIET,
+        )
+    except (RuntimeError, ValueError, ConnectionError, TimeoutError, ray.exceptions.RayError) as error:
+        raise PlaceError(f"Ray does not start on this machine ({_first_line(error)})") from error
+
+
+def _short_folder() -> str | None:
+    """Where Ray's own files go: None for where it puts them by itself, unless that is too long for the paths
+    of sockets: then a new folder in /tmp, which goes with this process.
+
+    Raises:
+        UserError, StorageError: they can be written neither there nor here.
+    """
+    usual = Path(get_default_ray_temp_dir())
+    try:
+        usual.mkdir(parents=True, exist_ok=True)
+        if len(os.fsencode(usual)) <= LONGEST_FOLDER:
+            return None
+        short = tempfile.mkdtemp(prefix="learner-ray-", dir="/tmp")
+    except OSError as error:
+        kind = UserError if mistaken_path(error) else StorageError
+        raise kind(
+            f"{error.filename}: {error.strerror}; Ray keeps its own files there while the study runs: name "
+            f"another folder, of {LONGEST_FOLDER - len('/ray')} letters at most, in RAY_TMPDIR"
+        ) from error
+    atexit.register(shutil.rmtree, short, ignore_errors=True)
+    print(f"{usual} is too long a path for Ray's sockets: they are in {short}", flush=True)
+    return short
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 @contextmanager

@@ -87,8 +87,26 @@ class Submission:
     @property
     def origin(self) -> str:
         """Where a folder that was brought home came from."""
-        name = yaml.safe_load(self.cluster.read_text())["cluster_name"]
-        return f"{name}:{self.out}"
+        return f"{cluster_name(self.cluster)}:{self.out}"
+
+
+def cluster_name(file: Path) -> str:
+    """What a cluster file calls its cluster.
+
+    Raises:
+        UserError: it is no cluster file.
+    """
+    whole = "give a file as `ray up` takes it; see cluster/README.md"
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--cluster {file}: {error.strerror}; {whole}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--cluster {file} is no YAML ({' '.join(str(error).split())}); {whole}") from error
+    name = config.get("cluster_name") if isinstance(config, dict) else None
+    if not isinstance(name, str) or not isinstance(config.get("provider"), dict):
+        raise UserError(f"--cluster {file} lacks cluster_name or provider; {whole}")
+    return name
 
 
 def submission_of(args: argparse.Namespace, arguments: Sequence[str], results: Results) -> Submission:
@@ -100,10 +118,9 @@ def submission_of(args: argparse.Namespace, arguments: Sequence[str], results: R
         results: where they lie, on the cluster or in object storage.
 
     Raises:
-        UserError: there is no such cluster file.
+        UserError: there is no such cluster file, or it is none.
     """
-    if not args.cluster.is_file():
-        raise UserError(f"--cluster {args.cluster}: no such file; see cluster/README.md")
+    cluster_name(args.cluster)
     return Submission(
         cluster=args.cluster,
         arguments=tuple(arguments),
@@ -180,6 +197,8 @@ def attend(submission: Submission) -> int:
                 answered = time.monotonic()
                 if details.status.is_terminal():
                     return exit_code(details)
+        except BrokenPipeError:  # of our own output; what the tunnel loses is told as another error
+            raise
         except LOST as error:
             if not job:
                 raise UserError(f"{submission.cluster}: {error}") from error

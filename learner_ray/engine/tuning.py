@@ -41,8 +41,8 @@ DIED = "its process died (out of memory, or killed)"
 
 
 class Interrupt(tune.Stopper):  # type: ignore[misc]
-    """Ends the experiment on SIGINT, on SIGTERM, when the storage fails or where no worker group starts; the
-    caller says how to go on.
+    """Ends the experiment on SIGINT, on SIGTERM, when nobody reads the output, when the storage fails or
+    where no worker group starts; the caller says how to go on.
     """
 
     def __init__(self, root: Path) -> None:
@@ -64,6 +64,8 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
         """Ends the experiment, instead of with a traceback of Tune's, where the driver cannot write."""
         try:
             yield
+        except BrokenPipeError:  # nobody reads what we print any more
+            self.signal = signal.SIGPIPE
         except (OSError, StorageError) as error:
             fault = storage_fault(error, self._root)
             if not fault:

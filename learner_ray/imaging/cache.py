@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.content import content_hashes, last_known, remember
-from learner_ray.errors import UserError
+from learner_ray.errors import StorageError, UserError
 from learner_ray.files import cache_root
 from learner_ray.imaging.errors import BadScan, unreadable
 from learner_ray.imaging.ingest import Entry, ingest
 from learner_ray.imaging.reader import reader_version
+from learner_ray.paths import read_json
 
 _FORMAT = 2
 """Raised whenever the index holds more: caches without it are built anew."""
@@ -50,7 +51,7 @@ class PixelCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        index = read_json(folder / "index.json", f"remove the folder {folder}: it is made again")
         self.folder = folder
         self.size = int(index["size"])
         self.bad = {bad["scan"]: BadScan(**bad) for bad in index["bad"]}
@@ -116,7 +117,8 @@ def build_cache(
         progress: called with the number of scans done and of all.
 
     Raises:
-        UserError: scans cannot be read (all are listed), or the disk is full.
+        UserError: scans cannot be read (all are listed).
+        StorageError: the disk is full.
     """
     root = cache_root() / "pixels" if root is None else root
     root.mkdir(parents=True, exist_ok=True)
@@ -202,7 +204,7 @@ def _filled(partial: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
-        raise UserError(
+        raise StorageError(
             f"no room for the pixel cache in {partial.parent} ({error.strerror}): free some space, or name "
             "another folder in LEARNER_RAY_CACHE"
         ) from error

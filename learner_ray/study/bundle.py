@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from learner_ray.command import answer
 from learner_ray.errors import UserError
 from learner_ray.study.wholeness import ELSEWHERE, MODELS
 
@@ -66,16 +67,16 @@ def unpack(archive: Path, root: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command: 0, or 2 where there is no study."""
+    return answer(lambda: _pack(argv))
+
+
+def _pack(argv: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m learner_ray.study.bundle", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("archive", type=Path)
     parser.add_argument("--models", action="store_true", help="with encoders and checkpoints")
     args = parser.parse_args(argv)
-    try:
-        pack(args.out, args.archive, models=args.models)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    pack(args.out, args.archive, models=args.models)
     return 0
 
 

@@ -40,15 +40,23 @@ def read_winner(folder: Path, arm: str | None = None) -> Winner:
     Raises:
         UserError: the folder holds no finished search of the arm.
     """
+    remedy = "name the results folder of a searched study"
     try:
         info = read_study(folder / "study.json")
         trials = pd.read_parquet(folder / "trials.parquet")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder} holds no searched study ({error}): name the results folder of one"
-        ) from error
+    except (OSError, ValueError) as error:  # pyarrow's own errors are of these
+        raise UserError(f"{folder} holds no searched study ({error}): {remedy}") from error
     if info is None or "state" not in trials:
-        raise UserError(f"{folder} holds no searched study: name the results folder of one")
+        raise UserError(f"{folder} holds no searched study: {remedy}")
+    try:
+        return _winner(folder, arm, info, trials)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"{folder}: study.json or trials.parquet is damaged ({type(error).__name__}: {error}): {remedy}"
+        ) from error
+
+
+def _winner(folder: Path, arm: str | None, info: Mapping[str, Any], trials: pd.DataFrame) -> Winner:
     searched = {a["name"]: a["searched"] for a in info["arms"] if a["searched"] and not a["control"]}
     complete = trials[(trials["state"] == "complete") & trials["objective"].notna()]
     # As in the search itself: the earlier one of two trials that tie.

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -69,7 +70,10 @@ def own_objectives(source: Source) -> tuple[type, ...]:
 def _hash(path: Path) -> str:
     if not path.is_file():
         raise UserError(f"no study file at {path}")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -83,5 +87,18 @@ def _import_content(path: Path, content_hash: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise UserError(f"{path} cannot be read as a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
+        raise UserError(f"{path}{_line(error, path)}: {type(error).__name__}: {error}") from error
     return module
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """Which line of a file an error comes from, as far as it is told."""
+    if isinstance(error, SyntaxError):  # it names the line itself
+        return ""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    return f", line {lines[-1]}" if lines else ""

@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 from learner_ray.errors import UserError
 
+BOUNDS = {
+    "folds": (2, 1000),
+    "repeats": (1, 1000),
+    "seeds": (1, 1000),
+    "trials": (0, 100_000),
+    "audits": (0, 1000),
+}
+"""Beyond these no plan could be held in memory, let alone run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
@@ -21,9 +30,10 @@ class Size:
     """Runs of each group's chosen trial under other seeds, for the overtuning audit."""
 
     def __post_init__(self) -> None:
-        for name, least in (("folds", 2), ("repeats", 1), ("seeds", 1), ("trials", 0), ("audits", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name} must be at least {least}, not {getattr(self, name)}")
+        for name, (least, most) in BOUNDS.items():
+            number = getattr(self, name)
+            if not least <= number <= most:
+                raise UserError(f"--{name} must be {least} to {most}, not {number}")
 
 
 PROFILES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -38,12 +39,21 @@ class Suggest:
     def real(self, key: str, low: float, high: float, *, log: bool = False) -> None:
         """A real number in [low, high], uniform, or uniform in its logarithm."""
         if key not in self._fixed:
+            _check_bounds(key, low, high, log)
             self.values[key] = self._trial.suggest_float(key, low, high, log=log)
 
     def choice(self, key: str, options: Sequence[Any]) -> None:
         """One of the options."""
         if key not in self._fixed:
+            if not options:
+                raise UserError(f"the space gives {key} no option to choose from")
             self.values[key] = self._trial.suggest_categorical(key, options)
+
+
+def _check_bounds(key: str, low: float, high: float, log: bool) -> None:
+    if not -math.inf < low <= high < math.inf or (log and low <= 0):
+        kind = "finite numbers above 0" if log else "finite numbers"
+        raise UserError(f"the space searches {key} from {low} to {high}: give {kind}, the lower one first")
 
 
 class BaseValues(Suggest):
@@ -107,8 +117,8 @@ class Study:
                 raise UserError(f"study {self.name}: no arm is called {name!r}; arms: {', '.join(names)}")
         if len(set(names)) < len(names):
             raise UserError(f"study {self.name}: two arms share a name among {', '.join(names)}")
-        for arm in self.arms:
-            self.base.with_values(dict(arm.edits))  # a wrong edit fails here, before anything runs
+        for edits in (*(arm.edits for arm in self.arms), *self.profiles.values()):
+            self.base.with_values(dict(edits))  # a wrong edit fails here, before anything runs
 
     def arm(self, name: str) -> Arm:
         for arm in self.arms:
@@ -125,4 +135,10 @@ class Study:
         unknown = [key for key in found if key not in KEYS]
         if unknown:
             raise UserError(f"study {self.name}: its space asks for unknown keys: {', '.join(unknown)}")
+        for key, distribution in found.items():
+            bounds = vars(distribution)
+            if "choices" not in bounds and KEYS[key] is not float:
+                raise UserError(f"study {self.name}: its space asks for real numbers of {key}: offer choices")
+            for value in bounds.get("choices") or (bounds["low"], bounds["high"]):
+                Config().with_values({key: value})  # by itself: others may be searched with it
         return found

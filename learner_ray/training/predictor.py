@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from learner_ray.errors import UserError
 from learner_ray.files import write_json
 from learner_ray.imaging.headers import file_kind
 from learner_ray.imaging.reader import reader_version
+from learner_ray.paths import read_json
 from learner_ray.study.record import git_sha, versions
 from learner_ray.study.runs import RunFolder, RunSpec
 from learner_ray.training.data import Data
@@ -95,7 +95,7 @@ class Predictor:
         if not (path / ENCODER).is_file() or not (path / DESCRIPTION).is_file():
             raise UserError(f"{path} lacks {ENCODER} or {DESCRIPTION}; {again}")
         try:
-            description = json.loads((path / DESCRIPTION).read_text())
+            description = read_json(path / DESCRIPTION, again)
             weights = read_tensors((path / ENCODER).read_bytes())
             if description["run_hash"] != spec.hash:
                 raise UserError(f"{path / DESCRIPTION} belongs to run {description['run_hash']}; {again}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -87,3 +88,14 @@ def test_a_network_that_is_the_world_or_none_is_refused(text: str) -> None:
 def test_a_single_address_or_an_institute_may_come_in() -> None:
     assert aws.ssh_network("192.0.2.7") == "192.0.2.7/32"
     assert aws.ssh_network("192.0.2.0/24") == "192.0.2.0/24"
+
+
+def test_without_credentials_it_says_how_to_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert aws.main(["--ssh-from", "192.0.2.7"]) == 2
+    assert "aws configure" in capsys.readouterr().err

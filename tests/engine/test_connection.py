@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -114,3 +115,37 @@ def test_a_head_with_no_gpu_up_asks_its_autoscaler(autoscaled: str, tmp_path: Pa
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert "asking for one of up to 3 GPUs" in done.stdout, done.stderr
     assert done.stdout.splitlines()[-1].endswith("(up to 3 CPU, 3 GPU) 3")
+
+
+STARTS = """
+import os, sys
+from learner_ray.engine.connection import start_local
+start_local(1)
+import ray
+ray.get(ray.remote(lambda: None).remote())
+print(os.listdir(os.environ["RAY_TMPDIR"] + "/ray"))
+"""
+
+
+@pytest.mark.long
+def test_ray_starts_where_the_temporary_folder_is_too_long_for_its_sockets(tmp_path: Path) -> None:
+    long = tmp_path / ("t" * 100)
+    long.mkdir()
+    command, env = [sys.executable, "-c", STARTS], os.environ | {"RAY_TMPDIR": str(long)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=GUARD_S, check=False)
+    said, inside = done.stdout.splitlines()
+    short = Path(said.split()[-1])
+    assert "too long a path" in said and inside == "[]" and short.name.startswith("learner-ray-")
+    assert not short.exists()
+
+
+def test_a_short_folder_is_rays_own_and_one_that_is_a_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="lr") as short:
+        monkeypatch.setenv("RAY_TMPDIR", short)
+        assert connection._short_folder() is None
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "taken"))
+    with pytest.raises(UserError, match=f"{tmp_path}/taken.*RAY_TMPDIR"):
+        connection._short_folder()

@@ -170,5 +170,5 @@ def test_full_disk_is_told_and_leaves_nothing(clips):
     limited = _start(clips, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
     _, errors = limited.communicate(timeout=60)
     assert limited.returncode == 1
-    assert "UserError: no room for the pixel cache" in errors
+    assert "StorageError: no room for the pixel cache" in errors
     assert [path.suffix for path in (clips / "cache").iterdir()] == [".lock"]
