@@ -66,6 +66,15 @@ def storage_fault(error: BaseException, folder: Path) -> str:
     return f"{folder}: the disk is full ({free / 2**20:.0f} MB left)" if full else ""
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file or folder from another that has taken its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def cache_root() -> Path:
     """The folder for what can be made again: ``$LEARNER_RAY_CACHE``, or ``~/.cache/learner_ray``."""
     named = os.environ.get("LEARNER_RAY_CACHE")

@@ -15,8 +15,12 @@ INTERRUPTED = "\nInterrupted; all finished runs are kept. Go on with:\n  {}"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command: 0 when the study is complete, 1 when results cannot be written, 2 for a mistake in the
-    input, 130 or 143 on a signal.
+    """The command.
+
+    Returns:
+        0 the study is complete; 1 it is unfinished for a fault of the place (data, a node, a device, memory,
+        storage), and the same command goes on; 2 a mistake in what was given; 3 all runs have ended, but some
+        failed or diverged; 130 or 143 a signal ended it early, and the same command goes on.
     """
     args = parser().parse_args(argv)
     try:
@@ -54,11 +58,10 @@ def sweep(args: argparse.Namespace) -> int:
     inputs = read_inputs(args)
     from learner_ray.execution import execute
 
-    stopped_by = execute(args, inputs)
-    if stopped_by is not None:
+    code = execute(args, inputs)
+    if code > 128:
         print(INTERRUPTED.format(command()))
-        return 128 + stopped_by
-    return 0
+    return code
 
 
 def command() -> str:
