@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -256,7 +258,16 @@ class GroupScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Comes just before the searcher hears of it, without the error."""
-        self._searcher.errors[trial.trial_id] = trial.get_pickled_error()
+        self._searcher.errors[trial.trial_id] = _error_of(trial)
+
+
+def _error_of(trial: Any) -> BaseException | None:
+    """What Tune has written of a trial's end. ``Trial.get_pickled_error`` looks where it is copied later."""
+    try:
+        error = pickle.loads(Path(trial.pickled_error_file or "").read_bytes())
+    except (OSError, pickle.UnpicklingError):
+        return None
+    return error if isinstance(error, BaseException) else None
 
 
 def group_name(group: int) -> str:
