@@ -146,6 +146,9 @@ def fault_of(
 def _judged(error: BaseException, root: Path) -> tuple[Kind, str]:
     """The kind, and a sentence where the exception's own message is not one."""
     for cause in _causes(error):
+        if isinstance(cause, DEATHS):  # of another process that this one has called
+            death = death_of(cause)
+            return death.kind, death.reason
         if isinstance(cause, StorageError):
             return Kind.STORAGE, str(cause)
         if isinstance(cause, MemoryError) or _says(cause, "OutOfMemoryError", MEMORY_WORDS):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import tune
 
-from learner_ray.errors import PlaceError, StorageError
+from learner_ray.errors import PlaceError, StorageError, UserError
 from learner_ray.files import identity, storage_fault
 
 
@@ -61,6 +61,8 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
             yield
         except PlaceError as error:
             self.stop(error)
+        except UserError as error:  # a file that somebody has damaged meanwhile
+            self.stop(PlaceError(str(error)))
         except Exception as error:  # Tune wraps what its own files say
             if self._look_at_home():
                 return

@@ -68,7 +68,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             row, device = self._advance()
         except HeldError:
             time.sleep(TICK_S)
-            return {"row": None, "done": False}
+            return {"row": None, "done": self._folder is not None and self._folder.state is not None}
         except Exception as error:
             raise FaultError(self._fault(error)) from None
         if row is None:
@@ -76,7 +76,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         return {"row": row, "device": device, "done": row is None}
 
     def _fault(self, error: Exception) -> Any:
-        root = self._folder.path.parent if self._folder else Path(self._address).parent
+        root = self._folder.path.parent if self._folder else Path.cwd()
         fault = fault_of(error, root, process=process_name(), device=self._device, host=socket.gethostname())
         self.cleanup()
         return fault

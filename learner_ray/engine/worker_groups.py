@@ -109,7 +109,7 @@ class WorkerGroups:
                     return
                 fault = Fault(kind=Kind.DEATH, reason="its ranks left")
             except Exception as error:  # whatever it was, a trial or the user must hear of it
-                fault = why(error, self._scratch)
+                fault = why(error, self._scratch.parent)
             deaths += 1
             try:
                 placement_group = ray.get(self._dispatcher.lose.remote(group, fault))
@@ -219,22 +219,28 @@ class Rank:
 
     def _advance(self, folder: RunFolder, *, fresh: bool) -> Answer:
         if fresh or self._run is None:
-            if not self._open(folder):
-                return Answer(waiting=True)
+            if (not_opened := self._open(folder)) is not None:
+                return not_opened
             assert self._run is not None
             if self._run.last_row is not None:  # whether the run goes on after this epoch is not known
                 return Answer(row=self._run.last_row, restored=True)
-        return Answer(row=self._run.advance())
+        row = self._run.advance()
+        if row is None:
+            self._held.close()
+        return Answer(row=row)
 
-    def _open(self, folder: RunFolder) -> bool:
-        """Whether the run can be had: another sweep may be training it."""
+    def _open(self, folder: RunFolder) -> Answer | None:
+        """Why the run cannot be had, if it cannot: another sweep trains it, or has trained it."""
         self._run = None
         self._held.close()
         if not self.world.agreed(self.world.is_first and self._holds(folder)):
-            return False
+            return Answer(waiting=True)
         folder.fetch()
+        if self.world.agreed(folder.state is not None):
+            self._held.close()
+            return Answer()
         self._run = self._opens(folder, self._device, self.world)
-        return True
+        return None
 
     def _holds(self, folder: RunFolder) -> bool:
         try:
@@ -249,6 +255,7 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any]) -> None:
         self._address: str = config["folder"]
+        self._folder: RunFolder | None = None
         self._group: int = config["group"]
         self._dispatcher = ray.get_actor(config["dispatcher"])
         self._fresh = True
@@ -266,7 +273,7 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
         try:
             answer = self._ask()
         except Exception as error:
-            root = Path(self._address).parent
+            root = self._folder.path.parent if self._folder else Path.cwd()
             raise FaultError(fault_of(error, root, host=socket.gethostname())) from None
         if answer.fault:
             raise FaultError(answer.fault)
@@ -278,7 +285,7 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
         return {"row": answer.row, "device": device, "absent": answer.absent, "done": answer.row is None}
 
     def _ask(self) -> Answer:
-        folder = RunFolder.at(self._address)
+        folder = self._folder = RunFolder.at(self._address)
         if self._fresh:
             folder.fetch(models=False)
         if folder.state is not None:

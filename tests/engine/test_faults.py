@@ -50,6 +50,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (torch.AcceleratorError("CUDA error: misaligned address"), Kind.DEVICE),
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), Kind.DEVICE),
         (torch.distributed.DistBackendError("NCCL error: unhandled system error"), Kind.DEVICE),
+        (ActorDiedError(), Kind.DEATH),
         (MemoryError(), Kind.MEMORY),
         (np.exceptions.DTypePromotionError("no"), Kind.RUN),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), Kind.MEMORY),
