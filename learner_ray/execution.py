@@ -26,7 +26,7 @@ from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.sharing import MOST, measure_sharing, part
 from learner_ray.engine.tuning import run_tasks
-from learner_ray.files import identity
+from learner_ray.files import Standing
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.ingest import BadScan
 from learner_ray.inputs import Inputs
@@ -197,7 +197,7 @@ def run_plan(
 
         groups = min(slots, coordinator.remaining)
         worker_groups = WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
-    begun = identity(out)
+    standing = Standing(out)
     try:
         stopped_by = run_tasks(
             coordinator,
@@ -210,13 +210,15 @@ def run_plan(
             limit=None if devices.local else args.max_concurrent,
         )
     except BaseException:
-        if identity(out) != begun:
+        if standing.has_gone:
             # Removed: what has come since has no study.json, and the same command would refuse it.
             shutil.rmtree(out, ignore_errors=True)
             raise
         with suppress(OSError):  # what went wrong first is what is told
             ledger.write()
         raise
+    finally:
+        standing.close()
     ledger.write()
     results.publish()
     return stopped_by

@@ -66,13 +66,25 @@ def storage_fault(error: BaseException, folder: Path) -> str:
     return f"{folder}: the disk is full ({free / 2**20:.0f} MB left)" if full else ""
 
 
-def identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file or folder from another that has taken its place; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+class Standing:
+    """Knows whether a folder is still the one it was, and not another in its place.
+
+    Holds it open until ``close``: a file system gives the number of a removed folder to the next one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._handle = os.open(folder, os.O_RDONLY)
+
+    @property
+    def has_gone(self) -> bool:
+        try:
+            return not os.path.samestat(os.fstat(self._handle), self._folder.stat())
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        os.close(self._handle)
 
 
 def cache_root() -> Path:

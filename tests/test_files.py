@@ -4,10 +4,11 @@ import json
 import math
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from learner_ray.files import cache_root, write_atomic, write_json
+from learner_ray.files import Standing, cache_root, write_atomic, write_json
 
 
 def test_text_and_bytes_are_written_into_a_missing_folder(tmp_path):
@@ -51,3 +52,16 @@ def test_the_cache_folder_can_be_named(tmp_path, monkeypatch):
     assert cache_root() == tmp_path
     monkeypatch.delenv("LEARNER_RAY_CACHE")
     assert cache_root().name == "learner_ray"
+
+
+def test_a_folder_removed_and_made_again_is_another(tmp_path: Path) -> None:
+    folder = tmp_path / "lus"
+    folder.mkdir()
+    standing = Standing(folder)
+    assert not standing.has_gone
+    for _ in range(3):  # a file system gives away the number of what was removed
+        folder.rmdir()
+        assert standing.has_gone
+        folder.mkdir()
+        assert standing.has_gone
+    standing.close()

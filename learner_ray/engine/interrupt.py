@@ -12,7 +12,7 @@ from typing import Any
 from ray import tune
 
 from learner_ray.errors import PlaceError, StorageError, UserError
-from learner_ray.files import identity, storage_fault
+from learner_ray.files import Standing, storage_fault
 
 
 class Interrupt(tune.Stopper):  # type: ignore[misc]
@@ -33,7 +33,7 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
         self.over = False
         """All runs have ended, and only trials that hold a device put aside are left."""
         self._root = root
-        self._home, self._was = home, identity(home)
+        self._home, self._standing = home, Standing(home)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -49,7 +49,7 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
 
     def _look_at_home(self) -> bool:
         """Whether the study's folder has gone."""
-        gone = self._was is not None and identity(self._home) != self._was
+        gone = self._standing.has_gone
         if gone:
             self.stop(StorageError(f"{self._home} was removed, or its storage has gone"))
         return gone
@@ -78,6 +78,8 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._look_at_home()
+        self._standing.close()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:

@@ -123,7 +123,7 @@ def _raise_what_ended_it(interrupt: Interrupt, coordinator: Coordinator) -> None
         raise interrupt.fault
     if interrupt.hopeless:
         raise UserError(f"no worker group of the devices asked for could be started: {interrupt.hopeless}")
-    if not (interrupt.stop_all() or coordinator.is_done):
+    if interrupt.signal is None and not coordinator.is_done:
         raise PlaceError("processes or worker groups came and went too often")
 
 

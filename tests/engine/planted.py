@@ -70,6 +70,7 @@ def go(
             return Planted(folder)
 
     root = coordinator.store.root.parent
+    root.mkdir(exist_ok=True)
     run_tasks(
         coordinator,
         scratch=root / ".tune",
