@@ -7,6 +7,7 @@ them are told before it is imported.
 from __future__ import annotations
 
 import argparse
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +27,11 @@ from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.sharing import MOST, measure_sharing, part
 from learner_ray.engine.tuning import run_tasks
-from learner_ray.files import write_json
+from learner_ray.files import Standing, write_json
 from learner_ray.imaging.gate import Decoded, decode, warnings
 from learner_ray.inputs import Inputs
 from learner_ray.objectives import OBJECTIVES, register, require_known
+from learner_ray.options import RETRY
 from learner_ray.study.coordinator import Coordinator
 from learner_ray.study.forecast import Pace
 from learner_ray.study.group import Group
@@ -47,22 +49,26 @@ DECIDES_MEMORY = ("data.", "train.batch_size")
 """Keys; where they are searched, no one trial speaks for all."""
 
 
-def execute(args: argparse.Namespace, inputs: Inputs) -> int | None:
+SOME_FAILED = 3
+"""The exit code of a study all of whose runs have ended, some of them failed or diverged."""
+
+
+def execute(args: argparse.Namespace, inputs: Inputs) -> int:
     """Plans the study, runs what is left of it and prints what came out.
 
     Returns:
-        The signal that ended the study early, or None.
+        The command's exit code: 0, ``SOME_FAILED``, or 128 + the signal that ended the study early.
 
     Raises:
         UserError: the devices, the splits or the scans do not allow the study.
-        StorageError: results cannot be written any more.
+        PlaceError: a fault of the place; what had ended is kept.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with left_as_found():
         return _execute(args, inputs)
 
 
-def _execute(args: argparse.Namespace, inputs: Inputs) -> int | None:
+def _execute(args: argparse.Namespace, inputs: Inputs) -> int:
     results = inputs.results
     # By its whole path: other processes of a cluster have working directories of their own.
     data = None if args.data is None else inputs.source.path
@@ -77,7 +83,7 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int | None:
         from learner_ray.preview import preview
 
         print(preview(plan, pace_of(plan), slots_of(args, devices)))
-        return None
+        return 0
     kept = [f"{sentence} (kept; see {NAME})" for sentence in decoded.oddities]
     left_out = [*plan.cohort.notes, *map(str, decoded.cache.bad.values()), *kept]
     with results.alone():
@@ -87,11 +93,15 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int | None:
         write_json(results.out / NAME, listed)
         results.publish()
         studies = optuna_studies(results.out)
-        coordinator = Coordinator(plan.groups, inputs.study.space, results.store, studies)
+        if args.retry == "failed-trials":
+            print("Failed trials run again: what was suggested after them is searched anew", flush=True)
+        retry = RETRY.get(args.retry, ())
+        coordinator = Coordinator(plan.groups, inputs.study.space, results.store, studies, retry)
         stopped_by = run_plan(plan, coordinator, results, args, devices)
-    if stopped_by is None:
-        print(summary(plan, coordinator, results.out))
-    return stopped_by
+    if stopped_by is not None:
+        return 128 + stopped_by
+    print(summary(plan, coordinator, results.out))
+    return SOME_FAILED if coordinator.failed else 0
 
 
 def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Plan:
@@ -207,6 +217,7 @@ def run_plan(
 
         groups = min(slots, coordinator.remaining)
         worker_groups = WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
+    standing = Standing(out)
     try:
         stopped_by = run_tasks(
             coordinator,
@@ -219,9 +230,15 @@ def run_plan(
             limit=None if devices.local else args.max_concurrent,
         )
     except BaseException:
+        if standing.has_gone:
+            # Removed: what has come since has no study.json, and the same command would refuse it.
+            shutil.rmtree(out, ignore_errors=True)
+            raise
         with suppress(OSError):  # what went wrong first is what is told
             ledger.write()
         raise
+    finally:
+        standing.close()
     ledger.write()
     results.publish()
     return stopped_by
@@ -294,12 +311,13 @@ def heading(plan: Plan, results: Results, devices: Devices) -> str:
 
 def summary(plan: Plan, coordinator: Coordinator, out: Path) -> str:
     """The table and the next commands to type."""
-    failed = [outcome for outcome in coordinator.outcomes if outcome.state in ("failed", "diverged")]
+    failed = coordinator.failed
     seconds = sum(outcome.device_seconds for outcome in coordinator.outcomes)
     runs = len(coordinator.outcomes)
     lines = [
         plain(headline([analyse(study) for study in load_results([out]).studies])),
         f"{runs} runs, {duration(seconds)} of device time, {len(failed)} failed or diverged",
+        *([f"Finished, but {len(failed)} of {runs} runs failed or diverged:"] if failed else []),
         *(f"  {outcome.task.label}: {outcome.reason}" for outcome in failed),
         "Next:",
         f"  tensorboard --logdir {out}",

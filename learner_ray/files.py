@@ -131,6 +131,27 @@ def _room(path: Path) -> str:
     return ""
 
 
+class Standing:
+    """Knows whether a folder is still the one it was, and not another in its place.
+
+    Holds it open until ``close``: a file system gives the number of a removed folder to the next one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._handle = os.open(folder, os.O_RDONLY)
+
+    @property
+    def has_gone(self) -> bool:
+        try:
+            return not os.path.samestat(os.fstat(self._handle), self._folder.stat())
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        os.close(self._handle)
+
+
 def cache_root() -> Path:
     """The folder for what can be made again: ``$LEARNER_RAY_CACHE``, or ``~/.cache/learner_ray``.
 

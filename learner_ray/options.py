@@ -17,6 +17,9 @@ from learner_ray.study.schedulers import SCHEDULERS
 
 HUNG_AFTER_S = 1800.0
 
+RETRY = {"failed": ("audit", "final"), "failed-trials": ("trial", "audit", "final")}
+"""What ``--retry`` may be, and the roles of runs that it stands for."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Of all options; what they are given is checked where it is used."""
@@ -57,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
         default=HUNG_AFTER_S,
         metavar="SECONDS",
         help="end a run that finishes no epoch for so long, and start it once more (default: %(default)g)",
+    )
+    p.add_argument(
+        "--retry",
+        choices=RETRY,
+        help="run failed audits and final runs again; failed-trials: trials too, and what was suggested "
+        "after them is searched anew (default: what has failed stays)",
     )
     p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
     p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")

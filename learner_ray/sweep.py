@@ -13,8 +13,12 @@ from learner_ray.options import for_cluster, parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command: 0 when the study is complete, 1 when a fault of the place stopped it, 2 for a mistake in
-    the input, 130, 141 or 143 on a signal.
+    """The command.
+
+    Returns:
+        0 the study is complete; 1 it is unfinished for a fault of the place (data, a node, a device, memory,
+        storage), and the same command goes on; 2 a mistake in what was given; 3 all runs have ended, but some
+        failed or diverged; 130, 141 or 143 a signal ended it early, and the same command goes on.
     """
     given = joined(sys.argv[1:] if argv is None else argv)
     return answer(lambda: sweep(parser().parse_args(given)), again=command())
@@ -38,11 +42,10 @@ def sweep(args: argparse.Namespace) -> int:
     require_named(args.address)
     from learner_ray.execution import execute
 
-    stopped_by = execute(args, inputs)
-    if stopped_by is not None:
+    code = execute(args, inputs)
+    if code > 128:
         print(INTERRUPTED.format(command()))
-        return 128 + stopped_by
-    return 0
+    return code
 
 
 def command() -> str:

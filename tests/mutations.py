@@ -47,7 +47,7 @@ MUTATIONS = {
     "lock": Mutation(
         rule="one process trains a run",
         file="learner_ray/study/runs.py",
-        old="        fcntl.flock(handle, fcntl.LOCK_EX)\n",
+        old="                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         new="",
         tests=("tests/study", "tests/training/test_run.py"),
     ),

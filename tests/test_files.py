@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from learner_ray.errors import UserError
-from learner_ray.files import cache_root, storage_fault, write_atomic, write_json
+from learner_ray.files import Standing, cache_root, storage_fault, write_atomic, write_json
 
 
 def test_text_and_bytes_are_written_into_a_missing_folder(tmp_path):
@@ -75,3 +75,16 @@ def test_a_fault_of_storage_is_told_of_the_file_it_is_of(code, tmp_path, monkeyp
     assert fault.startswith("/elsewhere/cache/pixels ") and "LEARNER_RAY_CACHE" in fault
     assert str(tmp_path) in storage_fault(OSError(code, os.strerror(code)), tmp_path)
     assert storage_fault(ValueError("a bug"), tmp_path) == ""
+
+
+def test_a_folder_removed_and_made_again_is_another(tmp_path: Path) -> None:
+    folder = tmp_path / "lus"
+    folder.mkdir()
+    standing = Standing(folder)
+    assert not standing.has_gone
+    for _ in range(3):  # a file system gives away the number of what was removed
+        folder.rmdir()
+        assert standing.has_gone
+        folder.mkdir()
+        assert standing.has_gone
+    standing.close()

@@ -62,7 +62,7 @@ class Curves:
             _write(writer, _scalars(row), step=row["epoch"])
 
     def on_row(self, task: Task, row: dict[str, Any]) -> None:
-        writer = self._writers[task.label]
+        writer = self._writer(task)
         _write(writer, _scalars(row), step=row["epoch"])
         writer.flush()
 
@@ -74,11 +74,18 @@ class Curves:
             writer = self._open(task)
             for row in outcome.progress:
                 _write(writer, _scalars(row), step=row["epoch"])
-        writer = self._writers.pop(task.label)
+        writer = self._writer(task)
+        del self._writers[task.label]
         status = STATUS.get(outcome.state, api_pb2.STATUS_FAILURE)
         end = SessionEndInfo(status=status, end_time_secs=time.time())
         _write(writer, _plugin_data(metadata.SESSION_END_INFO_TAG, session_end_info=end), step=0)
         writer.close()
+
+    def _writer(self, task: Task) -> EventFileWriter:
+        """Of a running task; a new one where its folder was removed, for the old one's thread would raise."""
+        if not (self._folder / task.label).exists():
+            return self._open(task)
+        return self._writers[task.label]
 
     def _open(self, task: Task) -> EventFileWriter:
         folder = self._folder / task.label

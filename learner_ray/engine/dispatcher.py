@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from learner_ray.engine.faults import Fault
+
 HOPELESS_AFTER = 3
 
 
@@ -27,12 +29,14 @@ class Answer:
 
     row: dict[str, Any] | None = None
     """The epoch's progress; None where the run ended instead."""
-    lost: str = ""
-    """Why no rank could carry it out to the end."""
-    storage: str = ""
-    """What is wrong with the storage, if it was that."""
+    fault: Fault | None = None
+    """Why it was not carried out to the end. The ranks end with it."""
+    restored: bool = False
+    """The row is that of an epoch of before a restart."""
     absent: bool = False
     """There are no ranks: nobody has begun it."""
+    waiting: bool = False
+    """Another sweep trains the run: nobody has begun it here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +57,8 @@ class _Mailbox:
     order: Order = field(default_factory=lambda: Order(number=0, folder="", fresh=True))
     answer: Answer | None = field(default_factory=Answer)
     """To ``order``; None while it is being carried out."""
-    lost: str = ""
-    """Why the last ranks have died; empty once a run was begun afresh."""
+    lost: Fault | None = None
+    """Why the last ranks have died; None once a run was begun afresh."""
     placement_group: str = ""
     """Of the ranks that came for work; empty while there are none."""
     ended: str = ""
@@ -65,11 +69,11 @@ class _Mailbox:
     def is_up(self) -> bool:
         return bool(self.placement_group) and self.placement_group != self.ended
 
-    def end(self, reason: str) -> None:
+    def end(self, fault: Fault) -> None:
         """No more of these ranks."""
-        self.lost, self.ended = reason, self.placement_group or self.ended
+        self.lost, self.ended = fault, self.placement_group or self.ended
         if self.answer is None:
-            self.answer = Answer(lost=reason)
+            self.answer = Answer(fault=fault)
         self.changed.notify_all()
 
 
@@ -96,11 +100,11 @@ class Dispatcher:
         box = self._mailboxes[group]
         async with box.changed:
             if box.lost and not fresh:
-                return Answer(lost=box.lost)
+                return Answer(fault=box.lost)
             if not box.is_up:
                 return Answer(absent=True)
             order = Order(number=box.order.number + 1, folder=folder, fresh=fresh)
-            box.order, box.answer, box.lost = order, None, ""
+            box.order, box.answer, box.lost = order, None, None
             box.changed.notify_all()
             await box.changed.wait_for(lambda: box.answer is not None)
             assert box.answer is not None
@@ -122,33 +126,36 @@ class Dispatcher:
             return None if self._closed else box.order
 
     async def answer(self, group: int, number: int, answer: Answer) -> None:
-        """From the first rank; or from any that finds the storage gone."""
+        """From the first rank; or from any in which something went wrong, and then these ranks are to end."""
         box = self._mailboxes[group]
         async with box.changed:
             if number == box.order.number and box.answer is None:
                 box.answer = answer
+                if answer.fault:
+                    box.end(answer.fault)  # the next run must not be given to them
                 box.changed.notify_all()
 
     async def up(self) -> Up:
         """Once any group was up, one that is gone is waited for: spot nodes come back in hours."""
         none = not self._worked and all(box.failed_starts >= self._hopeless_after for box in self._mailboxes)
         groups = {group: box.placement_group for group, box in enumerate(self._mailboxes) if box.is_up}
-        return Up(groups=groups, hopeless=self._mailboxes[0].lost if none else "")
+        lost = self._mailboxes[0].lost
+        return Up(groups=groups, hopeless=lost.reason if none and lost else "")
 
-    async def end(self, group: int, placement_group: str, reason: str) -> bool:
+    async def end(self, group: int, placement_group: str, fault: Fault) -> bool:
         """From the driver: these ranks are to be ended; false where they have been already."""
         box = self._mailboxes[group]
         async with box.changed:
             theirs = box.is_up and box.placement_group == placement_group
             if theirs:
-                box.end(reason)
+                box.end(fault)
             return theirs
 
-    async def lose(self, group: int, reason: str) -> str:
+    async def lose(self, group: int, fault: Fault) -> str:
         """From the driver: a group's ranks have died. Their placement group's id, empty if none ever came."""
         box = self._mailboxes[group]
         async with box.changed:
-            box.end(reason)
+            box.end(fault)
             left, box.placement_group = box.placement_group, ""
             box.failed_starts += not left
             return left

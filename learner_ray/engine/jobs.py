@@ -304,10 +304,11 @@ def exit_code(details: Any) -> int:
     """The sweep's exit code, from the job's details."""
     if details.status == JobStatus.SUCCEEDED:
         return 0
+    code = int(details.driver_exit_code or 1)
+    if code == 3:  # it has said so itself, and is no crash
+        return code
     print(f"{details.submission_id}: {details.status.value.lower()}", file=sys.stderr)
-    if details.status == JobStatus.STOPPED:
-        return 128 + signal.SIGTERM
-    return int(details.driver_exit_code or 1)
+    return 128 + signal.SIGTERM if details.status == JobStatus.STOPPED else code
 
 
 def bring_home(submission: Submission) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import traceback
+import socket
+import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import ray
 from ray import tune
 
+from learner_ray.engine.faults import FaultError, fault_of
 from learner_ray.errors import StorageError
-from learner_ray.files import storage_fault, write_atomic
-from learner_ray.study.runs import RunFolder, locked
+from learner_ray.study.runs import HeldError, RunFolder, locked
 
 if TYPE_CHECKING:
     from learner_ray.training.run import TrainingRun
+
+TICK_S = 1.0
+"""Between two signs of life of a trial that waits."""
 
 
 class Run(Protocol):
@@ -30,11 +36,15 @@ class Run(Protocol):
 class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """Advances one run by an epoch per step. The run's own files hold its state, so Tune saves nothing.
 
-    A run owes nothing to the actor's earlier ones: everything random is keyed by its own configuration.
+    A run owes nothing to the actor's earlier ones: everything random is keyed by its own configuration. An
+    actor in which something went wrong has no next run: it raises, and Tune replaces it.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._folder = RunFolder.at(config["folder"])
+        self._address: str = config["folder"]
+        self._folder: RunFolder | None = None
+        self._device = device_name()
+        self._is_aside = self._device in config.get("aside", ())
         self._run: Run | None = None
         self._held = ExitStack()
 
@@ -44,45 +54,50 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
+        """An epoch's ``row``, and the ``device`` that computed it; or a sign of life of a trial that waits.
+
+        That is one whose run another sweep trains, or that holds a device put aside (``parked``).
+
+        Raises:
+            FaultError: something went wrong. Whether the run has failed is for the driver to say.
+        """
+        if self._is_aside:
+            time.sleep(TICK_S)
+            return {"row": None, "parked": True, "done": False}
         try:
-            row = self._advance()
+            row, device = self._advance()
+        except HeldError:
+            time.sleep(TICK_S)
+            return {"row": None, "done": self._folder is not None and self._folder.state is not None}
         except Exception as error:
-            fault = self._fail(error, traceback.format_exc())
-            if fault:
-                self.cleanup()
-                return {"row": None, "storage": fault, "done": True}
-            row = None
+            raise FaultError(self._fault(error)) from None
         if row is None:
             self.cleanup()
-        return {"row": row, "done": row is None}
+        return {"row": row, "device": device, "done": row is None}
 
-    def _fail(self, error: Exception, trace: str) -> str:
-        """Writes down that the run has failed; or returns what is wrong with the storage, for then it has not
-        and goes on when the storage is back.
-        """
-        root = self._folder.path.parent
-        fault = storage_fault(error, root)
-        if fault:
-            return fault
-        try:
-            write_atomic(self._folder.path / "error.txt", trace)
-            self._folder.publish("error.txt")
-            self._folder.finish("failed", f"{type(error).__name__}: {error}".splitlines()[0])
-        except (OSError, StorageError) as broken:
-            return storage_fault(broken, root) or f"{root}: {broken}"
-        return ""
+    def _fault(self, error: Exception) -> Any:
+        root = self._folder.path.parent if self._folder else Path.cwd()
+        fault = fault_of(error, root, process=process_name(), device=self._device, host=socket.gethostname())
+        self.cleanup()
+        return fault
 
-    def _advance(self) -> dict[str, Any] | None:
+    def _advance(self) -> tuple[dict[str, Any] | None, str]:
+        """The next epoch and where it was computed, or the last one of before a restart, and nowhere."""
         if self._run is None:
-            self._held.enter_context(locked(self._folder))
-            self._folder.fetch()
-        if self._folder.state is not None:
-            return None
-        if self._run is None:
-            self._run = self.open(self._folder)
+            folder = self._folder = RunFolder.at(self._address)
+            self._held.enter_context(locked(folder))
+            folder.fetch()
+            if folder.state is not None:
+                return None, ""
+            self._run = self.open(folder)
             if self._run.last_row is not None:
-                return self._run.last_row  # a restarted run: whether it goes on after this epoch is not known
-        return self._run.advance()
+                return self._run.last_row, ""  # whether it goes on after this epoch is not known
+        assert self._folder is not None
+        if self._folder.state is not None:
+            return None, ""
+        if not self._folder.path.exists():
+            raise StorageError(f"{self._folder.path} was removed, or its storage has gone")
+        return self._run.advance(), self._device
 
     def open(self, folder: RunFolder) -> Run:
         """The run of a folder. Benchmarks and tests of the engine have runs that take their own time."""
@@ -93,9 +108,20 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         self._held.close()
 
 
+def process_name() -> str:
+    """This process, among all of the cluster and all that have been."""
+    return str(ray.get_runtime_context().get_worker_id())
+
+
+def device_name() -> str:
+    """The GPU of this process, or its node where it has none: what may be put aside."""
+    node = f"{socket.gethostname()} (node {ray.get_runtime_context().get_node_id()[:8]})"
+    gpus = ", ".join(str(gpu) for gpu in ray.get_gpu_ids())
+    return f"GPU {gpus} of {node}" if gpus else node
+
+
 def training_run(folder: RunFolder, kind: type[TrainingRun] | None = None) -> TrainingRun:
     """The run of a folder, on the device or the part of a GPU that Ray has given this process."""
-    import ray
     import torch
 
     from learner_ray.training.process import keep_to_share

@@ -8,12 +8,13 @@ for it, and a run that is stopped early is one whose next epoch nobody asks for.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
-import traceback
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,9 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from learner_ray.engine.dispatcher import HOPELESS_AFTER, Answer, Dispatcher, Order
-from learner_ray.engine.trainable import Run
-from learner_ray.errors import StorageError
-from learner_ray.files import storage_fault, write_atomic
-from learner_ray.study.runs import RunFolder, locked
+from learner_ray.engine.faults import DEATHS, Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
+from learner_ray.engine.trainable import TICK_S, Run
+from learner_ray.study.runs import HeldError, RunFolder, locked
 from learner_ray.training.distributed import World
 
 TRIAL_CPUS = 0.01
@@ -43,9 +43,6 @@ PAUSE_S = 30.0
 """The longest pause before a worker group that keeps dying is started again."""
 STARTS = 5
 """Tries of Train, a minute each, to get a worker group's resources."""
-
-DEATHS = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
-"""Before a node runs out of memory Ray ends a process there."""
 
 Opens = Callable[[RunFolder, str, World], Run]
 
@@ -77,7 +74,7 @@ class WorkerGroups:
         self.groups = groups
         self.name = f"dispatcher-{uuid.uuid4().hex}"
         self._size = size
-        self._gpu = gpu
+        self.gpu = gpu
         self._scratch = scratch
         self._opens = opens or training_run
         self._leaving = threading.Event()
@@ -110,18 +107,18 @@ class WorkerGroups:
                 self._trainer(group).fit()
                 if self._leaving.is_set():
                     return
-                reason = "its ranks left"
+                fault = Fault(kind=Kind.DEATH, reason="its ranks left")
             except Exception as error:  # whatever it was, a trial or the user must hear of it
-                reason = why(error)
+                fault = why(error, self._scratch.parent)
             deaths += 1
             try:
-                placement_group = ray.get(self._dispatcher.lose.remote(group, reason))
+                placement_group = ray.get(self._dispatcher.lose.remote(group, fault))
                 free(placement_group)
             except ray.exceptions.RayError:
                 return  # so has the driver's own Ray
-            if not placement_group and reason not in self._told:
-                self._told.add(reason)
-                print(f"a worker group of {self._size} devices did not start: {reason}", flush=True)
+            if not placement_group and fault.reason not in self._told:
+                self._told.add(fault.reason)
+                print(f"a worker group of {self._size} devices did not start: {fault.reason}", flush=True)
             self._leaving.wait(min(PAUSE_S, 2.0 ** (deaths - 1)) if deaths > 1 else 0)
 
     def _trainer(self, group: int) -> TorchTrainer:
@@ -131,8 +128,8 @@ class WorkerGroups:
             train_loop_config={"dispatcher": self.name, "group": group, "opens": self._opens},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=self._size,
-                use_gpu=self._gpu,
-                resources_per_worker={"CPU": cpus, "GPU": 1} if self._gpu else {"CPU": cpus},
+                use_gpu=self.gpu,
+                resources_per_worker={"CPU": cpus, "GPU": 1} if self.gpu else {"CPU": cpus},
             ),
             run_config=ray.train.RunConfig(
                 # Under a name it knows, Train would go on from there: only a run's own files say where.
@@ -152,17 +149,25 @@ def training_run(folder: RunFolder, device: str, world: World) -> Run:
     return TrainingRun(folder.read_spec(), folder, device, world)
 
 
-def why(error: Exception) -> str:
-    """One line about the end of a worker group: of the rank that died, where the others only missed it."""
+def why(error: Exception, root: Path) -> Fault:
+    """What ended a worker group: of the rank that died, where the others only missed it."""
     if isinstance(getattr(error, "controller_failure", None), NOT_PLACED):
-        return "so many are not free, or not there"
+        return Fault(kind=Kind.NODE, reason="so many are not free, or not there")
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     for rank, failure in failures.items():
-        if isinstance(getattr(failure, "health_check_failure", None), DEATHS):
-            return f"the process of rank {rank} died (out of memory, or killed)"
-    for failure in failures.values():
-        return f"{type(failure).__name__}: {failure}".splitlines()[0]
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+        death = getattr(failure, "health_check_failure", None)
+        if isinstance(death, DEATHS):
+            fault = death_of(death)
+            return replace(fault, reason=fault.reason.replace("its process", f"the process of rank {rank}"))
+    # A rank that only heard of another's end comes last.
+    for failure in sorted(failures.values(), key=is_of_a_peer):
+        if isinstance(failure, FaultError):
+            return failure.fault
+        fault = fault_of(failure, root)
+        lost = is_of_a_peer(failure) and fault.kind is not Kind.DEVICE
+        return replace(fault, kind=Kind.NODE) if lost else fault
+    reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+    return Fault(kind=Kind.DEATH, reason=reason)
 
 
 def free(placement_group: str) -> None:
@@ -180,10 +185,10 @@ def work(config: dict[str, Any]) -> None:
         while (order := ray.get(dispatcher.take.remote(group, number, placement_group))) is not None:
             number = order.number
             answer = rank.carry_out(order)
-            if rank.world.is_first or answer.storage:
+            if rank.world.is_first or answer.fault:
                 ray.get(dispatcher.answer.remote(group, number, answer))
-            if answer.storage:
-                raise StorageError(answer.storage)  # the others wait for this rank: the group must end
+            if answer.fault:
+                raise FaultError(answer.fault)  # the others wait for this rank: the group must end
 
 
 class Rank:
@@ -203,40 +208,54 @@ class Rank:
         self._held.close()
 
     def carry_out(self, order: Order) -> Answer:
-        """Trains an epoch. What goes wrong ends the whole group, but for storage that has gone."""
+        """Trains an epoch. What goes wrong here is answered, and ends the whole group."""
         folder = RunFolder.at(order.folder)
         try:
-            return Answer(row=self._advance(folder, fresh=order.fresh))
+            return self._advance(folder, fresh=order.fresh)
         except Exception as error:
-            fault = storage_fault(error, folder.path.parent)
-            if fault:
-                return Answer(storage=fault)
-            write_atomic(folder.path / "error.txt", traceback.format_exc())
-            folder.publish("error.txt")
-            raise
+            if is_of_a_peer(error):
+                raise  # the rank that has gone, or whoever ended it, has more to say
+            return Answer(fault=fault_of(error, folder.path.parent, host=socket.gethostname()))
 
-    def _advance(self, folder: RunFolder, *, fresh: bool) -> dict[str, Any] | None:
+    def _advance(self, folder: RunFolder, *, fresh: bool) -> Answer:
         if fresh or self._run is None:
-            self._open(folder)
+            if (not_opened := self._open(folder)) is not None:
+                return not_opened
             assert self._run is not None
-            if self._run.last_row is not None:
-                return self._run.last_row  # whether the run goes on after this epoch is not known
-        return self._run.advance()
+            if self._run.last_row is not None:  # whether the run goes on after this epoch is not known
+                return Answer(row=self._run.last_row, restored=True)
+        row = self._run.advance()
+        if row is None:
+            self._held.close()
+        return Answer(row=row)
 
-    def _open(self, folder: RunFolder) -> None:
+    def _open(self, folder: RunFolder) -> Answer | None:
+        """Why the run cannot be had, if it cannot: another sweep trains it, or has trained it."""
         self._run = None
         self._held.close()
-        if self.world.is_first:
-            self._held.enter_context(locked(folder))
+        if not self.world.told(self.world.is_first and self._holds(folder)):
+            return Answer(waiting=True)
         folder.fetch()
+        if self.world.told(folder.state is not None):
+            self._held.close()
+            return Answer()
         self._run = self._opens(folder, self._device, self.world)
+        return None
+
+    def _holds(self, folder: RunFolder) -> bool:
+        try:
+            self._held.enter_context(locked(folder))
+        except HeldError:
+            return False
+        return True
 
 
 class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
     """A trial whose run a worker group trains. It asks for an epoch per step."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._folder = RunFolder.at(config["folder"])
+        self._address: str = config["folder"]
+        self._folder: RunFolder | None = None
         self._group: int = config["group"]
         self._dispatcher = ray.get_actor(config["dispatcher"])
         self._fresh = True
@@ -246,21 +265,32 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """``lost`` says why the group died, and ``absent`` that it had before: the run goes on in another."""
+        """An epoch's row; ``absent`` where the group had died before: the run goes on in another.
+
+        Raises:
+            FaultError: something went wrong. Whether the run has failed is for the driver to say.
+        """
         try:
             answer = self._ask()
-        except (StorageError, OSError) as error:
-            answer = Answer(storage=storage_fault(error, self._folder.path.parent) or str(error))
-        done = answer.row is None
-        told = {"lost": answer.lost, "storage": answer.storage, "absent": answer.absent}
-        return {"row": answer.row, **told, "done": done}
+        except Exception as error:
+            root = self._folder.path.parent if self._folder else Path.cwd()
+            raise FaultError(fault_of(error, root, host=socket.gethostname())) from None
+        if answer.fault:
+            raise FaultError(answer.fault)
+        if answer.waiting:
+            self._fresh = True
+            time.sleep(TICK_S)
+            return {"row": None, "done": False}
+        device = "" if answer.restored else "worker group"
+        return {"row": answer.row, "device": device, "absent": answer.absent, "done": answer.row is None}
 
     def _ask(self) -> Answer:
+        folder = self._folder = RunFolder.at(self._address)
         if self._fresh:
-            self._folder.fetch(models=False)
-        if self._folder.state is not None:
+            folder.fetch(models=False)
+        if folder.state is not None:
             return Answer()
-        asked = self._dispatcher.ask.remote(self._group, self._folder.address, self._fresh)
+        asked = self._dispatcher.ask.remote(self._group, folder.address, self._fresh)
         self._fresh = False
         answer: Answer = ray.get(asked)
         return answer

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from learner_ray.study.group import Group, GroupSearch, Outcome, StudyFactory, Task
+from learner_ray.study.retry import Retry
 from learner_ray.study.runs import RunStore
 from learner_ray.study.study import Space
 
@@ -27,11 +28,18 @@ class Coordinator:
     """The search of every group, and the one who decides which runs next."""
 
     def __init__(
-        self, groups: Sequence[Group], space: Space, store: RunStore, optuna_study: StudyFactory
+        self,
+        groups: Sequence[Group],
+        space: Space,
+        store: RunStore,
+        optuna_study: StudyFactory,
+        retry: Collection[str] = (),
     ) -> None:
+        """Args: retry: roles of runs that are trained again, once, where they have failed."""
         self.store = store
+        again = Retry(roles=frozenset(retry))
         self.groups = {
-            group.name: GroupSearch(group, space, store, optuna_study(group.name)) for group in groups
+            group.name: GroupSearch(group, space, store, optuna_study(group.name), again) for group in groups
         }
         self._followers: dict[str, list[GroupSearch]] = {name: [] for name in self.groups}
         for search in self.groups.values():
@@ -55,6 +63,11 @@ class Coordinator:
     @property
     def outcomes(self) -> list[Outcome]:
         return [outcome for group in self.groups.values() for outcome in group.outcomes]
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """Of runs that have failed or diverged."""
+        return [outcome for outcome in self.outcomes if outcome.state in ("failed", "diverged")]
 
     def resume(self) -> bool:
         """Takes in all runs that ended in earlier starts; True where nothing is left to run."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from learner_ray.cohort import Fold
 from learner_ray.config import Config
 from learner_ray.keys import random_key
+from learner_ray.study.retry import Retry, is_whole
 from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source, objective_of
 from learner_ray.study.samplers import grid_points, make_sampler
 from learner_ray.study.schedulers import SCHEDULERS
@@ -163,8 +164,11 @@ class GroupSearch:
     root, are told and not handed out: resuming a study is nothing but asking again.
     """
 
-    def __init__(self, group: Group, space: Space, store: RunStore, study: optuna.Study) -> None:
+    def __init__(
+        self, group: Group, space: Space, store: RunStore, study: optuna.Study, retry: Retry | None = None
+    ) -> None:
         self.group = group
+        self._retry = retry or Retry()
         self.chooser: GroupSearch = self
         """Whose choice is taken: another group's search where ``group.chosen_by`` names one."""
         self.outcomes: list[Outcome] = []
@@ -231,14 +235,24 @@ class GroupSearch:
             self.end(outcome)
 
     def _ended_before(self, task: Task) -> Outcome | None:
-        """The outcome of a run that an earlier start has ended, if its files are the ones that it wrote."""
+        """The outcome of a run that ended in an earlier start, if its files are the ones that it wrote and it
+        is not to be trained again.
+        """
         folder = self._store.folder(task.spec.hash)
         fault = folder.fault(task.spec.hash)
         if fault:
             print(f"{task.label}: {fault}; training it again", flush=True)
             folder.begin_anew(task.spec.hash)
             return None
-        return Outcome.read(task, folder)
+        outcome = Outcome.read(task, folder)
+        if outcome is not None and outcome.state == "failed" and self._retry.wants(task):
+            folder.reopen()
+            outcome = None
+        if outcome is None and not task.final and is_whole(folder.progress(), task.spec):
+            # All that a search needs of it is there: whatever came after its last epoch, its place is kept.
+            folder.finish("complete")
+            outcome = Outcome.read(task, folder)
+        return outcome
 
     def _next(self) -> Task | None:
         if not self._searched:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -30,6 +31,9 @@ from learner_ray.study.wholeness import (
     read_rows,
     unreadable,
 )
+
+ERROR = "error.txt"
+"""Why a run has failed, in full."""
 
 State = Literal["complete", "stopped", "failed", "diverged"]
 
@@ -305,13 +309,41 @@ class RunFolder:
             self.publish("state.json")
         self.drop_checkpoint()
 
+    def reopen(self) -> None:
+        """Forgets how the run ended, so that it is trained again."""
+        for name in ("state.json", ERROR):
+            if self._stored:
+                self._stored.remove(name)
+            else:
+                (self.path / name).unlink(missing_ok=True)
+
+
+class HeldError(Exception):
+    """Somebody else trains the run."""
+
 
 @contextmanager
-def locked(folder: RunFolder) -> Iterator[None]:
-    """Holds a run's folder, waiting for whoever else trains the same run; the lock names its holder."""
+def locked(folder: RunFolder, *, within_s: float = 0.0) -> Iterator[None]:
+    """Holds a run's folder; the lock names its holder.
+
+    Args:
+        folder: the run's.
+        within_s: how long to wait for whoever else holds it, in seconds.
+
+    Raises:
+        HeldError: it is still held then. Whoever waits longer must be able to say that it waits.
+    """
     folder.path.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + within_s
     with open(folder.path / ".lock", "a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise HeldError(folder.address) from error
+                time.sleep(0.05)
         handle.truncate(0)
         print(socket.gethostname(), os.getpid(), file=handle, flush=True)
         yield

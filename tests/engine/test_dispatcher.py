@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from learner_ray.engine.dispatcher import HOPELESS_AFTER, Answer, Dispatcher, Order
+from learner_ray.engine.faults import Fault, Kind
 
+KILLED = Fault(kind=Kind.DEATH, reason="killed")
+NO_QUOTA = Fault(kind=Kind.NODE, reason="no quota")
 ROW = {"epoch": 1}
 
 
@@ -45,9 +48,9 @@ def test_a_run_whose_ranks_died_must_begin_from_its_files() -> None:
         waiting = await rank(dispatcher, 0, "ab")
         asked = asyncio.create_task(dispatcher.ask(0, "run", fresh=True))
         assert await waiting is not None
-        assert await dispatcher.lose(0, "killed") == "ab"
-        assert (await asked).lost == "killed"
-        assert (await dispatcher.ask(0, "run", fresh=False)).lost == "killed"
+        assert await dispatcher.lose(0, KILLED) == "ab"
+        assert (await asked).fault == KILLED
+        assert (await dispatcher.ask(0, "run", fresh=False)).fault == KILLED
         waiting = await rank(dispatcher, 0, "cd")
         again = asyncio.create_task(dispatcher.ask(0, "run", fresh=True))
         order = await waiting
@@ -64,13 +67,13 @@ def test_a_group_is_up_from_when_a_rank_comes_until_it_is_lost() -> None:
         assert (await dispatcher.up()).groups == {}
         await rank(dispatcher, 1, "ab")
         assert (await dispatcher.up()).groups == {1: "ab"}
-        assert not await dispatcher.end(1, "of before", "hung")
-        assert await dispatcher.end(1, "ab", "hung")
+        assert not await dispatcher.end(1, "of before", KILLED)
+        assert await dispatcher.end(1, "ab", KILLED)
         assert (await dispatcher.up()).groups == {}
         assert (await dispatcher.ask(1, "run", fresh=True)).absent
         await rank(dispatcher, 1, "ab")  # a straggler
         assert (await dispatcher.up()).groups == {}
-        assert await dispatcher.lose(1, "killed") == "ab", "it had started"
+        assert await dispatcher.lose(1, KILLED) == "ab", "it had started"
         await rank(dispatcher, 1, "ab")
         assert (await dispatcher.up()).groups == {}
         await rank(dispatcher, 1, "cd")
@@ -87,7 +90,7 @@ def test_there_is_hope_until_every_group_has_failed_to_start_often_enough() -> N
         said = []
         for _ in range(HOPELESS_AFTER + 1):
             for group in (0, 1):
-                await dispatcher.lose(group, "no quota")
+                await dispatcher.lose(group, NO_QUOTA)
             said.append((await dispatcher.up()).hopeless)
         return said
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from ray.job_submission import JobStatus
 
-from learner_ray.engine.jobs import Submission, check_home, submission_of, tunnel
+from learner_ray.engine.jobs import Submission, check_home, exit_code, submission_of, tunnel
 from learner_ray.errors import UserError
 from learner_ray.options import for_cluster, parser
 from learner_ray.study.results import Results
@@ -72,3 +74,21 @@ def test_results_of_another_study_are_not_overwritten(file: Path) -> None:
 def test_a_cluster_that_is_not_up_is_said_so(file: Path) -> None:
     with pytest.raises(UserError, match="ray up"), tunnel(file):
         pass
+
+
+@pytest.mark.parametrize(
+    ("status", "driver", "code", "said"),
+    [
+        (JobStatus.SUCCEEDED, 0, 0, ""),
+        (JobStatus.FAILED, 3, 3, ""),
+        (JobStatus.FAILED, 2, 2, "sweep-lus-1: failed\n"),
+        (JobStatus.FAILED, None, 1, "sweep-lus-1: failed\n"),
+        (JobStatus.STOPPED, None, 143, "sweep-lus-1: stopped\n"),
+    ],
+)
+def test_a_job_s_exit_code_is_the_sweep_s(
+    status: JobStatus, driver: int | None, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    details = SimpleNamespace(submission_id="sweep-lus-1", status=status, driver_exit_code=driver)
+    assert exit_code(details) == code
+    assert capsys.readouterr().err == said, "a study of which some runs failed is no crash"

@@ -19,8 +19,10 @@ from benchmarks.processes import named
 from learner_ray import execution
 from learner_ray.engine import worker_groups
 from learner_ray.engine.connection import BOOTSTRAP
+from learner_ray.errors import UserError
 from learner_ray.sweep import main
 from tests.engine.hanging import Clock
+from tests.engine.planted import Goes, claim
 from tests.formula_runs import FormulaRun
 from tests.ray_head import CPUS, free_address, head
 from tests.small_sweep import GUARD_S, SMALL, ended, ledger, sweep, sweep_command
@@ -191,3 +193,62 @@ def test_more_devices_than_there_are_is_refused(
     arguments = ["lus", "--data", str(manifest), "--out", str(tmp_path / "lus"), "--profile", "laptop"]
     assert main([*arguments, "--devices-per-trial", "1000"]) == 2
     assert "--devices-per-trial 1000" in capsys.readouterr().err
+
+
+def use_planted(monkeypatch: pytest.MonkeyPatch, goes: Goes) -> None:
+    """Ranks whose runs go as planted."""
+
+    class Planted(FormulaRun):
+        def advance(self) -> dict[str, Any] | None:
+            goes(self)
+            return super().advance()
+
+    opening = functools.partial(
+        worker_groups.WorkerGroups, opens=lambda folder, device, world: Planted(folder, world)
+    )
+    monkeypatch.setattr(worker_groups, "WorkerGroups", opening)
+
+
+FINALS = [*ARGUMENTS, *TWO, "--trials", "0", "--epochs", "1"]
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("joined")
+def test_an_exception_in_one_rank_costs_the_run_only_if_it_comes_again(
+    manifest: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rank that writes nothing raises once in the first run to come, and always in the other."""
+    raised = tmp_path / "raised"
+    raised.mkdir()
+
+    def goes(run: FormulaRun) -> None:
+        if run.is_first:
+            return
+        if claim(raised, "once"):
+            (raised / run.spec.hash).touch()
+            raise ValueError("planted")
+        if not (raised / run.spec.hash).exists():
+            raise ValueError("planted")
+
+    use_planted(monkeypatch, goes)
+    assert sweep(manifest, tmp_path / "results" / "lus", *FINALS) == 3
+    said = capfd.readouterr()
+    assert "Traceback" not in said.err
+    assert "Finished, but 1 of 2 runs failed or diverged:" in said.out
+    assert said.out.count("ValueError: planted; starting it again") == 2
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("joined")
+def test_data_that_one_rank_cannot_read_stop_the_study(
+    manifest: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes(run: FormulaRun) -> None:
+        if not run.is_first:
+            raise UserError("/data/manifest.csv does not exist")
+
+    use_planted(monkeypatch, goes)
+    assert sweep(manifest, tmp_path / "results" / "lus", *FINALS) == 1
+    error = capfd.readouterr().err
+    assert "error: /data/manifest.csv does not exist" in error and "Traceback" not in error
+    assert not ended(tmp_path / "results")

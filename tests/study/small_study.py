@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,11 @@ def groups(
     return found
 
 
-def coordinator(root: Path | RunStore, **kwargs: Any) -> Coordinator:
+def coordinator(root: Path | RunStore, *, retry: Collection[str] = (), **kwargs: Any) -> Coordinator:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     studies = lambda name: optuna.create_study(direction="maximize", study_name=name)  # noqa: E731
     store = root if isinstance(root, RunStore) else RunStore(root)
-    return Coordinator(groups(**kwargs), space, store, studies)
+    return Coordinator(groups(**kwargs), space, store, studies, retry)
 
 
 def story(coordinator: Coordinator) -> list[tuple[str, str, str, int, float]]:

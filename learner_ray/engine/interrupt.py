@@ -1,0 +1,89 @@
+"""What ends a study before all its runs have ended: a signal, or a fault of the place."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ray import tune
+
+from learner_ray.errors import PlaceError, StorageError, UserError
+from learner_ray.files import Standing, storage_fault
+
+
+class Interrupt(tune.Stopper):  # type: ignore[misc]
+    """Ends the experiment on SIGINT, on SIGTERM, for a fault of the place or where no worker group starts.
+
+    The caller says how to go on.
+
+    Args:
+        root: the folder of all runs.
+        home: the study's own folder. Somebody may remove it, and then nothing is to be written there.
+    """
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.signal: int | None = None
+        self.fault: PlaceError | None = None
+        self.hopeless = ""
+        """Why no worker group starts."""
+        self.over = False
+        """All runs have ended, and only trials that hold a device put aside are left."""
+        self._root = root
+        self._home, self._standing = home, Standing(home)
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop(self, fault: PlaceError) -> None:
+        """Ends the experiment; of several faults the first is told."""
+        self.fault = self.fault or fault
+
+    def stop_all(self) -> bool:
+        """Asked by Tune at every step of its loop."""
+        self._look_at_home()
+        return self.signal is not None or self.fault is not None or bool(self.hopeless) or self.over
+
+    def _look_at_home(self) -> bool:
+        """Whether the study's folder has gone."""
+        gone = self._standing.has_gone
+        if gone:
+            self.stop(StorageError(f"{self._home} was removed, or its storage has gone"))
+        return gone
+
+    @contextmanager
+    def watching_storage(self) -> Iterator[None]:
+        """Ends the experiment, instead of with a traceback of Tune's, where the driver cannot write."""
+        try:
+            yield
+        except BrokenPipeError:  # nobody reads what we print any more
+            self.signal = signal.SIGPIPE
+        except PlaceError as error:
+            self.stop(error)
+        except UserError as error:  # a file that somebody has damaged meanwhile
+            self.stop(PlaceError(str(error)))
+        except Exception as error:  # Tune wraps what its own files say
+            if self._look_at_home():
+                return
+            fault = storage_fault(error, self._root) if isinstance(error, OSError) else ""
+            if not fault:
+                raise
+            self.stop(StorageError(fault))
+
+    def __enter__(self) -> Interrupt:
+        self._before = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._look_at_home()
+        self._standing.close()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt  # asked a second time: at once
+        self.signal = number

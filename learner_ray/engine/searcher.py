@@ -1,0 +1,275 @@
+"""Between the study's coordinator and Tune: tasks become trials, and their ends are judged."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayTaskError
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from learner_ray.engine.attempts import Attempts, Verdict
+from learner_ray.engine.dispatcher import Up
+from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of
+from learner_ray.engine.interrupt import Interrupt
+from learner_ray.engine.watchdog import Watchdog
+from learner_ray.errors import PlaceError, StorageError
+from learner_ray.files import write_atomic
+from learner_ray.study.coordinator import Coordinator
+from learner_ray.study.group import Task
+from learner_ray.study.runs import ERROR, HeldError, locked
+
+if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one device per trial does not need
+    from learner_ray.engine.worker_groups import WorkerGroups
+
+LET_GO_S = 5.0
+"""A process that was killed may hold its run for a moment longer."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """A task to be tried once more."""
+
+    task: Task
+    alone: bool = False
+    """With nothing beside it."""
+    last: bool = False
+    """When there is nothing else to do."""
+
+
+class TaskSearcher(Searcher):  # type: ignore[misc]
+    """Gives Tune the coordinator's next task as a trial, and tells it when the trial is over.
+
+    Retries are ours, each a new trial to Tune, which would count an actor that dies between two runs as two
+    failures of the second.
+
+    Args:
+        coordinator: hands out the tasks.
+        attempts: judges what goes wrong.
+        watchdog: knows which trials it ended.
+        interrupt: is told what ends the study.
+        worker_groups: train the runs, where they have several devices each.
+        limit: trials at a time, where fewer than the devices hold are wanted.
+        shares: runs share devices, or the memory of a node: one that is to be alone waits for all others.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        attempts: Attempts,
+        watchdog: Watchdog,
+        interrupt: Interrupt,
+        worker_groups: WorkerGroups | None = None,
+        limit: int | None = None,
+        shares: bool = True,
+    ) -> None:
+        super().__init__()
+        self.coordinator = coordinator
+        self.attempts = attempts
+        self.interrupt = interrupt
+        self.tasks: dict[str, Task] = {}
+        """By trial."""
+        self.errors: dict[str, BaseException | None] = {}
+        """Of trials that are about to be over, as Tune was told."""
+        self._watchdog = watchdog
+        # By name: Tune pickles the searcher.
+        self._dispatcher = worker_groups.name if worker_groups else ""
+        self._taken: dict[str, tuple[int, str]] = {}
+        """By trial, the worker group that trains it, with its placement group."""
+        self._limit = limit
+        self._shares = shares
+        self._again: list[Again] = []
+        self._alone: set[str] = set()
+        """Trials that nothing may run beside."""
+        self._parked = False
+        """A trial holds a device that was put aside."""
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        with self.interrupt.watching_storage():
+            return self._suggest(trial_id)
+        return str(Searcher.FINISHED)
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        # While nothing runs Tune asks for minutes, and looks at nothing else.
+        if self.coordinator.is_done or self.interrupt.stop_all():
+            return str(Searcher.FINISHED)
+        if self._alone or (self._limit and len(self.tasks) >= self._limit):
+            return None
+        free = self._free_groups() if self._dispatcher else {}
+        if self._dispatcher and not free:
+            return None
+        found = self._next()
+        if found is None:
+            return str(Searcher.FINISHED) if self.coordinator.is_done else None
+        self.tasks[trial_id] = task = found.task
+        if found.alone and self._shares:
+            self._alone.add(trial_id)
+        folder = self.coordinator.store.folder(task.spec.hash)
+        folder.write_spec(task.spec)
+        config = {"folder": folder.address, "alone": found.alone, "aside": sorted(self.attempts.aside)}
+        return config | (self._group_for(trial_id, task, free) if self._dispatcher else {})
+
+    def _next(self) -> Again | None:
+        """A task to start now: what is tried again goes first, unless others are to be tried before it."""
+        lonely = next((again for again in self._again if again.alone), None)
+        if lonely and self._shares:
+            if self.tasks:
+                return None  # nothing new: it would never be alone
+            self._again.remove(lonely)
+            return lonely
+        soon = next((again for again in self._again if not again.last), None)
+        if soon is None and (task := self.coordinator.next_task()) is not None:
+            return Again(task)
+        if soon is None and self._again:
+            soon = self._again[0]
+        if soon is not None:
+            self._again.remove(soon)
+        return soon
+
+    def _free_groups(self) -> dict[int, str]:
+        """Worker groups that have come up and train nothing."""
+        up: Up = ray.get(ray.get_actor(self._dispatcher).up.remote())
+        self.interrupt.hopeless = up.hopeless
+        taken = {group for group, _ in self._taken.values()}
+        aside = self.attempts.aside
+        return {k: name for k, name in up.groups.items() if k not in taken and group_name(k) not in aside}
+
+    def _group_for(self, trial_id: str, task: Task, free: dict[int, str]) -> dict[str, Any]:
+        """Has a free group train a task: another than the one that it had an error of the device in."""
+        tried = self.attempts.devices_of(task.label)
+        group = min(free, key=lambda k: (group_name(k) in tried, k))
+        self._taken[trial_id] = group, free[group]
+        return {"dispatcher": self._dispatcher, "group": group}
+
+    def row(self, trial_id: str, row: dict[str, Any], device: str) -> bool:
+        """Takes in an epoch; False where the trial is stopped. One of before a restart has no device."""
+        task, taken = self.tasks[trial_id], self._taken.get(trial_id)
+        named = group_name(taken[0]) if taken and device else device
+        self.attempts.epoch(task.label, row["epoch"], named)
+        return self.coordinator.row(task, row)
+
+    def park(self, trial_id: str) -> None:
+        """A trial has come to a device that was put aside, and holds it; its task goes elsewhere."""
+        task = self.tasks.pop(trial_id, None)
+        if task is not None:
+            self._parked = True
+            self._again.append(Again(task, alone=trial_id in self._alone))
+            self._alone.discard(trial_id)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        task = self.tasks.pop(trial_id, None)
+        if task is None:
+            return  # parked
+        taken = self._taken.pop(trial_id, None)
+        alone = trial_id in self._alone
+        self._alone.discard(trial_id)
+        fault = self._fault(trial_id, taken) if error else None
+        if fault is not None and taken is not None:
+            self._end_group(*taken, fault)
+        with self.interrupt.watching_storage():
+            folder = self.coordinator.store.folder(task.spec.hash)
+            folder.fetch(models=False)
+            if (result or {}).get("absent"):
+                self._again.append(Again(task, alone=alone))
+            elif fault is None or folder.state is not None:
+                self.coordinator.ended(task)
+            else:
+                self._take_in(task, fault)
+        self.interrupt.over = self._parked and self.coordinator.is_done
+
+    def _fault(self, trial_id: str, taken: tuple[int, str] | None) -> Fault:
+        error = self.errors.pop(trial_id, None)
+        if not isinstance(error, RayTaskError):
+            fault = death_of(error, hung=self._watchdog.reason(trial_id) or "")
+        elif isinstance(error.cause, FaultError):
+            fault = error.cause.fault
+        else:
+            fault = fault_of(error.cause, self.coordinator.store.root, process=trial_id)
+        return replace(fault, device=group_name(taken[0]), process=taken[1]) if taken else fault
+
+    def _end_group(self, group: int, placement_group: str, fault: Fault) -> None:
+        """Of a trial that has died: its ranks may live, hang, and hold the run."""
+        from learner_ray.engine.worker_groups import free
+
+        if ray.get(ray.get_actor(self._dispatcher).end.remote(group, placement_group, fault)):
+            free(placement_group)
+
+    def _take_in(self, task: Task, fault: Fault) -> None:
+        """Does what follows from a fault."""
+        verdict = self.attempts.judge(task.label, fault)
+        if verdict.aside:
+            print(
+                f"{verdict.aside} is put aside for the rest of the study: two runs had an error of it, "
+                f"{task.label} the last ({fault.reason})",
+                flush=True,
+            )
+        if verdict.stops:
+            kind = StorageError if fault.kind is Kind.STORAGE else PlaceError
+            elsewhere = f" (on {fault.host})" if fault.host not in ("", socket.gethostname()) else ""
+            self.interrupt.stop(kind(verdict.stops + elsewhere))
+        elif verdict.failed:
+            self._fail(task, verdict, fault)
+        else:
+            how = ", with nothing beside it" if verdict.alone else ""
+            print(f"{task.label}: {fault.reason}; starting it again{how}", flush=True)
+            self._again.append(Again(task, alone=verdict.alone, last=verdict.last))
+
+    def _fail(self, task: Task, verdict: Verdict, fault: Fault) -> None:
+        """Writes down that a run has failed, unless another sweep trains it: what comes of that counts."""
+        folder = self.coordinator.store.folder(task.spec.hash)
+        try:
+            with locked(folder, within_s=LET_GO_S):
+                if folder.state is None and fault.trace:
+                    write_atomic(folder.path / ERROR, fault.trace)
+                    folder.publish(ERROR)
+                folder.finish("failed", verdict.failed)
+        except HeldError:
+            self._again.append(Again(task))
+            return
+        self.coordinator.ended(task)
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the runs' own files are the state, and a resumed study asks anew."""
+
+
+class GroupScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Asks the coordinator after every epoch whether the trial goes on."""
+
+    def __init__(self, searcher: TaskSearcher) -> None:
+        super().__init__()
+        self._searcher = searcher
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if result.get("parked"):
+            self._searcher.park(trial.trial_id)
+        # Tune hands results over flattened.
+        row = {key.removeprefix("row/"): value for key, value in result.items() if key.startswith("row/")}
+        keeps = not row
+        with self._searcher.interrupt.watching_storage():
+            keeps = keeps or self._searcher.row(trial.trial_id, row, result.get("device", ""))
+        return str(FIFOScheduler.CONTINUE if keeps else FIFOScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Comes just before the searcher hears of it, without the error."""
+        self._searcher.errors[trial.trial_id] = _error_of(trial)
+
+
+def _error_of(trial: Any) -> BaseException | None:
+    """What Tune has written of a trial's end. ``Trial.get_pickled_error`` looks where it is copied later."""
+    try:
+        error = pickle.loads(Path(trial.pickled_error_file or "").read_bytes())
+    except (OSError, pickle.UnpicklingError):
+        return None
+    return error if isinstance(error, BaseException) else None
+
+
+def group_name(group: int) -> str:
+    """Of a worker group, as a device."""
+    return f"worker group {group}"

@@ -1,0 +1,34 @@
+"""Which runs that ended in an earlier start are trained again, and which need not be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from learner_ray.study.runs import RunSpec
+
+if TYPE_CHECKING:
+    from learner_ray.study.group import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """Which runs that have failed are trained again, each once."""
+
+    roles: frozenset[str] = frozenset()
+    tried: set[str] = field(default_factory=set)
+    """Hashes of runs that were."""
+
+    def wants(self, task: Task) -> bool:
+        """Whether a failed task's run is to be trained again; asked once for each."""
+        wanted = task.role in self.roles and task.spec.hash not in self.tried
+        self.tried.add(task.spec.hash)
+        return wanted
+
+
+def is_whole(progress: Sequence[Mapping[str, Any]], spec: RunSpec) -> bool:
+    """Whether a run's progress has every epoch of its schedule."""
+    train = spec.config.train
+    epochs = list(range(1, (train.stop_epoch or train.epochs) + 1))
+    return spec.config.pretrains and [row.get("epoch") for row in progress] == epochs

@@ -1,0 +1,96 @@
+"""A study of a few formula runs in which something goes wrong on purpose, run by the engine alone."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from learner_ray.cohort import load
+from learner_ray.engine.tuning import run_tasks
+from learner_ray.study.coordinator import Coordinator
+from learner_ray.study.loading import load_study
+from learner_ray.study.plan import make_plan
+from learner_ray.study.profiles import Size
+from learner_ray.study.runs import RunFolder, RunStore, Source
+from tests.formula_runs import FormulaRun, FormulaTrainable
+
+Goes = Callable[[FormulaRun], None]
+"""Is called before every epoch, and may raise or kill."""
+
+
+def study(
+    manifest: Path,
+    root: Path,
+    *,
+    arms: tuple[str, ...] = ("mse",),
+    trials: int = 0,
+    seeds: int = 1,
+    epochs: int = 1,
+    retry: Collection[str] = (),
+) -> Coordinator:
+    """A study of one fold; without trials it has final runs alone."""
+    cohort = load(manifest, modality="lus")
+    plan = make_plan(
+        load_study("lus"),
+        cohort,
+        Source(path=str(manifest), modality="lus", cohort_hash=cohort.hash),
+        profile="laptop",
+        size=Size(folds=2, repeats=1, seeds=seeds, trials=trials),
+        arms=arms,
+        edits={"data.image_size": 32, "data.frames": 2, "train.epochs": epochs},
+        precision="float32",
+        seed=0,
+        threads=1,
+    )
+    groups = [replace(group, trials=trials) for group in plan.groups if group.fold.fold == 0]
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    studies = lambda name: optuna.create_study(study_name=name, direction="maximize")  # noqa: E731
+    return Coordinator(groups, plan.study.space, RunStore(root), studies, retry)
+
+
+def go(
+    coordinator: Coordinator, goes: Goes | None = None, *, at_once: int = 1, hung_after_s: float = math.inf
+) -> None:
+    """Runs all that is left."""
+
+    class Planted(FormulaRun):
+        def advance(self) -> dict[str, Any] | None:
+            if goes is not None:
+                goes(self)
+            return super().advance()
+
+    class Trainable(FormulaTrainable):
+        def open(self, folder: RunFolder) -> FormulaRun:
+            return Planted(folder)
+
+    root = coordinator.store.root.parent
+    root.mkdir(exist_ok=True)
+    run_tasks(
+        coordinator,
+        scratch=root / ".tune",
+        max_concurrent=at_once,
+        limit=at_once,
+        resources={"cpu": 1},
+        trainable=Trainable,
+        hung_after_s=hung_after_s,
+    )
+
+
+def states(coordinator: Coordinator) -> dict[str, str]:
+    return {outcome.task.label: outcome.state for outcome in coordinator.outcomes}
+
+
+def claim(folder: Path, name: str) -> bool:
+    """Whether this is the first to ask for a name; the file says which process it was."""
+    try:
+        with open(folder / name, "x") as file:
+            file.write(str(os.getpid()))
+    except FileExistsError:
+        return False
+    return True
