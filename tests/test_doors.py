@@ -67,6 +67,7 @@ def test_a_cache_that_is_a_file_is_named_with_its_variable(
         (["--data", "/dev/null"], ["/dev/null"]),
         (["--data", "http://127.0.0.1:1/x"], ["s3://BUCKET/FOLDER"]),
         (["--out", ""], ["--out"]),
+        (["--with-models"], ["--cluster"]),
     ],
 )
 def test_numbers_and_paths_that_cannot_be_are_refused(
@@ -141,7 +142,10 @@ STUDY += "def space(suggest, config): {}\nSTUDY = dataclasses.replace(lus.STUDY,
         ("import sys\nsys.exit(7)\n", ["line 2", "SystemExit"]),
         ("import nothing_of_this_name\n", ["nothing_of_this_name"]),
         ("\x00", ["own.py"]),
-        (STUDY.format("pass", "profiles={'laptop': {'train.lr': float('nan')}}"), ["train.lr"]),
+        (
+            STUDY.format("pass", "profiles={'laptop': {'train.lr': float('nan')}}"),
+            ["own.py, line 3", "train.lr"],
+        ),
         (STUDY.format("pass", "arms=(lus.STUDY.arms[0], 3)"), ["line 3"]),
     ],
 )
