@@ -19,12 +19,14 @@ from optuna.storages.journal import JournalFileBackend
 from analysis.analysed import analyse
 from analysis.headline import headline
 from analysis.load import load as load_results
+from analysis.metrics import METRICS
 from analysis.render import plain
 from learner_ray.engine.connection import Devices, find_devices, left_as_found, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.sharing import MOST, measure_sharing, part
 from learner_ray.engine.tuning import run_tasks
+from learner_ray.errors import UserError
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.ingest import BadScan
 from learner_ray.inputs import Inputs
@@ -95,6 +97,9 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
     """The plan of what the command line asks for."""
     study, cohort = inputs.study, inputs.cohort
     profile = args.profile or ("paper" if devices.gpus and not cohort.phantom else "laptop")
+    if study.primary_metric not in METRICS:
+        known = ", ".join(METRICS)
+        raise UserError(f"study {study.name}: primary_metric is {study.primary_metric!r}; known: {known}")
     for objective in study.objectives:
         register(objective)
     make_sampler(args.sampler, 0, 0)  # a package that it lacks is named before anything runs
