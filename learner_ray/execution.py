@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from analysis.analysed import analyse
 from analysis.headline import headline
 from analysis.load import load as load_results
+from analysis.metrics import METRICS
 from analysis.render import plain
 from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.listing import NAME, content_list
@@ -27,6 +28,7 @@ from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.sharing import MOST, measure_sharing, part
 from learner_ray.engine.tuning import run_tasks
+from learner_ray.errors import UserError
 from learner_ray.files import Standing, write_json
 from learner_ray.imaging.gate import Decoded, decode, warnings
 from learner_ray.inputs import Inputs
@@ -108,6 +110,9 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
     """The plan of what the command line asks for."""
     study, cohort = inputs.study, inputs.cohort
     profile = args.profile or ("paper" if devices.gpus and not cohort.phantom else "laptop")
+    if study.primary_metric not in METRICS:
+        known = ", ".join(METRICS)
+        raise UserError(f"study {study.name}: primary_metric is {study.primary_metric!r}; known: {known}")
     for objective in study.objectives:
         register(objective)
     make_sampler(args.sampler, 0, 0)  # a package that it lacks is named before anything runs

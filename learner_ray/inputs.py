@@ -104,6 +104,8 @@ def _check_numbers(
 
 def choose_study(args: argparse.Namespace) -> tuple[Study, tuple[str, ...], Winner | None]:
     """The study that is named, or what --fixed-from or --factor makes of it; and the arms to run."""
+    if args.with_models and args.cluster is None:
+        raise UserError("--with-models goes with --cluster: here the models stay where they are trained")
     study = load_study(args.study)
     winner = None
     if args.fixed_from:

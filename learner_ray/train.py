@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from learner_ray.command import answer
-from learner_ray.errors import UserError
+from learner_ray.errors import StorageError, UserError
+from learner_ray.files import storage_fault
 from learner_ray.paths import refuse_unwritable
 from learner_ray.study.runs import RunFolder
 
@@ -36,9 +37,11 @@ def repeat(config: Path, out: Path | None) -> int:
         raise UserError(f"no configuration at {config}: give the config.json of a run")
     recorded = RunFolder(config.parent)
     spec = recorded.read_spec()
-    fault = recorded.fault(spec.hash)
-    if fault:
-        print(f"the record is not what the run left: {fault}", file=sys.stderr)
+    if not isinstance(spec.threads, int) or spec.threads < 1:
+        raise UserError(f"{config}: threads must be a whole number of 1 or more, not {spec.threads!r}")
+    differs = recorded.fault(spec.hash)
+    if differs:
+        print(f"the record is not what the run left: {differs}", file=sys.stderr)
     if out is not None:
         refuse_unwritable(out)
     spec = replace(spec, recorded_hash="")  # named by the keys of this version
@@ -51,12 +54,17 @@ def repeat(config: Path, out: Path | None) -> int:
             raise UserError(f"{again.path} holds a run that has ended: choose another --out")
         run = TrainingRun(spec, again)
         epochs = len(recorded.progress()) if (recorded.state or {}).get("state") == "stopped" else 0
-        while (row := run.advance()) is not None:
-            print(json.dumps(row), flush=True)
-            if row["epoch"] == epochs:
-                run.end("stopped", "as recorded")
-                break
-        return compare(recorded, again) or int(bool(fault))
+        try:
+            while (row := run.advance()) is not None:
+                print(json.dumps(row), flush=True)
+                if row["epoch"] == epochs:
+                    run.end("stopped", "as recorded")
+                    break
+        except RuntimeError as error:  # PyTorch's, where a model cannot be written
+            if fault := storage_fault(error, again.path):
+                raise StorageError(fault) from error
+            raise
+        return compare(recorded, again) or int(bool(differs))
 
 
 def compare(recorded: RunFolder, again: RunFolder) -> int:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from learner_ray.config import Config
+from learner_ray.files import write_json
 from learner_ray.predict import main as predict
+from learner_ray.study.runs import Patients, RunSpec, Source
 from learner_ray.sweep import main
 from learner_ray.train import main as train
 from tests.small_sweep import sweep
@@ -68,6 +71,7 @@ def test_a_cache_that_is_a_file_is_named_with_its_variable(
         (["--data", "/dev/null"], ["/dev/null"]),
         (["--data", "http://127.0.0.1:1/x"], ["s3://BUCKET/FOLDER"]),
         (["--out", ""], ["--out"]),
+        (["--with-models"], ["--cluster"]),
     ],
 )
 def test_numbers_and_paths_that_cannot_be_are_refused(
@@ -150,7 +154,10 @@ STUDY += "def space(suggest, config): {}\nSTUDY = dataclasses.replace(lus.STUDY,
         ("import sys\nsys.exit(7)\n", ["line 2", "SystemExit"]),
         ("import nothing_of_this_name\n", ["nothing_of_this_name"]),
         ("\x00", ["own.py"]),
-        (STUDY.format("pass", "profiles={'laptop': {'train.lr': float('nan')}}"), ["train.lr"]),
+        (
+            STUDY.format("pass", "profiles={'laptop': {'train.lr': float('nan')}}"),
+            ["own.py, line 3", "train.lr"],
+        ),
         (STUDY.format("pass", "arms=(lus.STUDY.arms[0], 3)"), ["line 3"]),
     ],
 )
@@ -177,3 +184,12 @@ def test_predictions_that_could_not_be_written_are_not_made(
     (tmp_path / "folder.csv").mkdir()
     code = predict([str(tmp_path), "scan.mp4", "--out", str(tmp_path / out)])
     refused(code, [f"{tmp_path}/{out.partition('/')[0]}"], capsys)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "x"])
+def test_a_run_of_no_thread_is_not_repeated(
+    threads: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = RunSpec(config=Config(), patients=Patients(), source=Source(path="nowhere")).to_dict()
+    write_json(tmp_path / "config.json", {**spec, "threads": threads})
+    refused(train([str(tmp_path / "config.json")]), [f"{tmp_path}/config.json", "threads"], capsys)

@@ -89,8 +89,8 @@ def _import_content(path: Path, content_hash: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{path}{_line(error, path)}: {error}") from error
     except (Exception, SystemExit) as error:  # the user's own code may raise anything
         raise UserError(f"{path}{_line(error, path)}: {type(error).__name__}: {error}") from error
     return module

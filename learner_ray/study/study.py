@@ -131,7 +131,12 @@ class Study:
         self, config: Config, fixed: frozenset[str]
     ) -> dict[str, optuna.distributions.BaseDistribution]:
         """The distribution of every key that the space asks for at one configuration."""
-        found = distributions_of(self.space, config, fixed)
+        try:
+            found = distributions_of(self.space, config, fixed)
+        except UserError as error:
+            raise UserError(f"study {self.name}: {error}") from error
+        except Exception as error:  # the user's own code may raise anything
+            raise UserError(f"study {self.name}: its space fails: {type(error).__name__}: {error}") from error
         unknown = [key for key in found if key not in KEYS]
         if unknown:
             raise UserError(f"study {self.name}: its space asks for unknown keys: {', '.join(unknown)}")

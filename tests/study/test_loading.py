@@ -82,6 +82,7 @@ def test_a_run_gets_the_code_it_was_planned_with_or_none(file: Path) -> None:
         ('"objective.name": "length"', '"objective.name": "lenght"', "objective.name is 'lenght'"),
         ('name = "length"', 'name = "supcon"', "'supcon' exists already"),
         ("objectives=(Length,)", "objectives=(int,)", "is no objective"),
+        ("objectives=(Length,)", "primary_metric='best'", "primary_metric is 'best'"),
     ],
 )
 def test_a_faulty_study_file_is_told_before_anything_starts(

@@ -48,6 +48,7 @@ def test_all_arms_share_one_split(manifest: Path) -> None:
         lambda s: s.real("train.batch_size", 2, 16),
         lambda s: s.choice("train.batch_size", [1, 16]),
         lambda s: s.choice("model.norm", []),
+        lambda s: {}["model.norm"],
         lambda s: s.choice("model.norm", ["batch", "layer"]),
     ],
 )
