@@ -26,7 +26,8 @@ def inline_svg(drawing: Drawing) -> Markup:
     svg = drawing.svg
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    prefix = re.sub(r"\W", "-", drawing.name)
+    # Different names have different ids, so that no figure takes another's gradients.
+    prefix = re.sub(r"[^a-zA-Z0-9-]", lambda found: f"_{ord(found[0]):x}_", drawing.name)
     svg = _IDENTIFIERS.sub(rf"\g<1>{prefix}-", svg)
     svg = svg.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
     label = Markup('<svg role="img" aria-labelledby="{0}-name {0}-text" ').format(prefix)

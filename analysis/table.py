@@ -6,6 +6,7 @@ reader sees.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,13 @@ class Table:
     panels: list[tuple[str, pd.DataFrame]]
     """Header of the panel and its text, indexed by row label; all panels have the same columns."""
     notes: list[str] = field(default_factory=list)
+    cautions: list[str] = field(default_factory=list)
+    """What the marks beside its rows mean; printed wherever the table is, before the notes."""
+
+
+def panel_of(rows: Sequence[tuple[str, Sequence[str]]], columns: Sequence[str]) -> pd.DataFrame:
+    """A panel from row labels and cells. Rows of one label stay rows: labels are chosen by people."""
+    return pd.DataFrame([list(cells) for _, cells in rows], [label for label, _ in rows], list(columns))
 
 
 def with_interval(value: float, low: float, high: float, sign: str = "") -> str:

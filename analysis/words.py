@@ -32,6 +32,8 @@ def verdict_sentences(analysed: Analysed) -> list[str]:
     study, tests = analysed.study, analysed.comparison.tests
     if study.ledger.empty:
         return [f"{study.title}: no final run can be read, so nothing is compared."]
+    if study.withheld:
+        return [f"{study.title}: no verdicts ({study.withheld})."]
     if tests.empty:
         return [f"{study.title}: no arm is tested against the reference {study.reference}."]
     merged = tests.merge(analysed.comparison.contrasts[["arm", "metric", "low", "high"]])
@@ -55,11 +57,30 @@ def _verdict(study: Study, row: pd.Series[Any]) -> str:
     elif word.startswith("undecided"):
         more = word.partition(": ")[2]
         claim = f"{arm} against {reference} is undecided: {more} would settle it if the difference stays"
-    elif word == "not tested":
+    elif word == "not tested" and row["test_folds"] < 2:
         claim = f"{arm} against {reference} cannot be tested on fewer than two test folds"
+    elif word == "not tested":
+        claim = (
+            f"{arm} against {reference} cannot be tested: {metric.label} is not defined in some run or draw"
+        )
     else:
         claim = f"{arm} is not shown to differ from {reference}: not supported"
-    return f"{study.title}: {claim} ({numbers}).{_equivalence(row)}"
+    return f"{study.title}: {claim} ({numbers}).{_put_in(study, row)}{_equivalence(row)}"
+
+
+def _put_in(study: Study, row: pd.Series[Any]) -> str:
+    """What becomes of the verdict when the other arm's predictions stand for failed runs, if any."""
+    failed = study.runs["imputed_runs"].reindex([row["arm"], study.reference]).fillna(0)
+    if not failed.any():
+        return ""
+    counted, put_in = str(row["verdict_counted"]), str(row["verdict_put_in"])
+    runs = " and ".join(f"{int(n)} of {study.labels[str(arm)]}" for arm, n in failed.items() if n)
+    numbers = f"{number(row, 'difference_put_in'):+.3f}, Holm p {p_text(number(row, 'p_holm_put_in'))}"
+    how = "so both ways" if counted == put_in == row["verdict"] else f"{counted} against {put_in}"
+    return (
+        f" Final runs that failed: {runs}. With the majority class in their place against the other arm's "
+        f"predictions in their place ({numbers}): {how}."
+    )
 
 
 def _equivalence(row: pd.Series[Any]) -> str:
@@ -97,8 +118,8 @@ def _search(study: Study) -> str:
     if fixed:
         return (
             "Nothing was searched: in every fold all arms had the setting that the search of "
-            f"{fixed['arm']} had chosen there. Test patients took no part in pretraining, search or early "
-            "stopping."
+            f"{fixed.get('arm', UNKNOWN)} had chosen there. Test patients took no part in pretraining, "
+            "search or early stopping."
         )
     searched = sorted({key for arm in study.arms for key in arm.searched})
     if not searched:

@@ -45,7 +45,8 @@ def run_hashes(out: Path) -> list[str]:
     """The runs that a study's tables name."""
     paths = [out / name for name in ("trials.parquet", "ledger.parquet")]
     tables = [pd.read_parquet(path) for path in paths if path.exists()]
-    return sorted({run_hash for table in tables if len(table) for run_hash in table["run_hash"]})
+    named = {run_hash for table in tables if len(table) for run_hash in table["run_hash"]}
+    return sorted(named - {""})  # a final run that could not begin has no folder
 
 
 def unpack(archive: Path, root: Path) -> None:
