@@ -17,7 +17,7 @@ from analysis.analysed import Analysed, with_absolute_change
 from analysis.cells import cells_of
 from analysis.corrected_t import ROPE
 from analysis.drawing import FAINT, INK, PALETTE, STYLE, Drawing, canvas
-from analysis.labels import header, row_label, run_cautions, run_hashes, with_runs
+from analysis.labels import contrast_mark, header, row_label, run_cautions, run_hashes, with_runs
 from analysis.metrics import CLASSES, METRICS
 from analysis.names import file_name
 from analysis.proper import reliability
@@ -79,7 +79,7 @@ def _forest_panel(axis: Axes, item: Analysed) -> pd.DataFrame:
         axis.plot(number(row, "difference"), y, "o", color=colour, markersize=5)
         where = axis.get_yaxis_transform()
         axis.text(1.02, y, _forest_text(row), transform=where, va="center", fontsize=8, color=INK)
-    axis.set_yticks(range(len(rows)), [row_label(study, arm) for arm in rows["arm"]])
+    axis.set_yticks(range(len(rows)), [study.labels[arm] + contrast_mark(study, arm) for arm in rows["arm"]])
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.analysed import Analysed, ordered_arms
 from analysis.corrected_t import ROPE
 from analysis.failures import failed_finals
-from analysis.labels import footnote, header, row_label, run_cautions, run_hashes, with_runs
+from analysis.labels import contrast_mark, footnote, header, row_label, run_cautions, run_hashes, with_runs
 from analysis.load import Study
 from analysis.metrics import METRICS
 from analysis.proper import PROPER
@@ -109,7 +109,7 @@ def _headline_text(study: Study, data: pd.DataFrame) -> pd.DataFrame:
             interval_text(row, f"{primary}_value", f"{primary}_"),
             plain_number(number(row, f"{primary}_seed_sd")),
             interval_text(row, "accuracy_value", "accuracy_"),
-            "reference" if is_reference else interval_text(row, "difference", sign="+"),
+            "reference" if is_reference else _difference(study, row),
             both_p(row),
             verdict,
             plain_number(number(row, "qwk_value")),
@@ -117,6 +117,10 @@ def _headline_text(study: Study, data: pd.DataFrame) -> pd.DataFrame:
         ]
         rows.append((label, cells))
     return panel_of(rows, columns)
+
+
+def _difference(study: Study, row: pd.Series[Any]) -> str:
+    return interval_text(row, "difference", sign="+") + contrast_mark(study, row["arm"])
 
 
 def both_p(row: pd.Series[Any]) -> str:
@@ -165,7 +169,7 @@ def test_details(analysed: Sequence[Analysed]) -> Table:
             rope = [number(row, f"rope_{part}") for part in ("worse", "equivalent", "better")]
             p = [p_text(row[name]) for name in ("p_bootstrap", "p_nadeau_bengio", "p")]
             cells = [*p, both_p(row), str(row["test_folds"]), *map(plain_number, rope), row["verdict"]]
-            rows.append((row_label(study, row["arm"]), cells))
+            rows.append((study.labels[row["arm"]] + contrast_mark(study, row["arm"]), cells))
         columns = ["p bootstrap", "p Nadeau-Bengio", "p combined", "p (Holm)", "Test folds", "P(worse)"]
         columns += ["P(equivalent)", "P(better)", "Verdict"]
         panels.append((header(study), panel_of(rows, columns)))

@@ -54,7 +54,7 @@ def _effort(study: Study) -> str:
 
 
 FAILED, UNFINISHED = "†", "‡"
-"""Marks beside the name of an arm some of whose final runs failed or diverged, or have not ended."""
+"""Marks beside the name of an arm some of whose final runs failed or diverged, or are not in the ledger."""
 
 
 def row_label(study: Study, arm: str) -> str:
@@ -62,6 +62,12 @@ def row_label(study: Study, arm: str) -> str:
     runs = study.runs.loc[arm]
     marks = {FAILED: runs["imputed_runs"], UNFINISHED: runs["missing_runs"]}
     return " ".join([study.labels[arm], *(mark for mark, count in marks.items() if count)])
+
+
+def contrast_mark(study: Study, arm: str) -> str:
+    """The mark beside an arm's difference with the reference: a failed run of either is in it."""
+    failed = study.runs["imputed_runs"].reindex([arm, study.reference]).fillna(0)
+    return f" {FAILED}" if failed.any() else ""
 
 
 def run_cautions(study: Study) -> list[str]:
@@ -84,8 +90,8 @@ def run_cautions(study: Study) -> list[str]:
         )
     if missing := counted("missing_runs"):
         found.append(
-            f"{UNFINISHED} {study.title}: final runs that have not ended: {missing}. No verdicts; numbers "
-            "are of the runs that all arms with any have, and will change."
+            f"{UNFINISHED} {study.title}: final runs that have not ended, or cannot be read: {missing}. "
+            "No verdicts; numbers are of the runs that all arms with any have, and will change."
         )
     return found
 

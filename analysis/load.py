@@ -64,7 +64,7 @@ class Study:
 
     @property
     def modality(self) -> str:
-        return str(self.info.get("modality", "unknown")).upper()
+        return str(self.info.get("modality") or "unknown").upper()
 
     @property
     def cohort(self) -> dict[str, Any]:
@@ -72,11 +72,11 @@ class Study:
 
     @property
     def reference(self) -> str:
-        return str(self.info.get("reference", "mse"))
+        return str(self.info.get("reference") or "mse")
 
     @property
     def primary_metric(self) -> str:
-        return str(self.info.get("primary_metric", "macro_f1"))
+        return str(self.info.get("primary_metric") or "macro_f1")
 
     @property
     def labels(self) -> dict[str, str]:
@@ -111,9 +111,11 @@ class Study:
     def withheld(self) -> str:
         """Why there are no verdicts: the study is unfinished or its ledger damaged; empty where there are."""
         ended, missing = self.runs["final_runs"].sum(), self.runs["missing_runs"].sum()
+        if self.spoilt:
+            return "rows of the ledger are damaged"
         if self.unfinished:
             return f"unfinished, {ended} of {ended + missing} final runs are in the ledger"
-        return "rows of the ledger are damaged" if self.spoilt else ""
+        return ""
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -127,7 +129,7 @@ class Study:
         if not protocol.startswith("nested"):
             found.append("not nested")
         if self.withheld and len(self.ledger):
-            found.append("unfinished" if self.unfinished else "damaged")
+            found.append("damaged" if self.spoilt else "unfinished")
         return tuple(found)
 
     @property
@@ -143,8 +145,8 @@ class Study:
 
     @property
     def _unsaid(self) -> list[str]:
-        """Cautions that the name does not hold already."""
-        return [caution for caution in self.cautions if caution not in self.name]
+        """Cautions, but for the one that the name holds already: folders are called ``lus-phantom``."""
+        return [caution for caution in self.cautions if caution != "phantom" or caution not in self.name]
 
     def header(self, facts: str) -> str:
         """The title with some facts after the name: ``LUS (189 patients), phantom``."""
@@ -258,7 +260,7 @@ def _gaps(study: Study) -> list[str]:
     gaps = [f"arm {arm.label} has no final run" for arm in study.arms if not ended[arm.name]]
     if study.reference not in set(study.ledger["arm"]):
         gaps.append(f"the reference arm {study.reference} has no final run: nothing is compared")
-    if study.unfinished:
+    if study.unfinished and not study.spoilt:
         gaps.append(
             f"{study.withheld}: the others have not ended, or failed under a version that left them out. "
             "There are no verdicts; the study's own command goes on with it, or writes its tables anew"

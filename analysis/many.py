@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.analysed import Analysed
 from analysis.headline import headline_data
-from analysis.labels import FAILED, UNFINISHED, row_label, run_cautions, with_runs
+from analysis.labels import FAILED, contrast_mark, run_cautions, with_runs
 from analysis.metrics import METRICS
 from analysis.table import MISSING, NONE, Table, interval_text, number, panel_of
 
@@ -26,16 +26,12 @@ def across(analysed: Sequence[Analysed]) -> Table | None:
     rows = []
     for arm, group in data.groupby("arm", sort=False):
         differences = group.set_index("study").reindex([item.study.key for item in shown])
-        cells = [
-            f"{interval_text(row, 'difference', sign='+')}, {row['verdict']}"
-            if np.isfinite(number(row, "difference"))
-            else MISSING
-            for _, row in differences.iterrows()
-        ]
-        labels = [row_label(item.study, str(arm)) for item in shown if arm in item.study.labels]
-        marks = [mark for mark in (FAILED, UNFINISHED) if any(mark in label.split() for label in labels)]
-        label = " ".join([str(group["label"].iloc[0]), *marks])
-        rows.append((label, [*cells, _direction(differences["difference"])]))
+        cells = []
+        for item, (_, row) in zip(shown, differences.iterrows(), strict=True):
+            text = f"{interval_text(row, 'difference', sign='+')}, {row['verdict']}"
+            known = np.isfinite(number(row, "difference"))
+            cells.append(text + contrast_mark(item.study, str(arm)) if known else MISSING)
+        rows.append((str(group["label"].iloc[0]), [*cells, _direction(differences["difference"])]))
     columns = [*(item.study.title for item in shown), "Direction"]
     panel = panel_of(rows, columns)
     notes = [

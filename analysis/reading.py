@@ -88,7 +88,7 @@ def read_info(folder: Path) -> dict[str, Any]:
             wrong = f"arms[{number}].searched is {str(arm['searched'])[:40]!r}"
     names = [arm["name"] for arm in info["arms"]] if not wrong else []
     if len(set(names)) < len(names):
-        wrong = "two arms have one name"
+        wrong = "arms holds two of one name"
     if not wrong and info.get("primary_metric") not in (None, *METRICS):
         wrong = f"primary_metric is {info['primary_metric']!r}, which is none of {', '.join(METRICS)}"
     if wrong:

@@ -57,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             changed = check(options.check)
             print("\n".join(changed) or f"{options.check}: up to date")
             return 1 if changed else 0
+        if options.out.exists() and not options.out.is_dir():
+            raise ReportError(
+                f"{options.out}: is a file; name a folder for the report, for example --out report"
+            )
         from analysis.load import load
 
         studies = load(options.results).studies

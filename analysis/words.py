@@ -73,13 +73,12 @@ def _put_in(study: Study, row: pd.Series[Any]) -> str:
     failed = study.runs["imputed_runs"].reindex([row["arm"], study.reference]).fillna(0)
     if not failed.any():
         return ""
-    counted, put_in = str(row["verdict_counted"]), str(row["verdict_put_in"])
     runs = " and ".join(f"{int(n)} of {study.labels[str(arm)]}" for arm, n in failed.items() if n)
-    numbers = f"{number(row, 'difference_put_in'):+.3f}, Holm p {p_text(number(row, 'p_holm_put_in'))}"
-    how = "so both ways" if counted == put_in == row["verdict"] else f"{counted} against {put_in}"
+    counted = f"{row['verdict_counted']} (Holm p {p_text(number(row, 'p_holm'))})"
+    put_in = f"{number(row, 'difference_put_in'):+.3f}, Holm p {p_text(number(row, 'p_holm_put_in'))}"
     return (
-        f" Final runs that failed: {runs}. With the majority class in their place against the other arm's "
-        f"predictions in their place ({numbers}): {how}."
+        f" Final runs that failed: {runs}. With the majority class in their place: {counted}; with the other "
+        f"arm's predictions in their place: {row['verdict_put_in']} ({put_in})."
     )
 
 
