@@ -50,8 +50,9 @@ class Report:
 
 
 def _intervals(value: object) -> Markup:
-    """A cell whose bracketed interval stands on a line of its own."""
-    return Markup(re.sub(r" (\[[^\]]*\])(, )?", r' <span class="ci">\1</span>', str(escape(str(value)))))
+    """A cell whose bracketed interval stands on a line of its own, with the mark that follows it."""
+    two = r' <span class="ci">\1\3</span>'
+    return Markup(re.sub(r" (\[[^\]]*\])(, )?( †)?", two, str(escape(str(value)))))
 
 
 def html(report: Report) -> str:

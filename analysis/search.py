@@ -214,9 +214,8 @@ def _progress(path: Path) -> list[dict[str, float]]:
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             epoch, objective = row.get("epoch", len(rows) + 1), row.get("objective")
-            rows.append(
-                {"epoch": float(epoch), "objective": float(np.nan if objective is None else objective)}
-            )
+            epoch = epoch if isinstance(epoch, int) else float(epoch)
+            rows.append({"epoch": epoch, "objective": float(np.nan if objective is None else objective)})
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         pass
     return rows

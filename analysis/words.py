@@ -65,7 +65,7 @@ def _verdict(study: Study, row: pd.Series[Any]) -> str:
         )
     else:
         claim = f"{arm} is not shown to differ from {reference}: not supported"
-    return f"{study.title}: {claim} ({numbers}).{_put_in(study, row)}{_equivalence(row)}"
+    return f"{study.title}: {claim} ({numbers}).{_put_in(study, row) or _equivalence(row)}"
 
 
 def _put_in(study: Study, row: pd.Series[Any]) -> str:
