@@ -31,7 +31,7 @@ def across(analysed: Sequence[Analysed]) -> Table | None:
             text = f"{interval_text(row, 'difference', sign='+')}, {row['verdict']}"
             known = np.isfinite(number(row, "difference"))
             cells.append(text + contrast_mark(item.study, str(arm)) if known else MISSING)
-        rows.append((str(group["label"].iloc[0]), [*cells, _direction(differences["difference"])]))
+        rows.append((str(group["label"].iloc[0]), [*cells, _direction(differences)]))
     columns = [*(item.study.title for item in shown), "Direction"]
     panel = panel_of(rows, columns)
     notes = [
@@ -44,10 +44,13 @@ def across(analysed: Sequence[Analysed]) -> Table | None:
     )  # fmt: skip
 
 
-def _direction(differences: pd.Series[float]) -> str:
-    if differences.isna().any():
+def _direction(rows: pd.DataFrame) -> str:
+    """Whether the differences agree, also with the other arm's predictions put in for runs that failed."""
+    if rows["difference"].isna().any():
         return NONE
-    return f"consistent in all {len(differences)}" if len(set(np.sign(differences))) == 1 else "differs"
+    put_in = rows["difference_put_in"].dropna() if "difference_put_in" in rows else []
+    signs = {*np.sign(rows["difference"]), *np.sign(put_in)}
+    return f"consistent in all {len(rows)}" if len(signs) == 1 else "differs"
 
 
 def tuned_and_fixed(analysed: Sequence[Analysed]) -> Table | None:

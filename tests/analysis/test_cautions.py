@@ -96,6 +96,16 @@ def test_the_verdict_says_what_became_of_it_both_ways(tmp_path):
     assert 'class="supported"' not in page
 
 
+def test_a_direction_that_a_dead_reference_made_is_not_consistent(tmp_path):
+    folders = [make_results(tmp_path / name, seed=3) for name in ("A", "B")]
+    directions = []
+    for _ in range(2):
+        across = reported(*folders)[1]["across"].panels[0][1]
+        directions.append(across.loc[across.index.str.contains("Weighted"), "Direction"].item())
+        fail_runs(folders[0], arm="mse")
+    assert directions == ["consistent in all 2", "differs"]
+
+
 def test_an_unfinished_study_has_no_verdict_and_no_p_in_any_format(unfinished):
     (item,), tables, page = unfinished
     assert item.comparison.tests.empty and "tests" in tables and not tables["tests"].panels

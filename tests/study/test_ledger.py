@@ -9,6 +9,8 @@ import optuna
 import pandas as pd
 import pytest
 
+from analysis.failures import failed_finals
+from analysis.load import load as load_results
 from learner_ray.cohort import load
 from learner_ray.study.bundle import run_hashes
 from learner_ray.study.coordinator import Coordinator
@@ -18,6 +20,7 @@ from learner_ray.study.ledger import write_tables
 from learner_ray.study.loading import load_study
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import Size
+from learner_ray.study.record import record
 from learner_ray.study.runs import RunStore, Source
 from tests.formula_runs import FormulaRun
 
@@ -140,6 +143,20 @@ def test_a_final_run_that_has_not_ended_is_in_no_table(manifest: Path, tmp_path:
     plan = plan_of(manifest)
     run(plan, tmp_path / "lus", {"mse/r0-f0": ("failed", "planted")}, at_most=5)
     assert table(tmp_path / "lus")["run_hash"].nunique() == len(table(tmp_path / "lus", "finals")) == 5
+
+
+def test_the_report_tells_failed_from_missing_final_runs(manifest: Path, tmp_path: Path) -> None:
+    plan, failing = plan_of(manifest), {"mse/r0-f0/final-s1": ("failed", "planted")}
+    record(plan, tmp_path / "lus", [])
+    run(plan, tmp_path / "lus", failing, at_most=9)
+    (study,) = load_results([tmp_path / "lus"]).studies
+    assert "9 of 12 final runs" in study.withheld
+    run(plan, tmp_path / "lus", failing)
+    (study,) = load_results([tmp_path / "lus"]).studies
+    assert not study.withheld and study.runs["imputed_runs"].to_dict() == {
+        "mse": 1, "weighted": 0, "majority": 0
+    }  # fmt: skip
+    assert failed_finals(study) == ["1 final run of MSE failed: planted."]
 
 
 def test_pairs_of_scans_that_cannot_be_read_are_left_out(manifest: Path) -> None:
