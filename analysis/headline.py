@@ -81,9 +81,9 @@ def headline(analysed: Sequence[Analysed]) -> Table:
         "Seed SD is the spread between seeds of one partition, not a confidence interval. "
         "The F1 of a class that nobody has or predicts counts as 0.",
     ]
-    if any((item.study.runs["imputed_runs"] > 0).any() for item in analysed):
-        cautions.append(PUT_IN)
     data = pd.concat(frames, ignore_index=True)
+    if "p_put_in" in data:
+        cautions.append(PUT_IN)
     return Table(
         name="headline", title="Arms against the reference", data=data, panels=panels, notes=notes,
         cautions=cautions,

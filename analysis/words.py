@@ -71,13 +71,14 @@ def _verdict(study: Study, row: pd.Series[Any]) -> str:
 def _put_in(study: Study, row: pd.Series[Any]) -> str:
     """What becomes of the verdict when the other arm's predictions stand for failed runs, if any."""
     failed = study.runs["imputed_runs"].reindex([row["arm"], study.reference]).fillna(0)
-    if not failed.any():
+    # Holm's p of an arm changes with those of others, whose runs may have failed.
+    if not failed.any() and row.get("verdict_counted") == row.get("verdict_put_in"):
         return ""
     runs = " and ".join(f"{int(n)} of {study.labels[str(arm)]}" for arm, n in failed.items() if n)
     counted = f"{row['verdict_counted']} (Holm p {p_text(number(row, 'p_holm'))})"
     put_in = f"{number(row, 'difference_put_in'):+.3f}, Holm p {p_text(number(row, 'p_holm_put_in'))}"
     return (
-        f" Final runs that failed: {runs}. With the majority class in their place: {counted}; with the other "
+        f" Final runs that failed: {runs or 'of other arms'}. With the majority class in their place: {counted}; with the other "
         f"arm's predictions in their place: {row['verdict_put_in']} ({put_in})."
     )
 
