@@ -48,8 +48,8 @@ def _direction(rows: pd.DataFrame) -> str:
     """Whether the differences agree, also with the other arm's predictions put in for runs that failed."""
     if rows["difference"].isna().any():
         return NONE
-    put_in = rows["difference_put_in"].dropna() if "difference_put_in" in rows else []
-    signs = {*np.sign(rows["difference"]), *np.sign(put_in)}
+    columns = [name for name in ("difference", "difference_put_in") if name in rows]
+    signs = {*np.sign(rows[columns].stack().dropna())}
     return f"consistent in all {len(rows)}" if len(signs) == 1 else "differs"
 
 

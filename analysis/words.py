@@ -78,8 +78,8 @@ def _put_in(study: Study, row: pd.Series[Any]) -> str:
     counted = f"{row['verdict_counted']} (Holm p {p_text(number(row, 'p_holm'))})"
     put_in = f"{number(row, 'difference_put_in'):+.3f}, Holm p {p_text(number(row, 'p_holm_put_in'))}"
     return (
-        f" Final runs that failed: {runs or 'of other arms'}. With the majority class in their place: {counted}; with the other "
-        f"arm's predictions in their place: {row['verdict_put_in']} ({put_in})."
+        f" Final runs that failed: {runs or 'of other arms'}. With the majority class in their place: "
+        f"{counted}; with the other arm's predictions in their place: {row['verdict_put_in']} ({put_in})."
     )
 
 
