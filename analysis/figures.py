@@ -21,7 +21,7 @@ from analysis.labels import contrast_mark, header, row_label, run_cautions, run_
 from analysis.metrics import CLASSES, METRICS
 from analysis.names import file_name
 from analysis.proper import reliability
-from analysis.table import interval_text, number, p_text
+from analysis.table import both_p, interval_text, number
 
 MOST_POINTS = 3000
 """Above this many points a scatter is drawn as pixels, so that the page stays small."""
@@ -62,7 +62,7 @@ def _cautions(analysed: Sequence[Analysed]) -> str:
 
 def _forest_text(row: pd.Series[Any]) -> str:
     difference = interval_text(row, "difference", sign="+")
-    return f"{difference}, p {p_text(number(row, 'p_holm'))}, {row['verdict']}"
+    return f"{difference}, p {both_p(row)}, {row['verdict']}"
 
 
 def _forest_panel(axis: Axes, item: Analysed) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from analysis.labels import contrast_mark, footnote, header, row_label, run_caut
 from analysis.load import Study
 from analysis.metrics import METRICS
 from analysis.proper import PROPER
-from analysis.table import MISSING, NONE, Table, interval_text, number, p_text, panel_of, plain_number
+from analysis.table import MISSING, NONE, Table, both_p, interval_text, number, p_text, panel_of, plain_number
 
 WITHHELD = "no verdict"
 PUT_IN = (
@@ -121,14 +121,6 @@ def _headline_text(study: Study, data: pd.DataFrame) -> pd.DataFrame:
 
 def _difference(study: Study, row: pd.Series[Any]) -> str:
     return interval_text(row, "difference", sign="+") + contrast_mark(study, row["arm"])
-
-
-def both_p(row: pd.Series[Any]) -> str:
-    """Holm's p of an arm, and beside it that with the other arm's predictions put in for failed runs."""
-    counted, put_in = number(row, "p_holm"), number(row, "p_holm_put_in")
-    # Arms without a failed run in either place have equal numbers in both, where the study has both at all.
-    alike = not np.isfinite(put_in) or (number(row, "p_put_in") == number(row, "p") and counted == put_in)
-    return p_text(counted) if alike else f"{p_text(counted)}; put in {p_text(put_in)}"
 
 
 def all_metrics(analysed: Sequence[Analysed]) -> Table:

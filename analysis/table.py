@@ -61,3 +61,11 @@ def plain_number(value: float) -> str:
 def interval_text(row: pd.Series[Any], value: str = "value", prefix: str = "", sign: str = "") -> str:
     """A row's value with the interval in its columns ``low`` and ``high``."""
     return with_interval(number(row, value), number(row, f"{prefix}low"), number(row, f"{prefix}high"), sign)
+
+
+def both_p(row: pd.Series[Any]) -> str:
+    """Holm's p of an arm, and beside it that with the other arm's predictions put in for failed runs."""
+    counted, put_in = number(row, "p_holm"), number(row, "p_holm_put_in")
+    # Arms without a failed run in either place have equal numbers in both, where the study has both at all.
+    alike = not np.isfinite(put_in) or (number(row, "p_put_in") == number(row, "p") and counted == put_in)
+    return p_text(counted) if alike else f"{p_text(counted)}; put in {p_text(put_in)}"
