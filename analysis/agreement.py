@@ -34,7 +34,8 @@ def spearman_by_arm(table: pd.DataFrame, first: str, second: str, draws: int = D
         table: columns arm, repeat, seed, patient and the two named.
 
     Returns:
-        One row per arm: value, low, high, seed_sd (between rounds), rows.
+        One row per arm: value, low, high, seed_sd (between rounds), rows. None for an arm
+        whose correlation is not defined in some round.
     """
     known = table.dropna(subset=[first, second])
     if known.empty:
@@ -48,13 +49,13 @@ def spearman_by_arm(table: pd.DataFrame, first: str, second: str, draws: int = D
             [_rank_moments(g, first, second, len(patients)) for _, g in group.groupby(["repeat", "seed"])]
         )
         rounds = correlation(moments.sum(1))
-        if np.isnan(rounds).all():
-            continue
+        if np.isnan(rounds).any():
+            continue  # an encoder that collapsed in one run orders nobody there
         drawn = correlation(resampled(weights, np.moveaxis(moments, 0, 1)))
         low, high = interval(np.nanmean(drawn, 1))
-        seed_sd = float(np.nanstd(rounds, ddof=1)) if np.isfinite(rounds).sum() > 1 else float("nan")
+        seed_sd = float(rounds.std(ddof=1)) if len(rounds) > 1 else float("nan")
         rows.append(
-            {"arm": arm, "value": float(np.nanmean(rounds)), "low": low, "high": high, "seed_sd": seed_sd,
+            {"arm": arm, "value": float(rounds.mean()), "low": low, "high": high, "seed_sd": seed_sd,
              "rows": len(group)}
         )  # fmt: skip
     return pd.DataFrame(rows, columns=["arm", "value", "low", "high", "seed_sd", "rows"])

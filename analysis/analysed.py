@@ -30,20 +30,30 @@ class Analysed:
     @property
     def arms(self) -> list[str]:
         """Arms that have final runs, as declared, controls last."""
-        present = set(self.study.ledger["arm"].unique())
+        present = set(self.study.compared["arm"].unique())
         return [arm for arm in ordered_arms(self.study) if arm in present]
 
 
 def analyse(study: Study, draws: int = DRAWS) -> Analysed:
-    """Everything that is computed from one study's ledger and scores."""
+    """Everything that is computed from one study's ledger and scores.
+
+    An arm some of whose final runs failed has no agreement of scores and distances: those runs gave none, and
+    what is left would be an average over what survived.
+    """
+    pairs, scans = (_of_whole_arms(study, t) for t in (study.compared, study.compared_scores))
     return Analysed(
         study=study,
         comparison=compare(study, draws),
-        proper=proper_metrics(study.ledger, draws),
-        spearman=spearman_by_arm(study.scores, "score", "predicted", draws),
-        distance=spearman_by_arm(with_absolute_change(study.ledger), "absolute_change", "distance", draws),
+        proper=proper_metrics(study.compared, draws),
+        spearman=spearman_by_arm(scans, "score", "predicted", draws),
+        distance=spearman_by_arm(with_absolute_change(pairs), "absolute_change", "distance", draws),
         draws=draws,
     )
+
+
+def _of_whole_arms(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    failed = study.runs.index[study.runs["imputed_runs"] > 0]
+    return table[~table["arm"].isin(failed)]
 
 
 def with_absolute_change(ledger: pd.DataFrame) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def figures_of(analysed: Sequence[Analysed]) -> list[Drawing]:
     """Every figure that the studies have data for, the forest plot first."""
     found = [figures.forest(analysed)]
     for item in analysed:
-        if len(item.study.ledger):
+        if len(item.study.compared):
             found += [figures.confusion(item), figures.distance(item), figures.calibration(item)]
         found += [search.budget(item), search.learning(item)]
     return [drawing for drawing in found if drawing is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,10 @@ class Cells:
     """(arm, round, fold number, 3, 3)."""
     ran: NDArray[np.bool_]
     """(arm, round, fold number): whether the final run exists."""
+    imputed_patients: NDArray[np.bool_]
+    """(arm, round, patient): whether that final run failed, so that the majority class stands for it."""
+    imputed_folds: NDArray[np.bool_]
+    """(arm, round, fold number): the same."""
 
     @property
     def repeats(self) -> NDArray[np.int64]:
@@ -48,6 +52,29 @@ class Cells:
         weight = tested / np.maximum(tested.sum(0), 1)
         mean: Array = np.einsum("arpij,rp->apij", self.by_patient[list(arms)], weight)
         return mean
+
+    def put_in(self, first: str, second: str) -> Cells | None:
+        """Two arms alone, each with the other's predictions where its own final run failed.
+
+        None where neither has such a run. A run that failed in both keeps the majority class in both.
+        """
+        pair = [self.index(first), self.index(second)]
+        if not self.imputed_folds[pair].any():
+            return None
+
+        def put(counts: Array, imputed: NDArray[np.bool_]) -> Array:
+            return np.where(imputed[pair][..., None, None], counts[pair[::-1]], counts[pair])
+
+        return replace(
+            self,
+            arms=(first, second),
+            by_patient=put(self.by_patient, self.imputed_patients),
+            by_fold=put(self.by_fold, self.imputed_folds),
+            **{
+                name: getattr(self, name)[pair]
+                for name in ("tested", "ran", "imputed_patients", "imputed_folds")
+            },
+        )
 
     def averaged(self, arm: int) -> Array:
         """Counts per patient of one arm averaged over its rounds, (patient, 3, 3)."""
@@ -96,6 +123,11 @@ def cells_of(ledger: pd.DataFrame, arms: tuple[str, ...] | None = None) -> Cells
 
     by_patient = count(len(patients), patient)
     by_fold = count(len(numbers), number.ravel())
+    imputed_patients, imputed_folds = (np.zeros(c.shape[:3], dtype=np.bool_) for c in (by_patient, by_fold))
+    if "imputed" in ledger:
+        failed = ledger["imputed"].to_numpy(dtype=np.bool_)
+        imputed_patients[arm[failed], turn.ravel()[failed], patient[failed]] = True
+        imputed_folds[arm[failed], turn.ravel()[failed], number.ravel()[failed]] = True
     return Cells(
         arms=arms,
         patients=np.asarray(patients, dtype=object),
@@ -104,4 +136,6 @@ def cells_of(ledger: pd.DataFrame, arms: tuple[str, ...] | None = None) -> Cells
         tested=by_patient.sum((-1, -2)) > 0,
         by_fold=by_fold,
         ran=by_fold.sum((-1, -2)) > 0,
+        imputed_patients=imputed_patients,
+        imputed_folds=imputed_folds,
     )

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.bootstrap import DRAWS, interval, p_value, patient_weights, resampled
 from analysis.cells import Cells, cells_of
 from analysis.corrected_t import equivalence, nadeau_bengio
-from analysis.decide import Evidence, holm, more_runs, verdict
+from analysis.decide import Evidence, holm, more_runs, verdict, weaker
 from analysis.load import Study
 from analysis.metrics import METRICS, Array
 
@@ -26,14 +26,15 @@ class Comparison:
     contrasts: pd.DataFrame
     """One row per arm x metric against the reference: difference, low, high, p_bootstrap."""
     tests: pd.DataFrame
-    """One row per arm against the reference, on the primary metric: both p values, Holm, verdict, ROPE."""
+    """One row per arm against the reference, on the primary metric: both p values, Holm, verdict, ROPE. Where
+    final runs failed also what comes of it with the other arm's predictions in their place (``_put_in``)."""
 
 
 def compare(study: Study, draws: int = DRAWS) -> Comparison:
-    """All statistics of a study; empty tables where it has no final run."""
-    present = set(study.ledger["arm"].unique())
-    cells = cells_of(study.ledger, tuple(arm.name for arm in study.arms if arm.name in present))
-    return compare_cells(
+    """All statistics of a study; empty tables where it has no final run, no tests where they are withheld."""
+    present = set(study.compared["arm"].unique())
+    cells = cells_of(study.compared, tuple(arm.name for arm in study.arms if arm.name in present))
+    found = compare_cells(
         cells,
         reference=study.reference,
         family=study.family,
@@ -41,6 +42,10 @@ def compare(study: Study, draws: int = DRAWS) -> Comparison:
         folds=int(study.info.get("folds") or 0),
         draws=draws,
     )
+    if not study.withheld:
+        return found
+    without_p = found.contrasts.drop(columns="p_bootstrap", errors="ignore")
+    return replace(found, contrasts=without_p, tests=pd.DataFrame())
 
 
 def compare_cells(
@@ -67,6 +72,7 @@ def compare_cells(
         return Comparison(metrics, pd.DataFrame(), pd.DataFrame())
     contrasts: list[dict[str, Any]] = []
     tested: dict[str, Evidence] = {}
+    put_in: dict[str, Evidence] = {}
     for arm in cells.arms:
         if arm == reference:
             continue
@@ -75,7 +81,10 @@ def compare_cells(
         contrasts += [{"arm": arm, "metric": name, **d.row} for name, d in differences.items()]
         if arm in family:
             tested[arm] = evidence(cells, coefficients, primary, differences[primary], folds)
-    return Comparison(metrics, pd.DataFrame(contrasts), _tests(tested, len(family), primary))
+            if other := cells.put_in(arm, reference):
+                difference = contrast(other, coefficients, weights)[primary]
+                put_in[arm] = evidence(other, coefficients, primary, difference, folds)
+    return Comparison(metrics, pd.DataFrame(contrasts), _tests(tested, put_in, len(family), primary))
 
 
 def _arm_rows(cells: Cells, arm: str, weights: Array) -> list[dict[str, Any]]:
@@ -140,11 +149,14 @@ def evidence(
     whole = np.tensordot(signs, metric((cells.by_patient[index] * tested).sum(2)), 1)
     test_share = 1 / max(folds, by_repeat.shape[1])
     known = by_repeat[np.isfinite(by_repeat)]
+    # Where the metric is not defined in some run or draw, what is left of the others is no test.
+    whole_test = bool(np.isfinite(per_fold).all() and np.isfinite(difference.draws).all())
+    corrected = nadeau_bengio(known, test_share)
     return Evidence(
         difference=difference.value,
-        p_bootstrap=p_value(difference.draws),
+        p_bootstrap=p_value(difference.draws) if whole_test else float("nan"),
         bootstrap_variance=float(np.nanvar(difference.draws)),
-        corrected=nadeau_bengio(known, test_share),
+        corrected=corrected if whole_test else replace(corrected, p=float("nan"), scale=float("nan")),
         fold_variance=float(known.var(ddof=1)) if len(known) > 1 else float("nan"),
         seed_variance=seed_variance,
         round_variance=cells.over_seeds(whole[:, None])[1],
@@ -155,21 +167,39 @@ def evidence(
     )
 
 
-def _tests(tested: dict[str, Evidence], family: int, primary: str) -> pd.DataFrame:
-    """Holm over the declared family, verdicts and the Bayesian view, one row per arm."""
-    adjusted = holm(np.array([e.p for e in tested.values()]), family)
+def _tests(
+    tested: dict[str, Evidence], put_in: dict[str, Evidence], family: int, primary: str
+) -> pd.DataFrame:
+    """Holm over the declared family, verdicts and the Bayesian view, one row per arm.
+
+    Args:
+        put_in: of the arms whose own runs or the reference's failed, the evidence with the other's
+            predictions in their place. A verdict is never stronger than what that gives.
+    """
+    counted, replaced = _adjusted(tested, family), _adjusted({**tested, **put_in}, family)
     rows = []
-    for (arm, found), p_holm in zip(tested.items(), adjusted, strict=True):
-        e = replace(found, p_holm=float(p_holm))
-        seeds, repeats = more_runs(e)
+    for arm, e in counted.items():
+        other = replaced[arm]
+        decided = weaker(verdict(e), verdict(other))
+        if decided == "supported" and e.difference * other.difference < 0:
+            decided = "not supported"
+        seeds, repeats = more_runs(e if decided == verdict(e) else other)
         worse, same, better = equivalence(e.corrected)
-        rows.append(
-            {
-                "arm": arm, "metric": primary, "difference": e.difference, "p_bootstrap": e.p_bootstrap,
-                "p_nadeau_bengio": e.corrected.p, "test_folds": e.corrected.degrees + 1,
-                "fold_mean": e.corrected.mean, "fold_se": e.corrected.scale, "p": e.p, "p_holm": e.p_holm,
-                "family": family, "verdict": verdict(e), "more_seeds": seeds, "more_repeats": repeats,
-                "rope_worse": worse, "rope_equivalent": same, "rope_better": better,
-            }
-        )  # fmt: skip
+        row = {
+            "arm": arm, "metric": primary, "difference": e.difference, "p_bootstrap": e.p_bootstrap,
+            "p_nadeau_bengio": e.corrected.p, "test_folds": e.corrected.degrees + 1,
+            "fold_mean": e.corrected.mean, "fold_se": e.corrected.scale, "p": e.p, "p_holm": e.p_holm,
+            "family": family, "verdict": decided, "more_seeds": seeds, "more_repeats": repeats,
+            "rope_worse": worse, "rope_equivalent": same, "rope_better": better,
+        }  # fmt: skip
+        if put_in:
+            row |= {"difference_put_in": other.difference, "p_put_in": other.p, "p_holm_put_in": other.p_holm}
+            row |= {"verdict_counted": verdict(e), "verdict_put_in": verdict(other)}
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _adjusted(tested: dict[str, Evidence], family: int) -> dict[str, Evidence]:
+    """The same with p adjusted by Holm."""
+    p = holm(np.array([e.p for e in tested.values()]), family)
+    return {arm: replace(e, p_holm=float(p_arm)) for (arm, e), p_arm in zip(tested.items(), p, strict=True)}

@@ -98,9 +98,17 @@ def more_runs(e: Evidence) -> tuple[int, int]:
     return more_seeds, more_repeats
 
 
+WEAKEST_FIRST = ("not tested", "not supported", "suggestive", "undecided", "supported")
+
+
+def weaker(first: str, second: str) -> str:
+    """The verdict that claims less: what stands where two ways to count failed runs must agree."""
+    return min(first, second, key=lambda verdict: WEAKEST_FIRST.index(verdict.partition(":")[0]))
+
+
 def verdict(e: Evidence) -> str:
     """One of: supported, undecided (with the runs that would settle it), suggestive, not supported, not
-    tested.
+    tested (fewer than two test folds, or a value that is not defined among those it would rest on).
     """
     if not np.isfinite(e.p_holm):
         return "not tested"

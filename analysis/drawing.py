@@ -24,7 +24,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "pdf.fonttype": 42, "font.family": "sans-serif", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": FAINT, "axes.labelcolor": INK,
     "axes.titlesize": 10, "axes.titlecolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
-    "legend.frameon": False,
+    "legend.frameon": False, "text.parse_math": False,  # a dollar in a name is a dollar
 }  # fmt: skip
 
 

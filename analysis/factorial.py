@@ -13,10 +13,10 @@ from analysis.analysed import Analysed
 from analysis.bootstrap import patient_weights
 from analysis.cells import cells_of
 from analysis.compare import contrast, evidence
-from analysis.labels import run_hashes
+from analysis.labels import FAILED, run_cautions, run_hashes
 from analysis.load import Study
 from analysis.metrics import METRICS
-from analysis.table import Table, interval_text, p_text
+from analysis.table import Table, interval_text, p_text, panel_of
 
 MOST_FACTORS = 4
 
@@ -28,7 +28,7 @@ def find_factorial(study: Study) -> tuple[list[str], dict[str, tuple[int, ...]]]
         The factors (dotted keys), and the level of each (-1 as in the base configuration, +1 edited) per arm;
         nothing where no two factors are crossed.
     """
-    ran = set(study.ledger["arm"])
+    ran = set(study.compared["arm"])
     arms = {arm.name: arm.edits for arm in study.arms if arm.name in ran and not arm.control}
     keys = sorted({key for edits in arms.values() for key in edits})
     base = _flat(study.info.get("base") or {})
@@ -84,7 +84,7 @@ def effects(analysed: Analysed) -> pd.DataFrame:
     factors, levels = find_factorial(study)
     if not factors:
         return pd.DataFrame()
-    cells = cells_of(study.ledger, tuple(levels))
+    cells = cells_of(study.compared, tuple(levels))
     weights = patient_weights(len(cells.patients), analysed.draws)
     hashes = run_hashes(study)
     rows = []
@@ -99,25 +99,29 @@ def effects(analysed: Analysed) -> pd.DataFrame:
         found = evidence(cells, coefficients, study.primary_metric, difference, folds)
         row = {"study": study.key, "effect": " x ".join(factors[i] for i in term), **difference.row}
         row |= {"p_nadeau_bengio": found.corrected.p, "p": found.p}
-        rows.append(row | {"run_hashes": ";".join(hashes[arm] for arm in levels)})
+        row["imputed_runs"] = int(study.runs["imputed_runs"].reindex(list(levels)).sum())
+        rows.append(row | {"run_hashes": ";".join(hashes.get(arm, "") for arm in levels)})
     return pd.DataFrame(rows)
 
 
 def factorial_table(analysed: Sequence[Analysed]) -> Table | None:
     """Factorial effects of the studies whose arms are crossed; nothing where none is."""
-    frames = [(item.study, effects(item)) for item in analysed if len(item.study.ledger)]
+    whole = [item for item in analysed if len(item.study.ledger) and not item.study.withheld]
+    frames = [(item.study, effects(item)) for item in whole]
     frames = [(study, frame) for study, frame in frames if len(frame)]
     if not frames:
         return None
     panels = []
     for study, frame in frames:
         name = METRICS[study.primary_metric].label
-        shown = {
-            row["effect"]: [interval_text(row, "difference", sign="+"), p_text(row["p"])]
+        shown = [
+            (
+                f"{row['effect']} {FAILED}" if row["imputed_runs"] else str(row["effect"]),
+                [interval_text(row, "difference", sign="+"), p_text(row["p"])],
+            )
             for _, row in frame.iterrows()
-        }
-        columns = [f"Effect on {name} [95 % CI]", "p (not adjusted)"]
-        panels.append((study.title, pd.DataFrame.from_dict(shown, orient="index", columns=columns)))
+        ]
+        panels.append((study.title, panel_of(shown, [f"Effect on {name} [95 % CI]", "p (not adjusted)"])))
     notes = ["Exploratory: main effects and two-way interactions of crossed arms; p is not adjusted."]
     if not all(frame["effect"].str.contains(" x ").any() for _, frame in frames):
         notes.append(
@@ -125,4 +129,7 @@ def factorial_table(analysed: Sequence[Analysed]) -> Table | None:
             "interaction can be estimated."
         )
     data = pd.concat([frame for _, frame in frames], ignore_index=True)
-    return Table(name="factorial", title="Factorial effects", data=data, panels=panels, notes=notes)
+    cautions = [caution for study, _ in frames for caution in run_cautions(study)]
+    return Table(
+        name="factorial", title="Factorial effects", data=data, panels=panels, notes=notes, cautions=cautions
+    )

@@ -17,10 +17,11 @@ from analysis.analysed import Analysed, with_absolute_change
 from analysis.cells import cells_of
 from analysis.corrected_t import ROPE
 from analysis.drawing import FAINT, INK, PALETTE, STYLE, Drawing, canvas
-from analysis.labels import header, run_hashes
+from analysis.labels import contrast_mark, header, row_label, run_cautions, run_hashes, with_runs
 from analysis.metrics import CLASSES, METRICS
+from analysis.names import file_name
 from analysis.proper import reliability
-from analysis.table import interval_text, number, p_text
+from analysis.table import both_p, interval_text, number
 
 MOST_POINTS = 3000
 """Above this many points a scatter is drawn as pixels, so that the page stays small."""
@@ -47,23 +48,28 @@ def forest(analysed: Sequence[Analysed]) -> Drawing | None:
         name="forest",
         title="Differences with the reference arm",
         description="Arm minus reference on the same patients, with the 95 % interval. Coloured: supported. "
-        f"Band: practically equivalent, within ±{ROPE}.",
+        f"Band: practically equivalent, within ±{ROPE}." + _cautions(shown),
         spoken="; ".join(f"{r['label']}, {r['study']}: {_forest_text(r)}" for _, r in data.iterrows()),
         figure=figure,
         data=data,
     )
 
 
+def _cautions(analysed: Sequence[Analysed]) -> str:
+    """What the marks beside the arms' names mean, after a description."""
+    return "".join(f" {caution}" for item in analysed for caution in run_cautions(item.study))
+
+
 def _forest_text(row: pd.Series[Any]) -> str:
     difference = interval_text(row, "difference", sign="+")
-    return f"{difference}, p {p_text(number(row, 'p_holm'))}, {row['verdict']}"
+    return f"{difference}, p {both_p(row)}, {row['verdict']}"
 
 
 def _forest_panel(axis: Axes, item: Analysed) -> pd.DataFrame:
     study = item.study
     rows = item.comparison.tests.merge(item.comparison.contrasts[["arm", "metric", "low", "high"]])
     rows = rows.assign(study=study.key, label=rows["arm"].map(study.labels))
-    rows["run_hashes"] = rows["arm"].map(run_hashes(study))
+    rows = with_runs(rows.assign(run_hashes=rows["arm"].map(run_hashes(study))), study)
     axis.axvspan(-ROPE, ROPE, color=PALETTE[-1], alpha=0.18, linewidth=0)
     axis.axvline(0, color=FAINT, linewidth=0.8)
     for y, (_, row) in enumerate(rows.iterrows()):
@@ -73,7 +79,7 @@ def _forest_panel(axis: Axes, item: Analysed) -> pd.DataFrame:
         axis.plot(number(row, "difference"), y, "o", color=colour, markersize=5)
         where = axis.get_yaxis_transform()
         axis.text(1.02, y, _forest_text(row), transform=where, va="center", fontsize=8, color=INK)
-    axis.set_yticks(range(len(rows)), rows["label"])
+    axis.set_yticks(range(len(rows)), [study.labels[arm] + contrast_mark(study, arm) for arm in rows["arm"]])
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
@@ -110,7 +116,7 @@ def _wrapped(label: str) -> str:
 def confusion(analysed: Analysed) -> Drawing:
     """Confusion matrices of all arms, averaged over runs: shares of the true class, and pairs."""
     study, arms = analysed.study, analysed.arms
-    cells = cells_of(study.ledger, tuple(arms))
+    cells = cells_of(study.compared, tuple(arms))
     data = []
     with matplotlib.rc_context(STYLE):
         figure, axes = _grid(arms, (2.1, 2.2))
@@ -126,7 +132,7 @@ def confusion(analysed: Analysed) -> Drawing:
                 )
                 outcome = {"true": CLASSES[i], "predicted": CLASSES[j], "pairs": pairs, "share": share}
                 data.append({"arm": arm, **outcome})
-            axis.set_title(_wrapped(study.labels[arm]), fontsize=8)
+            axis.set_title(_wrapped(row_label(study, arm)), fontsize=8)
             axis.tick_params(length=0)
         _same_ticks(axes, range(3), CLASSES)
         figure.supxlabel("predicted", fontsize=9)
@@ -144,7 +150,7 @@ def distance(analysed: Analysed) -> Drawing | None:
     arms = [arm for arm in analysed.arms if arm in rho.index]
     if not arms:
         return None
-    pairs = with_absolute_change(study.ledger).groupby(["arm", "patient", "pair"], sort=False)
+    pairs = with_absolute_change(study.compared).groupby(["arm", "patient", "pair"], sort=False)
     points = pairs[["absolute_change", "distance"]].mean().reset_index().dropna()
     texts = {str(arm): interval_text(row) for arm, row in rho.iterrows()}
     many = len(points) > MOST_POINTS
@@ -155,7 +161,7 @@ def distance(analysed: Analysed) -> Drawing | None:
             own = points[points["arm"] == arm]
             x, y = own["absolute_change"], own["distance"]
             axis.scatter(x, y, s=6, color=PALETTE[0], alpha=0.5, linewidths=0, rasterized=many)
-            axis.set_title(f"{_wrapped(study.labels[arm])}\nρ {texts[arm]}", fontsize=8)
+            axis.set_title(f"{_wrapped(row_label(study, arm))}\nρ {texts[arm]}", fontsize=8)
         figure.supxlabel(f"|change of {score.get('name', 'score')}|", fontsize=9)
         figure.supylabel("cosine distance", fontsize=9)
     data = points.merge(analysed.distance.rename(columns={"value": "rho"}), on="arm")
@@ -169,7 +175,7 @@ def distance(analysed: Analysed) -> Drawing | None:
 def calibration(analysed: Analysed) -> Drawing:
     """Reliability of the predicted probabilities, all classes pooled one against the rest."""
     study, arms = analysed.study, analysed.arms
-    bins = reliability(study.ledger)
+    bins = reliability(study.compared)
     with matplotlib.rc_context(STYLE):
         figure, axes = _grid(arms, (1.9, 1.9))
         for axis, arm in zip(axes, arms, strict=True):
@@ -178,7 +184,7 @@ def calibration(analysed: Analysed) -> Drawing:
             axis.plot(own["predicted"], own["observed"], color=PALETTE[0], linewidth=1)
             area = 120 * own["count"] / own["count"].sum()
             axis.scatter(own["predicted"], own["observed"], s=area, color=PALETTE[0])
-            axis.set_title(_wrapped(study.labels[arm]), fontsize=8)
+            axis.set_title(_wrapped(row_label(study, arm)), fontsize=8)
             axis.set_xlim(0, 1)
             axis.set_ylim(0, 1)
         _same_ticks(axes, (0, 0.5, 1), ("0", "0.5", "1"))
@@ -200,10 +206,11 @@ def _drawing(
     text: str,
 ) -> Drawing:
     """A drawing of one study: titled with it, its rows traced to their runs."""
-    study, table = analysed.study, pd.DataFrame(data)
+    study, table = analysed.study, with_runs(pd.DataFrame(data), analysed.study)
     with matplotlib.rc_context(STYLE):
         figure.suptitle(header(study), fontsize=8, color=FAINT)
     return Drawing(
-        name=f"{name}-{study.key}", title=f"{title}, {study.title}", description=text, figure=figure,
+        name=file_name(f"{name}-{study.key}"), title=f"{title}, {study.title}",
+        description=text + _cautions([analysed]), figure=figure,
         data=table.assign(run_hashes=table["arm"].map(run_hashes(study))),
     )  # fmt: skip

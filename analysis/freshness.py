@@ -12,7 +12,7 @@ from analysis.errors import ReportError
 from analysis.load import Study
 
 SOURCES = "sources.json"
-FILES = ("study.json", "ledger.parquet", "trials.parquet", "scores.parquet")
+FILES = ("study.json", *(f"{name}.parquet" for name in ("ledger", "trials", "audits", "finals", "scores")))
 
 
 def _digest(path: Path) -> str:
@@ -32,17 +32,26 @@ def check(report: Path) -> list[str]:
     """What changed since the report was made, one sentence per file; empty when it is up to date.
 
     Raises:
-        ReportError: the folder holds no report.
+        ReportError: the folder holds no report, or one whose list of sources is damaged.
     """
     path = report / SOURCES
     if not path.is_file():
         raise ReportError(f"{report}: holds no {SOURCES}, so it is no report; write one with --out {report}")
+    damaged = ReportError(
+        f"{path}: cannot be read, so nothing is known of its sources; write the report again"
+    )
+    try:
+        sources = json.loads(path.read_text(encoding="utf-8"))
+        known = [
+            (folder, name, digest) for folder, files in sources.items() for name, digest in files.items()
+        ]
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise damaged from None
     changed = []
-    for folder, files in json.loads(path.read_text(encoding="utf-8")).items():
-        for name, digest in files.items():
-            source = Path(os.path.normpath(report / folder / name))
-            now = _digest(source)
-            if now != digest:
-                what = "is gone" if now == "absent" else "is new" if digest == "absent" else "has changed"
-                changed.append(f"{source} {what} since the report in {report} was made")
+    for folder, name, digest in known:
+        source = Path(os.path.normpath(report / folder / name))
+        now = _digest(source)
+        if now != digest:
+            what = "is gone" if now == "absent" else "is new" if digest == "absent" else "has changed"
+            changed.append(f"{source} {what} since the report in {report} was made")
     return changed

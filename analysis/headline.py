@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.analysed import Analysed, ordered_arms
 from analysis.corrected_t import ROPE
-from analysis.labels import footnote, header, run_hashes
+from analysis.failures import failed_finals
+from analysis.labels import contrast_mark, footnote, header, row_label, run_cautions, run_hashes, with_runs
 from analysis.load import Study
 from analysis.metrics import METRICS
 from analysis.proper import PROPER
-from analysis.table import MISSING, NONE, Table, interval_text, number, p_text, plain_number
+from analysis.table import MISSING, NONE, Table, both_p, interval_text, number, p_text, panel_of, plain_number
+
+WITHHELD = "no verdict"
+PUT_IN = (
+    "Where a final run failed, p is given twice: with the majority class in its place, and with the other "
+    "arm's predictions put in. A verdict holds both ways, so nobody is better because the reference failed."
+)
 
 
 def _wide(frame: pd.DataFrame, arm: str, metric: str, prefix: str) -> dict[str, float]:
@@ -35,9 +43,8 @@ def _wide(frame: pd.DataFrame, arm: str, metric: str, prefix: str) -> dict[str, 
 def headline_data(analysed: Analysed) -> pd.DataFrame:
     """One row per declared arm with every number of the headline table, and the runs behind it."""
     study, c, primary = analysed.study, analysed.comparison, analysed.study.primary_metric
-    hashes = run_hashes(study) if len(study.ledger) else pd.Series(dtype=str)
+    hashes = run_hashes(study) if len(study.compared) else pd.Series(dtype=str)
     controls = {a.name: a.control for a in study.arms}
-    runs = study.ledger.groupby("arm")["run_hash"].nunique() if len(study.ledger) else pd.Series(dtype=int)
     rows = []
     for arm in ordered_arms(study):
         row: dict[str, object] = {
@@ -49,16 +56,20 @@ def headline_data(analysed: Analysed) -> pd.DataFrame:
         row |= _wide(c.contrasts, arm, primary, "")
         row |= _wide(c.tests, arm, primary, "")
         row |= _wide(analysed.spearman, arm, "", "spearman_")
-        rows.append(row | {"final_runs": int(runs.get(arm, 0)), "run_hashes": hashes.get(arm, "")})
-    return pd.DataFrame(rows)
+        if study.withheld and arm in study.family:
+            row["verdict"] = WITHHELD
+        row["final_runs"] = int(study.runs["final_runs"][arm])
+        rows.append(row | {"run_hashes": hashes.get(arm, "")})
+    return with_runs(pd.DataFrame(rows), study)
 
 
 def headline(analysed: Sequence[Analysed]) -> Table:
     """Arms by studies: the primary comparison, one panel per study, controls as rows."""
-    panels, frames, notes = [], [], []
+    panels, frames, notes, cautions = [], [], [], []
     for item in analysed:
         data = headline_data(item)
         frames.append(data)
+        cautions += [*run_cautions(item.study), *_reasons(item.study)]
         if len(item.study.ledger):
             panels.append((header(item.study), _headline_text(item.study, data)))
         notes.append(footnote(item.study, item.draws))
@@ -71,77 +82,98 @@ def headline(analysed: Sequence[Analysed]) -> Table:
         "The F1 of a class that nobody has or predicts counts as 0.",
     ]
     data = pd.concat(frames, ignore_index=True)
-    return Table(name="headline", title="Arms against the reference", data=data, panels=panels, notes=notes)
+    if "p_put_in" in data:
+        cautions.append(PUT_IN)
+    return Table(
+        name="headline", title="Arms against the reference", data=data, panels=panels, notes=notes,
+        cautions=cautions,
+    )  # fmt: skip
+
+
+def _reasons(study: Study) -> list[str]:
+    return [f"{study.title}: {sentence}" for sentence in failed_finals(study)]
 
 
 def _headline_text(study: Study, data: pd.DataFrame) -> pd.DataFrame:
     primary = study.primary_metric
     columns = [f"{METRICS[primary].label} [95 % CI]", "Seed SD", "Accuracy [95 % CI]", "Difference [95 % CI]"]
     columns += ["p (Holm)", "Verdict", "QWK", "Score Spearman [95 % CI]"]
-    rows = {}
+    rows = []
     for _, row in data.iterrows():
-        is_reference = row["arm"] == study.reference
+        is_reference, label = row["arm"] == study.reference, row_label(study, row["arm"])
         if np.isnan(number(row, f"{primary}_value")):
-            rows[str(row["label"])] = [MISSING] * len(columns)
+            rows.append((label, [MISSING] * len(columns)))
             continue
         verdict = "control" if row["control"] else NONE if is_reference else str(row.get("verdict", NONE))
-        rows[str(row["label"])] = [
+        cells = [
             interval_text(row, f"{primary}_value", f"{primary}_"),
             plain_number(number(row, f"{primary}_seed_sd")),
             interval_text(row, "accuracy_value", "accuracy_"),
-            "reference" if is_reference else interval_text(row, "difference", sign="+"),
-            p_text(number(row, "p_holm")),
+            "reference" if is_reference else _difference(study, row),
+            both_p(row),
             verdict,
             plain_number(number(row, "qwk_value")),
             interval_text(row, "spearman_value", "spearman_"),
         ]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+        rows.append((label, cells))
+    return panel_of(rows, columns)
+
+
+def _difference(study: Study, row: pd.Series[Any]) -> str:
+    return interval_text(row, "difference", sign="+") + contrast_mark(study, row["arm"])
 
 
 def all_metrics(analysed: Sequence[Analysed]) -> Table:
     """Every metric of every arm with its interval."""
-    panels, frames = [], []
+    panels, frames, cautions = [], [], []
     for item in analysed:
         if item.comparison.metrics.empty:
             continue
         study = item.study
+        cautions += run_cautions(study)
         data = pd.concat([item.comparison.metrics, item.proper], ignore_index=True).assign(study=study.key)
         data["run_hashes"] = data["arm"].map(run_hashes(study))
-        frames.append(data)
+        frames.append(with_runs(data, study))
         text = data.assign(text=[interval_text(row) for _, row in data.iterrows()])
         shown = text.pivot(index="arm", columns="metric", values="text").reindex(ordered_arms(study))
         names = {**{name: metric.label for name, metric in METRICS.items()}, **PROPER}
-        shown = shown[list(names)].fillna(MISSING).rename(columns=names, index=study.labels)
+        marked = {arm: row_label(study, arm) for arm in study.labels}
+        shown = shown[list(names)].fillna(MISSING).rename(columns=names, index=marked)
         panels.append((header(study), shown))
     data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    return Table(name="metrics", title="All metrics, with 95 % intervals", data=data, panels=panels)
+    return Table(
+        name="metrics", title="All metrics, with 95 % intervals", data=data, panels=panels, cautions=cautions
+    )
 
 
 def test_details(analysed: Sequence[Analysed]) -> Table:
     """Both tests behind each verdict, and the probability that the arms are practically equivalent."""
-    panels, frames = [], []
+    panels, frames, cautions = [], [], []
     for item in analysed:
         study, tests = item.study, item.comparison.tests
         if tests.empty:
             continue
-        frames.append(tests.assign(study=study.key, run_hashes=tests["arm"].map(run_hashes(study))))
-        rows = {}
+        cautions += run_cautions(study)
+        traced = tests.assign(study=study.key, run_hashes=tests["arm"].map(run_hashes(study)))
+        frames.append(with_runs(traced, study))
+        rows = []
         for _, row in tests.iterrows():
             rope = [number(row, f"rope_{part}") for part in ("worse", "equivalent", "better")]
-            p = [p_text(row[name]) for name in ("p_bootstrap", "p_nadeau_bengio", "p", "p_holm")]
-            rows[study.labels[row["arm"]]] = [
-                *p,
-                str(row["test_folds"]),
-                *map(plain_number, rope),
-                row["verdict"],
-            ]
+            p = [p_text(row[name]) for name in ("p_bootstrap", "p_nadeau_bengio", "p")]
+            cells = [*p, both_p(row), str(row["test_folds"]), *map(plain_number, rope), row["verdict"]]
+            rows.append((study.labels[row["arm"]] + contrast_mark(study, row["arm"]), cells))
         columns = ["p bootstrap", "p Nadeau-Bengio", "p combined", "p (Holm)", "Test folds", "P(worse)"]
         columns += ["P(equivalent)", "P(better)", "Verdict"]
-        panels.append((header(study), pd.DataFrame.from_dict(rows, orient="index", columns=columns)))
+        panels.append((header(study), panel_of(rows, columns)))
     data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     notes = [
         "p combined is max(p bootstrap, p Nadeau-Bengio / 2), a heuristic calibrated by simulation; P(...) "
         "are "
         f"posterior probabilities of the Bayesian correlated t test with practical equivalence within {ROPE}."
     ]
-    return Table(name="tests", title="Tests behind the verdicts", data=data, panels=panels, notes=notes)
+    if "p_put_in" in data:
+        cautions.append(PUT_IN)
+    return Table(
+        name="tests", title="Tests behind the verdicts", data=data, panels=panels, notes=notes,
+        cautions=cautions,
+    )  # fmt: skip

@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.analysed import ordered_arms
 from analysis.drawing import PALETTE, STYLE, Drawing, canvas
 from analysis.load import Study
+from analysis.names import file_name
 
 if TYPE_CHECKING:
     import optuna
@@ -135,7 +136,7 @@ def importance(study: Study) -> Drawing | None:
         axes[-1].set_xlabel("share of importance; line: middle 90 % over resampled trials")
         axes[0].legend(fontsize=8)
     return Drawing(
-        name=f"importance-{study.key}",
+        name=file_name(f"importance-{study.key}"),
         title=f"Importance of hyperparameters (exploratory), {study.title}",
         description="fANOVA beside PED-ANOVA on the complete trials of all folds, each fold centred on its "
         "median. Trials of an adaptive sampler crowd around good values, which biases both.",

@@ -9,12 +9,11 @@ from analysis.load import Study
 
 def header(study: Study) -> str:
     """``LUS (189 patients, 300 pairs; worse/same/better 90/120/90), phantom``."""
-    pairs = study.ledger.drop_duplicates(["patient", "pair"])
+    pairs = study.compared.drop_duplicates(["patient", "pair"])
     counts = [int((pairs["y_true"] == c).sum()) for c in range(3)]
     size = f"{pairs['patient'].nunique()} patients, {len(pairs)} pairs"
     size += f"; worse/same/better {'/'.join(map(str, counts))}"
-    name, *cautions = study.title.split(", ")
-    return ", ".join([f"{name} ({size})", *cautions])
+    return study.header(size)
 
 
 def footnote(study: Study, draws: int) -> str:
@@ -54,7 +53,57 @@ def _effort(study: Study) -> str:
     return f"{text}, {hours.min():.2g} to {hours.max():.2g} device-hours per arm"
 
 
+FAILED, UNFINISHED = "†", "‡"
+"""Marks beside the name of an arm some of whose final runs failed or diverged, or are not in the ledger."""
+
+
+def row_label(study: Study, arm: str) -> str:
+    """How a table's row and a figure's panel call an arm, with the marks that ``run_cautions`` explains."""
+    runs = study.runs.loc[arm]
+    marks = {FAILED: runs["imputed_runs"], UNFINISHED: runs["missing_runs"]}
+    return " ".join([study.labels[arm], *(mark for mark, count in marks.items() if count)])
+
+
+def contrast_mark(study: Study, arm: str) -> str:
+    """The mark beside an arm's difference with the reference: a failed run of either is in it."""
+    failed = study.runs["imputed_runs"].reindex([arm, study.reference]).fillna(0)
+    return f" {FAILED}" if failed.any() else ""
+
+
+def run_cautions(study: Study) -> list[str]:
+    """What the marks mean, with how many of how many final runs, in sentences; none where all are whole."""
+    if study.ledger.empty:
+        return []
+
+    def counted(column: str) -> str:
+        """``MSE Loss 2 of 15, ...``, of the arms that have such runs."""
+        declared = study.runs["final_runs"] + study.runs["missing_runs"]
+        counts = study.runs[column]
+        arms = [str(arm) for arm in counts.index[counts > 0]]
+        return ", ".join(f"{study.labels[arm]} {counts[arm]} of {declared[arm]}" for arm in arms)
+
+    found = []
+    if failed := counted("imputed_runs"):
+        found.append(
+            f"{FAILED} {study.title}: final runs that failed or diverged, for which the majority class of "
+            f"their training patients stands; no Spearman is given for these arms: {failed}."
+        )
+    if missing := counted("missing_runs"):
+        found.append(
+            f"{UNFINISHED} {study.title}: final runs that have not ended, or cannot be read: {missing}. "
+            "No verdicts; numbers are of the runs that all arms with any have, and will change."
+        )
+    return found
+
+
+def with_runs(data: pd.DataFrame, study: Study, prefix: str = "") -> pd.DataFrame:
+    """A table of arms with ``imputed_runs`` and ``missing_runs`` of each."""
+    counts = {name: data["arm"].map(study.runs[name]) for name in ("imputed_runs", "missing_runs")}
+    return data.assign(**{f"{prefix}{name}": count for name, count in counts.items()})
+
+
 def run_hashes(study: Study) -> pd.Series[str]:
     """The final runs behind each arm, joined by semicolons."""
-    runs = study.ledger[["arm", "run_hash"]].drop_duplicates()
+    runs = study.compared[["arm", "run_hash"]].drop_duplicates()
+    runs = runs[runs["run_hash"] != ""]  # a run that could not begin has none
     return runs.groupby("arm")["run_hash"].agg(lambda hashes: ";".join(sorted(map(str, hashes))))

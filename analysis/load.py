@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.errors import ReportError
-
-PROBABILITIES = ["p_worse", "p_same", "p_better"]
-LEDGER_COLUMNS = ["arm", "repeat", "fold", "seed", "run_hash", "patient", "pair", "y_true", *PROBABILITIES]
-TRIAL_COLUMNS = ["arm", "repeat", "fold", "trial", "run_hash", "state", "objective"]
-AUDIT_COLUMNS = ["arm", "repeat", "fold", "seed", "run_hash", "state", "objective"]
-SCORE_COLUMNS = ["arm", "repeat", "fold", "seed", "patient", "score", "predicted"]
+from analysis.names import printable
+from analysis.reading import (
+    AUDIT_COLUMNS,
+    FINAL_COLUMNS,
+    LEDGER_COLUMNS,
+    SCORE_COLUMNS,
+    TRIAL_COLUMNS,
+    Faults,
+    checked_ledger,
+    read_info,
+    read_table,
+)
+from analysis.runs import common_rows, count_runs, rows_of_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +47,24 @@ class Study:
     info: dict[str, Any]
     arms: tuple[Arm, ...]
     ledger: pd.DataFrame
-    """One row per final run and test pair, with the predicted class in ``y_pred``."""
+    """One row per final run and test pair, with the predicted class in ``y_pred``. ``imputed`` marks the rows
+    of a run that failed or diverged: the majority class of its training patients stands there."""
     trials: pd.DataFrame
     scores: pd.DataFrame
-    audits: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=AUDIT_COLUMNS))
+    audits: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*AUDIT_COLUMNS]))
     """One row per chosen trial that was trained again on its own patients under another seed."""
+    finals: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*FINAL_COLUMNS]))
+    """One row per final run that has ended: how, and why where it failed."""
     problems: tuple[str, ...] = ()
     """What is wrong with the folder, in sentences; the report prints each."""
+    damaged: bool = False
+    """Whether a file of the folder is there but cannot be used as it is."""
+    spoilt: bool = False
+    """Whether rows of the ledger had to be left out."""
 
     @property
     def modality(self) -> str:
-        return str(self.info.get("modality", "unknown")).upper()
+        return str(self.info.get("modality") or "unknown").upper()
 
     @property
     def cohort(self) -> dict[str, Any]:
@@ -59,11 +72,11 @@ class Study:
 
     @property
     def reference(self) -> str:
-        return str(self.info.get("reference", "mse"))
+        return str(self.info.get("reference") or "mse")
 
     @property
     def primary_metric(self) -> str:
-        return str(self.info.get("primary_metric", "macro_f1"))
+        return str(self.info.get("primary_metric") or "macro_f1")
 
     @property
     def labels(self) -> dict[str, str]:
@@ -74,9 +87,39 @@ class Study:
         """Arms tested against the reference: the declared family of comparisons."""
         return tuple(a.name for a in self.arms if not a.control and a.name != self.reference)
 
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """Final runs by arm: ``final_runs`` (ended), ``imputed_runs`` of these, ``missing_runs``."""
+        return count_runs(self.info, self.labels, self.ledger)
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        """The rows that every statistic is made of: of pairs that all arms have predicted in the same run."""
+        return common_rows(self.ledger)
+
+    @cached_property
+    def compared_scores(self) -> pd.DataFrame:
+        """The rows of the scores that belong to the same final runs."""
+        return rows_of_runs(self.scores, self.compared)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a declared final run is not in the ledger."""
+        return bool((self.runs["missing_runs"] > 0).any())
+
+    @property
+    def withheld(self) -> str:
+        """Why there are no verdicts: the study is unfinished or its ledger damaged; empty where there are."""
+        ended, missing = self.runs["final_runs"].sum(), self.runs["missing_runs"].sum()
+        if self.spoilt:
+            return "rows of the ledger are damaged"
+        if self.unfinished:
+            return f"unfinished, {ended} of {ended + missing} final runs are in the ledger"
+        return ""
+
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What every table and figure of this study must carry: phantom, not temporal, not nested."""
+        """What every table and figure must carry: phantom, not temporal, not nested, unfinished, damaged."""
         protocol = str(self.info.get("protocol", "not recorded")).lower()
         found = []
         if self.cohort.get("phantom"):
@@ -85,13 +128,29 @@ class Study:
             found.append("not temporal")
         if not protocol.startswith("nested"):
             found.append("not nested")
+        if self.withheld and len(self.ledger):
+            found.append("damaged" if self.spoilt else "unfinished")
         return tuple(found)
 
     @property
     def title(self) -> str:
-        """Modality, with the study's name where that says more, and the cautions."""
-        name = self.modality if self.key.upper() == self.modality else f"{self.modality} {self.key}"
-        return ", ".join([name, *(c for c in self.cautions if c not in name)])
+        """The name and the cautions."""
+        return ", ".join([self.name, *self._unsaid])
+
+    @property
+    def name(self) -> str:
+        """Modality, with the name of the study's folder where that says more."""
+        alike = self.key.upper() == self.modality
+        return printable(self.modality if alike else f"{self.modality} {self.key}")
+
+    @property
+    def _unsaid(self) -> list[str]:
+        """Cautions, but for the one that the name holds already: folders are called ``lus-phantom``."""
+        return [caution for caution in self.cautions if caution != "phantom" or caution not in self.name]
+
+    def header(self, facts: str) -> str:
+        """The title with some facts after the name: ``LUS (189 patients), phantom``."""
+        return ", ".join([f"{self.name} ({facts})", *self._unsaid])
 
 
 @dataclass(frozen=True)
@@ -130,113 +189,54 @@ def load(folders: Sequence[Path | str]) -> Results:
     if not folders:
         raise ReportError("no results folder given; name one, for example results/lus")
     paths = [Path(folder) for folder in folders]
-    names = [path.resolve().name for path in paths]
-    keys = [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
-    if len(set(keys)) < len(keys):
+    whole = [path.resolve() for path in paths]
+    if len(set(whole)) < len(whole):
         raise ReportError(f"the same results folder is named twice: {', '.join(map(str, paths))}")
-    return Results(tuple(_load_study(path, key) for path, key in zip(paths, keys, strict=True)))
+    return Results(tuple(_load_study(*given) for given in zip(paths, _keys(whole), strict=True)))
+
+
+def _keys(paths: Sequence[Path]) -> list[str]:
+    """The end of each path, as short as tells it from the others: ``lus``, or ``A/lus`` and ``B/lus``."""
+
+    def end(path: Path, parts: int) -> tuple[str, ...]:
+        return path.parts[-parts:]
+
+    keys = []
+    for path in paths:
+        others = [other for other in paths if other != path]
+        known = (n for n in range(1, len(path.parts)) if end(path, n) not in [end(o, n) for o in others])
+        keys.append("/".join(end(path, next(known, len(path.parts)))))
+    return keys
 
 
 def _load_study(folder: Path, key: str) -> Study:
-    info = _read_info(folder)
-    problems: list[str] = []
-    ledger = _read_table(
-        folder / "ledger.parquet", LEDGER_COLUMNS, problems, "no final run has been written yet"
-    )
-    trials = _read_table(
-        folder / "trials.parquet", TRIAL_COLUMNS, problems, "the search cannot be summarised"
-    )
-    scores = _read_table(folder / "scores.parquet", SCORE_COLUMNS, problems, "scores cannot be compared")
-    audits = pd.DataFrame(columns=AUDIT_COLUMNS)
+    info, faults = read_info(folder), Faults()
+
+    def read(name: str, columns: dict[str, type], lost: str) -> pd.DataFrame:
+        return read_table(folder / f"{name}.parquet", columns, faults, lost)
+
+    raw = read("ledger", LEDGER_COLUMNS, "no final run has been written yet")
+    ledger = checked_ledger(raw, folder / "ledger.parquet", faults)
+    trials = read("trials", TRIAL_COLUMNS, "the search cannot be summarised")
+    scores = read("scores", SCORE_COLUMNS, "scores cannot be compared")
+    audits, finals = pd.DataFrame(columns=[*AUDIT_COLUMNS]), pd.DataFrame(columns=[*FINAL_COLUMNS])
     if info.get("audits") and info.get("trials"):
-        audits = _read_table(
-            folder / "audits.parquet", AUDIT_COLUMNS, problems, "the search cannot be audited"
-        )
-    ledger = _checked_ledger(ledger, folder / "ledger.parquet", problems)
-    arms = _arms(info, ledger, problems)
-    return Study(
-        key=key, folder=folder, info=info, arms=arms, ledger=ledger, trials=trials, scores=scores,
-        audits=audits, problems=tuple(problems),
+        audits = read("audits", AUDIT_COLUMNS, "the search cannot be audited")
+    if (folder / "finals.parquet").exists() and len(ledger):  # an older version wrote none
+        finals = read("finals", FINAL_COLUMNS, "nothing is known of final runs that failed")
+    study = Study(
+        key=key, folder=folder, info=info, arms=_arms(info, ledger, faults.problems), ledger=ledger,
+        trials=trials, scores=scores, audits=audits, finals=finals, damaged=faults.damaged,
+        spoilt=len(ledger) < len(raw),
     )  # fmt: skip
-
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise ReportError(f"{folder}: no such folder; name the folder a study wrote, for example results/lus")
-    path = folder / "study.json"
-    if not path.is_file():
-        raise ReportError(
-            f"{folder}: holds no study.json, so it is not the folder of a study "
-            "(learner_ray.sweep writes one per study, for example results/lus)"
-        )
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ReportError(
-            f"{path}: cannot be read ({error}); run the study's command again to rewrite it"
-        ) from None
-    if not isinstance(info, dict) or not isinstance(info.get("arms"), list):
-        raise ReportError(f"{path}: names no arms, so it was not written by learner_ray.sweep")
-    return info
-
-
-def _read_table(path: Path, required: list[str], problems: list[str], lost: str) -> pd.DataFrame:
-    """A parquet file, or an empty table and a line in ``problems``."""
-    empty = pd.DataFrame({name: pd.Series(dtype=object) for name in required})
-    if not path.is_file():
-        problems.append(f"{path.name} is missing: {lost}")
-        return empty
-    try:
-        table = pd.read_parquet(path)
-    except Exception as error:  # pyarrow raises several unrelated types on damaged bytes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        problems.append(
-            f"{path.name} is damaged ({reason}); run the study's command again to rebuild it from runs/"
-        )
-        return empty
-    if table.empty:
-        problems.append(f"{path.name} has no rows: {lost}")
-        return empty
-    absent = [name for name in required if name not in table.columns]
-    if absent:
-        problems.append(
-            f"{path.name} lacks the columns {', '.join(absent)}; it was not written by this version"
-        )
-        return empty
-    return table
-
-
-def _checked_ledger(ledger: pd.DataFrame, path: Path, problems: list[str]) -> pd.DataFrame:
-    """Rows with a valid class and probabilities, and the predicted class."""
-    if ledger.empty:
-        return ledger.assign(y_pred=pd.Series(dtype=np.int64))
-    p = ledger[PROBABILITIES].to_numpy(dtype=np.float64)
-    good = ledger["y_true"].isin([0, 1, 2]).to_numpy() & np.isfinite(p).all(axis=1)
-    if not good.all():
-        first = ledger[~good].iloc[0]
-        problems.append(
-            f"{path.name}: {int((~good).sum())} rows have no valid class or probability and are left out, "
-            f"the first being row {int(np.flatnonzero(~good)[0])} of run {first['run_hash']}"
-        )
-    columns = ["arm", "repeat", "fold", "seed", "patient", "pair"]
-    repeated = ledger.duplicated(columns).to_numpy()
-    if repeated.any():
-        problems.append(
-            f"{path.name}: {int(repeated.sum())} rows repeat a pair of the same run and are left out"
-        )
-    kept = ledger[good & ~repeated].reset_index(drop=True)
-    if "y_pred" not in kept:
-        kept["y_pred"] = kept[PROBABILITIES].to_numpy(dtype=np.float64).argmax(axis=1)
-    integers = dict.fromkeys(("repeat", "fold", "seed", "y_true", "y_pred"), np.int64)
-    typed: pd.DataFrame = kept.astype(integers)
-    return typed
+    return replace(study, problems=(*faults.problems, *_gaps(study)))
 
 
 def _arms(info: dict[str, Any], ledger: pd.DataFrame, problems: list[str]) -> tuple[Arm, ...]:
     arms = [
         Arm(
-            name=str(arm["name"]),
-            label=str(arm.get("label") or arm["name"]),
+            name=arm["name"],
+            label=printable(arm.get("label") or arm["name"]),
             control=bool(arm.get("control", False)),
             edits=dict(arm.get("edits") or {}),
             searched=tuple(arm.get("searched") or ()),
@@ -244,16 +244,34 @@ def _arms(info: dict[str, Any], ledger: pd.DataFrame, problems: list[str]) -> tu
         for arm in info["arms"]
     ]
     declared = {arm.name for arm in arms}
-    present = set(ledger["arm"].unique()) if len(ledger) else set()
-    if len(ledger):
-        problems.extend(f"arm {arm.label} has no final run" for arm in arms if arm.name not in present)
-        if str(info.get("reference", "mse")) not in present:
-            problems.append(
-                f"the reference arm {info.get('reference', 'mse')} has no final run: nothing is compared"
-            )
-    for name in sorted(present - declared):
+    for name in sorted(set(ledger["arm"]) - declared):
         problems.append(
             f"arm {name} is in the ledger but not in study.json; it is shown as a control, untested"
         )
-        arms.append(Arm(name=name, label=name, control=True))
+        arms.append(Arm(name=name, label=printable(name), control=True))
     return tuple(arms)
+
+
+def _gaps(study: Study) -> list[str]:
+    """What the ledger lacks of what was declared, in sentences."""
+    if study.ledger.empty:
+        return []
+    ended = study.runs["final_runs"]
+    gaps = [f"arm {arm.label} has no final run" for arm in study.arms if not ended[arm.name]]
+    if study.reference not in set(study.ledger["arm"]):
+        gaps.append(f"the reference arm {study.reference} has no final run: nothing is compared")
+    if study.unfinished and not study.spoilt:
+        gaps.append(
+            f"{study.withheld}: the others have not ended, or failed under a version that left them out. "
+            "There are no verdicts; the study's own command goes on with it, or writes its tables anew"
+        )
+    elif study.withheld:
+        gaps.append(f"{study.withheld}: there are no verdicts")
+    left = len(study.ledger) - len(study.compared)
+    if left:
+        gaps.append(
+            f"{left} of {len(study.ledger)} rows of the ledger are left out of every table, since not all "
+            "arms have predicted their pair in the same final run: all rows of a table are of the same "
+            "patients"
+        )
+    return gaps

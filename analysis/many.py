@@ -11,8 +11,9 @@ import pandas as pd
 
 from analysis.analysed import Analysed
 from analysis.headline import headline_data
+from analysis.labels import FAILED, contrast_mark, run_cautions, with_runs
 from analysis.metrics import METRICS
-from analysis.table import MISSING, NONE, Table, interval_text, number
+from analysis.table import MISSING, NONE, Table, interval_text, number, panel_of
 
 
 def across(analysed: Sequence[Analysed]) -> Table | None:
@@ -22,31 +23,34 @@ def across(analysed: Sequence[Analysed]) -> Table | None:
         return None
     data = pd.concat([headline_data(item) for item in shown], ignore_index=True)
     data = data[~data["control"] & (data["arm"] != data["reference"])]
-    rows = {}
-    for _, group in data.groupby("arm", sort=False):
+    rows = []
+    for arm, group in data.groupby("arm", sort=False):
         differences = group.set_index("study").reindex([item.study.key for item in shown])
-        cells = [
-            f"{interval_text(row, 'difference', sign='+')}, {row['verdict']}"
-            if np.isfinite(number(row, "difference"))
-            else MISSING
-            for _, row in differences.iterrows()
-        ]
-        rows[str(group["label"].iloc[0])] = [*cells, _direction(differences["difference"])]
+        cells = []
+        for item, (_, row) in zip(shown, differences.iterrows(), strict=True):
+            text = f"{interval_text(row, 'difference', sign='+')}, {row['verdict']}"
+            known = np.isfinite(number(row, "difference"))
+            cells.append(text + contrast_mark(item.study, str(arm)) if known else MISSING)
+        rows.append((str(group["label"].iloc[0]), [*cells, _direction(differences)]))
     columns = [*(item.study.title for item in shown), "Direction"]
-    panel = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    panel = panel_of(rows, columns)
     notes = [
         "Studies are compared by eye and never pooled: a direction that agrees in all of them is no test.",
         "Differences are arm minus reference with their 95 % interval, on each study's primary metric.",
     ]
     return Table(
-        name="across", title="The same arms in every study", data=data, panels=[("", panel)], notes=notes
-    )
+        name="across", title="The same arms in every study", data=data, panels=[("", panel)], notes=notes,
+        cautions=[caution for item in shown for caution in run_cautions(item.study)],
+    )  # fmt: skip
 
 
-def _direction(differences: pd.Series[float]) -> str:
-    if differences.isna().any():
+def _direction(rows: pd.DataFrame) -> str:
+    """Whether the differences agree, also with the other arm's predictions put in for runs that failed."""
+    if rows["difference"].isna().any():
         return NONE
-    return f"consistent in all {len(differences)}" if len(set(np.sign(differences))) == 1 else "differs"
+    columns = [name for name in ("difference", "difference_put_in") if name in rows]
+    signs = {*np.sign(rows[columns].stack().dropna())}
+    return f"consistent in all {len(rows)}" if len(signs) == 1 else "differs"
 
 
 def tuned_and_fixed(analysed: Sequence[Analysed]) -> Table | None:
@@ -54,22 +58,30 @@ def tuned_and_fixed(analysed: Sequence[Analysed]) -> Table | None:
 
     Needs two studies of one cohort and one partition: one that searched its arms, one that did not.
     """
-    frames, panels = [], []
-    for tuned, fixed in permutations([a for a in analysed if len(a.study.ledger)], 2):
+    frames, panels, cautions = [], [], []
+    whole = [item for item in analysed if len(item.study.ledger) and not item.study.withheld]
+    for tuned, fixed in permutations(whole, 2):
         same = all(tuned.study.info.get(k) == fixed.study.info.get(k) for k in ("cohort_hash", "split_hash"))
         if not same or not _searched(tuned) or _searched(fixed):
             continue
         both = _ranked(tuned, "tuned").merge(_ranked(fixed, "fixed"), on=["arm", "label"])
         both["flip"] = both["tuned_rank"] != both["fixed_rank"]
         frames.append(both.assign(tuned=tuned.study.key, fixed=fixed.study.key))
-        text = {row["label"]: _two_ranks(row) for _, row in both.iterrows()}
-        columns = ["Tuned", "Rank", "Fixed", "Rank, fixed", "Rank flip"]
-        panel = pd.DataFrame.from_dict(text, orient="index", columns=columns)
+        cautions += [*run_cautions(tuned.study), *run_cautions(fixed.study)]
+        rows = [(_marked(row), _two_ranks(row)) for _, row in both.iterrows()]
+        panel = panel_of(rows, ["Tuned", "Rank", "Fixed", "Rank, fixed", "Rank flip"])
         panels.append((f"{tuned.study.title} against {fixed.study.title}", panel))
     if not panels:
         return None
     data = pd.concat(frames, ignore_index=True)
-    return Table(name="tuned-fixed", title="Tuned per arm against fixed", data=data, panels=panels)
+    return Table(
+        name="tuned-fixed", title="Tuned per arm against fixed", data=data, panels=panels, cautions=cautions
+    )
+
+
+def _marked(row: pd.Series[Any]) -> str:
+    failed = number(row, "tuned_imputed_runs") + number(row, "fixed_imputed_runs")
+    return f"{row['label']} {FAILED}" if failed else str(row["label"])
 
 
 def _searched(item: Analysed) -> bool:
@@ -83,7 +95,7 @@ def _ranked(item: Analysed, side: str) -> pd.DataFrame:
     primary, data = item.study.primary_metric, headline_data(item)
     kept = data[~data["control"]].dropna(subset=[f"{primary}_value"])
     names = {f"{primary}_{part}": f"{side}_{part}" for part in ("value", "low", "high")}
-    kept = kept[["arm", "label", *names, "run_hashes"]]
+    kept = with_runs(kept[["arm", "label", *names, "run_hashes"]], item.study, f"{side}_")
     kept = kept.rename(columns={**names, "run_hashes": f"{side}_run_hashes"})
     falls = not METRICS[primary].higher_is_better
     return kept.assign(

@@ -26,7 +26,8 @@ def inline_svg(drawing: Drawing) -> Markup:
     svg = drawing.svg
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    prefix = re.sub(r"\W", "-", drawing.name)
+    # Different names have different ids, so that no figure takes another's gradients.
+    prefix = re.sub(r"[^a-zA-Z0-9-]", lambda found: f"_{ord(found[0]):x}_", drawing.name)
     svg = _IDENTIFIERS.sub(rf"\g<1>{prefix}-", svg)
     svg = svg.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
     label = Markup('<svg role="img" aria-labelledby="{0}-name {0}-text" ').format(prefix)
@@ -49,8 +50,9 @@ class Report:
 
 
 def _intervals(value: object) -> Markup:
-    """A cell whose bracketed interval stands on a line of its own."""
-    return Markup(re.sub(r" (\[[^\]]*\])(, )?", r' <span class="ci">\1</span>', str(escape(str(value)))))
+    """A cell whose bracketed interval stands on a line of its own, with the mark that follows it."""
+    two = r' <span class="ci">\1\3</span>'
+    return Markup(re.sub(r" (\[[^\]]*\])(, )?( †)?", two, str(escape(str(value)))))
 
 
 def html(report: Report) -> str:

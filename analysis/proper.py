@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.bootstrap import DRAWS, interval, patient_weights, resampled
-from analysis.load import PROBABILITIES
 from analysis.metrics import Array
+from analysis.reading import PROBABILITIES
 
 SMALLEST = 1e-6
 """Probabilities are raised to this before the logarithm, so that one sure mistake costs 13.8 nats."""

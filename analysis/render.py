@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
 
+from analysis.names import printable
 from analysis.table import Table
 
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
         "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$",
-        "|": r"$|$", "–": "--", "±": r"$\pm$", "≤": r"$\le$", "≥": r"$\ge$", "×": r"$\times$", "ρ": r"$\rho$",
+        "†": r"\dag{}", "‡": r"\ddag{}", "|": r"$|$", "–": "--",
+        "±": r"$\pm$", "≤": r"$\le$", "≥": r"$\ge$", "×": r"$\times$", "ρ": r"$\rho$",
     }
 )  # fmt: skip
 
 
+GREEK = (
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
+    "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+)  # fmt: skip
+GREEK_CAPITALS = (
+    "gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi", "omega",
+)  # fmt: skip
+"""Those that look unlike a Latin letter, and so have a command."""
+
+
 def latex_escaped(text: str) -> str:
     """Text that LaTeX prints as it stands; a hyphen that begins a number is set as a minus sign."""
-    return re.sub(r"(^|[\[ ])-(?=\d)", r"\1$-$", text.translate(_LATEX))
+    escaped = "".join(map(_latex_letter, text.translate(_LATEX)))
+    return re.sub(r"(^|[\[ ])-(?=\d)", r"\1$-$", escaped)
+
+
+def _latex_letter(character: str) -> str:
+    """A letter of the Latin alphabets as it is, a Greek one by its command, any other by its number: pdflatex
+    stops at letters that its fonts lack."""
+    if character < "\u0180" and character.isprintable():
+        return character
+    name = unicodedata.name(character, "")
+    if found := re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", name):
+        command = found[2].lower().replace("lamda", "lambda")
+        if found[1] == "SMALL" and command in GREEK:
+            return rf"$\{command}$"
+        if found[1] == "CAPITAL" and command in GREEK_CAPITALS:
+            return rf"$\{command.capitalize()}$"
+    return f"[U+{ord(character):04X}]"
 
 
 def _latex_cell(text: str) -> str:
@@ -33,12 +62,17 @@ def markdown(table: Table) -> str:
     """A GitHub table per panel, notes below."""
     lines = [f"## {table.title}", ""]
     for head, panel in table.panels:
-        lines += [f"**{_cell(head)}**", ""] if head else []
+        lines += [f"**{_named(head)}**", ""] if head else []
         lines.append("| | " + " | ".join(map(_cell, panel.columns)) + " |")
         lines.append("|---|" + "---|" * panel.shape[1])
-        lines += ["| " + " | ".join(map(_cell, [label, *row])) + " |" for label, row in _rows(panel)]
+        lines += [f"| {_named(label)} | " + " | ".join(map(_cell, row)) + " |" for label, row in _rows(panel)]
         lines.append("")
-    return "\n".join([*lines, *(f"- {note}" for note in table.notes), ""])
+    return "\n".join([*lines, *(f"- {_named(note)}" for note in [*table.cautions, *table.notes]), ""])
+
+
+def _named(text: str) -> str:
+    """Text that holds names people chose, which Markdown must not take for its own signs."""
+    return re.sub(r"([\\`*<$|])", r"\\\1", text).replace("\n", " ")
 
 
 def _cell(value: object) -> str:
@@ -73,12 +107,15 @@ def latex(table: Table) -> str:
             for label, row in _rows(panel)
         ]
     lines += [r"\bottomrule", r"\end{tabular}}"]
-    lines += [rf"\par\smallskip\raggedright\footnotesize {latex_escaped(note)}" for note in table.notes]
+    lines += [
+        rf"\par\smallskip\raggedright\footnotesize {latex_escaped(note)}"
+        for note in [*table.cautions, *table.notes]
+    ]
     return "\n".join([*lines, r"\end{table*}", ""])
 
 
 def plain(table: Table) -> str:
-    """Aligned columns for the terminal."""
+    """Aligned columns for the terminal, and what the marks mean."""
     lines = []
     for head, panel in table.panels:
         grid = [["", *map(str, panel.columns)], *([label, *row] for label, row in _rows(panel))]
@@ -88,7 +125,8 @@ def plain(table: Table) -> str:
             *("  ".join(v.ljust(w) for v, w in zip(r, widths, strict=True)).rstrip() for r in grid),
             "",
         ]
-    return "\n".join(lines)
+    lines += [*table.cautions, ""] if table.cautions else []
+    return printable("\n".join(lines))
 
 
 def write_table(table: Table, folder: Path) -> None:

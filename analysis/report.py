@@ -7,6 +7,7 @@ python analysis/report.py --check report
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,21 +19,36 @@ if __package__ in (None, ""):
 
 from analysis.errors import ReportError
 
+FEWEST_DRAWS, MOST_DRAWS = 100, 100_000
+"""With fewer no p could be small; more fill the memory and change no digit that is printed."""
+
+
+def draws(text: str) -> int:
+    """The number of bootstrap draws, where there can be so many."""
+    if not text.isascii() or not text.isdigit() or not FEWEST_DRAWS <= int(text) <= MOST_DRAWS:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from {FEWEST_DRAWS} to {MOST_DRAWS:,}, not {text!r}"
+        )
+    return int(text)
+
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="report.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", nargs="*", type=Path, help="folders of studies, for example results/lus")
     parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
-    parser.add_argument("--draws", type=int, help="bootstrap draws (default: 10,000)")
+    parser.add_argument("--draws", type=draws, help="bootstrap draws (default: 10,000)")
     parser.add_argument("--importance", action="store_true", help="also rank hyperparameters (7 s per arm)")
     parser.add_argument("--check", type=Path, metavar="DIR", help="only say whether a report is up to date")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 the checked report is out of date, 2 a folder is missing, foreign or
-    unfinished.
+    """Exit status: 0 done, 1 the checked report is out of date, 2 a folder is missing, foreign, damaged or
+    without a final run, or the report cannot be written.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a sign shows a question mark
+            stream.reconfigure(errors="replace")
     options = parse(arguments)
     # Imports stand where they are needed: neither --help nor a mistake waits for pandas and matplotlib.
     try:
@@ -42,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             changed = check(options.check)
             print("\n".join(changed) or f"{options.check}: up to date")
             return 1 if changed else 0
+        if options.out.exists() and not options.out.is_dir():
+            raise ReportError(
+                f"{options.out}: is a file; name a folder for the report, for example --out report"
+            )
         from analysis.load import load
 
         studies = load(options.results).studies
@@ -49,10 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
     from analysis.building import build, write
+    from analysis.names import printable
     from analysis.render import plain
 
     report = build(studies, options.draws, rank=options.importance)
-    write(report, options.out)
+    try:
+        write(report, options.out)
+    except OSError as error:
+        place = error.filename or options.out
+        print(
+            f"report.py: {place}: cannot be written ({error.strerror}); choose another --out", file=sys.stderr
+        )
+        return 2
     print(plain(report.tables[0]))
     if options.importance and not any(d.name.startswith("importance") for d in report.drawings):
         from analysis.importance import FEWEST_TRIALS
@@ -62,9 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     for item in report.analysed:
         for problem in item.study.problems:
-            print(f"{item.study.folder}: {problem}", file=sys.stderr)
+            print(printable(f"{item.study.folder}: {problem}"), file=sys.stderr)
     print(f"report: {options.out / 'index.html'}")
-    return 0 if all(len(item.study.ledger) for item in report.analysed) else 2
+    whole = all(len(item.study.ledger) and not item.study.damaged for item in report.analysed)
+    return 0 if whole else 2
 
 
 def command() -> int:

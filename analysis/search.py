@@ -14,9 +14,11 @@ import pandas as pd
 from analysis.analysed import Analysed, ordered_arms
 from analysis.cells import cells_of
 from analysis.drawing import PALETTE, STYLE, Drawing, canvas
-from analysis.labels import run_hashes
+from analysis.failures import failed_trials
+from analysis.labels import row_label, run_cautions, run_hashes, with_runs
 from analysis.load import Study
 from analysis.metrics import METRICS
+from analysis.names import file_name
 from analysis.proper import pair_scores
 from analysis.table import Table, plain_number
 
@@ -27,23 +29,26 @@ _HEADINGS = {"device_hours": "Device-hours", "best": "Best objective (median ove
 
 def search_summary(analysed: Sequence[Analysed]) -> Table:
     """Trials per arm by how they ended, with device-hours; and every reason of a failure."""
-    panels, frames, notes = [], [], []
+    panels, frames, notes, cautions = [], [], [], []
     for item in analysed:
         study = item.study
         if study.trials.empty:
             continue
+        cautions += run_cautions(study)
         data = _summary(study)
-        frames.append(data.reset_index().assign(study=study.key))
-        shown = data.drop(columns="run_hashes").astype(object).rename(index=study.labels)
+        frames.append(with_runs(data.reset_index().assign(study=study.key), study))
+        marked = {arm: row_label(study, arm) for arm in study.labels}
+        shown = data.drop(columns="run_hashes").astype(object).rename(index=marked)
         shown["device_hours"] = [f"{hours:.2f}" for hours in data["device_hours"]]
         shown["best"] = [plain_number(best) for best in data["best"]]
         shown.columns = [_HEADINGS.get(str(name), str(name).capitalize()) for name in shown.columns]
         panels.append((study.title, shown))
-        notes += [f"{study.title}: {line}" for line in failures(study)]
+        notes += [f"{study.title}: {line}" for line in failed_trials(study)]
     data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     return Table(
-        name="search", title="Search: trials and cost per arm", data=data, panels=panels, notes=notes
-    )
+        name="search", title="Search: trials and cost per arm", data=data, panels=panels, notes=notes,
+        cautions=cautions,
+    )  # fmt: skip
 
 
 def _summary(study: Study) -> pd.DataFrame:
@@ -53,7 +58,8 @@ def _summary(study: Study) -> pd.DataFrame:
     seconds = (
         grouped["device_seconds"].sum() if "device_seconds" in trials else pd.Series(np.nan, states.index)
     )
-    best = trials.groupby(GROUP)["objective"].max().groupby("arm").median()
+    # Of a fold without any objective there is no best, and a median of the others would be one of survivors.
+    best = trials.groupby(GROUP)["objective"].max().groupby("arm").agg(lambda b: b.median(skipna=False))
     table = states.assign(
         device_hours=seconds / 3600,
         best=best,
@@ -61,22 +67,6 @@ def _summary(study: Study) -> pd.DataFrame:
     )
     table.insert(0, "trials", grouped.size())
     return table.reindex([arm for arm in ordered_arms(study) if arm in table.index])
-
-
-def failures(study: Study) -> list[str]:
-    """One sentence per arm, state and reason of the trials that failed or diverged."""
-    trials = study.trials
-    if trials.empty:
-        return []
-    bad = trials[trials["state"].isin(["failed", "diverged"])]
-    reason = (bad["error"] if "error" in bad else pd.Series("", index=bad.index)).fillna("").astype(str)
-    reason = reason.str.split("\n").str[0].str.slice(0, 160).replace("", "no reason recorded")
-    counted = bad.assign(reason=reason).groupby(["arm", "state", "reason"]).size().reset_index(name="n")
-    return [
-        f"{row['n']} trial{'s' if row['n'] > 1 else ''} of {study.labels.get(row['arm'], row['arm'])} "
-        f"{row['state']}: {row['reason']}."
-        for _, row in counted.iterrows()
-    ]
 
 
 def selected_trials(study: Study) -> pd.DataFrame:
@@ -92,12 +82,15 @@ def overtuning(analysed: Sequence[Analysed]) -> Table:
     much (winner's curse); from the second to the third, what inner and outer patients differ in and what more
     training patients give.
     """
-    panels, frames = [], []
+    panels, frames, notes, cautions = [], [], [], []
     for item in analysed:
-        data = _optimism(item.study)
+        data, left = _in_all_arms(_optimism(item.study))
         if data.empty:
             continue
-        frames.append(data.assign(study=item.study.key))
+        cautions += run_cautions(item.study)
+        if left:
+            notes.append(f"{item.study.title}: {left} folds are left out, in which some arm has no choice.")
+        frames.append(with_runs(data.assign(study=item.study.key), item.study))
         by_arm = data.groupby("arm", sort=False)
         names = {"validation": "Best validation", "again": "Seed anew, validation", "luck": "Luck",
                  "test": "Test, seeds averaged", "optimism": "Optimism"}  # fmt: skip
@@ -105,17 +98,29 @@ def overtuning(analysed: Sequence[Analysed]) -> Table:
         arms = [arm for arm in ordered_arms(item.study) if arm in means.index]
         columns = {names[name]: [plain_number(v) for v in means[name].reindex(arms)] for name in names}
         columns["SD over folds"] = [plain_number(v) for v in spread.reindex(arms)]
-        shown = pd.DataFrame(columns, index=[item.study.labels.get(arm, arm) for arm in arms])
+        shown = pd.DataFrame(columns, index=[row_label(item.study, arm) for arm in arms])
         panels.append((item.study.title, shown))
     data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    notes = [
+    notes += [
         "Scores are what the search maximised (minus the log-loss in nats, or the metric that study.json "
         "names): higher is better. A best trial's validation score is not a result: it is the luckiest of "
         "many. Luck is what it loses under another seed on the same patients, optimism what it loses on the "
         "test patients."
     ]
     title = "What the search promised and what the test gave"
-    return Table(name="overtuning", title=title, data=data, panels=panels, notes=notes if panels else [])
+    return Table(
+        name="overtuning", title=title, data=data, panels=panels, notes=notes if panels else [],
+        cautions=cautions,
+    )  # fmt: skip
+
+
+def _in_all_arms(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The folds that every arm of a table has, so that its rows are of the same patients; how many not."""
+    if table.empty:
+        return table, 0
+    of_fold = table.groupby(["repeat", "fold"])["arm"]
+    kept = table[of_fold.transform("nunique") == table["arm"].nunique()]
+    return kept, of_fold.ngroups - kept.groupby(["repeat", "fold"]).ngroups
 
 
 def _optimism(study: Study) -> pd.DataFrame:
@@ -124,9 +129,9 @@ def _optimism(study: Study) -> pd.DataFrame:
     """
     best = selected_trials(study)
     judge = _judge(study)
-    if best.empty or study.ledger.empty or not judge:
+    if best.empty or study.compared.empty or not judge:
         return pd.DataFrame()
-    test = _test_scores(study.ledger, judge).groupby(GROUP)["test"].mean().reset_index()
+    test = _test_scores(study.compared, judge).groupby(GROUP)["test"].mean().reset_index()
     keys = dict.fromkeys(("repeat", "fold"), np.int64)
     audits = study.audits.astype({**keys, "objective": np.float64}).groupby(GROUP)["objective"].mean()
     table = best[[*GROUP, "run_hash", "objective"]].astype(keys).merge(test, on=GROUP)
@@ -144,7 +149,8 @@ def _judge(study: Study) -> str:
         "log_loss" if "log" in str(study.info.get("search_metric", "")) else ""
     )  # studies without a choice
     judge = str(progression.get("judged_by", before))
-    return "qwk" if judge == "kappa" else judge
+    judge = "qwk" if judge == "kappa" else judge
+    return judge if judge == "log_loss" or judge in METRICS else ""
 
 
 def _test_scores(ledger: pd.DataFrame, judge: str) -> pd.DataFrame:
@@ -202,13 +208,15 @@ def learning(analysed: Analysed) -> Drawing | None:
 
 
 def _progress(path: Path) -> list[dict[str, float]]:
-    """Epoch and objective of a run's epochs; a last line that a crash cut short is left out."""
+    """Epoch and objective of a run's epochs, as far as the file can be read: a crash may cut its end off."""
     rows: list[dict[str, float]] = []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            rows.append({"epoch": row.get("epoch", len(rows) + 1), "objective": row.get("objective", np.nan)})
-    except (OSError, ValueError):
+            epoch, objective = row.get("epoch", len(rows) + 1), row.get("objective")
+            epoch = epoch if isinstance(epoch, int) else float(epoch)
+            rows.append({"epoch": epoch, "objective": float(np.nan if objective is None else objective)})
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         pass
     return rows
 
@@ -235,18 +243,19 @@ def _curves(
                 ("-", "--", ":", "-.")[number // len(PALETTE) % 4],
             )
             axis.plot(
-                own["x"], own["median"], dashes, color=colour, linewidth=1.6, label=study.labels.get(arm, arm)
+                own["x"], own["median"], dashes, color=colour, linewidth=1.6, label=row_label(study, arm)
             )
             if len(arms) <= len(PALETTE):
                 axis.fill_between(own["x"], own["low"], own["high"], color=colour, alpha=0.15, linewidth=0)
         axis.set_xlabel(x)
         axis.set_ylabel(y)
         figure.legend(loc="outside right upper", fontsize=8)
-    data = curves.assign(run_hashes=curves["arm"].map(run_hashes(study)) if len(study.ledger) else "")
+    hashes = curves["arm"].map(run_hashes(study)) if len(study.compared) else ""
+    data = with_runs(curves.assign(run_hashes=hashes), study)
     return Drawing(
-        name=f"{name}-{study.key}",
+        name=file_name(f"{name}-{study.key}"),
         title=f"{title}, {study.title}",
-        description=text,
+        description=" ".join([text, *run_cautions(study)]),
         figure=figure,
         data=data,
     )

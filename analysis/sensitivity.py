@@ -32,11 +32,11 @@ def threshold_sensitivity(study: Study) -> pd.DataFrame:
         One row per threshold and tested arm: value, difference; empty where no threshold or change is
         recorded.
     """
-    known = "change" in study.ledger and study.ledger["change"].notna().any()
-    if not known or study.reference not in set(study.ledger["arm"]):
+    known = "change" in study.compared and study.compared["change"].notna().any()
+    if not known or study.reference not in set(study.compared["arm"]):
         return pd.DataFrame()
     function = METRICS[study.primary_metric].function
-    ledger = study.ledger.dropna(subset=["change"])
+    ledger = study.compared.dropna(subset=["change"])
     change, called = ledger["change"].to_numpy(dtype=np.float64), ledger["y_pred"].to_numpy(dtype=np.int64)
     arm, arms = pd.factorize(ledger["arm"])
     rows = []

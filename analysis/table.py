@@ -6,6 +6,7 @@ reader sees.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,13 @@ class Table:
     panels: list[tuple[str, pd.DataFrame]]
     """Header of the panel and its text, indexed by row label; all panels have the same columns."""
     notes: list[str] = field(default_factory=list)
+    cautions: list[str] = field(default_factory=list)
+    """What the marks beside its rows mean; printed wherever the table is, before the notes."""
+
+
+def panel_of(rows: Sequence[tuple[str, Sequence[str]]], columns: Sequence[str]) -> pd.DataFrame:
+    """A panel from row labels and cells. Rows of one label stay rows: labels are chosen by people."""
+    return pd.DataFrame([list(cells) for _, cells in rows], [label for label, _ in rows], list(columns))
 
 
 def with_interval(value: float, low: float, high: float, sign: str = "") -> str:
@@ -53,3 +61,11 @@ def plain_number(value: float) -> str:
 def interval_text(row: pd.Series[Any], value: str = "value", prefix: str = "", sign: str = "") -> str:
     """A row's value with the interval in its columns ``low`` and ``high``."""
     return with_interval(number(row, value), number(row, f"{prefix}low"), number(row, f"{prefix}high"), sign)
+
+
+def both_p(row: pd.Series[Any]) -> str:
+    """Holm's p of an arm, and beside it that with the other arm's predictions put in for failed runs."""
+    counted, put_in = number(row, "p_holm"), number(row, "p_holm_put_in")
+    # Arms without a failed run in either place have equal numbers in both, where the study has both at all.
+    alike = not np.isfinite(put_in) or (number(row, "p_put_in") == number(row, "p") and counted == put_in)
+    return p_text(counted) if alike else f"{p_text(counted)}; put in {p_text(put_in)}"

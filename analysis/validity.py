@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.analysed import Analysed
+from analysis.failures import failed_finals, failed_trials
 from analysis.load import Study
 from analysis.metrics import CLASSES
-from analysis.search import failures
 from analysis.sensitivity import association, threshold_sensitivity
 from analysis.table import interval_text
 
@@ -39,9 +40,11 @@ def checks(analysed: Analysed) -> list[Check]:
     general = [_readable(study), _protocol(study), _failed_trials(study), _left_out(study)]
     if study.ledger.empty:
         return general
+    general.append(_cells(study))
+    if study.compared.empty:
+        return general
     return [
         *general,
-        _cells(study),
         _one_fold(study),
         _roles(study),
         _class_sizes(study),
@@ -72,7 +75,7 @@ def _failed_trials(study: Study) -> Check:
         return Check(
             name="Failed trials", status="not checked", looked_at="trials.parquet", found="no trials"
         )
-    bad = failures(study)
+    bad = failed_trials(study)
     return Check(
         name="Failed trials",
         status="amber" if bad else "green",
@@ -93,21 +96,19 @@ def _left_out(study: Study) -> Check:
 
 
 def _cells(study: Study) -> Check:
-    """Every arm has a final run for every repeat, fold and seed that was declared."""
-    declared = [int(study.info.get(key) or 0) for key in ("repeats", "folds", "seeds")]
-    keys = ["repeat", "fold", "seed"]
-    expected = max(int(np.prod(declared)), len(study.ledger[keys].drop_duplicates()))
-    runs = study.ledger[["arm", *keys]].drop_duplicates().groupby("arm").size()
-    short = [
-        f"{arm.label} {int(runs.get(arm.name, 0))} of {expected}"
-        for arm in study.arms
-        if runs.get(arm.name, 0) < expected
-    ]
+    """Every arm has a final run for every repeat, fold and seed that was declared, and none failed."""
+    runs = study.runs
+    expected = int((runs["final_runs"] + runs["missing_runs"]).max())
+    short = [f"{arm.label} {runs['final_runs'][arm.name]} of {expected}" for arm in study.arms
+             if runs["missing_runs"][arm.name]]  # fmt: skip
+    failed = failed_finals(study)
+    found = [f"incomplete: {', '.join(short)}."] if short else []
     return Check(
         name="All final runs",
-        status="red" if short else "green",
-        looked_at=f"{expected} final runs per arm (repeats x folds x seeds)",
-        found=f"incomplete: {', '.join(short)}" if short else "every arm has all of them",
+        status="red" if short else "amber" if failed else "green",
+        looked_at=f"{expected} final runs per arm (repeats x folds x seeds); one that failed counts as the "
+        "majority class",
+        found=" ".join([*found, *failed]) or "every arm has all of them",
     )
 
 
@@ -136,40 +137,51 @@ def _normalised(patient: str) -> str:
 
 def _roles(study: Study) -> Check:
     """In every final run, the test patients are nobody it was fitted on."""
-    read, leaks = 0, []
+    read, leaks, damaged = 0, [], 0
     for run in study.ledger["run_hash"].unique():
         path = study.folder.parent / "runs" / str(run) / "config.json"
+        if not run or not path.is_file():
+            continue
         try:
             patients: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["patients"]
-        except (OSError, ValueError, KeyError):
+            roles = {role: {_normalised(str(p)) for p in who} for role, who in patients.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            damaged += 1
             continue
         read += 1
-        roles = {role: {_normalised(str(p)) for p in who} for role, who in patients.items()}
         fitted = set().union(*(who for role, who in roles.items() if role != "test"))
         if fitted & roles.get("test", set()):
             leaks.append(str(run))
     looked = f"patients of {read} final runs by role (config.json), after normalising identifiers"
     if not read:
-        return Check(
-            name="Patient disjointness", status="not checked", looked_at=looked, found="no runs/ folder"
-        )
+        text = f"{damaged} config.json cannot be read" if damaged else "no runs/ folder"
+        return Check(name="Patient disjointness", status="not checked", looked_at=looked, found=text)
     found = (
         f"test patients were fitted on in {', '.join(leaks[:5])}"
         if leaks
         else "no test patient was fitted on"
     )
-    return Check(
-        name="Patient disjointness", status="red" if leaks else "green", looked_at=looked, found=found
-    )
+    if damaged:
+        found += f"; {damaged} config.json cannot be read"
+    status: Status = "red" if leaks else "amber" if damaged else "green"
+    return Check(name="Patient disjointness", status=status, looked_at=looked, found=found)
 
 
 def _class_sizes(study: Study) -> Check:
-    patients = study.ledger.groupby("y_true")["patient"].nunique()
+    patients = study.compared.groupby("y_true")["patient"].nunique()
     counts = [int(patients.get(c, 0)) for c in range(3)]
     status: Status = "red" if 0 in counts else "amber" if min(counts) < FEWEST_PATIENTS else "green"
     found = ", ".join(f"{name} {n}" for name, n in zip(CLASSES, counts, strict=True))
     return Check(name="Patients per class", status=status, looked_at=f"at least {FEWEST_PATIENTS} per class",
                  found=found)  # fmt: skip
+
+
+def _no_answer(study: Study, arms: Sequence[str]) -> str:
+    """Why arms say nothing: the study has no verdicts, or the majority class stands for runs that failed."""
+    if study.withheld:
+        return study.withheld
+    failed = study.runs["imputed_runs"].reindex(list(arms)) > 0
+    return "final runs of it failed, and the majority class stands for them" if failed.any() else ""
 
 
 def _label_shuffle(analysed: Analysed) -> Check:
@@ -183,6 +195,8 @@ def _label_shuffle(analysed: Analysed) -> Check:
         return Check(
             name="Label shuffle", status="not checked", looked_at=looked, found="no such arm was run"
         )
+    if reason := _no_answer(study, shuffled):
+        return Check(name="Label shuffle", status="not checked", looked_at=looked, found=reason)
     row = own.iloc[0]
     covers = row["low"] <= 1 / 3 <= row["high"]
     found = f"{interval_text(row)}, which {'covers' if covers else 'does not cover'} chance"
@@ -205,6 +219,9 @@ def _controls(analysed: Analysed) -> list[Check]:
             text = "no such control was run: regression to the mean is not ruled out"
             found.append(Check(name=title, status="amber", looked_at=looked, found=text))
             continue
+        if reason := _no_answer(study, own):
+            found.append(Check(name=title, status="not checked", looked_at=looked, found=reason))
+            continue
         ahead = values[best] > values[own[0]]
         text = f"{study.labels[best]} {values[best]:.3f}, control {values[own[0]]:.3f}"
         found.append(Check(name=title, status="green" if ahead else "red", looked_at=looked, found=text))
@@ -214,6 +231,8 @@ def _controls(analysed: Analysed) -> list[Check]:
 def _thresholds(analysed: Analysed) -> Check:
     table = threshold_sensitivity(analysed.study)
     looked = "sign of each arm's difference when the change that counts is smaller and larger"
+    if reason := analysed.study.withheld:
+        return Check(name="Class threshold", status="not checked", looked_at=looked, found=reason)
     if table.empty:
         return Check(
             name="Class threshold", status="not checked", looked_at=looked, found="no threshold recorded"
@@ -228,7 +247,7 @@ def _thresholds(analysed: Analysed) -> Check:
 def _associations(study: Study) -> Check:
     found, status = [], "green"
     for column in ("site", "device"):
-        v, p = association(study.ledger, column)
+        v, p = association(study.compared, column)
         if np.isfinite(v):
             found.append(f"{column}: Cramér's V {v:.2f}, permutation p {p:.3f}")
             status = "amber" if p < 0.05 else status
@@ -242,7 +261,8 @@ def _associations(study: Study) -> Check:
 
 def _not_recorded(study: Study) -> list[Check]:
     """What results folders cannot show, and how to look."""
-    run = str(study.ledger["run_hash"].iloc[0])
+    runs = study.ledger["run_hash"]
+    run = str(next((name for name in runs if name), "RUN"))
     config = study.folder.parent / "runs" / run / "config.json"
     known: list[tuple[str, str, str]] = [
         ("Duplicate scans", "copies of a scan under two patients", "python -m learner_ray.cohort check DATA"),

@@ -32,6 +32,8 @@ def verdict_sentences(analysed: Analysed) -> list[str]:
     study, tests = analysed.study, analysed.comparison.tests
     if study.ledger.empty:
         return [f"{study.title}: no final run can be read, so nothing is compared."]
+    if study.withheld:
+        return [f"{study.title}: no verdicts ({study.withheld})."]
     if tests.empty:
         return [f"{study.title}: no arm is tested against the reference {study.reference}."]
     merged = tests.merge(analysed.comparison.contrasts[["arm", "metric", "low", "high"]])
@@ -55,11 +57,30 @@ def _verdict(study: Study, row: pd.Series[Any]) -> str:
     elif word.startswith("undecided"):
         more = word.partition(": ")[2]
         claim = f"{arm} against {reference} is undecided: {more} would settle it if the difference stays"
-    elif word == "not tested":
+    elif word == "not tested" and row["test_folds"] < 2:
         claim = f"{arm} against {reference} cannot be tested on fewer than two test folds"
+    elif word == "not tested":
+        claim = (
+            f"{arm} against {reference} cannot be tested: {metric.label} is not defined in some run or draw"
+        )
     else:
         claim = f"{arm} is not shown to differ from {reference}: not supported"
-    return f"{study.title}: {claim} ({numbers}).{_equivalence(row)}"
+    return f"{study.title}: {claim} ({numbers}).{_put_in(study, row) or _equivalence(row)}"
+
+
+def _put_in(study: Study, row: pd.Series[Any]) -> str:
+    """What becomes of the verdict when the other arm's predictions stand for failed runs, if any."""
+    failed = study.runs["imputed_runs"].reindex([row["arm"], study.reference]).fillna(0)
+    # Holm's p of an arm changes with those of others, whose runs may have failed.
+    if not failed.any() and row.get("verdict_counted") == row.get("verdict_put_in"):
+        return ""
+    runs = " and ".join(f"{int(n)} of {study.labels[str(arm)]}" for arm, n in failed.items() if n)
+    counted = f"{row['verdict_counted']} (Holm p {p_text(number(row, 'p_holm'))})"
+    put_in = f"{number(row, 'difference_put_in'):+.3f}, Holm p {p_text(number(row, 'p_holm_put_in'))}"
+    return (
+        f" Final runs that failed: {runs or 'of other arms'}. With the majority class in their place: "
+        f"{counted}; with the other arm's predictions in their place: {row['verdict_put_in']} ({put_in})."
+    )
 
 
 def _equivalence(row: pd.Series[Any]) -> str:
@@ -97,8 +118,8 @@ def _search(study: Study) -> str:
     if fixed:
         return (
             "Nothing was searched: in every fold all arms had the setting that the search of "
-            f"{fixed['arm']} had chosen there. Test patients took no part in pretraining, search or early "
-            "stopping."
+            f"{fixed.get('arm', UNKNOWN)} had chosen there. Test patients took no part in pretraining, "
+            "search or early stopping."
         )
     searched = sorted({key for arm in study.arms for key in arm.searched})
     if not searched:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.names import file_name
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.table import SUFFIXES
@@ -147,7 +148,7 @@ def choose_source(args: argparse.Namespace, study: Study) -> tuple[Source, Resul
         path = f"{PHANTOM}{study.modality}" if phantom else _resolved(args.data)
     source = Source(path=path, format=args.format, modality=study.modality, missing=args.missing)
     made = "-fixed" if args.fixed_from else "-factorial" if args.factor else ""
-    default = Path("results") / f"{study.name}{made}{'-phantom' if phantom else ''}"
+    default = Path("results") / file_name(f"{study.name}{made}{'-phantom' if phantom else ''}")
     return source, Results(args.out or str(default))
 
 

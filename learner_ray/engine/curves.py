@@ -16,6 +16,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from analysis.names import file_name
 from learner_ray.study.group import Outcome, Task
 from learner_ray.study.runs import RunStore
 
@@ -69,7 +70,7 @@ class Curves:
     def on_end(self, outcome: Outcome) -> None:
         task = outcome.task
         if task.label not in self._writers:
-            if any((self._folder / task.label).glob("*")):
+            if any(self._place(task).glob("*")):
                 return
             writer = self._open(task)
             for row in outcome.progress:
@@ -83,16 +84,20 @@ class Curves:
 
     def _writer(self, task: Task) -> EventFileWriter:
         """Of a running task; a new one where its folder was removed, for the old one's thread would raise."""
-        if not (self._folder / task.label).exists():
+        if not self._place(task).exists():
             return self._open(task)
         return self._writers[task.label]
 
+    def _place(self, task: Task) -> Path:
+        """``arm/r0-f0/trial-003`` below the folder of all curves, whatever the arm is called."""
+        return self._folder.joinpath(file_name(task.arm), *task.label.rsplit("/", 2)[1:])
+
     def _open(self, task: Task) -> EventFileWriter:
-        folder = self._folder / task.label
+        folder = self._place(task)
         shutil.rmtree(folder, ignore_errors=True)
         writer = EventFileWriter(str(folder))
         self._writers[task.label] = writer
-        parameters = {"arm": task.group.partition("/")[0], **task.parameters}
+        parameters = {"arm": task.arm, **task.parameters}
         start = SessionStartInfo(group_name=task.label, start_time_secs=time.time())
         for name, value in parameters.items():
             kind = "string_value" if isinstance(value, str) else "number_value"

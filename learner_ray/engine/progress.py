@@ -33,7 +33,7 @@ class Progress:
         self._best: dict[str, float] = {}
 
     def on_start(self, task: Task) -> None:
-        self._running[task.label] = _arm(task)
+        self._running[task.label] = task.arm
 
     def on_row(self, task: Task, row: dict[str, Any]) -> None:
         """TensorBoard shows epochs; a note is for whoever watches."""
@@ -41,7 +41,7 @@ class Progress:
             print(f"{task.label}: {row['note']}", flush=True)
 
     def on_end(self, outcome: Outcome) -> None:
-        arm = _arm(outcome.task)
+        arm = outcome.task.arm
         self._done[arm] += 1
         self._failed[arm] += outcome.state in ("failed", "diverged")
         self._device_seconds += outcome.device_seconds
@@ -83,10 +83,6 @@ class Progress:
         left = self._device_seconds / done * (self._total - done)
         lines.append(f"  device time: {duration(self._device_seconds)} used, about {duration(left)} left")
         return "\n".join(lines)
-
-
-def _arm(task: Task) -> str:
-    return task.group.partition("/")[0]
 
 
 def _judged(outcome: Outcome, objective: float) -> str:

@@ -51,7 +51,8 @@ def run_hashes(out: Path) -> list[str]:
         raise UserError(
             f"a table in {out} is damaged ({error}): the command that made it writes it again"
         ) from error
-    return sorted({run_hash for table in tables if len(table) for run_hash in table["run_hash"]})
+    named = {run_hash for table in tables if len(table) for run_hash in table["run_hash"]}
+    return sorted(named - {""})  # a final run that could not begin has no folder
 
 
 def unpack(archive: Path, root: Path) -> None:

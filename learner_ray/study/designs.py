@@ -101,7 +101,7 @@ def around(study: Study, winner: Winner) -> Study:
             if not other.control and key != "objective.name" and own.edits.get(key) != value:
                 arms.append(
                     Arm(
-                        name=f"{own.name}-{_short(key)}-{_text(value)}",
+                        name=f"{own.name}-{_short(key)}-{_text(value)}".replace(",", ";"),
                         label=f"{own.label}, {key} {_text(value)}",
                         edits={**own.edits, key: value},
                     )

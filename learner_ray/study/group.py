@@ -110,6 +110,11 @@ class Task:
         return self.role == "final"
 
     @property
+    def arm(self) -> str:
+        """What comes before the fold in the group's name; an arm's own name may have slashes."""
+        return self.group.rpartition("/")[0]
+
+    @property
     def label(self) -> str:
         """The readable name, as in TensorBoard."""
         number = f"{self.number:03d}" if self.role == "trial" else f"s{self.number}"
@@ -202,6 +207,11 @@ class GroupSearch:
         if self._hopeless:
             return 0
         return self.group.runs - len(self.outcomes)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the final runs can never be: no trial of the search is complete."""
+        return self._hopeless
 
     @property
     def _all_repeated(self) -> bool:

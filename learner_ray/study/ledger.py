@@ -6,21 +6,27 @@ import io
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from learner_ray.cohort import Fold
 from learner_ray.errors import StorageError
 from learner_ray.files import write_atomic
 from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Outcome, Task
+from learner_ray.study.group import Group, Outcome, Task
+from learner_ray.study.imputed import majority_rows
 from learner_ray.study.plan import Plan
 from learner_ray.study.runs import RunStore, objective_of
 
 SORTED_BY = ["arm", "repeat", "fold"]
 
 SECONDS_BETWEEN_WRITES = 20.0
+
+FAILED = ("failed", "diverged")
+NO_TRIAL = "no trial of its search is complete, so there is no setting to train anew"
 
 
 class LedgerWriter:
@@ -44,22 +50,112 @@ class LedgerWriter:
 
     def write(self) -> None:
         """Writes the tables of all runs that have ended so far."""
-        write_tables(self._plan, self._coordinator.outcomes, self._coordinator.store, self._folder)
+        write_tables(self._plan, self._coordinator, self._folder)
         self._written_at = time.monotonic()
 
 
-def write_tables(plan: Plan, outcomes: Sequence[Outcome], store: RunStore, folder: Path) -> None:
-    """Writes ``trials``, ``audits``, ``ledger`` and ``scores.parquet`` from the runs that have ended."""
+def write_tables(plan: Plan, coordinator: Coordinator, folder: Path) -> None:
+    """Writes ``trials``, ``audits``, ``finals``, ``ledger`` and ``scores.parquet`` from what has ended.
+
+    A final run that failed or diverged has rows in the ledger too, marked ``imputed``: what the majority
+    class of its training patients predicts. So has one that can never be, since its search failed.
+    """
+    outcomes = coordinator.outcomes
     trials = [trial_row(plan, outcome) for outcome in outcomes if outcome.task.role == "trial"]
     audits = [audit_row(plan, outcome) for outcome in outcomes if outcome.task.role == "audit"]
-    finals = [outcome for outcome in outcomes if outcome.task.final and outcome.state == "complete"]
-    facts = cohort_facts(plan)
-    ledger = [_labelled(plan, o, store, "predictions.parquet", facts) for o in finals]
-    scores = [_labelled(plan, o, store, "scores.parquet", facts) for o in finals]
+    finals = final_runs(coordinator)
+    tables = Tables(plan, coordinator.store)
     _write(pd.DataFrame(trials), [*SORTED_BY, "trial"], folder / "trials.parquet")
     _write(pd.DataFrame(audits), [*SORTED_BY, "seed"], folder / "audits.parquet")
-    _write(_concat(ledger), [*SORTED_BY, "seed", "pair"], folder / "ledger.parquet")
-    _write(_concat(scores), [*SORTED_BY, "seed", "scan"], folder / "scores.parquet")
+    _write(pd.DataFrame([run.row for run in finals]), [*SORTED_BY, "seed"], folder / "finals.parquet")
+    pairs = _concat([tables.pairs(run) for run in finals])
+    _write(pairs, [*SORTED_BY, "seed", "pair"], folder / "ledger.parquet")
+    scores = _concat([tables.scores(run) for run in finals])
+    _write(scores, [*SORTED_BY, "seed", "scan"], folder / "scores.parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalRun:
+    """A final run that has ended, or that can never begin since its search failed."""
+
+    group: Group
+    seed: int
+    run_hash: str
+    """Empty where there is no setting to train with, hence no run."""
+    state: str
+    error: str = ""
+    epochs: int = 0
+    device_seconds: float = 0.0
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        fold = self.group.fold
+        place = {"arm": self.group.arm.name, "repeat": fold.repeat, "fold": fold.fold}
+        return {**place, "seed": self.seed, "run_hash": self.run_hash}
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """Of ``finals.parquet``."""
+        cost = {"epochs": self.epochs, "device_seconds": self.device_seconds}
+        return {**self.labels, "state": self.state, **cost, "error": self.error}
+
+
+def final_runs(coordinator: Coordinator) -> list[FinalRun]:
+    """All final runs whose end is known."""
+    found = []
+    for search in coordinator.groups.values():
+        group = search.group
+        for outcome in (outcome for outcome in search.outcomes if outcome.task.final):
+            found.append(
+                FinalRun(
+                    group=group,
+                    seed=outcome.task.number,
+                    run_hash=outcome.task.spec.hash,
+                    state=outcome.state,
+                    error=outcome.reason if outcome.state in FAILED else "",
+                    epochs=len(outcome.progress),
+                    device_seconds=outcome.device_seconds,
+                )
+            )
+        found += [
+            FinalRun(group=group, seed=seed, run_hash="", state="failed", error=NO_TRIAL)
+            for seed in range(group.seeds if search.is_hopeless else 0)
+        ]
+    return found
+
+
+class Tables:
+    """The ledger's and the scores' rows of each final run, under its labels in a study."""
+
+    def __init__(self, plan: Plan, store: RunStore) -> None:
+        self._plan = plan
+        self._store = store
+        self._majority: dict[Fold, pd.DataFrame] = {}
+
+    def pairs(self, run: FinalRun) -> pd.DataFrame:
+        """One row per test pair."""
+        table = self._imputed(run.group) if run.state in FAILED else self._own(run, "predictions.parquet")
+        table.insert(list(table).index("p_better") + 1, "imputed", run.state in FAILED)
+        return self._labelled(run, table)
+
+    def scores(self, run: FinalRun) -> pd.DataFrame | None:
+        """One row per test scan; None where the arm has no encoder, or the run failed."""
+        if run.state in FAILED or not run.group.config.progression.uses_encoder:
+            return None
+        return self._labelled(run, self._own(run, "scores.parquet"))
+
+    def _imputed(self, group: Group) -> pd.DataFrame:
+        # All arms of a fold have the same training patients.
+        if group.fold not in self._majority:
+            self._majority[group.fold] = majority_rows(self._plan.cohort, group)
+        return self._majority[group.fold].copy()
+
+    def _own(self, run: FinalRun, file: str) -> pd.DataFrame:
+        return _read(self._store.folder(run.run_hash).path / file)
+
+    def _labelled(self, run: FinalRun, table: pd.DataFrame) -> pd.DataFrame:
+        labels = pd.DataFrame({**cohort_facts(self._plan), **run.labels}, index=table.index)
+        return pd.concat([labels, table], axis=1)
 
 
 def cohort_facts(plan: Plan) -> dict[str, Any]:
@@ -106,28 +202,8 @@ def trial_row(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "best_epoch": outcome.best_epoch,
         "epochs": len(outcome.progress),
         "device_seconds": outcome.device_seconds,
-        "error": outcome.reason if outcome.state in ("failed", "diverged") else "",
+        "error": outcome.reason if outcome.state in FAILED else "",
     }
-
-
-def _labelled(
-    plan: Plan, outcome: Outcome, store: RunStore, file: str, facts: dict[str, Any]
-) -> pd.DataFrame | None:
-    """A final run's own table under its labels in this study, or None where the arm has no such table."""
-    path = store.folder(outcome.task.spec.hash).path / file
-    if file == "scores.parquet" and not outcome.task.spec.config.progression.uses_encoder:
-        return None
-    group = next(g for g in plan.groups if g.name == outcome.task.group)
-    labels = {
-        **facts,
-        "arm": group.arm.name,
-        "repeat": group.fold.repeat,
-        "fold": group.fold.fold,
-        "seed": outcome.task.number,
-        "run_hash": outcome.task.spec.hash,
-    }
-    table = _read(path)
-    return pd.concat([pd.DataFrame(labels, index=table.index), table], axis=1)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -63,6 +63,7 @@ DERIVED = (
     "content.json",
     "trials.parquet",
     "audits.parquet",
+    "finals.parquet",
     "ledger.parquet",
     "scores.parquet",
     "optuna.journal",

@@ -27,6 +27,17 @@ class Arm:
     salt: str = ""
     """Gives an arm seeds of its own. Two arms that differ in nothing else show what chance alone does."""
 
+    def __post_init__(self) -> None:
+        name = self.name
+        if not name.strip() or name != name.strip() or "," in name:
+            raise UserError(
+                f"arm {name!r}: a name has no comma, since --arms takes names with commas between them, no "
+                "spaces at its ends, and is not empty: call the arm otherwise (its label may be anything)"
+            )
+        for text in (name, self.label):
+            if not text.isprintable():
+                raise UserError(f"arm {name!r}: there are control characters in {text!r}")
+
 
 class Suggest:
     """Asks Optuna for the values a space wants, unless a key is fixed by the arm, the user or the cohort."""

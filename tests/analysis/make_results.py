@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +173,34 @@ def make_results(folder: Path, *, modality: str = "lus", seed: int = 0, **change
     make_trials(ARMS, seed=seed).to_parquet(folder / "trials.parquet")
     make_scores(ARMS).assign(study=folder.name).to_parquet(folder / "scores.parquet")
     return folder
+
+
+def change_ledger(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    ledger = pd.read_parquet(folder / "ledger.parquet")
+    change(ledger).to_parquet(folder / "ledger.parquet")
+
+
+def fail_runs(folder: Path, reason: str = "planted", **which: Any) -> None:
+    """Final runs of these arms, folds or seeds failed: the majority class stands for them."""
+
+    def failed(ledger: pd.DataFrame) -> pd.DataFrame:
+        bad = np.logical_and.reduce([ledger[name].isin(np.atleast_1d(v)) for name, v in which.items()])
+        ledger.loc[bad, ["y_pred", "p_worse", "p_same", "p_better"]] = [1, 0.3, 0.4, 0.3]
+        ledger.loc[bad, ["pred_earlier", "pred_later", "distance"]] = np.nan
+        return ledger.assign(imputed=bad | ledger.get("imputed", False))
+
+    change_ledger(folder, failed)
+    ledger = pd.read_parquet(folder / "ledger.parquet").drop_duplicates(["arm", "repeat", "fold", "seed"])
+    finals = ledger[["arm", "repeat", "fold", "seed", "run_hash"]]
+    state, error = np.where(ledger["imputed"], [["failed"], [reason]], [["complete"], [""]])
+    finals.assign(state=state, error=error).to_parquet(folder / "finals.parquet")
+
+
+def lose_runs(folder: Path, **which: Any) -> None:
+    """Final runs of these arms, folds or seeds have not ended."""
+    change_ledger(
+        folder,
+        lambda ledger: ledger[
+            ~np.logical_and.reduce([ledger[name].isin(np.atleast_1d(v)) for name, v in which.items()])
+        ],
+    )

@@ -12,7 +12,7 @@ from analysis.bootstrap import interval, p_value, patient_weights, resampled
 from analysis.cells import cells_of
 from analysis.compare import compare_cells, contrast
 from analysis.corrected_t import equivalence, nadeau_bengio
-from analysis.decide import combined_p, holm
+from analysis.decide import combined_p, holm, weaker
 from analysis.metrics import macro_f1
 
 unit = st.floats(1e-6, 1)
@@ -128,15 +128,72 @@ def test_rule_is_the_larger_of_bootstrap_and_half_corrected():
     assert np.isnan(combined_p(0.01, float("nan")))
 
 
-def test_missing_runs_are_compared_on_what_both_arms_have():
+def test_a_run_that_is_not_there_leaves_no_test():
+    """What is left of the others would be an average over what survived."""
     ledger = make_ledger({"mse": 0, "weighted": 0.5}, seeds=2)
-    lost = (ledger["arm"] == "weighted") & (ledger["fold"] == 0)
+    lost = (ledger["arm"] == "weighted") & (ledger["fold"] == 0) & (ledger["seed"] == 1)
     cells = cells_of(ledger[~lost], ("mse", "weighted"))
-    whole = cells_of(ledger[ledger["fold"] != 0], ("mse", "weighted"))
-    got = compare_cells(cells, reference="mse", family=("weighted",), folds=5, draws=200)
-    expected = compare_cells(whole, reference="mse", family=("weighted",), folds=5, draws=200)
-    columns = ["difference", "p_nadeau_bengio", "test_folds"]
-    np.testing.assert_allclose(
-        got.tests[columns].to_numpy(float), expected.tests[columns].to_numpy(float), rtol=1e-12
+    tests = compare_cells(cells, reference="mse", family=("weighted",), folds=5, draws=200).tests
+    assert tests["verdict"].item() == "not tested" and np.isnan(tests["p"].item())
+
+
+def test_a_metric_that_is_not_defined_in_one_fold_leaves_no_test():
+    ledger = make_ledger({"mse": 0, "weighted": 0.5}, seeds=1)
+    never_worse = ledger.assign(y_true=ledger["y_true"].where(ledger["fold"] != 2, 1))
+    options = {"reference": "mse", "family": ("weighted",), "primary": "recall_worse", "draws": 200}
+    whole = compare_cells(cells_of(ledger), **options).tests.iloc[0]
+    undefined = compare_cells(cells_of(never_worse), **options).tests.iloc[0]
+    assert np.isfinite(whole["p"])
+    assert np.isnan(undefined["p"]) and undefined["verdict"] == "not tested"
+
+
+def _with_failed(ledger, failed, p=(0.3, 0.4, 0.3)):
+    """The majority class stands for some rows."""
+    names = ["y_pred", "p_worse", "p_same", "p_better"]
+    ledger = ledger.assign(imputed=failed)
+    ledger.loc[failed, names] = [1, *p]
+    return ledger
+
+
+def test_other_predictions_put_in_are_the_same_statistic_of_an_edited_ledger():
+    ledger = make_ledger({"mse": 0, "weighted": 0.5}, seeds=2, repeats=2)
+    failed = (ledger["arm"] == "mse") & (ledger["fold"] < 2) & (ledger["seed"] == 0)
+    found = compare_cells(
+        cells_of(_with_failed(ledger, failed)), reference="mse", family=("weighted",), draws=200
+    ).tests.iloc[0]
+    edited = ledger.copy()
+    twin = (ledger["arm"] == "weighted") & (ledger["fold"] < 2) & (ledger["seed"] == 0)
+    edited.loc[failed, "y_pred"] = ledger.loc[twin, "y_pred"].to_numpy()
+    expected = compare_cells(cells_of(edited), reference="mse", family=("weighted",), draws=200).tests.iloc[0]
+    assert [found[f"{name}_put_in"] for name in ("difference", "p", "p_holm")] == pytest.approx(
+        [expected[name] for name in ("difference", "p", "p_holm")], rel=1e-12
     )
-    assert got.tests["test_folds"].item() == 4
+
+
+def test_a_reference_all_of_whose_runs_failed_makes_nobody_better():
+    ledger = make_ledger({"mse": 0, "weighted": 0.5}, patients=120)
+    dead = _with_failed(ledger, ledger["arm"] == "mse")
+    tests = compare_cells(cells_of(dead), reference="mse", family=("weighted",), draws=500).tests.iloc[0]
+    assert tests["verdict_counted"] == "supported" and tests["difference"] > 0.1
+    assert tests["verdict"] == "not supported" and tests["difference_put_in"] == 0
+
+
+def test_an_arm_cannot_gain_by_failing():
+    """Bad folds that die must not raise an arm's value, as leaving them out does."""
+    ledger = make_ledger({"mse": 0.5, "weighted": 0.5}, patients=120)
+    rows = ledger[ledger["arm"] == "weighted"]
+    right = (rows["y_true"] == rows["y_pred"]).groupby([rows["fold"], rows["seed"]]).mean()
+    worst = set(right.nsmallest(5).index)
+    of_run = list(zip(ledger["fold"], ledger["seed"], strict=True))
+    failed = (ledger["arm"] == "weighted") & pd.Series([run in worst for run in of_run], ledger.index)
+    counted = compare_cells(
+        cells_of(_with_failed(ledger, failed)), reference="mse", family=("weighted",), draws=200
+    )
+    whole = compare_cells(cells_of(ledger), reference="mse", family=("weighted",), draws=200)
+    assert counted.tests["difference"].item() < whole.tests["difference"].item()
+
+
+def test_the_weaker_of_two_verdicts_stands():
+    assert weaker("supported", "undecided: 2 more seeds") == "undecided: 2 more seeds"
+    assert weaker("suggestive", "not supported") == "not supported"
+    assert weaker("not tested", "supported") == "not tested"

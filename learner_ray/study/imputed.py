@@ -1,0 +1,53 @@
+"""What stands in the ledger for a final run that failed or diverged: the majority class of its patients.
+
+Without such rows an arm would be judged by the runs that it survived, and the more of them die the better it
+could look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pandas as pd
+
+from learner_ray.cohort import Cohort
+from learner_ray.config import ProgressionConfig
+from learner_ray.study.group import Group
+from learner_ray.training.predictions import pair_table
+from learner_ray.training.progression import Embedded, Progression
+
+MAJORITY = ProgressionConfig(input="nothing", decision="argmax")
+"""As the control ``majority`` of the package's studies has it: of classes equally frequent the first of
+worse, same, better is called, and the probabilities are the class shares of the fit, with one more pair of
+each class."""
+
+
+def majority_rows(cohort: Cohort, group: Group) -> pd.DataFrame:
+    """The test pairs of a group's final runs as the majority class of their training patients predicts them.
+
+    Returns:
+        The columns of a run's ``predictions.parquet``, one row per test pair whose visits can be read;
+        predicted scores and distances are empty.
+    """
+    patients = group.patients(final=True)
+    scans = cohort.scans[~cohort.scans["scan"].isin(group.source.bad_scans)]
+    trained, tested = {*patients.pretrain, *patients.classifier}, set(patients.test)
+    fitted, pairs = (_pairs(cohort, scans, who) for who in (trained, tested))
+    nothing = Embedded({}, {})
+    majority = Progression.fit(MAJORITY, fitted, _scans(scans, trained), nothing, seed=0)
+    probabilities = majority.predict(pairs, _scans(scans, tested), nothing)
+    return pair_table(cohort, pairs, scans, probabilities, majority.decide(probabilities), nothing)
+
+
+def _scans(scans: pd.DataFrame, patients: Collection[str]) -> pd.DataFrame:
+    return scans[scans["patient"].isin(patients)].reset_index(drop=True)
+
+
+def _pairs(cohort: Cohort, scans: pd.DataFrame, patients: Collection[str]) -> pd.DataFrame:
+    """The pairs of some patients whose visits both have one of the scans: those that a run has."""
+    pairs = cohort.pairs()
+    visits = pd.MultiIndex.from_frame(scans[["patient", "visit"]])
+    kept = pairs["patient"].isin(patients)
+    for side in ("earlier", "later"):
+        kept &= pd.MultiIndex.from_frame(pairs[["patient", side]]).isin(visits)
+    return pairs[kept].reset_index(drop=True)

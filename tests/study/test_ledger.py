@@ -1,0 +1,169 @@
+"""A final run that failed has rows in the ledger: what the majority class of its patients predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+from analysis.failures import failed_finals
+from analysis.load import load as load_results
+from learner_ray.cohort import load
+from learner_ray.study.bundle import run_hashes
+from learner_ray.study.coordinator import Coordinator
+from learner_ray.study.group import Task
+from learner_ray.study.imputed import majority_rows
+from learner_ray.study.ledger import write_tables
+from learner_ray.study.loading import load_study
+from learner_ray.study.plan import Plan, make_plan
+from learner_ray.study.profiles import Size
+from learner_ray.study.record import record
+from learner_ray.study.runs import RunStore, Source
+from tests.formula_runs import FormulaRun
+
+NOT_OF_A_RUN = ["run_hash", "imputed", "arm"]
+EMPTY = ["pred_earlier", "pred_later", "distance"]
+
+
+def plan_of(manifest: Path, trials: int = 0, bad_scans: tuple[str, ...] = ()) -> Plan:
+    cohort = load(manifest, modality="lus")
+    return make_plan(
+        load_study("lus"),
+        cohort,
+        Source(path=str(manifest), cohort_hash=cohort.hash, bad_scans=bad_scans),
+        profile="laptop",
+        size=Size(folds=2, repeats=1, seeds=2, trials=trials),
+        arms=("mse", "weighted", "majority"),
+        edits={"train.epochs": 1},
+        precision="float32",
+        seed=0,
+        threads=1,
+    )
+
+
+def run(plan: Plan, folder: Path, ends: Mapping[str, tuple[str, str]], at_most: int = 10**6) -> Coordinator:
+    """Runs the study by a formula; those whose label begins as one of ``ends`` end as it says."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    studies = lambda name: optuna.create_study(direction="maximize", study_name=name)  # noqa: E731
+    coordinator = Coordinator(plan.groups, plan.study.space, RunStore(folder.parent), studies)
+    done: list[Task] = []
+    while len(done) < at_most and (task := coordinator.next_task()) is not None:
+        done.append(task)
+        run_folder = coordinator.store.folder(task.spec.hash)
+        run_folder.write_spec(task.spec)
+        found = next((end for label, end in ends.items() if task.label.startswith(label)), None)
+        if found:
+            run_folder.finish(*found)  # type: ignore[arg-type]
+        else:
+            formula = FormulaRun(run_folder)
+            while (row := formula.advance()) is not None and coordinator.row(task, row):
+                pass
+        coordinator.ended(task)
+    write_tables(plan, coordinator, folder)
+    return coordinator
+
+
+def table(folder: Path, name: str = "ledger") -> pd.DataFrame:
+    return pd.read_parquet(folder / f"{name}.parquet")
+
+
+def test_an_undisturbed_ledger_holds_the_runs_own_predictions_and_imputes_nothing(
+    manifest: Path, tmp_path: Path
+) -> None:
+    plan = plan_of(manifest)
+    run(plan, tmp_path / "lus", {})
+    ledger = table(tmp_path / "lus")
+    assert ledger["imputed"].dtype == bool and not ledger["imputed"].any()
+    assert list(ledger).index("imputed") == list(ledger).index("p_better") + 1
+    for run_hash, rows in ledger.groupby("run_hash"):
+        own = pd.read_parquet(tmp_path / "runs" / str(run_hash) / "predictions.parquet")
+        kept = rows.set_index("pair")[list(own.columns.drop("pair"))].sort_index()
+        pd.testing.assert_frame_equal(kept, own.set_index("pair").sort_index())
+    assert (table(tmp_path / "lus", "finals")["state"] == "complete").all()
+
+
+@pytest.mark.parametrize("state", ["failed", "diverged"])
+def test_a_failed_final_run_counts_as_the_majority_class(manifest: Path, tmp_path: Path, state: str) -> None:
+    plan = plan_of(manifest)
+    run(plan, tmp_path / "lus", {"mse/r0-f0/final-s1": (state, "loss is nan")})
+    ledger, cohort = table(tmp_path / "lus"), plan.cohort
+    imputed = ledger[ledger["imputed"]]
+    assert {tuple(of_run) for of_run in imputed[["arm", "fold", "seed"]].to_numpy()} == {("mse", 0, 1)}
+    others = ledger[(ledger["arm"] == "weighted") & (ledger["fold"] == 0) & (ledger["seed"] == 1)]
+    same = ["study", "cohort", "protocol", "repeat", "fold", "seed", "patient", "pair", "y_true", "change"]
+    pd.testing.assert_frame_equal(
+        imputed[same].reset_index(drop=True), others[same].reset_index(drop=True), check_dtype=True
+    )
+    trained = cohort.pairs()[~cohort.pairs()["patient"].isin(plan.folds[0].test)]
+    counts = trained["y"].value_counts().reindex(range(3), fill_value=0)
+    assert (imputed["y_pred"] == counts.to_numpy().argmax()).all(), "of equally frequent classes the first"
+    shares = (counts + 1) / (len(trained) + 3)
+    for name, share in zip(("p_worse", "p_same", "p_better"), shares, strict=True):
+        assert imputed[name].to_numpy() == pytest.approx(share)
+    assert imputed[EMPTY].isna().all(axis=None)
+    finals = table(tmp_path / "lus", "finals").set_index(["arm", "fold", "seed"])
+    assert tuple(finals.loc[("mse", 0, 1), ["state", "error"]]) == (state, "loss is nan")
+    assert (finals["state"] == "complete").sum() == 11
+    scores = table(tmp_path / "lus", "scores")
+    assert not ((scores["arm"] == "mse") & (scores["fold"] == 0) & (scores["seed"] == 1)).any()
+
+
+@pytest.mark.slow
+def test_the_rows_are_those_of_the_majority_control_itself(manifest: Path, tmp_path: Path) -> None:
+    from learner_ray.training.run import TrainingRun
+
+    plan = plan_of(manifest)
+    group = next(g for g in plan.groups if g.arm.name == "majority")
+    spec = group.spec(group.config, final=True)
+    folder = RunStore(tmp_path).folder(spec.hash)
+    assert TrainingRun(spec, folder).advance() is None
+    own = pd.read_parquet(folder.path / "predictions.parquet")
+    for other in (g for g in plan.groups if g.fold == group.fold):
+        pd.testing.assert_frame_equal(majority_rows(plan.cohort, other), own)
+
+
+def test_final_runs_that_can_never_be_count_too(manifest: Path, tmp_path: Path) -> None:
+    """Where every trial of a search failed there is no setting to train anew; the arm has not vanished."""
+    plan = plan_of(manifest, trials=1)
+    run(plan, tmp_path / "lus", {"weighted/r0-f1/trial": ("failed", "planted")})
+    ledger = table(tmp_path / "lus")
+    imputed = ledger[ledger["imputed"]]
+    assert set(imputed["arm"]) == {"weighted"} and set(imputed["fold"]) == {1}
+    assert set(imputed["seed"]) == {0, 1} and set(imputed["run_hash"]) == {""}
+    finals = table(tmp_path / "lus", "finals")
+    assert finals[finals["state"] == "failed"]["error"].str.contains("no trial of its search").all()
+    assert len(finals) == 12 and (finals["state"] == "failed").sum() == 2
+    assert "" not in run_hashes(tmp_path / "lus"), "not the folder of all runs"
+
+
+def test_a_final_run_that_has_not_ended_is_in_no_table(manifest: Path, tmp_path: Path) -> None:
+    plan = plan_of(manifest)
+    run(plan, tmp_path / "lus", {"mse/r0-f0": ("failed", "planted")}, at_most=5)
+    assert table(tmp_path / "lus")["run_hash"].nunique() == len(table(tmp_path / "lus", "finals")) == 5
+
+
+def test_the_report_tells_failed_from_missing_final_runs(manifest: Path, tmp_path: Path) -> None:
+    plan, failing = plan_of(manifest), {"mse/r0-f0/final-s1": ("failed", "planted")}
+    record(plan, tmp_path / "lus", [])
+    run(plan, tmp_path / "lus", failing, at_most=9)
+    (study,) = load_results([tmp_path / "lus"]).studies
+    assert "9 of 12 final runs" in study.withheld
+    run(plan, tmp_path / "lus", failing)
+    (study,) = load_results([tmp_path / "lus"]).studies
+    assert not study.withheld and study.runs["imputed_runs"].to_dict() == {
+        "mse": 1, "weighted": 0, "majority": 0
+    }  # fmt: skip
+    assert failed_finals(study) == ["1 final run of MSE failed: planted."]
+
+
+def test_pairs_of_scans_that_cannot_be_read_are_left_out(manifest: Path) -> None:
+    whole = plan_of(manifest)
+    patient = whole.folds[0].test[0]
+    scans = whole.cohort.scans
+    scan = scans.loc[scans["patient"] == patient, "scan"].iloc[0]
+    bad = plan_of(manifest, bad_scans=(scan,))
+    rows = [len(majority_rows(plan.cohort, plan.groups[0])) for plan in (whole, bad)]
+    assert rows[1] == rows[0] - 1, "the patient's first visit is in one pair"
