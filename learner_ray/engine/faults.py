@@ -157,13 +157,19 @@ def _judged(error: BaseException, root: Path) -> tuple[Kind, str]:
         if isinstance(cause, PlaceError) or (isinstance(cause, UserError) and not _of_settings(cause)):
             return Kind.PLACE, str(cause)
     if gone := storage_fault(error, root):
-        return Kind.STORAGE, gone
+        return Kind.PLACE if _of_another_place(error, root) else Kind.STORAGE, gone
     for cause in _causes(error):
         if isinstance(cause, OSError | ImportError):
             return (Kind.MEMORY, "") if getattr(cause, "errno", 0) == errno.ENOMEM else (Kind.PLACE, "")
         if _is_of_device(cause):
             return Kind.DEVICE, ""
     return Kind.RUN, ""
+
+
+def _of_another_place(error: BaseException, root: Path) -> bool:
+    """Whether it names a file that is none of the results: a scan, say, or one of the cache."""
+    named = error.filename if isinstance(error, OSError) else None
+    return isinstance(named, str) and not Path(named).absolute().is_relative_to(root.absolute())
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
