@@ -23,7 +23,7 @@ class FailingRun(FormulaRun):
     """Final runs of one arm raise, and so do its trials but for the first."""
 
     def advance(self) -> dict[str, Any] | None:
-        tried = self.spec.config.train.lr != 3e-4
+        tried = self.spec.config.train.lr != 2e-3
         if self.spec.config.objective.weighted and (self.spec.is_final or tried):
             raise ValueError("planted")
         return super().advance()
