@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +12,7 @@ import pandas as pd
 
 from analysis.analysed import Analysed
 from analysis.failures import failed_finals, failed_trials
+from analysis.identifiers import same_patient_key
 from analysis.load import Study
 from analysis.metrics import CLASSES
 from analysis.sensitivity import association, threshold_sensitivity
@@ -130,11 +130,6 @@ def _one_fold(study: Study) -> Check:
     )
 
 
-def _normalised(patient: str) -> str:
-    """An identifier without case, punctuation and leading zeros, so that P-007 and p7 are one patient."""
-    return re.sub(r"0*(\d+)", r"\1", re.sub(r"[^a-z0-9]", "", patient.lower()))
-
-
 def _roles(study: Study) -> Check:
     """In every final run, the test patients are nobody it was fitted on."""
     read, leaks, damaged = 0, [], 0
@@ -144,7 +139,7 @@ def _roles(study: Study) -> Check:
             continue
         try:
             patients: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["patients"]
-            roles = {role: {_normalised(str(p)) for p in who} for role, who in patients.items()}
+            roles = {role: {same_patient_key(str(p)) for p in who} for role, who in patients.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             damaged += 1
             continue
