@@ -29,4 +29,6 @@ def test_a_run_that_takes_all_memory_fails_and_no_other(manifest: Path, tmp_path
     reason = "its process died (out of memory, or killed)"
     assert done.stdout.count(f"{reason}; starting it again") == 2
     assert done.stdout.count(f"failed    {reason}, 2 times") == 2
-    assert set(pd.read_parquet(out / "ledger.parquet")["arm"]) == {"majority"}
+    ledger = pd.read_parquet(out / "ledger.parquet")
+    assert set(ledger.loc[~ledger["imputed"], "arm"]) == {"majority"}
+    assert set(ledger.loc[ledger["imputed"], "arm"]) == {"contrastive"}
