@@ -28,4 +28,6 @@ def test_a_run_that_takes_all_memory_fails_and_no_other(manifest: Path, tmp_path
     assert done.returncode == 3 and "Traceback" not in done.stderr, done.stderr
     assert done.stdout.count("starting it again, with nothing beside it") == 2
     assert "Finished, but 2 of 4 runs failed or diverged:" in done.stdout
-    assert set(pd.read_parquet(out / "ledger.parquet")["arm"]) == {"majority"}
+    ledger = pd.read_parquet(out / "ledger.parquet")
+    assert set(ledger.loc[~ledger["imputed"], "arm"]) == {"majority"}
+    assert set(ledger.loc[ledger["imputed"], "arm"]) == {"contrastive"}
