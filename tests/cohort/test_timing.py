@@ -3,6 +3,7 @@
 import pytest
 
 from learner_ray.cohort import load
+from learner_ray.cohort.manifest import read_unscored
 from learner_ray.errors import UserError
 
 OTHER = ("b.mp4", "Q1", "300")
@@ -124,3 +125,10 @@ def test_shifted_years_are_a_note(timed):
     (note,) = cohort.notes
     assert note.startswith("3 dates lie before 1925 or after 2099, the first in row 2: taken as shifted")
     assert cohort.pairs()["interval_days"].tolist() == [59]
+
+
+def test_scans_to_be_predicted_are_ordered_and_refused_alike(timed):
+    scans = read_unscored(timed(["visit"], [("0",), ("-9",), ("-5",)]))
+    assert scans.loc[scans["patient"] == "P1", "order"].tolist() == [0, -9, -5]
+    with pytest.raises(UserError, match="visit 'V-1' beside 'V0' in row 3"):
+        read_unscored(timed(["visit"], [("V-1",), ("V0",)]))
