@@ -10,7 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from learner_ray.errors import PlaceError, UserError
+from learner_ray.command import answer
+from learner_ray.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,12 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         metavar="RESULTS",
         help="a study's folder, as results/lus, with the runs its tables name; or results, with all runs",
     )
-    args = parser.parse_args(argv)
-    try:
-        return check(args.files)
-    except (UserError, PlaceError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return answer(lambda: check(parser.parse_args(argv).files))
 
 
 def check(address: str) -> int:
