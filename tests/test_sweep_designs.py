@@ -36,8 +36,9 @@ def test_a_search_is_audited_and_its_winners_setting_given_to_every_arm(
     assert sweep(manifest, tuned, "--audits", "1") == 0
     audits = pd.read_parquet(tuned / "audits.parquet")
     assert len(audits) == 2 * 2 and audits["objective"].notna().all()
-    assert sweep(manifest, fixed, "--fixed-from", str(tuned), "--fixed-arm", "weighted", "--arms", "") == 0
     made = ["weighted", "mse", "majority", "weighted-no-weighted", "weighted-shift_fraction-0"]
+    at_winner = ["--fixed-from", str(tuned), "--fixed-arm", "weighted", "--arms", ",".join(made)]
+    assert sweep(manifest, fixed, *at_winner) == 0
     assert sorted(ledger(fixed)["arm"].unique()) == sorted(made)
     assert ledger(fixed)["protocol"].unique() == ["nested, all arms at the setting chosen for weighted"]
     chosen = configs(tuned, "weighted")
