@@ -212,7 +212,7 @@ def use_planted(monkeypatch: pytest.MonkeyPatch, goes: Goes) -> None:
 FINALS = [*ARGUMENTS, *TWO, "--trials", "0", "--epochs", "1"]
 
 
-@pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.usefixtures("joined")
 def test_an_exception_in_one_rank_costs_the_run_only_if_it_comes_again(
     manifest: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
