@@ -103,7 +103,7 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int:
     if stopped_by is not None:
         return 128 + stopped_by
     print(summary(plan, coordinator, results.out))
-    return SOME_FAILED if coordinator.failed else 0
+    return SOME_FAILED if coordinator.is_short else 0
 
 
 def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Plan:
@@ -322,7 +322,11 @@ def summary(plan: Plan, coordinator: Coordinator, out: Path) -> str:
     lines = [
         plain(headline([analyse(study) for study in load_results([out]).studies])),
         f"{runs} runs, {duration(seconds)} of device time, {len(failed)} failed or diverged",
-        *([f"Finished, but {len(failed)} of {runs} runs failed or diverged:"] if failed else []),
+        *(
+            [f"Finished, but {len(failed)} of {runs} runs failed or diverged:"]
+            if coordinator.is_short
+            else []
+        ),
         *(f"  {outcome.task.label}: {outcome.reason}" for outcome in failed),
         "Next:",
         f"  tensorboard --logdir {out}",

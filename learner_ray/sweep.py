@@ -18,7 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 the study is complete; 1 it is unfinished for a fault of the place (data, a node, a device, memory,
         storage), and the same command goes on; 2 a mistake in what was given; 3 all runs have ended, but some
-        failed or diverged; 130, 141 or 143 a signal ended it early, and the same command goes on.
+        failed, or a final run diverged; 130, 141 or 143 a signal ended it early, and the same command goes
+        on.
     """
     given = joined(sys.argv[1:] if argv is None else argv)
     return answer(lambda: sweep(parser().parse_args(given)), again=command())

@@ -69,6 +69,15 @@ class Coordinator:
         """Of runs that have failed or diverged."""
         return [outcome for outcome in self.outcomes if outcome.state in ("failed", "diverged")]
 
+    @property
+    def is_short(self) -> bool:
+        """Whether a result is lacking: a run failed, or a final run diverged or can never begin.
+
+        A trial that diverges is an outcome of the search, which tries what may not work.
+        """
+        lacking = any(o.state == "failed" or o.task.role != "trial" for o in self.failed)
+        return lacking or any(group.is_hopeless for group in self.groups.values())
+
     def resume(self) -> bool:
         """Takes in all runs that ended in earlier starts; True where nothing is left to run."""
         self._refill()

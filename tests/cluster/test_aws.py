@@ -97,5 +97,6 @@ def test_without_credentials_it_says_how_to_have_them(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps credentials that other tests have set
     assert aws.main(["--ssh-from", "192.0.2.7"]) == 2
     assert "aws configure" in capsys.readouterr().err

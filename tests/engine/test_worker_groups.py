@@ -160,7 +160,7 @@ def test_a_study_whose_devices_never_come_ends_and_says_so(
     assert said.out.count(f"a worker group of {many} devices did not start") == 1
 
 
-@pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.usefixtures("joined")
 def test_ranks_that_hang_are_ended_and_their_run_goes_on(
     manifest: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -238,7 +238,7 @@ def test_an_exception_in_one_rank_costs_the_run_only_if_it_comes_again(
     assert said.out.count("ValueError: planted; starting it again") == 2
 
 
-@pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.usefixtures("joined")
 def test_data_that_one_rank_cannot_read_stop_the_study(
     manifest: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.study.small_study import coordinator, groups, run, story
+from learner_ray.study.runs import State
+from tests.study.small_study import coordinator, groups, run, story, train
 
 
 def test_every_group_gets_its_trials_and_final_runs(tmp_path: Path) -> None:
@@ -136,3 +138,30 @@ def test_a_group_whose_trials_all_failed_has_no_final_run(tmp_path: Path) -> Non
     assert study.is_done
     assert all(not o.task.final for o in study.outcomes)
     assert len(study.outcomes) == 4 * 2
+
+
+@pytest.mark.parametrize(
+    ("role", "state", "short"),
+    [("trial", "diverged", False), ("trial", "failed", True), ("final", "diverged", True)],
+)
+def test_a_trial_that_diverges_leaves_no_result_lacking(
+    tmp_path: Path, role: str, state: State, short: bool
+) -> None:
+    study = coordinator(tmp_path, seeds=2)
+    ended = False
+    while (task := study.next_task()) is not None:
+        if task.role == role and not ended:
+            ended = True
+            study.store.folder(task.spec.hash).finish(state, "its loss is no number")
+        else:
+            train(study, task)
+        study.ended(task)
+    assert ended and study.is_done and study.is_short is short
+
+
+def test_final_runs_that_can_never_begin_are_lacking(tmp_path: Path) -> None:
+    study = coordinator(tmp_path)
+    while (task := study.next_task()) is not None:
+        study.store.folder(task.spec.hash).finish("diverged", "its loss is no number")
+        study.ended(task)
+    assert study.is_done and study.is_short
