@@ -38,7 +38,7 @@ def use(monkeypatch: pytest.MonkeyPatch, trainable: type[FormulaTrainable]) -> N
     use_formula_runs(trainable)
 
 
-@pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.usefixtures("formula_runs")
 def test_failed_runs_end_a_sweep_with_3_until_retry_has_mended_them(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -142,7 +142,7 @@ def test_a_group_whose_node_never_comes_is_given_nothing(
     check_equal(out, one_device)
 
 
-@pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.usefixtures("joined")
 def test_a_study_whose_devices_never_come_ends_and_says_so(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
