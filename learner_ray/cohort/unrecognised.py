@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 _KINDS_SHOWN = 8
+_COLUMNS_SHOWN, _LONGEST_NAME = 12, 40
 _MOST_FILES = 100_000
 """Files that are looked at: a mistyped path may be the root of an archive."""
 
@@ -35,10 +36,11 @@ def about_folder(path: Path, needs: Mapping[str, str]) -> str:
 
 def about_table(path: Path, columns: Sequence[str], rows: int, missing: Sequence[str]) -> str:
     """What a table holds that is no manifest, and what to do with it."""
+    found = ", ".join(name[:_LONGEST_NAME] for name in columns[:_COLUMNS_SHOWN]) or "none"
+    more = f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else ""
     return "\n".join(
         [
-            f"{path}, row 1: no column {', '.join(missing)}; found: {', '.join(columns) or 'none'} "
-            f"({rows} rows)",
+            f"{path}, row 1: no column {', '.join(missing)}; found: {found}{more} ({rows} rows)",
             *how_to_begin(path.parent),
         ]
     )

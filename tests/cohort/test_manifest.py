@@ -169,6 +169,8 @@ def test_an_unknown_table_is_answered_on_one_screen(write_manifest):
     assert "no column path, patient, score, visit, date or day; found: participant_id, mmse (1 rows)" in told
     assert "path,patient,visit,score\n" in told and "python -m learner_ray.cohort draft" in told
     assert len(told.splitlines()) < 12
+    wide = fault(write_manifest([("a",)], tuple(f"c{i}" * 20 for i in range(99))))
+    assert "and 87 more (1 rows)" in wide and len(wide) < 1500
 
 
 def test_one_patient_only(write_manifest):
