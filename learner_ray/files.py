@@ -115,10 +115,15 @@ def storage_fault(error: BaseException, folder: Path | None) -> str:
     return f"{folder}: the disk is full{_room(folder)}" if free < LEAST_FREE_BYTES else ""
 
 
-def named_path(path: Path) -> str:
-    """A path, and how to choose another where that is not plain."""
+def named_path(path: Path, wanted: Path | None = None) -> str:
+    """A path, and how to choose another where that is not plain.
+
+    Args:
+        path: what is in the way.
+        wanted: what it is in the way of, at or below ``path``; None for itself.
+    """
     with suppress(UserError):
-        if path.is_relative_to(cache_root()):
+        if (wanted or path).is_relative_to(cache_root()):
             return f"{path} (in the cache; LEARNER_RAY_CACHE names another folder)"
     return str(path)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from learner_ray.errors import StorageError, UserError
-from learner_ray.files import named_path, storage_fault
+from learner_ray.files import named_path
 
 UNUSABLE = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 """What any storage says of a path that cannot be: below a file, say."""
@@ -23,7 +23,7 @@ def mistaken_path(error: OSError) -> str:
     path = Path(error.filename)
     for part in (path, *path.parents):
         if os.path.lexists(part) and not os.path.isdir(part):
-            return f"{named_path(part)} is a file, where a folder is needed: name another"
+            return f"{named_path(part, path)} is a file, where a folder is needed: name another"
     return f"{named_path(path)}: {error.strerror}: name another"
 
 
@@ -39,7 +39,7 @@ def refuse_unwritable(folder: Path) -> None:
             os.lstat(folder)  # says of other names that they cannot be
         there = next(part for part in (folder, *folder.absolute().parents) if os.path.lexists(part))
         if not os.path.isdir(there):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
         if not os.access(there, os.W_OK | os.X_OK):
             code = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
             raise OSError(code, os.strerror(code), str(there))
@@ -47,7 +47,7 @@ def refuse_unwritable(folder: Path) -> None:
         mistake = mistaken_path(error)
         if mistake:
             raise UserError(mistake) from error
-        raise StorageError(storage_fault(error, folder)) from error
+        raise StorageError(f"{named_path(Path(error.filename), folder)}: {error.strerror}") from error
 
 
 def read_json(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:

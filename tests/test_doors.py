@@ -39,12 +39,20 @@ def test_results_cannot_lie_in_or_below_a_file(
     refused(code, ["runs is a file" if "root" in out else f"{tmp_path}/taken is a file"], capsys)
 
 
-def test_a_cache_that_is_a_file_is_named_with_its_variable(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("below", ["", "cache"])
+def test_a_cache_or_home_that_is_a_file_is_named_with_its_variable(
+    below: str,
+    manifest: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "cache").write_text("")
-    monkeypatch.setenv("LEARNER_RAY_CACHE", str(tmp_path / "cache"))
-    refused(sweep(manifest, tmp_path / "lus"), [f"{tmp_path}/cache", "LEARNER_RAY_CACHE"], capsys)
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setenv("LEARNER_RAY_CACHE", str(tmp_path / "taken" / below))
+    refused(sweep(manifest, tmp_path / "lus"), [f"{tmp_path}/taken", "LEARNER_RAY_CACHE"], capsys)
+    monkeypatch.delenv("LEARNER_RAY_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path / "taken" / below))
+    refused(sweep(manifest, tmp_path / "lus"), [f"{tmp_path}/taken", "LEARNER_RAY_CACHE"], capsys)
 
 
 @pytest.mark.parametrize(

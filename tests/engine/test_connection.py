@@ -119,10 +119,11 @@ def test_a_head_with_no_gpu_up_asks_its_autoscaler(autoscaled: str, tmp_path: Pa
 
 STARTS = """
 import os, sys
-from learner_ray.engine.connection import start_local
-start_local(1)
 import ray
-ray.get(ray.remote(lambda: None).remote())
+from learner_ray.engine.connection import left_as_found, start_local
+with left_as_found():
+    start_local(1)
+    ray.get(ray.remote(lambda: None).remote())
 print(os.listdir(os.environ["RAY_TMPDIR"] + "/ray"))
 """
 
