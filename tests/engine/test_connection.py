@@ -49,7 +49,7 @@ def test_a_cluster_that_is_gone_is_not_waited_for(address_file: Path) -> None:
         assert time.monotonic() - start < 10, "Ray itself waits half a minute"
 
 
-@pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.usefixtures("address_file")
 def test_another_studys_private_ray_is_not_joined() -> None:
     line = [sys.executable, "-c", BESIDE_ANOTHER]
