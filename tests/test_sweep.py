@@ -167,7 +167,7 @@ def holder(run: Path) -> int:
     return int((run / ".lock").read_text().split()[1])
 
 
-@pytest.mark.ray
+@pytest.mark.long
 def test_whatever_is_killed_the_study_equals_the_undisturbed_one(
     finished: Path, manifest: Path, tmp_path: Path
 ) -> None:
