@@ -238,21 +238,22 @@ class RunFolder:
     def begin_anew(self, run_hash: str) -> None:
         """Removes what a run with a :meth:`fault` has left, its end before all else; the next process that is
         given the run trains it as if it had never been."""
-        with open(self.path / ".lock", "a") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return  # another sweep has found the same and trains it already
-            if not self.fault(run_hash):
-                return
-            (self.path / ELSEWHERE).unlink(missing_ok=True)
-            if self._stored:
-                self._stored.clear(first="state.json", keep="config.json")
-                return
-            (self.path / "state.json").unlink(missing_ok=True)
-            for path in self.path.iterdir():
-                if path.is_file() and path.name not in ("config.json", ".lock"):
-                    path.unlink()
+        try:
+            with locked(self):
+                if self.fault(run_hash):
+                    self._clear()
+        except HeldError:
+            return  # another sweep has found the same and trains it already
+
+    def _clear(self) -> None:
+        (self.path / ELSEWHERE).unlink(missing_ok=True)
+        if self._stored:
+            self._stored.clear(first="state.json", keep="config.json")
+            return
+        (self.path / "state.json").unlink(missing_ok=True)
+        for path in self.path.iterdir():
+            if path.is_file() and path.name not in ("config.json", ".lock"):
+                path.unlink()
 
     @property
     def checkpoint(self) -> Path:
