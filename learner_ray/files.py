@@ -58,7 +58,32 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
         stream.write(data.encode("utf-8") if isinstance(data, str) else data)
 
 
-def sha256_of(path: Path) -> str:
+def json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The JSON object in a file of UTF-8, which may begin with a byte order mark.
+
+    Raises:
+        OSError: the file is not there, or cannot be read.
+        ValueError: it holds something else.
+    """
+    return parse_object(Path(path).read_bytes())
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+    """The JSON object that a file's content is.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        value = json.loads(content.decode("utf-8-sig"))
+    except RecursionError as error:  # brackets without end
+        raise ValueError(str(error)) from error
+    if not isinstance(value, dict):
+        raise ValueError("it holds no JSON object")
+    return value
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's content, as hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from learner_ray.errors import StorageError, UserError
-from learner_ray.files import named_path
+from learner_ray.files import json_object, named_path
 
 UNUSABLE = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 """What any storage says of a path that cannot be: below a file, say."""
@@ -62,13 +61,10 @@ def read_json(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
         UserError: it holds something else, or cannot be read.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        return json_object(path)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
-    except (ValueError, RecursionError) as error:  # no JSON; no text; brackets without end
+    except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): {remedy}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path} is damaged (it holds no JSON object): {remedy}")
-    return values

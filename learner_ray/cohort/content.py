@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from learner_ray.errors import UserError
-from learner_ray.files import cache_root, write_atomic
+from learner_ray.files import cache_root, json_object, sha256_of, write_atomic
 
-_BLOCK = 1 << 20
 _SETTLED_SECONDS = 3.0
 """A file changed more recently than this could change again within one tick of its time stamp."""
 
@@ -87,11 +86,7 @@ def read_hash(path: str) -> Known:
     """
     stamp = stamp_of(path)
     settled = max(stamp.mtime_ns, stamp.ctime_ns) < time.time_ns() - int(_SETTLED_SECONDS * 1e9)
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return Known(stamp, digest.hexdigest(), settled)
+    return Known(stamp, sha256_of(path), settled)
 
 
 def stamp_of(path: str) -> Stamp:
@@ -120,7 +115,7 @@ def _read(memory: Path) -> dict[str, Known]:
     try:
         return {
             path: Known(Stamp(*stamp), str(digest), bool(settled))
-            for path, (stamp, digest, settled) in json.loads(memory.read_text()).items()
+            for path, (stamp, digest, settled) in json_object(memory).items()
         }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

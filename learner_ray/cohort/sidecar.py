@@ -13,13 +13,13 @@ modality's (lus: S/F ratio, mri: MMSE).
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from learner_ray.cohort.score import DEFAULTS, KNOWN, Score
 from learner_ray.errors import UserError
+from learner_ray.files import json_object
 
 _KINDS: dict[str, type] = {"name": str, "modality": str, "temporal": bool, "phantom": bool}
 
@@ -74,12 +74,9 @@ def stated_modality(manifest: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        stated = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(stated, dict):
-        raise UserError(f"{path} must hold one JSON object, {{...}}")
-    return stated
+        return json_object(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as one JSON object, {{...}}: {error}") from error
 
 
 def _score(stated: Any, modality: str) -> Score:

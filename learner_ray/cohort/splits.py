@@ -14,7 +14,7 @@ import numpy as np
 from learner_ray.cohort.cohort import Cohort
 from learner_ray.cohort.score import CLASSES
 from learner_ray.errors import UserError
-from learner_ray.files import write_json
+from learner_ray.files import json_object, write_json
 from learner_ray.keys import random_key
 
 PARTS = 4
@@ -182,7 +182,7 @@ def load_splits(path: Path) -> list[Fold]:
         UserError: the file is absent, damaged or was changed.
     """
     try:
-        stored = json.loads(path.read_text())
+        stored = json_object(path)
         folds = [_fold(values) for values in stored["folds"]]
         intact = stored["hash"] == splits_hash(folds)
     except (OSError, ValueError, KeyError, TypeError) as error:

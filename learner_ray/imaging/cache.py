@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.content import content_hashes, last_known, remember
 from learner_ray.errors import StorageError, UserError
-from learner_ray.files import cache_root
+from learner_ray.files import cache_root, keep_names
 from learner_ray.imaging.errors import BadScan, unreadable
 from learner_ray.imaging.ingest import Entry, ingest
 from learner_ray.imaging.reader import reader_version
@@ -164,13 +164,13 @@ def _build(
         known = ingest(cohort.scans, partial, size=size, slices=slices, progress=progress)
         contents = {path: of.sha256 for path, of in known.items()}
         folder = partial.with_name(_key(cohort, contents, size, slices))
-        _sync(partial)
+        keep_names(partial)
         try:
             partial.rename(folder)
         except OSError:
             if not folder.exists():  # there it may be, of the same files in another place
                 raise
-        _sync(folder.parent)
+        keep_names(folder.parent)
     remember(known, among=cohort.paths)
     return folder
 
@@ -210,12 +210,3 @@ def _filled(partial: Path) -> Iterator[None]:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """A new name survives a power failure only once its folder is on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

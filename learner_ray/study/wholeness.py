@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learner_ray.errors import UserError
-from learner_ray.files import sha256_of
+from learner_ray.files import json_object, sha256_of
 
 if TYPE_CHECKING:
     from learner_ray.study.runs import RunSpec
@@ -39,14 +39,11 @@ def read_object(path: Path) -> dict[str, Any] | None:
         DamagedError: it holds something else.
     """
     try:
-        value = json.loads(path.read_bytes())
+        return json_object(path)
     except FileNotFoundError:
         return None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DamagedError(f"{path.name} is damaged") from error
-    if not isinstance(value, dict):
-        raise DamagedError(f"{path.name} is damaged")
-    return value
 
 
 def read_end(folder: Path) -> dict[str, Any] | None:

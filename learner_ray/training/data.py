@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +14,7 @@ from torch import Tensor
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.listing import listed_contents
 from learner_ray.errors import StorageError, UserError
+from learner_ray.files import json_object, parse_object
 from learner_ray.imaging.augmentation import augment, load_batch
 from learner_ray.imaging.cache import PixelCache, build_cache, with_contents
 from learner_ray.imaging.source import open_cohort
@@ -90,8 +89,8 @@ def _content_list(address: str) -> Any:
         return None
     try:
         if not is_url(address):
-            return json.loads(Path(address).read_bytes())
+            return json_object(address)
         folder, _, name = address.rpartition("/")
-        return json.loads(StoredFolder.at(folder).read(name))
+        return parse_object(StoredFolder.at(folder).read(name))
     except (OSError, StorageError, ValueError):
         return None
