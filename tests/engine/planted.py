@@ -32,9 +32,10 @@ def study(
     trials: int = 0,
     seeds: int = 1,
     epochs: int = 1,
+    folds: int = 1,
     retry: Collection[str] = (),
 ) -> Coordinator:
-    """A study of one fold; without trials it has final runs alone."""
+    """A study of one fold, or of both; without trials it has final runs alone."""
     cohort = load(manifest, modality="lus")
     plan = make_plan(
         load_study("lus"),
@@ -48,7 +49,7 @@ def study(
         seed=0,
         threads=1,
     )
-    groups = [replace(group, trials=trials) for group in plan.groups if group.fold.fold == 0]
+    groups = [replace(group, trials=trials) for group in plan.groups if group.fold.fold < folds]
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     studies = lambda name: optuna.create_study(study_name=name, direction="maximize")  # noqa: E731
     return Coordinator(groups, plan.study.space, RunStore(root), studies, retry)

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 
-from learner_ray.cohort import load
 from learner_ray.engine.tuning import run_tasks
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.loading import load_study
-from learner_ray.study.plan import make_plan
-from learner_ray.study.profiles import Size
-from learner_ray.study.runs import RunFolder, RunStore, Source
+from learner_ray.study.runs import RunFolder
 from tests.engine.hanging import Clock
+from tests.engine.planted import study
 from tests.formula_runs import FormulaRun, FormulaTrainable
 
 
@@ -38,22 +32,7 @@ def test_a_hung_trial_is_ended_twice_and_then_failed(manifest: Path, tmp_path: P
         def open(self, folder: RunFolder) -> FormulaRun:
             return Hanging(folder)
 
-    cohort = load(manifest, modality="lus")
-    plan = make_plan(
-        load_study("lus"),
-        cohort,
-        Source(path=str(manifest), modality="lus", cohort_hash=cohort.hash),
-        profile="laptop",
-        size=Size(folds=2, repeats=1, seeds=1, trials=1),
-        arms=("mse", "contrastive"),
-        edits={"data.image_size": 32, "data.frames": 2, "train.epochs": 1},
-        precision="float32",
-        seed=0,
-        threads=1,
-    )
-    study = lambda name: optuna.create_study(study_name=name, direction="maximize")  # noqa: E731
-    groups = [replace(group, trials=1) for group in plan.groups]
-    coordinator = Coordinator(groups, plan.study.space, RunStore(tmp_path), study)
+    coordinator = study(manifest, tmp_path, arms=("mse", "contrastive"), trials=1, folds=2)
     run_tasks(
         coordinator,
         scratch=tmp_path / ".tune",
