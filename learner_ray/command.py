@@ -15,7 +15,7 @@ from learner_ray.errors import PlaceError, StorageError, UserError
 from learner_ray.files import storage_fault
 from learner_ray.paths import mistaken_path
 
-COMPLETE, UNFINISHED, MISTAKE = 0, 1, 2
+COMPLETE, UNFINISHED, MISTAKE, SOME_FAILED = 0, 1, 2, 3
 """Exit codes; README, "Exit codes", has all."""
 
 INTERRUPTED = "\nInterrupted; all finished runs are kept. Go on with:\n  {}"

@@ -23,6 +23,7 @@ from analysis.metrics import METRICS
 from analysis.render import plain
 from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.listing import NAME, content_list
+from learner_ray.command import COMPLETE, SOME_FAILED
 from learner_ray.engine.connection import Devices, find_devices, left_as_found, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
@@ -49,10 +50,6 @@ RUNS_WORTH_MEASURING = 8
 """Per GPU; with fewer left it is not asked how many could share one."""
 DECIDES_MEMORY = ("data.", "train.batch_size")
 """Keys; where they are searched, no one trial speaks for all."""
-
-
-SOME_FAILED = 3
-"""The exit code of a study all of whose runs have ended, some of them failed or diverged."""
 
 
 def execute(args: argparse.Namespace, inputs: Inputs) -> int:
@@ -85,7 +82,7 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int:
         from learner_ray.preview import preview
 
         print(preview(plan, pace_of(plan), slots_of(args, devices)))
-        return 0
+        return COMPLETE
     kept = [f"{sentence} (kept; see {NAME})" for sentence in decoded.oddities]
     left_out = [*plan.cohort.notes, *map(str, decoded.cache.bad.values()), *kept]
     with results.alone():
@@ -103,7 +100,7 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int:
     if stopped_by is not None:
         return 128 + stopped_by
     print(summary(plan, coordinator, results.out))
-    return SOME_FAILED if coordinator.is_short else 0
+    return SOME_FAILED if coordinator.is_short else COMPLETE
 
 
 def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Plan:

@@ -66,12 +66,11 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
         refuse_unwritable(folder)
     with all_listed(results.faults):
         cohort = open_cohort(source)
-    if cohort.modality != study.modality:
-        raise UserError(
-            f"{source.path} is a cohort of {cohort.modality}, study {study.name} is of {study.modality}"
-        )
-    folds = folds_asked(args.folds, args.profile)
-    with all_listed(results.faults):
+        if cohort.modality != study.modality:
+            raise UserError(
+                f"{source.path} is a cohort of {cohort.modality}, study {study.name} is of {study.modality}"
+            )
+        folds = folds_asked(args.folds, args.profile)
         inspect(cohort, folds=folds, seed=args.seed, skip_bad=args.skip_bad)
     return Inputs(
         study=study, arms=arms, edits=edits, size=size, winner=winner, source=source, cohort=cohort,

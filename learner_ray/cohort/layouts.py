@@ -82,7 +82,10 @@ def read_covid_blues(folder: Path, missing: Sequence[str] = ()) -> Cohort:
     absent = len(severity.keys() - clips.keys())
     notes += _left_out(absent, len(severity), f"clips in {table.name} are not in lus_videos")
     notes += [f"not used in lus_videos: {foreign}"] if foreign else []
-    _check_patients(folder, table, scans, notes)
+    faults = Faults(str(table))
+    check_spellings([(scan.row, scan.patient) for scan in scans], faults)
+    faults.raise_any()
+    _check_patients(folder, scans, notes)
     return Cohort(
         name="COVID-BLUES",
         modality="lus",
@@ -170,7 +173,7 @@ def read_oasis2(folder: Path, missing: Sequence[str] = ()) -> Cohort:
     notes += _left_out(incomplete, len(table), f"sessions left out: lacking one of {', '.join(PLANES)}")
     notes += without_score(unrated, len(table), "sessions")
     notes += _foreign_planes(folder, files)
-    _check_patients(folder, path, scans, notes)
+    _check_patients(folder, scans, notes)
     return Cohort(name="OASIS-2", modality="mri", score=MMSE, scans=scan_table(scans), notes=tuple(notes))
 
 
@@ -282,10 +285,7 @@ def _check_unique(names: pd.Series[str], faults: Faults) -> None:
             )
 
 
-def _check_patients(folder: Path, table: Path, scans: list[Scan], notes: list[str]) -> None:
-    faults = Faults(str(table))
-    check_spellings(sorted({(scan.row, scan.patient) for scan in scans}), faults)
-    faults.raise_any()
+def _check_patients(folder: Path, scans: list[Scan], notes: list[str]) -> None:
     if len({scan.patient for scan in scans}) < 2:
         raise UserError(f"{folder}: fewer than two patients have usable scans ({'; '.join(notes)})")
 

@@ -72,10 +72,11 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
     faults = Faults(str(path))
     columns, lines = read_lines(path, faults)
     check_columns(path, columns, lines)
-    scored = [line for line in lines if not is_missing(line[1].get("score", ""), missing)]
+    unscored = dict.fromkeys(number for number, cells in lines if is_missing(cells["score"], missing))
+    scored = [line for line in lines if line[0] not in unscored]
     rows, scans = _read(path, columns, scored, faults)
     _check_scores(rows, sidecar.score, faults)
-    notes = without_score([n for n, cells in lines if is_missing(cells["score"], missing)], len(lines))
+    notes = without_score([*unscored], len(lines))
     if not scored:
         faults.add(0, "; ".join(["lists no scan", *notes]))
     elif len({row.visit.patient for row in rows}) == 1 and not faults:

@@ -15,7 +15,8 @@ def is_missing(cell: str, codes: Sequence[str]) -> bool:
     text = cell.strip().casefold()
     if text in ABSENT or text in {code.strip().casefold() for code in codes}:
         return True
-    return _number(text) is not None and _number(text) in [_number(code) for code in codes]
+    number = _number(text)
+    return number is not None and number in map(_number, codes)
 
 
 def without_score(rows: Sequence[int], total: int, what: str = "rows") -> list[str]:

@@ -199,19 +199,14 @@ class GroupSearch:
 
     @property
     def is_done(self) -> bool:
-        return not self._running and self._searched and (self._all_repeated or self._hopeless)
+        return not self._running and self._searched and (self._all_repeated or self.is_hopeless)
 
     @property
     def remaining(self) -> int:
         """Runs still to end, the running ones included."""
-        if self._hopeless:
+        if self.is_hopeless:
             return 0
         return self.group.runs - len(self.outcomes)
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether the final runs can never be: no trial of the search is complete."""
-        return self._hopeless
 
     @property
     def _all_repeated(self) -> bool:
@@ -229,7 +224,8 @@ class GroupSearch:
         return grid_points(space, self.group.run_seed("sampler", 0))
 
     @property
-    def _hopeless(self) -> bool:
+    def is_hopeless(self) -> bool:
+        """Whether the final runs can never be: no trial of the search is complete."""
         return self.chooser.group.trials > 0 and self._searched and self.best is None
 
     def next_task(self) -> Task | None:
@@ -267,7 +263,7 @@ class GroupSearch:
     def _next(self) -> Task | None:
         if not self._searched:
             return None if self._running or self.chooser is not self else self._next_trial()
-        if self._hopeless or self._all_repeated:
+        if self.is_hopeless or self._all_repeated:
             return None
         number, audits = self._repeats, self.group.audit_runs
         self._repeats += 1
