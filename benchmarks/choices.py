@@ -23,13 +23,13 @@ import pandas as pd
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from learner_ray.cohort import Cohort
-from learner_ray.config import Config
+from learner_ray.core.config import Config
 from learner_ray.imaging.source import PHANTOM, open_cohort
-from learner_ray.study.group import Group
-from learner_ray.study.loading import load_study
+from learner_ray.run.spec import Patients, Source
 from learner_ray.study.plan import make_plan
+from learner_ray.study.planned_run import Group
 from learner_ray.study.profiles import PROFILES
-from learner_ray.study.runs import Patients, Source
+from learner_ray.study.study_file import load_study
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.precision import fastest_precision

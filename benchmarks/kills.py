@@ -27,8 +27,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.processes import end, named, tree
-from learner_ray.study.record import git_sha, processor
-from learner_ray.study.runs import RunFolder
+from learner_ray.run.folder import RunFolder
+from learner_ray.run.provenance import git_sha, processor
 from tests.small_cohort import write_cohort
 from tests.small_sweep import sweep_command
 

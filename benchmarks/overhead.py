@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.processes import peak_pss_gib
 from learner_ray.cohort import Fold
-from learner_ray.config import Config, TrainConfig
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Group
-from learner_ray.study.record import git_sha, processor
-from learner_ray.study.runs import RunSpec, Source
-from learner_ray.study.simulation import Curve, MemoryStore, simulate
+from learner_ray.core.config import Config, TrainConfig
+from learner_ray.run.provenance import git_sha, processor
+from learner_ray.run.spec import RunSpec, Source
+from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
+from learner_ray.study.planned_run import Group
+from learner_ray.study.runner import Coordinator
 from learner_ray.study.study import Arm, Suggest
 from tests.small_cohort import write_cohort
 

@@ -25,21 +25,22 @@ from ray import train, tune
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from learner_ray.config import Config
+from learner_ray.core.config import Config
+from learner_ray.core.files import write_atomic, write_json
 from learner_ray.engine.connection import OBJECT_STORE_BYTES, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress
 from learner_ray.engine.trainable import RunTrainable, training_run
 from learner_ray.engine.tuning import run_tasks
 from learner_ray.execution import optuna_studies
-from learner_ray.files import write_atomic, write_json
 from learner_ray.imaging.source import open_cohort
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Group
+from learner_ray.run.folder import RunFolder, RunStore
+from learner_ray.run.spec import RunSpec, Source
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.plan import Plan, make_plan
+from learner_ray.study.planned_run import Group
 from learner_ray.study.profiles import Size
-from learner_ray.study.runs import RunFolder, RunSpec, RunStore, Source
+from learner_ray.study.runner import Coordinator
 from learner_ray.study.study import Arm, Study, Suggest
 from learner_ray.training.run import TrainingRun
 

@@ -25,14 +25,14 @@ import optuna
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from learner_ray.cohort import Fold
-from learner_ray.config import Config, TrainConfig, flatten
-from learner_ray.keys import random_key
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Group, Outcome
-from learner_ray.study.runs import RunSpec, Source
+from learner_ray.core.config import Config, TrainConfig, flatten
+from learner_ray.core.seeding import random_key
+from learner_ray.run.spec import RunSpec, Source
+from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
+from learner_ray.study.planned_run import Group, Outcome
+from learner_ray.study.pruners import SCHEDULERS
+from learner_ray.study.runner import Coordinator
 from learner_ray.study.samplers import SAMPLERS
-from learner_ray.study.schedulers import SCHEDULERS
-from learner_ray.study.simulation import Curve, MemoryStore, simulate
 from learner_ray.study.study import Arm, Suggest
 
 EPOCHS = 25

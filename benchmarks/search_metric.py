@@ -26,11 +26,11 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.choices import judge, plan_groups
-from learner_ray.config import Config
-from learner_ray.study.group import Group
-from learner_ray.study.loading import load_study
-from learner_ray.study.runs import Patients
+from learner_ray.core.config import Config
+from learner_ray.run.spec import Patients
+from learner_ray.study.planned_run import Group
 from learner_ray.study.study import Suggest
+from learner_ray.study.study_file import load_study
 from learner_ray.training.data import open_data
 from learner_ray.training.pretraining import DivergedError, Pretraining
 from learner_ray.training.process import settle

@@ -30,7 +30,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.processes import peak_rss_gib, processor_seconds
-from learner_ray.study.record import git_sha, processor
+from learner_ray.run.provenance import git_sha, processor
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENTS, VISITS = 6, 4

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from learner_ray.config import Config
+from learner_ray.core.config import Config
+from learner_ray.encoders import resnet
+from learner_ray.encoders.network import Network
+from learner_ray.encoders.temporal_shift import shifted_channels
 from learner_ray.imaging.augmentation import augment
 from learner_ray.imaging.sampling import frame_indices
-from learner_ray.model import resnet
-from learner_ray.model.network import Network
-from learner_ray.model.temporal_shift import shifted_channels
-from learner_ray.objectives import Batch, TrainingScores, build_objective, total_loss
-from learner_ray.study.runs import Source
+from learner_ray.losses import Batch, TrainingScores, build_objective, total_loss
+from learner_ray.run.spec import Source
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.precision import fastest_precision
 from learner_ray.training.pretraining import Pretraining

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 NAME = "learner-ray"
 IMAGE_PARAMETER = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"

@@ -10,8 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from learner_ray.command import answer
-from learner_ray.errors import UserError
+from learner_ray.cli.command import answer
+from learner_ray.core.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,9 +36,9 @@ def check(address: str) -> int:
     Args:
         address: a path, or a URL in object storage, of which everything is fetched.
     """
-    from learner_ray.object_storage import StoredFolder, is_url
-    from learner_ray.study.bundle import run_hashes
-    from learner_ray.study.runs import RunStore
+    from learner_ray.run.folder import RunStore
+    from learner_ray.run.object_storage import StoredFolder, is_url
+    from learner_ray.study.archive import run_hashes
 
     stored = StoredFolder.at(address) if is_url(address) else None
     results = stored.local if stored else Path(address)
@@ -70,7 +70,7 @@ def check(address: str) -> int:
 def study_faults(folder: Path) -> list[str]:
     """What is wrong with a study's own files, derived tables apart."""
     from learner_ray.cohort import load_splits, splits_hash
-    from learner_ray.study.wholeness import read_study
+    from learner_ray.study.study_json import read_study
 
     try:
         study = read_study(folder / "study.json") or {}

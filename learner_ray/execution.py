@@ -21,29 +21,29 @@ from analysis.headline import headline
 from analysis.load import load as load_results
 from analysis.metrics import METRICS
 from analysis.render import plain
+from learner_ray.cli.command import COMPLETE, SOME_FAILED
+from learner_ray.cli.options import RETRY
 from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.listing import NAME, content_list
-from learner_ray.command import COMPLETE, SOME_FAILED
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import Standing, write_json
 from learner_ray.engine.connection import Devices, find_devices, left_as_found, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.sharing import MOST, measure_sharing, part
 from learner_ray.engine.tuning import run_tasks
-from learner_ray.errors import UserError
-from learner_ray.files import Standing, write_json
 from learner_ray.imaging.gate import Decoded, decode, warnings
 from learner_ray.inputs import Inputs
-from learner_ray.objectives import OBJECTIVES, register, require_known
-from learner_ray.options import RETRY
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.forecast import Pace
-from learner_ray.study.group import Group
+from learner_ray.losses import OBJECTIVES, register, require_known
+from learner_ray.run.spec import RunSpec, Source
+from learner_ray.study.cost_estimate import Pace
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.plan import Plan, make_plan
+from learner_ray.study.planned_run import Group
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.record import record
 from learner_ray.study.results import Results
-from learner_ray.study.runs import RunSpec, Source
+from learner_ray.study.runner import Coordinator
 from learner_ray.study.samplers import make_sampler
 
 RUNS_WORTH_MEASURING = 8
@@ -79,7 +79,7 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int:
     print(heading(plan, results, devices), flush=True)
     plan, decoded = read_scans(plan, args, results)
     if args.plan:
-        from learner_ray.preview import preview
+        from learner_ray.cli.plan_report import preview
 
         print(preview(plan, pace_of(plan), slots_of(args, devices)))
         return COMPLETE
@@ -137,7 +137,7 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
 
 def pace_of(plan: Plan) -> Pace:
     """Measured on the first arm that pretrains."""
-    from learner_ray.training.pace import measure_pace
+    from learner_ray.training.throughput import measure_pace
 
     for group in plan.groups:
         if group.config.pretrains:

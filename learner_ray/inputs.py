@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.names import file_name
+from learner_ray.cli.options import parse_edits
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.table import SUFFIXES
-from learner_ray.errors import UserError
-from learner_ray.files import cache_root
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import cache_root
+from learner_ray.core.paths import refuse_unwritable
 from learner_ray.imaging.gate import folds_asked, inspect
 from learner_ray.imaging.source import PHANTOM, open_cohort
-from learner_ray.object_storage import StoredFolder, is_url
-from learner_ray.options import parse_edits
-from learner_ray.paths import refuse_unwritable
-from learner_ray.study.loading import load_study
+from learner_ray.run.object_storage import StoredFolder, is_url
+from learner_ray.run.spec import Source
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.results import Results
-from learner_ray.study.runs import Source
 from learner_ray.study.study import Study
+from learner_ray.study.study_file import load_study
 
 if TYPE_CHECKING:
     from learner_ray.study.designs import Winner

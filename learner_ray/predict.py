@@ -12,9 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from learner_ray.command import answer
-from learner_ray.errors import UserError
-from learner_ray.paths import refuse_unwritable
+from learner_ray.cli.command import answer
+from learner_ray.core.errors import UserError
+from learner_ray.core.paths import refuse_unwritable
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,7 +56,7 @@ def carry_out(args: argparse.Namespace) -> None:
     """Predicts what the command line names. PyTorch is loaded here: no mistake waits for it."""
     import torch
 
-    from learner_ray.prediction import given, listed, predict, write
+    from learner_ray.training.prediction import given, listed, predict, write
     from learner_ray.training.predictor import Predictor
 
     predictor = Predictor.load(args.run, "cuda" if torch.cuda.is_available() else "cpu")

@@ -7,9 +7,9 @@ import shlex
 import signal
 import sys
 
-from learner_ray.command import INTERRUPTED, answer
-from learner_ray.missing_codes import joined
-from learner_ray.options import for_cluster, parser
+from learner_ray.cli.command import INTERRUPTED, answer
+from learner_ray.cli.missing_codes import joined
+from learner_ray.cli.options import for_cluster, parser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def sweep(args: argparse.Namespace) -> int:
         from learner_ray.inputs import choose_results
 
         results = choose_results(args)
-        from learner_ray.engine.jobs import run_on_cluster
+        from learner_ray.engine.remote_sweep import run_on_cluster
 
         return run_on_cluster(args, for_cluster(sys.argv[1:]), results)
     from learner_ray.inputs import read_inputs

@@ -9,11 +9,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from learner_ray.command import answer
-from learner_ray.errors import StorageError, UserError
-from learner_ray.files import storage_fault
-from learner_ray.paths import refuse_unwritable
-from learner_ray.study.runs import RunFolder
+from learner_ray.cli.command import answer
+from learner_ray.core.errors import StorageError, UserError
+from learner_ray.core.files import storage_fault
+from learner_ray.core.paths import refuse_unwritable
+from learner_ray.run.folder import RunFolder
 
 
 def main(argv: list[str] | None = None) -> int:

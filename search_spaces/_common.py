@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from learner_ray.config import SHIFT_FRACTIONS, Config
+from learner_ray.core.config import SHIFT_FRACTIONS, Config
 from learner_ray.study.study import Arm, Suggest
 
 PAPER_ARMS = (

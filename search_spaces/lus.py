@@ -1,6 +1,6 @@
 """Lung ultrasound: clips with an S/F ratio."""
 
-from learner_ray.config import Config, DataConfig, ModelConfig, TrainConfig
+from learner_ray.core.config import Config, DataConfig, ModelConfig, TrainConfig
 from learner_ray.study.study import Study
 from search_spaces._common import CONTROLS, DEFAULT_ARMS, NO_SHIFT, OBJECTIVE_ARMS, PAPER_ARMS, space
 

@@ -1,6 +1,6 @@
 """Brain MRI: volumes, or mid-slices, with an MMSE."""
 
-from learner_ray.config import Config, DataConfig, ModelConfig, TrainConfig
+from learner_ray.core.config import Config, DataConfig, ModelConfig, TrainConfig
 from learner_ray.study.study import Study
 from search_spaces._common import CONTROLS, DEFAULT_ARMS, NO_SHIFT, OBJECTIVE_ARMS, PAPER_ARMS, space
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learner_ray.core.files import write_atomic, write_json
+from learner_ray.core.seeding import random_key
 from learner_ray.engine.trainable import RunTrainable
-from learner_ray.files import write_atomic, write_json
-from learner_ray.keys import random_key
-from learner_ray.study.runs import RunFolder
+from learner_ray.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from learner_ray.training.distributed import World

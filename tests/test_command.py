@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.command import answer
-from learner_ray.errors import PlaceError, StorageError, UserError
+from learner_ray.cli.command import answer
+from learner_ray.core.errors import PlaceError, StorageError, UserError
 
 MODULES = ("sweep", "train", "predict", "cohort.__main__", "study.bundle")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from learner_ray.config import KEYS, Config, DataConfig, TrainConfig, flatten
-from learner_ray.errors import UserError
+from learner_ray.core.config import KEYS, Config, DataConfig, TrainConfig, flatten
+from learner_ray.core.errors import UserError
 
 
 def test_a_dictionary_gives_the_same_configuration_back() -> None:

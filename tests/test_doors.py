@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.config import Config
-from learner_ray.files import write_json
+from learner_ray.core.config import Config
+from learner_ray.core.files import write_json
 from learner_ray.predict import main as predict
-from learner_ray.study.runs import Patients, RunSpec, Source
+from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.sweep import main
 from learner_ray.train import main as train
 from tests.small_sweep import sweep

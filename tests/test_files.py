@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.errors import UserError
-from learner_ray.files import Standing, cache_root, storage_fault, write_atomic, write_json
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import Standing, cache_root, storage_fault, write_atomic, write_json
 
 
 def test_text_and_bytes_are_written_into_a_missing_folder(tmp_path):

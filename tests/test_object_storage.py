@@ -17,9 +17,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from learner_ray import check
-from learner_ray.errors import StorageError, UserError
-from learner_ray.object_storage import StoredFolder, fetched
-from learner_ray.study.runs import RunFolder, RunStore
+from learner_ray.core.errors import StorageError, UserError
+from learner_ray.run.folder import RunFolder, RunStore
+from learner_ray.run.object_storage import StoredFolder, fetched
 from learner_ray.sweep import main
 from learner_ray.training.run import TrainingRun
 from tests.formula_runs import hold, release

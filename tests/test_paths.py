@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.errors import StorageError, UserError
-from learner_ray.paths import read_json, refuse_unwritable
+from learner_ray.core.errors import StorageError, UserError
+from learner_ray.core.paths import read_json, refuse_unwritable
 
-CHECK = "import sys, pathlib; from learner_ray.paths import refuse_unwritable as check; "
+CHECK = "import sys, pathlib; from learner_ray.core.paths import refuse_unwritable as check; "
 CHECK += "check(pathlib.Path(sys.argv[1]))"
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from learner_ray.cohort import load
 from learner_ray.predict import main
-from learner_ray.prediction import given
-from learner_ray.study.runs import RunFolder
+from learner_ray.run.folder import RunFolder
+from learner_ray.training.prediction import given
 from tests.training.test_run import FINAL, TRIAL, finish, spec
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("predict")]

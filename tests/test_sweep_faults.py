@@ -14,7 +14,7 @@ import pytest
 
 from learner_ray import execution
 from learner_ray.engine.tuning import run_tasks
-from learner_ray.study.runs import RunFolder
+from learner_ray.run.folder import RunFolder
 from tests.formula_runs import FormulaRun, FormulaTrainable, use_formula_runs
 from tests.small_sweep import GUARD_S, SMALL, ended, ledger, sweep, sweep_command, wait_until
 

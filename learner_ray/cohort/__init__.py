@@ -13,7 +13,7 @@ from learner_ray.cohort.score import CLASSES, MMSE, SEVERITY, SF_RATIO, Score
 from learner_ray.cohort.splits import Fold, load_splits, make_splits, save_splits, splits_hash
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.cohort.unrecognised import about_folder, how_to_begin
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 __all__ = [
     "CLASSES",

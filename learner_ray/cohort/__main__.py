@@ -11,12 +11,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from learner_ray.cli.command import answer
+from learner_ray.cli.missing_codes import add_option, joined
 from learner_ray.cohort import CLASSES, FORMATS, Cohort, load
 from learner_ray.cohort.draft import write_draft
 from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
 from learner_ray.cohort.faults import all_listed
-from learner_ray.command import answer
-from learner_ray.missing_codes import add_option, joined
 
 FEW_PATIENTS = 20
 """Patients with a class below which its figures are hardly worth printing."""

@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from learner_ray.errors import UserError
-from learner_ray.files import cache_root, json_object, sha256_of, write_atomic
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import cache_root, json_object, sha256_of, write_atomic
 
 _SETTLED_SECONDS = 3.0
 """A file changed more recently than this could change again within one tick of its time stamp."""

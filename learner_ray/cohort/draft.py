@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learner_ray.cohort.unrecognised import count_kinds, files_below
-from learner_ray.errors import UserError
-from learner_ray.files import write_atomic
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import write_atomic
 
 
 def write_draft(folder: Path, out: Path, suffixes: Sequence[str]) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from learner_ray.errors import UserError
-from learner_ray.files import write_atomic
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import write_atomic
 
 LISTED = 20
 """Faults of a kind that are written out, and kinds of them; the others are counted."""

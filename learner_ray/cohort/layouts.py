@@ -26,7 +26,7 @@ from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.score import MMSE, SEVERITY, Score
 from learner_ray.cohort.timing import Visit, moments
 from learner_ray.cohort.unrecognised import count_kinds
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 LUNG_POINTS = ("L1", "L2", "L3", "R1", "R2", "R3")
 PLANES = ("axl", "cor", "sag")

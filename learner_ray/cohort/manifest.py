@@ -33,7 +33,7 @@ from learner_ray.cohort.sidecar import read_sidecar
 from learner_ray.cohort.table import Line, check_unique_columns, read_lines
 from learner_ray.cohort.timing import Visit, moments
 from learner_ray.cohort.unrecognised import about_table
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 REQUIRED = ("path", "patient", "score")
 TIMES = ("visit", "date", "day")

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 CLASSES = ("worse", "same", "better")
 """Names of the progression classes 0, 1 and 2."""

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from learner_ray.cohort.score import DEFAULTS, KNOWN, Score
-from learner_ray.errors import UserError
-from learner_ray.files import json_object
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import json_object
 
 _KINDS: dict[str, type] = {"name": str, "modality": str, "temporal": bool, "phantom": bool}
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from learner_ray.cohort.cohort import Cohort
 from learner_ray.cohort.score import CLASSES
-from learner_ray.errors import UserError
-from learner_ray.files import json_object, write_json
-from learner_ray.keys import random_key
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import json_object, write_json
+from learner_ray.core.seeding import random_key
 
 PARTS = 4
 """Parts of the outer training patients: validation, classifier held-out, and two for pretraining."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learner_ray.cohort.faults import Faults
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 SUFFIXES = (".csv", ".tsv")
 

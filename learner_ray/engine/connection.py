@@ -19,11 +19,11 @@ from ray._common.utils import get_default_ray_temp_dir
 from ray._private.utils import read_ray_address
 from ray.autoscaler.sdk import request_resources
 
+from learner_ray.core.errors import PlaceError, StorageError, UserError
+from learner_ray.core.paths import mistaken_path
 from learner_ray.engine import head
 from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
-from learner_ray.errors import PlaceError, StorageError, UserError
-from learner_ray.object_storage import is_url
-from learner_ray.paths import mistaken_path
+from learner_ray.run.object_storage import is_url
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 

@@ -17,8 +17,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from analysis.names import file_name
-from learner_ray.study.group import Outcome, Task
-from learner_ray.study.runs import RunStore
+from learner_ray.run.folder import RunStore
+from learner_ray.study.planned_run import Outcome, Task
 
 METRICS = (
     "objective",

@@ -18,8 +18,8 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from learner_ray.errors import PlaceError, StorageError, UserError
-from learner_ray.files import storage_fault
+from learner_ray.core.errors import PlaceError, StorageError, UserError
+from learner_ray.core.files import storage_fault
 
 DEATHS = (RayActorError, OutOfMemoryError, NodeDiedError, WorkerCrashedError, LocalRayletDiedError)
 """How Ray tells that a process, or its node, is no more."""
@@ -60,7 +60,7 @@ PEER_WORDS = (
 )
 """Of a collective whose other end has gone: somebody else's fault, heard from afar."""
 
-SETTINGS = "learner_ray.objectives"
+SETTINGS = "learner_ray.losses"
 """Where a user's error is about the run's own settings, and not about what it was given to read."""
 
 

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 ANSWERS_S = 3.0
 """For a connection, and again for a word."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from ray import tune
 
-from learner_ray.errors import PlaceError, StorageError, UserError
-from learner_ray.files import Standing, storage_fault
+from learner_ray.core.errors import PlaceError, StorageError, UserError
+from learner_ray.core.files import Standing, storage_fault
 
 
 class Interrupt(tune.Stopper):  # type: ignore[misc]

@@ -12,9 +12,9 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from learner_ray.errors import StorageError, UserError
-from learner_ray.object_storage import StoredFolder, is_url, visible
-from learner_ray.study.record import versions
+from learner_ray.core.errors import StorageError, UserError
+from learner_ray.run.object_storage import StoredFolder, is_url, visible
+from learner_ray.run.provenance import versions
 
 MUST_AGREE = ("python", "ray", "torch", "learner-ray")
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from learner_ray.study.group import Outcome, Task
+from learner_ray.study.planned_run import Outcome, Task
 
 SECONDS_BETWEEN_SUMMARIES = 600.0
 

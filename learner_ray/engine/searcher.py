@@ -13,16 +13,16 @@ from ray.exceptions import RayTaskError
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from learner_ray.core.errors import PlaceError, StorageError
+from learner_ray.core.files import write_atomic
 from learner_ray.engine.attempts import Attempts, Verdict
-from learner_ray.engine.dispatcher import Up
+from learner_ray.engine.epoch_queue import Up
 from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of
 from learner_ray.engine.interrupt import Interrupt
 from learner_ray.engine.watchdog import Watchdog
-from learner_ray.errors import PlaceError, StorageError
-from learner_ray.files import write_atomic
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Task
-from learner_ray.study.runs import ERROR, HeldError, locked
+from learner_ray.run.folder import ERROR, HeldError, locked
+from learner_ray.study.planned_run import Task
+from learner_ray.study.runner import Coordinator
 
 if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one device per trial does not need
     from learner_ray.engine.worker_groups import WorkerGroups

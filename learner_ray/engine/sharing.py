@@ -12,10 +12,10 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from learner_ray.engine.connection import NODE_STARTS_S
-from learner_ray.study.runs import RunSpec
+from learner_ray.run.spec import RunSpec
 
 if TYPE_CHECKING:
-    from learner_ray.training.pace import Stint
+    from learner_ray.training.throughput import Stint
 
 MOST = 4
 """Runs tried side by side."""
@@ -92,7 +92,7 @@ def choose(measure: Callable[[int], Together | None], most: int) -> int:
 
 
 def _side_by_side(spec: RunSpec, runs: int) -> Together | None:
-    from learner_ray.training.pace import train_for
+    from learner_ray.training.throughput import train_for
 
     group = placement_group([{"CPU": 1, "GPU": 1}])
     here = PlacementGroupSchedulingStrategy(group)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import ray
 from ray import tune
 
+from learner_ray.core.errors import StorageError
 from learner_ray.engine.faults import FaultError, fault_of
-from learner_ray.errors import StorageError
-from learner_ray.study.runs import HeldError, RunFolder, locked
+from learner_ray.run.folder import HeldError, RunFolder, locked
 
 if TYPE_CHECKING:
     from learner_ray.training.run import TrainingRun

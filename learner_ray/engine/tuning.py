@@ -19,14 +19,14 @@ from ray.air.execution._internal import actor_manager
 from ray.tune.execution import tune_controller
 from ray.tune.search import SearchGenerator
 
+from learner_ray.core.errors import PlaceError, UserError
 from learner_ray.engine.attempts import Attempts
 from learner_ray.engine.faults import DEATHS, FaultError
 from learner_ray.engine.interrupt import Interrupt
 from learner_ray.engine.searcher import GroupScheduler, TaskSearcher
 from learner_ray.engine.trainable import RunTrainable
 from learner_ray.engine.watchdog import Clock, Watchdog
-from learner_ray.errors import PlaceError, UserError
-from learner_ray.study.coordinator import Coordinator
+from learner_ray.study.runner import Coordinator
 
 if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one device per trial does not need
     from learner_ray.engine.worker_groups import WorkerGroups

@@ -29,10 +29,10 @@ from ray.train.v2._internal.exceptions import (
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from learner_ray.engine.dispatcher import HOPELESS_AFTER, Answer, Dispatcher, Order
+from learner_ray.engine.epoch_queue import HOPELESS_AFTER, Answer, Dispatcher, Order
 from learner_ray.engine.faults import DEATHS, Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
 from learner_ray.engine.trainable import TICK_S, Run
-from learner_ray.study.runs import HeldError, RunFolder, locked
+from learner_ray.run.folder import HeldError, RunFolder, locked
 from learner_ray.training.distributed import World
 
 TRIAL_CPUS = 0.01

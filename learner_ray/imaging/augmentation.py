@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from learner_ray.core.seeding import random_key
 from learner_ray.imaging.cache import PixelCache
 from learner_ray.imaging.sampling import frame_indices
-from learner_ray.keys import random_key
 
 ROTATION_DEG = 10.0
 SCALE = 0.1

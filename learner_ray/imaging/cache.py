@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.content import content_hashes, last_known, remember
-from learner_ray.errors import StorageError, UserError
-from learner_ray.files import cache_root, keep_names
+from learner_ray.core.errors import StorageError, UserError
+from learner_ray.core.files import cache_root, keep_names
+from learner_ray.core.paths import read_json
 from learner_ray.imaging.errors import BadScan, unreadable
 from learner_ray.imaging.ingest import Entry, ingest
 from learner_ray.imaging.reader import reader_version
-from learner_ray.paths import read_json
 
 _FORMAT = 2
 """Raised whenever the index holds more: caches without it are built anew."""

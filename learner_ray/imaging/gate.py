@@ -15,7 +15,7 @@ from learner_ray.cohort import Cohort, make_splits
 from learner_ray.cohort.duplicates import Duplicate, find_duplicates, require_distinct
 from learner_ray.cohort.faults import few_of_each
 from learner_ray.cohort.listing import size_and_time
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 from learner_ray.imaging.errors import BadScan, ScanError, unreadable
 from learner_ray.study.profiles import PROFILES
 

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learner_ray.cohort.content import Known, read_hash, stamp_of
-from learner_ray.errors import UserError
-from learner_ray.files import write_json
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import write_json
 from learner_ray.imaging.errors import BadScan, ScanError
 from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.raster import BACKGROUND

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from learner_ray.cohort import Cohort, load
-from learner_ray.object_storage import fetched
-from learner_ray.study.runs import Source
+from learner_ray.run.object_storage import fetched
+from learner_ray.run.spec import Source
 
 PHANTOM = "phantom:"
 """Begins the path of a source whose scans are made up here."""

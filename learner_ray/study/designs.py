@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from learner_ray.config import Config, flatten
-from learner_ray.errors import UserError
+from learner_ray.core.config import Config, flatten
+from learner_ray.core.errors import UserError
 from learner_ray.study.study import Arm, Study
-from learner_ray.study.wholeness import read_study
+from learner_ray.study.study_json import read_study
 
 Settings = Mapping[tuple[int, int], Mapping[str, Any]]
 """What a search chose, by repeat and fold, as dotted keys."""

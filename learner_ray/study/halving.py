@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from learner_ray.study.runs import objective_of
+from learner_ray.run.progress import objective_of
 
 
 class Halving:

@@ -11,8 +11,8 @@ from collections.abc import Collection
 import pandas as pd
 
 from learner_ray.cohort import Cohort
-from learner_ray.config import ProgressionConfig
-from learner_ray.study.group import Group
+from learner_ray.core.config import ProgressionConfig
+from learner_ray.study.planned_run import Group
 from learner_ray.training.predictions import pair_table
 from learner_ray.training.progression import Embedded, Progression
 

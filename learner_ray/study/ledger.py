@@ -13,13 +13,14 @@ from typing import Any
 import pandas as pd
 
 from learner_ray.cohort import Fold
-from learner_ray.errors import StorageError
-from learner_ray.files import write_atomic
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Group, Outcome, Task
+from learner_ray.core.errors import StorageError
+from learner_ray.core.files import write_atomic
+from learner_ray.run.folder import RunStore
+from learner_ray.run.progress import objective_of
 from learner_ray.study.imputed import majority_rows
 from learner_ray.study.plan import Plan
-from learner_ray.study.runs import RunStore, objective_of
+from learner_ray.study.planned_run import Group, Outcome, Task
+from learner_ray.study.runner import Coordinator
 
 SORTED_BY = ["arm", "repeat", "fold"]
 

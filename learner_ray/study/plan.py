@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from learner_ray.cohort import Cohort, Fold, make_splits, splits_hash
-from learner_ray.config import Config
-from learner_ray.errors import UserError
+from learner_ray.core.config import Config
+from learner_ray.core.errors import UserError
+from learner_ray.run.spec import Source
 from learner_ray.study.designs import Winner
-from learner_ray.study.group import Group
-from learner_ray.study.loading import with_code
+from learner_ray.study.planned_run import Group
 from learner_ray.study.profiles import Size
-from learner_ray.study.runs import Source
 from learner_ray.study.study import Arm, Study
+from learner_ray.study.study_file import with_code
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 BOUNDS = {
     "folds": (2, 1000),

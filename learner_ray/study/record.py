@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 import sys
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from learner_ray.cohort import load_splits, save_splits, splits_hash
-from learner_ray.errors import UserError
-from learner_ray.files import write_json
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import write_json
+from learner_ray.run.provenance import git_sha, processor, versions
 from learner_ray.study.ledger import protocol
 from learner_ray.study.plan import Plan
-from learner_ray.study.wholeness import read_study, study_hash
+from learner_ray.study.study_json import read_study, study_hash
 
 JUDGES = {
     "kappa": "quadratic-weighted kappa",
@@ -26,18 +25,6 @@ JUDGES = {
 }
 """How tables and texts call what a search maximises."""
 
-PACKAGES = (
-    "learner-ray",
-    "ray",
-    "torch",
-    "optuna",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "nibabel",
-    "decord",
-    "av",
-)
 
 IDENTITY = (
     "study",
@@ -57,6 +44,7 @@ IDENTITY = (
     "space",
 )
 """Two studies that differ in any of these may not share a folder."""
+
 
 DERIVED = (
     "splits.json",
@@ -228,33 +216,3 @@ def _grown(before: dict[str, Any], asked: dict[str, Any], plan: Plan) -> list[st
         if splits_hash(kept) == before["split_hash"]:
             grown.append("split_hash")
     return grown
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def git_sha() -> str:
-    """The commit of this checkout, with ``+`` where files differ from it; empty outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
-    try:
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def processor() -> str:
-    """The processor's name, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from learner_ray.errors import UserError
-from learner_ray.object_storage import StoredFolder, is_url
-from learner_ray.study.group import Outcome, Task
-from learner_ray.study.runs import RunStore
+from learner_ray.core.errors import UserError
+from learner_ray.run.folder import RunStore
+from learner_ray.run.object_storage import StoredFolder, is_url
+from learner_ray.study.planned_run import Outcome, Task
 
 SECONDS_BETWEEN_PUBLISHING = 60.0
 """Of a study's tables and curves; runs publish their own files after every epoch."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.study.runs import RunSpec
+from learner_ray.run.spec import RunSpec
 
 if TYPE_CHECKING:
-    from learner_ray.study.group import Task
+    from learner_ray.study.planned_run import Task
 
 
 @dataclass(frozen=True, kw_only=True)

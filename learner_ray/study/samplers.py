@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.errors import UserError
-from learner_ray.keys import random_key
+from learner_ray.core.errors import UserError
+from learner_ray.core.seeding import random_key
 
 if TYPE_CHECKING:  # loaded where used: the command's parser asks this file for the samplers' names alone
     import optuna

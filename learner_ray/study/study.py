@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.config import KEYS, Config, flatten
-from learner_ray.errors import UserError
+from learner_ray.core.config import KEYS, Config, flatten
+from learner_ray.core.errors import UserError
 
 if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
     import optuna
@@ -117,7 +117,7 @@ class Study:
     """Per profile, dotted edits to the base configuration."""
     primary_metric: str = "macro_f1"
     objectives: tuple[type, ...] = ()
-    """Objectives of the study's own, subclasses of ``learner_ray.objectives.Objective``."""
+    """Objectives of the study's own, subclasses of ``learner_ray.losses.Objective``."""
     file: str = ""
     """The study file it was read from, filled in by whoever reads it; empty for a study of the package."""
 

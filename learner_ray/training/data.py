@@ -13,13 +13,13 @@ from torch import Tensor
 
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.listing import listed_contents
-from learner_ray.errors import StorageError, UserError
-from learner_ray.files import json_object, parse_object
+from learner_ray.core.errors import StorageError, UserError
+from learner_ray.core.files import json_object, parse_object
 from learner_ray.imaging.augmentation import augment, load_batch
 from learner_ray.imaging.cache import PixelCache, build_cache, with_contents
 from learner_ray.imaging.source import open_cohort
-from learner_ray.object_storage import StoredFolder, is_url
-from learner_ray.study.runs import Source
+from learner_ray.run.object_storage import StoredFolder, is_url
+from learner_ray.run.spec import Source
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learner_ray.config import Config
-from learner_ray.keys import random_key
-from learner_ray.model.network import Network
+from learner_ray.core.config import Config
+from learner_ray.core.seeding import random_key
+from learner_ray.encoders.network import Network
 from learner_ray.training.classifiers import LogisticClassifier, OrdinalClassifier, Scaler
 from learner_ray.training.data import Data
 from learner_ray.training.precision import autocast

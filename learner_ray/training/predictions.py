@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
-from learner_ray.files import write_atomic
+from learner_ray.core.files import write_atomic
 from learner_ray.training.classifiers import Array
 from learner_ray.training.progression import Embedded, clip_pairs
 

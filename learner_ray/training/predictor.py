@@ -13,13 +13,14 @@ from typing import Any
 import pandas as pd
 
 from learner_ray.cohort import Score
-from learner_ray.errors import UserError
-from learner_ray.files import write_json
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import write_json
+from learner_ray.core.paths import read_json
 from learner_ray.imaging.headers import file_kind
 from learner_ray.imaging.reader import reader_version
-from learner_ray.paths import read_json
-from learner_ray.study.record import git_sha, versions
-from learner_ray.study.runs import RunFolder, RunSpec
+from learner_ray.run.folder import RunFolder
+from learner_ray.run.provenance import git_sha, versions
+from learner_ray.run.spec import RunSpec
 from learner_ray.training.data import Data
 from learner_ray.training.pretraining import Pretraining, ScoreScale, encode, untrained_network
 from learner_ray.training.process import settle

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learner_ray.config import Config, TrainConfig
-from learner_ray.keys import random_key
-from learner_ray.model.network import Network, Output, build_network
-from learner_ray.objectives import Batch, TrainingScores, build_objective, total_loss
+from learner_ray.core.config import Config, TrainConfig
+from learner_ray.core.seeding import random_key
+from learner_ray.encoders.network import Network, Output, build_network
+from learner_ray.losses import Batch, TrainingScores, build_objective, total_loss
 from learner_ray.training.data import Data
 from learner_ray.training.distributed import World
 from learner_ray.training.finetuning import finetune

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from learner_ray.config import ProgressionConfig
-from learner_ray.keys import random_key
+from learner_ray.core.config import ProgressionConfig
+from learner_ray.core.seeding import random_key
 from learner_ray.training.classifiers import (
     CLASSIFIERS,
     Array,

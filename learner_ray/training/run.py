@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from learner_ray.files import write_atomic, write_json
-from learner_ray.objectives import register
-from learner_ray.study.loading import own_objectives
-from learner_ray.study.runs import RunFolder, RunSpec, State
+from learner_ray.core.files import write_atomic, write_json
+from learner_ray.losses import register
+from learner_ray.run.folder import RunFolder
+from learner_ray.run.spec import RunSpec, State
+from learner_ray.run.user_code import own_objectives
 from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.metrics import progression_metrics, spearman

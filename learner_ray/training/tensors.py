@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from learner_ray.files import keep_names, replacing
+from learner_ray.core.files import keep_names, replacing
 
 
 class UnreadableError(Exception):

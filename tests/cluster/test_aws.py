@@ -9,7 +9,7 @@ import botocore.session
 import pytest
 
 from cluster import aws
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 from tests.cluster.files import load
 
 RAY_ONLY_KEYS = {"SubnetIds"}  # resolved by Ray before it calls RunInstances

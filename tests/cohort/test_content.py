@@ -12,8 +12,8 @@ import pytest
 
 from learner_ray.cohort import content
 from learner_ray.cohort.content import content_hashes
-from learner_ray.errors import UserError
-from learner_ray.files import cache_root
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import cache_root
 
 LONG_AGO = 1_600_000_000
 

@@ -3,7 +3,7 @@
 import pytest
 
 from learner_ray.cohort.draft import write_draft
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 SUFFIXES = (".mp4", ".nii.gz")
 

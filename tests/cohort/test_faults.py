@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from learner_ray.cohort.faults import LISTED, Faults, FaultsError, all_listed
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 
 def faulty(missing: int) -> Faults:

@@ -7,7 +7,7 @@ import pytest
 
 from learner_ray.cohort import MMSE, SEVERITY, load
 from learner_ray.cohort.layouts import PLANES
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 
 def test_real_oasis2(shared_data):

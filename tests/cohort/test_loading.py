@@ -7,7 +7,7 @@ import pytest
 
 from learner_ray.cohort import load
 from learner_ray.cohort.__main__ import report
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 
 def test_a_folder_with_a_manifest_is_the_manifest(write_manifest):

@@ -7,7 +7,7 @@ import pytest
 
 from learner_ray.cohort import MMSE, SF_RATIO, load
 from learner_ray.cohort.manifest import read_unscored
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 from tests.cohort.rows import COLUMNS, VALID
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.patients import check_spellings, normal_form
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 
 @pytest.mark.parametrize(

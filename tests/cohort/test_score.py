@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learner_ray.cohort import MMSE, SEVERITY, SF_RATIO, Score
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 scores = st.builds(
     Score,

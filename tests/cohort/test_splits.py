@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from learner_ray.cohort import MMSE, Cohort, load, load_splits, make_splits, save_splits, splits_hash
 from learner_ray.cohort.cohort import Scan, scan_table
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 CHANGES = (-5, 0, 5)
 

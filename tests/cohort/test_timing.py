@@ -4,7 +4,7 @@ import pytest
 
 from learner_ray.cohort import load
 from learner_ray.cohort.manifest import read_unscored
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 
 OTHER = ("b.mp4", "Q1", "300")
 """A second patient's only scan, without its times."""

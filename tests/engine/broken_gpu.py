@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from learner_ray.study.runs import RunFolder
+from learner_ray.run.folder import RunFolder
 from tests.formula_runs import FormulaRun, FormulaTrainable, use_formula_runs
 
 

@@ -13,11 +13,12 @@ import optuna
 
 from learner_ray.cohort import load
 from learner_ray.engine.tuning import run_tasks
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.loading import load_study
+from learner_ray.run.folder import RunFolder, RunStore
+from learner_ray.run.spec import Source
 from learner_ray.study.plan import make_plan
 from learner_ray.study.profiles import Size
-from learner_ray.study.runs import RunFolder, RunStore, Source
+from learner_ray.study.runner import Coordinator
+from learner_ray.study.study_file import load_study
 from tests.formula_runs import FormulaRun, FormulaTrainable
 
 Goes = Callable[[FormulaRun], None]

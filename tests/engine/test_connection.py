@@ -15,9 +15,9 @@ import pytest
 import ray
 import yaml
 
+from learner_ray.core.errors import UserError
 from learner_ray.engine import connection
 from learner_ray.engine.connection import BOOTSTRAP, find_devices, left_as_found
-from learner_ray.errors import UserError
 from tests.ray_head import free_address, head
 from tests.small_sweep import GUARD_S
 

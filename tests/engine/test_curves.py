@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from learner_ray.engine.curves import Curves
-from learner_ray.study.runs import RunStore
+from learner_ray.run.folder import RunStore
 from tests.study.small_study import coordinator, groups
 
 ODD = ("w/o shift", "../up", "..", "/etc", "a/r0-f0", "a", "größe $x<y$")

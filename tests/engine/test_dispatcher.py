@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from learner_ray.engine.dispatcher import HOPELESS_AFTER, Answer, Dispatcher, Order
+from learner_ray.engine.epoch_queue import HOPELESS_AFTER, Answer, Dispatcher, Order
 from learner_ray.engine.faults import Fault, Kind
 
 KILLED = Fault(kind=Kind.DEATH, reason="killed")

@@ -17,11 +17,11 @@ from ray.exceptions import (
     RayActorError,
 )
 
-from learner_ray.config import Config
+from learner_ray.core.config import Config
+from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.engine.faults import DIED, Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
-from learner_ray.errors import PlaceError, StorageError, UserError
-from learner_ray.objectives import OBJECTIVES
-from learner_ray.study.runs import Source
+from learner_ray.losses import OBJECTIVES
+from learner_ray.run.spec import Source
 from learner_ray.training.data import open_data
 
 

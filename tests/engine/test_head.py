@@ -12,9 +12,9 @@ from threading import Thread
 
 import pytest
 
+from learner_ray.core.errors import UserError
 from learner_ray.engine import head
 from learner_ray.engine.connection import MOST_GPUS, _launchable, find_devices
-from learner_ray.errors import UserError
 from tests.ray_head import free_address
 from tests.small_sweep import GUARD_S
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.engine.interrupt import Interrupt
-from learner_ray.errors import PlaceError, StorageError, UserError
 
 
 @pytest.fixture

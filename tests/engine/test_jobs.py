@@ -10,9 +10,9 @@ import pytest
 import yaml
 from ray.job_submission import JobStatus
 
-from learner_ray.engine.jobs import Submission, check_home, exit_code, submission_of, tunnel
-from learner_ray.errors import UserError
-from learner_ray.options import for_cluster, parser
+from learner_ray.cli.options import for_cluster, parser
+from learner_ray.core.errors import UserError
+from learner_ray.engine.remote_sweep import Submission, check_home, exit_code, submission_of, tunnel
 from learner_ray.study.results import Results
 
 OUT = Path("results/lus")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from learner_ray.core.errors import PlaceError, UserError
 from learner_ray.engine import searcher
-from learner_ray.errors import PlaceError, UserError
-from learner_ray.study.runs import ERROR, locked
+from learner_ray.run.folder import ERROR, locked
 from tests.engine.planted import claim, go, states, study
 from tests.formula_runs import FormulaRun
 

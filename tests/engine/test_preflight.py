@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from learner_ray.core.errors import UserError
 from learner_ray.engine.preflight import MUST_AGREE, Node, check_nodes, inspect_nodes
-from learner_ray.errors import UserError
-from learner_ray.study.record import versions
+from learner_ray.run.provenance import versions
 
 GOOD = Node(
     host="n1",

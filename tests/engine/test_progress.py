@@ -7,8 +7,8 @@ import re
 import pytest
 
 from learner_ray.engine.progress import Progress, duration
-from learner_ray.study.group import Outcome
-from learner_ray.study.simulation import Curve, MemoryStore, simulate
+from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
+from learner_ray.study.planned_run import Outcome
 from tests.study.small_study import coordinator, curve
 
 RUNS = {"mse": 16, "contrastive": 16}

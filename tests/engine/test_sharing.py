@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from learner_ray.core.errors import UserError
 from learner_ray.engine.connection import Devices
 from learner_ray.engine.sharing import Together, choose, part
-from learner_ray.errors import UserError
-from learner_ray.training.pace import Step, Stint
+from learner_ray.training.throughput import Step, Stint
 from tests.ray_head import free_address, head
 
 ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "0", "--epochs", "3", "--arms", "mse"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from learner_ray.engine.tuning import run_tasks
-from learner_ray.study.runs import RunFolder
+from learner_ray.run.folder import RunFolder
 from tests.engine.hanging import Clock
 from tests.engine.planted import study
 from tests.formula_runs import FormulaRun, FormulaTrainable

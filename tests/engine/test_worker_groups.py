@@ -17,9 +17,9 @@ import yaml
 
 from benchmarks.processes import named
 from learner_ray import execution
+from learner_ray.core.errors import UserError
 from learner_ray.engine import worker_groups
 from learner_ray.engine.connection import BOOTSTRAP
-from learner_ray.errors import UserError
 from learner_ray.sweep import main
 from tests.engine.hanging import Clock
 from tests.engine.planted import Goes, claim

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 from learner_ray.imaging.cache import PixelCache, build_cache
 from learner_ray.imaging.raster import BACKGROUND
 from learner_ray.imaging.reader import read_scan

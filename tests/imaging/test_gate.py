@@ -14,7 +14,7 @@ from PIL import Image
 
 from learner_ray.cohort import load
 from learner_ray.cohort.__main__ import main as cohort_command
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 from learner_ray.imaging import gate
 from learner_ray.imaging.errors import BadScan, unreadable
 from learner_ray.sweep import main as sweep_command

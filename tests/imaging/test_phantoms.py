@@ -11,7 +11,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from learner_ray.cohort import load
-from learner_ray.errors import UserError
+from learner_ray.core.errors import UserError
 from learner_ray.imaging.phantoms import write_phantom
 from learner_ray.imaging.phantoms.mri import mri_volume
 from learner_ray.imaging.reader import read_scan

@@ -9,8 +9,8 @@ import torch
 from monai.networks.nets import resnet18
 from torch import Tensor, nn
 
-from learner_ray.config import ModelConfig
-from learner_ray.model import Network, ResNet18, build_network, resnet
+from learner_ray.core.config import ModelConfig
+from learner_ray.encoders import Network, ResNet18, build_network, resnet
 from learner_ray.training.precision import autocast, weight_format
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from learner_ray.config import SHIFT_FRACTIONS
-from learner_ray.model import shifted_channels, temporal_shift
+from learner_ray.core.config import SHIFT_FRACTIONS
+from learner_ray.encoders import shifted_channels, temporal_shift
 
 
 def plain_shift(x: Tensor, frames: int, fraction: float) -> Tensor:

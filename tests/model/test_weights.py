@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from learner_ray.config import ModelConfig
-from learner_ray.errors import UserError
-from learner_ray.model import Network, ResNet18, build_network, load_weights
+from learner_ray.core.config import ModelConfig
+from learner_ray.core.errors import UserError
+from learner_ray.encoders import Network, ResNet18, build_network, load_weights
 
 
 def public_state() -> dict[str, Tensor]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from learner_ray.config import ObjectiveConfig
-from learner_ray.objectives import Batch, TrainingScores
-from learner_ray.objectives.rank_n_contrast import TIE
+from learner_ray.core.config import ObjectiveConfig
+from learner_ray.losses import Batch, TrainingScores
+from learner_ray.losses.rank_n_contrast import TIE
 
 Vector = list[float]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from learner_ray.config import ObjectiveConfig
-from learner_ray.objectives import OBJECTIVES, Batch, Objective, TrainingScores, build_objective
+from learner_ray.core.config import ObjectiveConfig
+from learner_ray.losses import OBJECTIVES, Batch, Objective, TrainingScores, build_objective
 from tests.objectives.reference import REFERENCES, Plain
 
 NAMES = sorted(OBJECTIVES)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from learner_ray.config import ObjectiveConfig
-from learner_ray.errors import UserError
-from learner_ray.objectives import (
+from learner_ray.core.config import ObjectiveConfig
+from learner_ray.core.errors import UserError
+from learner_ray.losses import (
     OBJECTIVES,
     Batch,
     Objective,
@@ -39,7 +39,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 
 def test_an_objective_of_ones_own_is_trained_like_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("learner_ray.objectives.OBJECTIVES", registry := dict(OBJECTIVES))
+    monkeypatch.setattr("learner_ray.losses.OBJECTIVES", registry := dict(OBJECTIVES))
 
     @register
     class Norm(Objective):

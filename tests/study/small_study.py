@@ -10,10 +10,11 @@ from typing import Any
 import optuna
 
 from learner_ray.cohort import Fold
-from learner_ray.config import Config, TrainConfig
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Group, Task
-from learner_ray.study.runs import RunSpec, RunStore, Source
+from learner_ray.core.config import Config, TrainConfig
+from learner_ray.run.folder import RunStore
+from learner_ray.run.spec import RunSpec, Source
+from learner_ray.study.planned_run import Group, Task
+from learner_ray.study.runner import Coordinator
 from learner_ray.study.study import Arm, Suggest
 
 FOLDS = [

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from learner_ray.errors import UserError
-from learner_ray.study.bundle import pack, unpack
-from learner_ray.study.wholeness import ELSEWHERE
+from learner_ray.core.errors import UserError
+from learner_ray.run.integrity import ELSEWHERE
+from learner_ray.study.archive import pack, unpack
 
 FILES = ("config.json", "state.json", "encoder.pt", ".lock")
 

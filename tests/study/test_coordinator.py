@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from learner_ray.study.runs import State
+from learner_ray.run.spec import State
 from tests.study.small_study import coordinator, groups, run, story, train
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from learner_ray.config import Config
-from learner_ray.errors import UserError
+from learner_ray.core.config import Config
+from learner_ray.core.errors import UserError
 from learner_ray.study.designs import around, factorial, parse_factors, read_winner
-from learner_ray.study.loading import load_study
 from learner_ray.study.study import Arm, Study
+from learner_ray.study.study_file import load_study
 
 STUDY = load_study("lus")
 FACTORS = parse_factors(

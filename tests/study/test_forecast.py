@@ -2,7 +2,7 @@
 
 import pytest
 
-from learner_ray.study.forecast import expected_epochs
+from learner_ray.study.cost_estimate import expected_epochs
 
 
 def test_without_stopping_every_trial_runs_its_schedule() -> None:

@@ -12,16 +12,17 @@ import pytest
 from analysis.failures import failed_finals
 from analysis.load import load as load_results
 from learner_ray.cohort import load
-from learner_ray.study.bundle import run_hashes
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Task
+from learner_ray.run.folder import RunStore
+from learner_ray.run.spec import Source
+from learner_ray.study.archive import run_hashes
 from learner_ray.study.imputed import majority_rows
 from learner_ray.study.ledger import write_tables
-from learner_ray.study.loading import load_study
 from learner_ray.study.plan import Plan, make_plan
+from learner_ray.study.planned_run import Task
 from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
-from learner_ray.study.runs import RunStore, Source
+from learner_ray.study.runner import Coordinator
+from learner_ray.study.study_file import load_study
 from tests.formula_runs import FormulaRun
 
 NOT_OF_A_RUN = ["run_hash", "imputed", "arm"]

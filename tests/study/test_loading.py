@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.config import Config
-from learner_ray.errors import UserError
-from learner_ray.study.loading import load_study, own_objectives, with_code
-from learner_ray.study.runs import Patients, RunSpec, Source
+from learner_ray.core.config import Config
+from learner_ray.core.errors import UserError
+from learner_ray.run.spec import Patients, RunSpec, Source
+from learner_ray.run.user_code import own_objectives
+from learner_ray.study.study_file import load_study, with_code
 from learner_ray.sweep import main
 
 FILE = """
-from learner_ray.config import Config
-from learner_ray.objectives import Objective
+from learner_ray.core.config import Config
+from learner_ray.losses import Objective
 from learner_ray.study.study import Arm, Study
 
 class Length(Objective):

@@ -21,11 +21,12 @@ import pytest
 import torch
 
 from learner_ray.cohort import load
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Group, Task
+from learner_ray.run.folder import RunFolder, RunStore
+from learner_ray.run.spec import Source
 from learner_ray.study.plan import make_plan
+from learner_ray.study.planned_run import Group, Task
 from learner_ray.study.profiles import Size
-from learner_ray.study.runs import RunFolder, RunStore, Source
+from learner_ray.study.runner import Coordinator
 from learner_ray.training.progression import Progression
 from learner_ray.training.run import TrainingRun
 from search_spaces.lus import STUDY

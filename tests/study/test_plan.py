@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from learner_ray.cohort import load
-from learner_ray.config import Config
-from learner_ray.errors import UserError
-from learner_ray.study.loading import load_study
+from learner_ray.core.config import Config
+from learner_ray.core.errors import UserError
+from learner_ray.run.spec import Source
 from learner_ray.study.plan import make_plan
 from learner_ray.study.profiles import Size
-from learner_ray.study.runs import Source
 from learner_ray.study.study import Suggest
+from learner_ray.study.study_file import load_study
 
 
 def test_all_arms_share_one_split(manifest: Path) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from learner_ray.cohort import load, load_splits, save_splits
-from learner_ray.errors import UserError
-from learner_ray.study.loading import load_study
+from learner_ray.core.errors import UserError
+from learner_ray.run.spec import Source
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
-from learner_ray.study.runs import Source
+from learner_ray.study.study_file import load_study
 
 SMALL: dict[str, Any] = {"trials": 2, "folds": 2, "repeats": 1, "seeds": 1}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.study.coordinator import Coordinator
-from learner_ray.study.group import Task
+from learner_ray.study.planned_run import Task
+from learner_ray.study.runner import Coordinator
 from tests.study.small_study import coordinator, curve, run, story, train
 
 

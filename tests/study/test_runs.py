@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.config import Config
-from learner_ray.errors import UserError
+from learner_ray.core.config import Config
+from learner_ray.core.errors import UserError
+from learner_ray.run.folder import RunFolder, locked
+from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.study.results import Results
-from learner_ray.study.runs import Patients, RunFolder, RunSpec, Source, locked
 
 SPEC = RunSpec(
     config=Config(),

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner_ray.study.runs import RunSpec
+from learner_ray.run.spec import RunSpec
+from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
+from learner_ray.study.pruners import SCHEDULERS, OneEpoch
 from learner_ray.study.samplers import SAMPLERS
-from learner_ray.study.schedulers import SCHEDULERS, OneEpoch
-from learner_ray.study.simulation import Curve, MemoryStore, simulate
 from tests.study.small_study import coordinator, curve, story
 
 every_scheduler = pytest.mark.parametrize("name", SCHEDULERS)

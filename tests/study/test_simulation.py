@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner_ray.study.runs import RunSpec, RunStore
-from learner_ray.study.simulation import Curve, MemoryStore, recorded, simulate
+from learner_ray.run.folder import RunStore
+from learner_ray.run.spec import RunSpec
+from learner_ray.study.fake_clock import Curve, MemoryStore, recorded, simulate
 from tests.study.small_study import coordinator, curve, run, story
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.errors import UserError
+from learner_ray.cli.options import parser
+from learner_ray.core.errors import UserError
 from learner_ray.inputs import choose_source
-from learner_ray.options import parser
-from learner_ray.study.loading import load_study
 from learner_ray.study.study import Arm
+from learner_ray.study.study_file import load_study
 
 
 @pytest.mark.parametrize("name", ["a,b", "", " ", " a", "a ", "a\nb", "a\x1b[31m"])

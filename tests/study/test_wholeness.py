@@ -15,11 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from learner_ray.config import Config
-from learner_ray.errors import StorageError
+from learner_ray.core.config import Config
+from learner_ray.core.errors import StorageError
+from learner_ray.run.folder import RunFolder, RunStore
+from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.study import ledger
-from learner_ray.study.bundle import unpack
-from learner_ray.study.runs import Patients, RunFolder, RunSpec, RunStore, Source
+from learner_ray.study.archive import unpack
 from tests.study.small_study import coordinator, run, story
 
 FINAL = RunSpec(

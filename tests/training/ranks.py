@@ -12,11 +12,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from learner_ray.config import Config, ModelConfig
-from learner_ray.model.network import Output, build_network
-from learner_ray.model.resnet import _norm
-from learner_ray.objectives import Batch, total_loss
-from learner_ray.study.runs import RunSpec, Source
+from learner_ray.core.config import Config, ModelConfig
+from learner_ray.encoders.network import Output, build_network
+from learner_ray.encoders.resnet import _norm
+from learner_ray.losses import Batch, total_loss
+from learner_ray.run.spec import RunSpec, Source
 from learner_ray.training import pretraining as pretraining_module
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.distributed import World

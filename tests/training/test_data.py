@@ -13,10 +13,10 @@ import pytest
 
 from learner_ray.cohort import content, load
 from learner_ray.cohort.listing import content_list
-from learner_ray.errors import UserError
-from learner_ray.files import cache_root, write_json
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import cache_root, write_json
 from learner_ray.imaging import gate, ingest
-from learner_ray.study.runs import Source
+from learner_ray.run.spec import Source
 from learner_ray.training.data import Data, open_data
 from tests.imaging.make_scans import write_listed, write_picture
 

@@ -13,9 +13,9 @@ import pytest
 import torch.multiprocessing
 
 from learner_ray.cohort import load
-from learner_ray.config import Config
-from learner_ray.objectives import OBJECTIVES
-from learner_ray.study.runs import Patients, RunSpec, Source
+from learner_ray.core.config import Config
+from learner_ray.losses import OBJECTIVES
+from learner_ray.run.spec import Patients, RunSpec, Source
 from tests.training import ranks
 from tests.training.test_run import finish
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from learner_ray.config import Config
-from learner_ray.errors import UserError
-from learner_ray.study.runs import RunFolder
+from learner_ray.core.config import Config
+from learner_ray.core.errors import UserError
+from learner_ray.run.folder import RunFolder
 from learner_ray.training.classifiers import LogisticClassifier, OrdinalClassifier
 from learner_ray.training.data import open_data
 from learner_ray.training.finetuning import LogisticHead, OrdinalHead

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import approx_fprime
 
-from learner_ray.config import ProgressionConfig
+from learner_ray.core.config import ProgressionConfig
 from learner_ray.training.classifiers import OrdinalClassifier
 from learner_ray.training.progression import Embedded, Progression, clip_pairs
 

@@ -12,8 +12,9 @@ import torch
 
 from learner_ray import train
 from learner_ray.cohort import load
-from learner_ray.config import Config
-from learner_ray.study.runs import Patients, RunFolder, RunSpec, Source
+from learner_ray.core.config import Config
+from learner_ray.run.folder import RunFolder
+from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.training import run as run_module
 from learner_ray.training.distributed import World
 from learner_ray.training.run import TrainingRun

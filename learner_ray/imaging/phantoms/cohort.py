@@ -20,11 +20,11 @@ import numpy as np
 
 from learner_ray.cohort.score import MMSE, SF_RATIO, Score
 from learner_ray.cohort.sidecar import sidecar_path
-from learner_ray.errors import UserError
-from learner_ray.files import cache_root, write_atomic, write_json
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import cache_root, write_atomic, write_json
+from learner_ray.core.seeding import random_key
 from learner_ray.imaging.phantoms.lus import FRAMES_PER_SECOND, lus_clip
 from learner_ray.imaging.phantoms.mri import affine, mri_volume
-from learner_ray.keys import random_key
 
 VERSION = 2
 """Raised whenever the default cohort's files change."""

@@ -1,0 +1,98 @@
+"""The interface of a pretraining objective, and the pieces that several of them share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from learner_ray.core.config import ObjectiveConfig
+from learner_ray.losses.pairwise import select_pairs
+
+
+@dataclass(frozen=True)
+class TrainingScores:
+    """The training set an objective may scale itself by, one entry per scan."""
+
+    scores: Tensor
+    """(N,) standardised scores."""
+    patients: Tensor
+    """(N,) int64."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The global batch: B views of scans, gathered over all devices."""
+
+    embeddings: Tensor
+    """(B, D): the network's projection."""
+    scores: Tensor
+    """(B,) standardised scores."""
+    patients: Tensor
+    """(B,) int64."""
+    scans: Tensor
+    """(B,) int64; two views of a scan share it."""
+    predictions: Tensor
+    """(B,) predicted scores, standardised."""
+    order: Tensor
+    """(B,) order of the visit within its patient."""
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def widened(self) -> Batch:
+        """The same batch with its numbers in float32, or in float64 where they are."""
+        kind = torch.promote_types(self.embeddings.dtype, torch.float32)
+        return replace(
+            self,
+            embeddings=self.embeddings.to(kind),
+            scores=self.scores.to(kind),
+            predictions=self.predictions.to(kind),
+        )
+
+
+class Objective(ABC):
+    """What pretraining minimises beside the mean squared error of the score.
+
+    A subclass has a name and a :meth:`loss`; it must stay finite, with finite gradients, on batches
+    without a pair to compare, where its value is zero.
+    """
+
+    name: ClassVar[str]
+    """What ``objective.name`` selects it by."""
+    views: ClassVar[int] = 1
+    """Augmented views of every scan it wants in a batch."""
+    default_temperature: ClassVar[float] = 0.1
+    """Stands for ``config.temperature`` 0."""
+
+    def __init__(self, config: ObjectiveConfig, training: TrainingScores) -> None:
+        self.config = config
+        self.training = training
+        self.temperature = config.temperature or self.default_temperature
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The scalar loss of a batch, computed in float32 at least whatever surrounds it."""
+        with torch.autocast(batch.embeddings.device.type, enabled=False):
+            wide = batch.widened()
+            # A projection head that gets no gradient from some objective would stall data parallelism.
+            return self.loss(wide) + 0 * wide.embeddings.sum()
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar loss of a batch in float32 or float64."""
+
+    def pairs(self, batch: Batch, *, views: bool = False) -> Tensor:
+        """(B, B) bool: the pairs that count, never an entry with itself.
+
+        ``config.pairs`` decides between those of different patients, all, and those of one patient.
+
+        Args:
+            views: whether two views of one scan count too, whatever ``config.pairs`` says.
+        """
+        chosen = select_pairs(self.config, batch.patients[:, None], batch.patients)
+        same_scan = batch.scans[:, None] == batch.scans
+        chosen = chosen | same_scan if views else chosen & ~same_scan
+        return chosen.fill_diagonal_(False)

@@ -1,0 +1,59 @@
+"""No contrast between patients: the change of one patient, learnt end to end."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from learner_ray.core.config import ObjectiveConfig
+from learner_ray.core.errors import UserError
+from learner_ray.losses.base import Batch, Objective, TrainingScores
+from learner_ray.losses.pairwise import masked_mean
+
+
+class Siamese(Objective):
+    """Worse / same / better of two visits from the difference of their embeddings, antisymmetrically.
+
+    ``mean over pairs of visits of  -log P(class),   s = w.(u_later - u_earlier),``
+    ``P(better) = sigma((s - theta) / t),  P(worse) = sigma((-s - theta) / t),  P(same) = the rest``
+
+    The score head gives w: s is the difference of the predicted scores, in which the head's bias cancels,
+    so that exchanging the visits exchanges worse and better. A bias-free three-way softmax could never
+    say "same"; the two cut-points can. The class of a pair is that of its scores: a change beyond theta.
+    Pairs are all visits of one patient in the batch, whatever ``config.pairs``.
+
+    Defaults: theta ``threshold`` 0.5 training SDs; t ``temperature`` 0.4, a logistic noise of the change
+    that fits scores of reliability 0.75. Both are fixed: s is in the units of the score.
+
+    Source: after LILAC (Kim et al. 2025, PNAS); the cut-points are ours.
+
+    Raises:
+        UserError: theta is zero, where "same" would be impossible.
+    """
+
+    name = "siamese"
+    default_temperature = 0.4
+
+    def __init__(self, config: ObjectiveConfig, training: TrainingScores) -> None:
+        super().__init__(config, training)
+        if config.threshold == 0:
+            raise UserError("objective.threshold must be positive for the siamese objective")
+
+    def loss(self, batch: Batch) -> Tensor:
+        theta = self.config.threshold
+        change = batch.scores - batch.scores[:, None]
+        predicted = batch.predictions - batch.predictions[:, None]
+        better = F.logsigmoid((predicted - theta) / self.temperature)
+        worse = F.logsigmoid((-predicted - theta) / self.temperature)
+        # sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - exp(b - a)), which keeps its digits in the tails.
+        same = (
+            F.logsigmoid((theta - predicted) / self.temperature)
+            + F.logsigmoid((theta + predicted) / self.temperature)
+            + math.log(-math.expm1(-2 * theta / self.temperature))
+        )
+        log_probability = torch.where(change > theta, better, torch.where(change < -theta, worse, same))
+        earlier = batch.order[:, None] < batch.order
+        return -masked_mean(log_probability, earlier & (batch.patients[:, None] == batch.patients))

@@ -1,0 +1,41 @@
+"""Supervised contrast with bins of the score for classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from learner_ray.core.config import ObjectiveConfig
+from learner_ray.losses.base import Batch, Objective, TrainingScores
+from learner_ray.losses.pairwise import cosine, masked_logsumexp, soft_cross_entropy, uniform_targets
+
+
+class SupCon(Objective):
+    """Scans of one bin attract each other, whatever lies between their scores.
+
+    ``mean over anchors i of  -1/|P(i)| sum_{p in P(i)} log( exp(s_ip) / sum_{a != i} exp(s_ia) )``
+
+    with ``s_ij = cos_ij / t`` and P(i) the scans of i's bin; an anchor without any is left out. p and a run
+    over the scans of other patients (``config.pairs``) and the other view of the anchor's scan. The bins
+    are cut at quantiles of the training scores.
+
+    Defaults: t ``temperature`` 0.07, ``bins`` 5, two views.
+
+    Source: Khosla et al. 2020, arXiv 2004.11362, equation 2 (L_out); the bins are ours.
+    """
+
+    name = "supcon"
+    views = 2
+    default_temperature = 0.07
+
+    def __init__(self, config: ObjectiveConfig, training: TrainingScores) -> None:
+        super().__init__(config, training)
+        levels = torch.arange(1, config.bins, dtype=torch.float64) / config.bins
+        self.edges = training.scores.double().quantile(levels.to(training.scores.device))
+
+    def loss(self, batch: Batch) -> Tensor:
+        mask = self.pairs(batch, views=True)
+        logits = cosine(batch.embeddings) / self.temperature
+        label = torch.bucketize(batch.scores, self.edges.to(batch.scores), right=True)
+        targets = uniform_targets(mask & (label[:, None] == label), logits)
+        return soft_cross_entropy(logits, targets, masked_logsumexp(logits, mask))

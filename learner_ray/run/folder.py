@@ -1,0 +1,250 @@
+"""Run identity and a run's own files, which are the only truth of a study."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from learner_ray.core.files import write_json
+from learner_ray.run.integrity import (
+    ELSEWHERE,
+    MODELS,
+    DamagedError,
+    difference,
+    listed,
+    read_end,
+    read_object,
+    unreadable,
+)
+from learner_ray.run.object_storage import StoredFolder, is_url
+from learner_ray.run.progress import read_rows
+from learner_ray.run.spec import RunSpec, State
+
+ERROR = "error.txt"
+"""Why a run has failed, in full."""
+
+
+class RunFolder:
+    """The files of one run below ``runs/``: each is written whole or not at all."""
+
+    def __init__(
+        self,
+        path: Path,
+        stored: StoredFolder | None = None,
+        stored_models: Mapping[str, int] | None = None,
+    ) -> None:
+        """Args: stored, stored_models: the folder in object storage, where ``path`` is its copy, and the
+        sizes of the models there, which the copy may lack."""
+        self.path = path
+        self._stored = stored
+        self._stored_models = stored_models
+
+    @classmethod
+    def at(cls, address: str) -> RunFolder:
+        """The folder at a path or, through its copy here, at a URL of object storage."""
+        if not is_url(address):
+            return cls(Path(address))
+        stored = StoredFolder.at(address)
+        return cls(stored.local, stored)
+
+    @property
+    def address(self) -> str:
+        """What other processes and nodes find it by."""
+        return self._stored.url if self._stored else str(self.path.resolve())
+
+    def fetch(self, *, models: bool = True) -> None:
+        """Brings the files up to date where they are a copy of those in object storage."""
+        if self._stored:
+            self._stored.fetch(without="" if models else MODELS)
+
+    def publish(self, *names: str) -> None:
+        """Tells the storage, where the files are a copy: of these files, or of all."""
+        if self._stored:
+            self._stored.publish(names or None, last=(self.checkpoint.name, "state.json"))
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        """How the run ended, as ``state`` and ``reason``; None while it has not, and where that cannot be
+        read: see :meth:`fault`."""
+        try:
+            end = read_end(self.path)
+        except DamagedError:
+            return None
+        return end and {"state": end["state"], "reason": end["reason"]}
+
+    def fault(self, run_hash: str, *, models: bool = False) -> str:
+        """Why the end of the run is not to be believed: which of its files is not the one that it wrote.
+        Of a copy: which file in the storage, where models are compared as they are listed, by size.
+
+        Args:
+            run_hash: of the run that the folder is for.
+            models: read encoders too, instead of comparing their sizes alone.
+
+        Returns:
+            A sentence without its full stop; nothing where all is whole or the run has not ended.
+        """
+        fault = self._fault(run_hash, models)
+        if fault and self._stored:  # or is it the copy alone, or what was known of the models there?
+            self._stored.forget()
+            known = self._stored.fetch(without="" if models else MODELS)
+            self._stored_models = None if models else known
+            fault = self._fault(run_hash, models)
+        return fault
+
+    def _fault(self, run_hash: str, models: bool) -> str:
+        try:
+            end = read_end(self.path)
+            if end is None:
+                return ""
+            spec = self._read_spec()
+        except DamagedError as error:
+            return str(error)
+        if spec.hash != run_hash:
+            return f"config.json is of run {spec.hash}"
+        if "files" not in end:
+            return unreadable(self.path, end, spec, self._stored_models)
+        return difference(self.path, end["files"], self._stored_models, models=models)
+
+    def begin_anew(self, run_hash: str) -> None:
+        """Removes what a run with a :meth:`fault` has left, its end before all else; the next process that is
+        given the run trains it as if it had never been."""
+        try:
+            with locked(self):
+                if self.fault(run_hash):
+                    self._clear()
+        except HeldError:
+            return  # another sweep has found the same and trains it already
+
+    def _clear(self) -> None:
+        (self.path / ELSEWHERE).unlink(missing_ok=True)
+        if self._stored:
+            self._stored.clear(first="state.json", keep="config.json")
+            return
+        (self.path / "state.json").unlink(missing_ok=True)
+        for path in self.path.iterdir():
+            if path.is_file() and path.name not in ("config.json", ".lock"):
+                path.unlink()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Of the last epoch that was saved, while the run has not ended."""
+        return self.path / "last.pt"
+
+    def drop_checkpoint(self) -> None:
+        """Removes it, where there is one."""
+        if self._stored:
+            self._stored.remove(self.checkpoint.name)
+        else:
+            self.checkpoint.unlink(missing_ok=True)
+
+    def progress(self) -> list[dict[str, Any]]:
+        """One dictionary per finished epoch, up to the first line that cannot be read."""
+        return read_rows(self.path / "progress.jsonl")[0]
+
+    def write_spec(self, spec: RunSpec) -> None:
+        """Writes what the run is, unless its file says just that."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            if self._read_spec() == spec:
+                return
+        except DamagedError:
+            pass
+        write_json(self.path / "config.json", spec.to_dict())
+        self.publish("config.json")
+
+    def read_spec(self) -> RunSpec:
+        """What the run is.
+
+        Raises:
+            DamagedError: there is no ``config.json``, or it is not that of a run.
+        """
+        try:
+            return self._read_spec()
+        except DamagedError as error:
+            raise DamagedError(f"{self.path}: {error}") from error
+
+    def _read_spec(self) -> RunSpec:
+        values = read_object(self.path / "config.json")
+        if values is None:
+            raise DamagedError("there is no config.json, so this is no run's folder")
+        return RunSpec.from_dict(values)
+
+    def finish(self, state: State, reason: str = "") -> None:
+        """Writes how the run ended, which never changes afterwards, and drops what only a restart needs."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self.state is None:
+            self.fetch(models=False)  # of a copy: the process that trained the run may be on another machine
+            write_json(
+                self.path / "state.json", {"state": state, "reason": reason, "files": listed(self.path)}
+            )
+            self.publish("state.json")
+        self.drop_checkpoint()
+
+    def reopen(self) -> None:
+        """Forgets how the run ended, so that it is trained again."""
+        for name in ("state.json", ERROR):
+            if self._stored:
+                self._stored.remove(name)
+            else:
+                (self.path / name).unlink(missing_ok=True)
+
+
+class HeldError(Exception):
+    """Somebody else trains the run."""
+
+
+@contextmanager
+def locked(folder: RunFolder, *, within_s: float = 0.0) -> Iterator[None]:
+    """Holds a run's folder; the lock names its holder.
+
+    Args:
+        folder: the run's.
+        within_s: how long to wait for whoever else holds it, in seconds.
+
+    Raises:
+        HeldError: it is still held then. Whoever waits longer must be able to say that it waits.
+    """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + within_s
+    with open(folder.path / ".lock", "a") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise HeldError(folder.address) from error
+                time.sleep(0.05)
+        handle.truncate(0)
+        print(socket.gethostname(), os.getpid(), file=handle, flush=True)
+        yield
+
+
+class RunStore:
+    """All runs of one results root, by hash, shared by its studies."""
+
+    def __init__(self, root: Path, stored: StoredFolder | None = None) -> None:
+        """Args: stored: the results root in object storage, where ``root`` is its copy."""
+        self.root = root / "runs"
+        self._stored = stored.below("runs") if stored else None
+        self._stored_models: dict[str, dict[str, int]] = {}
+        """Sizes of the models in the storage at the last fetch, by run and name."""
+
+    def folder(self, run_hash: str) -> RunFolder:
+        path = self.root / run_hash
+        if not self._stored:
+            return RunFolder(path)
+        return RunFolder(path, self._stored.below(run_hash), self._stored_models.get(run_hash, {}))
+
+    def fetch(self) -> None:
+        """Brings all runs up to date, but for their models, where they are copies."""
+        if self._stored:
+            for name, size in self._stored.fetch(without=MODELS).items():
+                run_hash, _, file = name.rpartition("/")
+                self._stored_models.setdefault(run_hash, {})[file] = size

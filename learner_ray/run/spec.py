@@ -1,0 +1,132 @@
+"""What one run is: its configuration, patients and cohort, and the hash that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from typing import Any, Literal
+
+from learner_ray.core.config import Config
+from learner_ray.core.errors import UserError
+from learner_ray.run.integrity import DamagedError
+
+State = Literal["complete", "stopped", "failed", "diverged"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patients:
+    """The very patients a run may see, by role. Roles are disjoint, except that a classifier may be fitted on
+    the patients of pretraining."""
+
+    pretrain: tuple[str, ...] = ()
+    classifier: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        fitted = {*self.pretrain, *self.classifier}
+        if fitted & {*self.validation, *self.test} or {*self.validation} & {*self.test}:
+            raise ValueError("a patient who is fitted on may be neither validated nor tested on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a run finds its cohort; not part of its identity, which holds the cohort's hash instead."""
+
+    path: str
+    """A manifest or folder, or ``phantom:<modality>``."""
+    format: str | None = None
+    modality: str = "lus"
+    cohort_hash: str = ""
+    missing: tuple[str, ...] = ()
+    """Codes that stand for "no score" in the cohort's table."""
+    bad_scans: tuple[str, ...] = ()
+    """Scans left out under ``--skip-bad``."""
+    study_file: str = ""
+    """The study file that defines the run's objective; empty where the package does."""
+    study_file_hash: str = ""
+    """SHA-256 of that file, part of the identity."""
+    contents: str = ""
+    """Path or URL of the list of what the cohort's files hold; empty where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One trial or final run, complete: whoever holds it can train it anywhere."""
+
+    config: Config
+    patients: Patients
+    source: Source
+    threads: int = 1
+    recorded_hash: str = field(default="", compare=False)
+    """What a run read from its file is called: a version with fewer keys named it by those it had."""
+
+    @property
+    def is_final(self) -> bool:
+        return bool(self.patients.test)
+
+    @cached_property
+    def hash(self) -> str:
+        """Configuration, cohort, patients, seed and precision; 16 hexadecimal digits."""
+        return self.recorded_hash or self._hash(self.config.to_dict())
+
+    def _hash(self, config: Mapping[str, Any]) -> str:
+        identity: dict[str, Any] = {
+            "config": config,
+            "cohort": self.source.cohort_hash,
+            "bad_scans": sorted(self.source.bad_scans),
+            "patients": {role: sorted(who) for role, who in asdict(self.patients).items()},
+        }
+        if self.source.study_file_hash:
+            identity["study_file"] = self.source.study_file_hash
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        source = asdict(self.source)
+        # Beside the source: a version that does not know them refuses unknown keys in it.
+        beside = {key: source.pop(key) for key in ("contents", "missing")}
+        return {
+            "run_hash": self.hash,
+            "config": self.config.to_dict(),
+            "patients": asdict(self.patients),
+            "source": source,
+            **beside,
+            "threads": self.threads,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
+        """What ``to_dict`` gave, now or in a version with fewer keys, which then have their defaults.
+
+        Raises:
+            DamagedError: the dictionary is no run's, or was edited so that its hash is another's.
+        """
+        try:
+            patients = Patients(**{role: tuple(who) for role, who in values["patients"].items()})
+            known = {key.name for key in fields(Source)}
+            source = {key: value for key, value in values["source"].items() if key in known}
+            source |= {
+                "missing": tuple(values.get("missing", ())),
+                "bad_scans": tuple(source.get("bad_scans", ())),
+                "contents": values.get("contents", ""),
+            }
+            spec = cls(
+                config=Config.from_dict(values["config"]),
+                patients=patients,
+                source=Source(**source),
+                threads=values["threads"],
+                recorded_hash=values["run_hash"],
+            )
+            described = spec._hash(values["config"])
+        except (UserError, KeyError, TypeError, AttributeError, ValueError) as error:
+            reason = str(error).partition(";")[0]
+            raise DamagedError(f"config.json is not that of a run ({reason})") from error
+        if described != spec.recorded_hash:
+            raise DamagedError(
+                f"config.json was changed: it says run {spec.recorded_hash} but describes run {described}"
+            )
+        return spec

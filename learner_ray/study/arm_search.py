@@ -1,0 +1,200 @@
+"""One group (arm x repeat x fold): its search, then its final runs, as tasks to hand out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from learner_ray.run.folder import RunStore
+from learner_ray.run.progress import objective_of
+from learner_ray.study.planned_run import Group, Outcome, Task
+from learner_ray.study.pruners import SCHEDULERS
+from learner_ray.study.retry import Retry, is_whole
+from learner_ray.study.samplers import grid_points, make_sampler
+from learner_ray.study.study import BaseValues, Space, Suggest, distributions_of
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class GroupSearch:
+    """Asks its own Optuna study for trials, one at a time, then hands out audits and final runs.
+
+    One trial at a time: what is suggested depends on the group's earlier trials alone, never on the order in
+    which a cluster happened to finish them. Runs that ended already, in this study or another of the same
+    root, are told and not handed out: resuming a study is nothing but asking again.
+    """
+
+    def __init__(
+        self, group: Group, space: Space, store: RunStore, study: optuna.Study, retry: Retry | None = None
+    ) -> None:
+        self.group = group
+        self._retry = retry or Retry()
+        self.chooser: GroupSearch = self
+        """Whose choice is taken: another group's search where ``group.chosen_by`` names one."""
+        self.outcomes: list[Outcome] = []
+        self.scheduler = SCHEDULERS[group.scheduler](group.config.train.epochs)
+        self._space = space
+        self._store = store
+        self._study = study
+        self._asked: dict[int, optuna.Trial] = {}
+        self._repeats = 0
+        self._running: dict[str, Task] = {}
+
+    @property
+    def trial_outcomes(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.task.role == "trial"]
+
+    @property
+    def best(self) -> Outcome | None:
+        """The complete trial of the highest objective; the earlier one of two that tie."""
+        if self.chooser is not self:
+            return self.chooser.best
+        scored = [o for o in self.trial_outcomes if o.state == "complete" and math.isfinite(o.objective)]
+        return max(scored, key=lambda outcome: outcome.objective, default=None)
+
+    @property
+    def is_done(self) -> bool:
+        return not self._running and self._searched and (self._all_repeated or self.is_hopeless)
+
+    @property
+    def remaining(self) -> int:
+        """Runs still to end, the running ones included."""
+        if self.is_hopeless:
+            return 0
+        return self.group.runs - len(self.outcomes)
+
+    @property
+    def _all_repeated(self) -> bool:
+        return self._repeats == self.group.audit_runs + self.group.seeds
+
+    @property
+    def _searched(self) -> bool:
+        if self.chooser is not self:
+            return self.chooser._searched
+        return len(self.trial_outcomes) == self.group.trials
+
+    @cached_property
+    def _grid(self) -> list[dict[str, Any]]:
+        space = distributions_of(self._space, self.group.config, self.group.fixed)
+        return grid_points(space, self.group.run_seed("sampler", 0))
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the final runs can never be: no trial of the search is complete."""
+        return self.chooser.group.trials > 0 and self._searched and self.best is None
+
+    def next_task(self) -> Task | None:
+        """A run to start now, or None: there is none, or it depends on one that is running."""
+        while True:
+            task = self._next()
+            if task is None:
+                return None
+            self._running[task.label] = task
+            outcome = self._ended_before(task)
+            if outcome is None:
+                return task
+            self.end(outcome)
+
+    def _ended_before(self, task: Task) -> Outcome | None:
+        """The outcome of a run that ended in an earlier start, if its files are the ones that it wrote and it
+        is not to be trained again.
+        """
+        folder = self._store.folder(task.spec.hash)
+        fault = folder.fault(task.spec.hash)
+        if fault:
+            print(f"{task.label}: {fault}; training it again", flush=True)
+            folder.begin_anew(task.spec.hash)
+            return None
+        outcome = Outcome.read(task, folder)
+        if outcome is not None and outcome.state == "failed" and self._retry.wants(task):
+            folder.reopen()
+            outcome = None
+        if outcome is None and not task.final and is_whole(folder.progress(), task.spec):
+            # All that a search needs of it is there: whatever came after its last epoch, its place is kept.
+            folder.finish("complete")
+            outcome = Outcome.read(task, folder)
+        return outcome
+
+    def _next(self) -> Task | None:
+        if not self._searched:
+            return None if self._running or self.chooser is not self else self._next_trial()
+        if self.is_hopeless or self._all_repeated:
+            return None
+        number, audits = self._repeats, self.group.audit_runs
+        self._repeats += 1
+        return self._again("audit", number) if number < audits else self._again("final", number - audits)
+
+    def _next_trial(self) -> Task:
+        number = len(self.trial_outcomes)
+        group = self.group
+        # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
+        # resumed search suggests what the undisturbed one would have.
+        seeds = group.run_seed("sampler", 0), group.run_seed("sampler", number)
+        self._study.sampler = make_sampler(group.sampler, *seeds)
+        if number == 0:
+            # The search starts from the base configuration: its choice is never worse than no search.
+            base = BaseValues(group.config, group.fixed)
+            self._space(base, group.config)
+            self._study.enqueue_trial(base.values)
+        elif group.sampler == "grid":
+            # Where all points have been tried the sampler goes on by itself.
+            self._study.enqueue_trial(self._grid[number - 1] if number <= len(self._grid) else {})
+        trial = self._study.ask()
+        suggest = Suggest(trial, group.fixed)
+        self._space(suggest, group.config)
+        self._asked[number] = trial
+        config = replace(group.config.with_values(suggest.values), seed=group.run_seed("trial"))
+        return Task(
+            group=group.name,
+            number=number,
+            spec=group.spec(config, final=False),
+            role="trial",
+            parameters=suggest.values,
+        )
+
+    def _again(self, role: Literal["audit", "final"], number: int) -> Task:
+        """The chosen configuration up to its best epoch, or the arm's own where nothing was searched."""
+        group, best = self.group, self.best
+        parameters = dict(best.task.parameters) if best else {}
+        values = {**parameters, "train.stop_epoch": best.best_epoch} if best else {}
+        config = replace(group.config.with_values(values), seed=group.run_seed(role, number))
+        return Task(
+            group=group.name,
+            number=number,
+            spec=group.spec(config, final=role == "final"),
+            role=role,
+            parameters=parameters,
+        )
+
+    def end(self, outcome: Outcome) -> None:
+        """Takes in how a task ended."""
+        del self._running[outcome.task.label]
+        self.outcomes.append(outcome)
+        if outcome.task.role != "trial":
+            return
+        number = outcome.task.number
+        self.scheduler.replay(number, outcome.progress)
+        self._tell(self._asked.pop(number), outcome)
+
+    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        import optuna
+
+        for row in outcome.progress:
+            if math.isfinite(objective_of(row)):
+                trial.report(row["objective"], row["epoch"])
+        trial.set_user_attr("run_hash", outcome.task.spec.hash)
+        states = optuna.trial.TrialState
+        if not math.isfinite(outcome.objective) or outcome.state in ("failed", "diverged"):
+            self._study.tell(trial, state=states.FAIL)
+        elif outcome.state == "stopped":
+            self._study.tell(trial, state=states.PRUNED)
+        else:
+            self._study.tell(trial, outcome.objective)
+
+
+StudyFactory = Callable[[str], "optuna.Study"]
+"""Makes the Optuna study of a group's name."""

@@ -1,0 +1,196 @@
+"""A study on a fake clock: given learning curves in place of training, runs in memory in place of files.
+
+Drives the same coordinator as the real engine, so that searches, schedulers and resuming can be tried on
+thousands of trials in seconds.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from learner_ray.run.folder import RunFolder, RunStore
+from learner_ray.run.spec import RunSpec, State
+from learner_ray.study.planned_run import Task
+from learner_ray.study.runner import Coordinator
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """What training a run would give."""
+
+    rows: Iterable[Row]
+    """Progress rows from the first epoch on; the clock goes by their ``seconds/train`` and
+    ``seconds/evaluate``."""
+    state: State = "complete"
+    """How the run ends after its last row, unless it is stopped before."""
+    reason: str = ""
+
+
+Trainer = Callable[[RunSpec], Curve]
+
+
+class MemoryRun(RunFolder):
+    """A run whose files are kept in memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self._state: dict[str, Any] | None = None
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        return self._state
+
+    def fault(self, run_hash: str, *, models: bool = False) -> str:
+        return ""
+
+    def progress(self) -> list[Row]:
+        return list(self.rows)
+
+    def finish(self, state: State, reason: str = "") -> None:
+        self._state = self._state or {"state": state, "reason": reason}
+
+
+class MemoryStore(RunStore):
+    """Runs in memory, by hash. Shared by two coordinators it is what the results folder is to two starts."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, MemoryRun] = {}
+
+    def folder(self, run_hash: str) -> MemoryRun:
+        return self._runs.setdefault(run_hash, MemoryRun())
+
+
+def recorded(root: Path) -> Trainer:
+    """The curves of the runs that a results root holds.
+
+    The trainer raises LookupError for a run that is not there, and where a run goes on beyond the epoch at
+    which it was stopped when it was recorded.
+    """
+    store = RunStore(root)
+
+    def train(spec: RunSpec) -> Curve:
+        run = store.folder(spec.hash)
+        if run.state is None:
+            raise LookupError(f"{root} has no ended run {spec.hash}")
+        rows = run.progress()
+        if run.state["state"] == "stopped":
+            return Curve(rows=_until_stopped(rows, spec.hash))
+        return Curve(rows=rows, state=run.state["state"], reason=run.state["reason"])
+
+    return train
+
+
+def _until_stopped(rows: list[Row], run_hash: str) -> Iterator[Row]:
+    yield from rows
+    raise LookupError(
+        f"run {run_hash} was stopped at epoch {rows[-1]['epoch']}: what follows is not recorded"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated:
+    """What the fake clock showed."""
+
+    seconds: float
+    """From the first start to the last end, or to the interruption."""
+    epochs: int
+    """Trained on all devices."""
+    interrupted: bool
+
+
+def simulate(
+    coordinator: Coordinator, trainer: Trainer, *, devices: int, until: float = math.inf
+) -> Simulated:
+    """Runs a coordinator's tasks on a fake clock.
+
+    Args:
+        coordinator: hands out the tasks; its store is a :class:`MemoryStore`.
+        trainer: gives each task's curve.
+        devices: tasks at a time.
+        until: seconds on the clock after which everything is killed; another coordinator on the same store
+            goes on.
+    """
+    store = coordinator.store
+    if not isinstance(store, MemoryStore):
+        raise TypeError("a study is simulated on a MemoryStore: real runs are not to be written over")
+    clock = _Clock(coordinator)
+    numbers = itertools.count()
+    while True:
+        while len(clock.events) < devices and (task := coordinator.next_task()) is not None:
+            clock.plan(_Running(next(numbers), task, store.folder(task.spec.hash), trainer))
+        if not clock.events:
+            return Simulated(seconds=clock.now, epochs=clock.epochs, interrupted=False)
+        if clock.events[0].at > until:
+            return Simulated(seconds=until, epochs=clock.epochs, interrupted=True)
+        clock.advance()
+
+
+class _Running:
+    """A task on a device."""
+
+    def __init__(self, number: int, task: Task, run: MemoryRun, trainer: Trainer) -> None:
+        self.number = number
+        self.task = task
+        self.run = run
+        self.curve = trainer(task.spec)
+        self._rows = iter(self.curve.rows)
+        # Like a restarted actor: what was trained is not trained again, but whether the run goes on after
+        # its last epoch is not known, so that one is reported again.
+        self._known = [next(self._rows) for _ in run.rows][-1:]
+
+    def next_epoch(self) -> tuple[float, Row] | None:
+        """Seconds until its end, and its row; None where there is none."""
+        if self._known:
+            return 0.0, self._known.pop()
+        row = next(self._rows, None)
+        return None if row is None else (row["seconds/train"] + row["seconds/evaluate"], row)
+
+
+@dataclass(order=True)
+class _Event:
+    """The end of a running task's next epoch; of two at one time the earlier started task's comes first."""
+
+    at: float
+    number: int
+    row: Row = field(compare=False)
+    running: _Running = field(compare=False)
+
+
+class _Clock:
+    """The time, and what is about to happen: one event per busy device."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self.now = 0.0
+        self.epochs = 0
+        self.events: list[_Event] = []
+        self._coordinator = coordinator
+
+    def plan(self, running: _Running) -> None:
+        """Lets a task train its next epoch, or end."""
+        epoch = running.next_epoch()
+        if epoch is None:
+            running.run.finish(running.curve.state, running.curve.reason)
+            self._coordinator.ended(running.task)
+            return
+        seconds, row = epoch
+        heapq.heappush(self.events, _Event(self.now + seconds, running.number, row, running))
+
+    def advance(self) -> None:
+        """Goes to the next event."""
+        event = heapq.heappop(self.events)
+        running, self.now = event.running, event.at
+        if event.row["epoch"] > len(running.run.rows):
+            running.run.rows.append(event.row)
+            self.epochs += 1
+        if self._coordinator.row(running.task, event.row):
+            self.plan(running)
+        else:
+            self._coordinator.ended(running.task)

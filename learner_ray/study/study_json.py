@@ -1,0 +1,43 @@
+"""Reading ``study.json``, and telling whether it was changed since it was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from learner_ray.core.errors import UserError
+from learner_ray.run.integrity import DamagedError, read_object
+
+_ALWAYS = {"study", "cohort_hash", "split_hash", "trials", "folds", "repeats", "seeds", "arms", "space"}
+"""Keys of every ``study.json`` that was ever written."""
+
+
+def study_hash(study: Mapping[str, Any]) -> str:
+    """SHA-256 over all that a ``study.json`` says, but for this hash."""
+    plain = {key: value for key, value in study.items() if key != "hash"}
+    finite = json.loads(json.dumps(plain), parse_constant=lambda name: None)
+    text = json.dumps(finite, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_study(path: Path) -> dict[str, Any] | None:
+    """What a ``study.json`` says, or None where there is none.
+
+    Raises:
+        UserError: it was changed since it was written, as far as one can tell: older versions kept no hash.
+    """
+    remedy = "restore it; or move it away, and the command that made it writes it again"
+    try:
+        study = read_object(path)
+    except DamagedError as error:
+        raise UserError(f"{path} is damaged: {remedy}") from error
+    if study is None:
+        return None
+    if not study.keys() >= _ALWAYS:
+        raise UserError(f"{path} is damaged: {remedy}")
+    if study.get("hash", study_hash(study)) != study_hash(study):
+        raise UserError(f"{path} was changed since it was written: {remedy}")
+    return study

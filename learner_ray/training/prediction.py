@@ -1,0 +1,167 @@
+"""A final run's encoder and classifier on scans they have not seen: the table and the embeddings."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from learner_ray.cohort import CLASSES, Cohort
+from learner_ray.cohort.cohort import Scan, scan_table
+from learner_ray.cohort.manifest import read_unscored
+from learner_ray.cohort.sidecar import stated_modality
+from learner_ray.cohort.table import SUFFIXES
+from learner_ray.core.errors import UserError
+from learner_ray.core.files import write_atomic
+from learner_ray.imaging.cache import build_cache
+from learner_ray.imaging.gate import warnings
+from learner_ray.imaging.looks import told
+from learner_ray.imaging.reader import reader_version
+from learner_ray.run.provenance import versions
+from learner_ray.training.data import Data
+from learner_ray.training.predictor import Predictor, kind_of_scan
+from learner_ray.training.progression import Embedded
+
+Embeddings = NDArray[np.float32]
+
+STATED = ("learner-ray", "torch", "numpy")
+"""Packages whose versions stand in every row; ``predictor.json`` of the run has all."""
+
+
+def given(paths: Sequence[str]) -> pd.DataFrame:
+    """Scans of the command line, each a visit of one patient, with the columns of ``Scan``."""
+    twice = sorted({path for path in paths if list(paths).count(path) > 1})
+    if twice:
+        raise UserError(f"{', '.join(twice)}: given twice; give each scan once")
+    return scan_table(
+        Scan(
+            scan=path,
+            files=(path,) if Path(path).exists() else tuple(path.split(",")),
+            patient="",
+            visit=str(number),
+            order=float(number),
+            score=float("nan"),
+            source="command line",
+            row=number,
+        )
+        for number, path in enumerate(paths, start=1)
+    )
+
+
+def listed(manifest: Path, predictor: Predictor) -> pd.DataFrame:
+    """Scans of a manifest, with the columns of ``Scan``; its scores, if any, are not read.
+
+    Raises:
+        UserError: the manifest is faulty, or of a modality that the run was not trained on.
+    """
+    if not manifest.is_file() or manifest.suffix.lower() not in SUFFIXES:
+        raise UserError(f"no manifest at {manifest}; give a file ending in {' or '.join(SUFFIXES)}")
+    modality = stated_modality(manifest)
+    if modality not in ("", predictor.modality):
+        raise UserError(
+            f"{manifest} lists scans of modality {modality}; this run was trained on {predictor.modality}"
+        )
+    return read_unscored(manifest)
+
+
+def predict(
+    predictor: Predictor, scans: pd.DataFrame, *, skip_bad: bool = False
+) -> tuple[pd.DataFrame, Embeddings]:
+    """The table, one row per scan, and the embeddings (N, 512) of its rows.
+
+    Raises:
+        UserError: scans are of a kind that the run was not trained on, or cannot be read.
+    """
+    _check_kinds(predictor, scans)
+    cohort = Cohort(name="", modality=predictor.modality, score=predictor.score, scans=scans)
+    # A folder that goes again: no copy of a patient's pixels is left behind.
+    with tempfile.TemporaryDirectory() as temporary:
+        size = predictor.spec.config.data.image_size
+        cache = build_cache(cohort, size, root=Path(temporary), skip_bad=skip_bad)
+        for bad in cache.bad.values():
+            print(f"left out: {bad}", file=sys.stderr)
+        for line in warnings(told(cache.looks)):
+            print(line, file=sys.stderr)
+        readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
+        data = Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
+        embedded = predictor.embed(data)
+    if predictor.description["reader"] != reader_version():
+        print(f"pixels were read by {predictor.description['reader']} in training", file=sys.stderr)
+    return _table(predictor, readable.reset_index(drop=True), embedded)
+
+
+def _table(predictor: Predictor, scans: pd.DataFrame, embedded: Embedded) -> tuple[pd.DataFrame, Embeddings]:
+    pairs = consecutive(scans)
+    changes = pairs.rename(columns={"earlier": "since", "later": "visit"})
+    probabilities = np.empty((0, 3))
+    if len(pairs):
+        probabilities = predictor.progression.predict(pairs, scans, embedded)
+    changes[["p_worse", "p_same", "p_better"]] = probabilities
+    changes["decided"] = [CLASSES[c] for c in predictor.progression.decide(probabilities)]
+    table = scans[["patient", "visit", "scan"]].assign(
+        predicted=[embedded.predictions[scan] for scan in scans["scan"]],
+        score=predictor.score.name,
+        unit=predictor.score.unit,
+    )
+    table = table.merge(changes, on=["patient", "visit"], how="left").assign(**_provenance(predictor))
+    return table, np.stack([embedded.embeddings[scan] for scan in scans["scan"]]).astype(np.float32)
+
+
+def _check_kinds(predictor: Predictor, scans: pd.DataFrame) -> None:
+    """Told before anything is read; a file that is not there is told by the cache, with all others."""
+    kinds = scans["files"].map(kind_of_scan)
+    wrong = [
+        f"  {row.source}, row {row.row}: {row.scan} is {kind}"
+        for row, kind in zip(scans.itertuples(index=False), kinds, strict=True)
+        if kind not in predictor.kinds
+    ]
+    if wrong:
+        trained = (
+            f"this run was trained on {predictor.modality} scans that are {' or '.join(predictor.kinds)}:"
+        )
+        raise UserError("\n".join([trained, *wrong]))
+
+
+def consecutive(scans: pd.DataFrame) -> pd.DataFrame:
+    """Consecutive visits of each patient: columns patient, earlier, later, interval_days."""
+    visits = scans.drop_duplicates(["patient", "visit"]).sort_values(["patient", "order"], ignore_index=True)
+    before = visits.groupby("patient").shift(1)
+    pairs = pd.DataFrame(
+        {
+            "patient": visits["patient"],
+            "earlier": before["visit"],
+            "later": visits["visit"],
+            "interval_days": visits["day"] - before["day"],
+        }
+    )
+    return pairs[before["visit"].notna()].reset_index(drop=True)
+
+
+def _provenance(predictor: Predictor) -> dict[str, str]:
+    """The columns that say what made a row."""
+    made = predictor.description
+    return {
+        "run_hash": predictor.spec.hash,
+        "trained_on": f"{'phantom ' if made['phantom'] else ''}{made['cohort']} ({made['modality']})",
+        "trained_with": _stated(made["versions"]),
+        "predicted_with": _stated(versions()),
+    }
+
+
+def _stated(found: Mapping[str, str]) -> str:
+    return " ".join(f"{name}-{found[name]}" for name in STATED if name in found)
+
+
+def write(table: pd.DataFrame, embeddings: Embeddings, out: Path) -> None:
+    """Writes table and embeddings, each whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, embeddings, allow_pickle=False)
+    write_atomic(out.with_suffix(".npy"), buffer.getvalue())
+    write_atomic(out, table.to_csv(index=False))
+    print(f"{out}: {len(table)} scans; their embeddings in {out.with_suffix('.npy')}")
