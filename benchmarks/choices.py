@@ -27,7 +27,7 @@ from learner_ray.core.config import Config
 from learner_ray.imaging.source import PHANTOM, open_cohort
 from learner_ray.run.spec import Patients, Source
 from learner_ray.study.plan import make_plan
-from learner_ray.study.planned_run import Group
+from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.study_file import load_study
 from learner_ray.training.data import Data, open_data
@@ -52,7 +52,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 
 
-def plan_groups(modality: str, data: str | None, arm: str = "mse") -> tuple[list[Group], Cohort]:
+def plan_groups(modality: str, data: str | None, arm: str = "mse") -> tuple[list[FoldSearchSpec], Cohort]:
     """One group per outer fold of an arm, at the laptop profile and without a search."""
     study = load_study(modality)
     path = f"{PHANTOM}{modality}" if data is None else str(Path(data).resolve())
@@ -102,7 +102,7 @@ def score_spearman(scans: pd.DataFrame, embedded: Embedded) -> float:
     return spearman(predicted, scans["score"].to_numpy(float))
 
 
-def rows_of(group: Group, number: int) -> list[dict[str, Any]]:
+def rows_of(group: FoldSearchSpec, number: int) -> list[dict[str, Any]]:
     """All choices on one fold and seed."""
     settle(1)
     data = open_data(group.source, group.config.data.image_size)
@@ -137,9 +137,9 @@ def main() -> None:
     args = parser.parse_args()
     groups, cohort = plan_groups(args.modality, args.data)
     open_data(groups[0].source, groups[0].config.data.image_size)  # the pixel cache, before two ask for it
-    tasks = [(group, number) for group in groups for number in range(args.seeds)]
+    runs = [(group, number) for group in groups for number in range(args.seeds)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        rows = [row for found in pool.map(rows_of, *zip(*tasks, strict=True)) for row in found]
+        rows = [row for found in pool.map(rows_of, *zip(*runs, strict=True)) for row in found]
     table = pd.DataFrame(rows)
     if args.out:
         table.to_csv(args.out, index=False)

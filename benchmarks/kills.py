@@ -41,7 +41,7 @@ ARGUMENTS = ["--folds", "2", "--trials", "2", "--seeds", "1", "--arms", "mse,wei
 ARGUMENTS += ["--epochs", str(EPOCHS)]
 ARGUMENTS += ["--set", "data.image_size=64", "--set", "data.frames=4", "--set", "train.precision=float32"]
 # So few pairs give many trials the same kappa, and then none is stopped.
-ARGUMENTS += ["--set", "progression.judged_by=log_loss"]
+ARGUMENTS += ["--set", "progression.selection_metric=log_loss"]
 STUDY_S = 600.0
 
 
@@ -74,7 +74,7 @@ class Study:
                     yield folder, process
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        columns = ["arm", "fold", "trial", "run_hash", "state", "objective", "epochs"]
+        columns = ["arm", "fold", "trial", "run_hash", "state", "selection_score", "epochs"]
         ledger, trials = (pd.read_parquet(self.out / f"{name}.parquet") for name in ("ledger", "trials"))
         return ledger, trials[columns]
 

@@ -28,8 +28,8 @@ from learner_ray.core.config import Config, TrainConfig
 from learner_ray.run.provenance import git_sha, processor
 from learner_ray.run.spec import RunSpec, Source
 from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
-from learner_ray.study.planned_run import Group
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.planned_run import FoldSearchSpec
+from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Arm, Suggest
 from tests.small_cohort import write_cohort
 
@@ -125,7 +125,7 @@ def simulated(trials: int, devices: int) -> tuple[float, float, int]:
     """Seconds and processor seconds that a study takes on the fake clock, and how many trials it has."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     groups = [
-        Group(
+        FoldSearchSpec(
             arm=Arm(name="mse", label="MSE"),
             config=Config(train=TrainConfig(epochs=12)),
             fixed=frozenset(),
@@ -145,13 +145,13 @@ def simulated(trials: int, devices: int) -> tuple[float, float, int]:
     def train(spec: RunSpec) -> Curve:
         lr = spec.config.train.lr
         times = {"seconds/train": 1.0, "seconds/evaluate": 0.0}
-        return Curve(rows=({"epoch": e, "objective": -lr - 1 / e, **times} for e in range(1, 13)))
+        return Curve(rows=({"epoch": e, "selection_score": -lr - 1 / e, **times} for e in range(1, 13)))
 
     begun, processor_begun = time.perf_counter(), time.process_time()
-    study = Coordinator(groups, space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
+    study = StudyRunner(groups, space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
     simulate(study, train, devices=devices)
     seconds, processor_s = time.perf_counter() - begun, time.process_time() - processor_begun
-    return seconds, processor_s, sum(not outcome.task.final for outcome in study.outcomes)
+    return seconds, processor_s, sum(not outcome.planned.final for outcome in study.outcomes)
 
 
 def table_of_ways(kind: str, found: dict[str, Measured], slots: int) -> str:

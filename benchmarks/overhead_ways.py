@@ -31,16 +31,16 @@ from learner_ray.engine.connection import OBJECT_STORE_BYTES, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress
 from learner_ray.engine.trainable import RunTrainable, training_run
-from learner_ray.engine.tuning import run_tasks
+from learner_ray.engine.tuning import run_study
 from learner_ray.execution import optuna_studies
 from learner_ray.imaging.source import open_cohort
 from learner_ray.run.folder import RunFolder, RunStore
 from learner_ray.run.spec import RunSpec, Source
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.plan import Plan, make_plan
-from learner_ray.study.planned_run import Group
+from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.profiles import Size
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Arm, Study, Suggest
 from learner_ray.training.run import TrainingRun
 
@@ -89,7 +89,7 @@ class NoOp(TrainingRun):
             time.sleep(self.seconds)
         row = {
             "epoch": 1,
-            "objective": -self.spec.config.train.lr,
+            "selection_score": -self.spec.config.train.lr,
             "seconds/train": self.seconds,
             "seconds/evaluate": 0.0,
         }
@@ -122,7 +122,7 @@ class Job:
         return KINDS[self.kind]
 
     @property
-    def group(self) -> Group:
+    def group(self) -> FoldSearchSpec:
         return self.plan.groups[0]
 
     def run(self, lr: float) -> TrainingRun:
@@ -133,11 +133,12 @@ class Job:
         return self.run_class(spec, folder)
 
     def train(self, lr: float, report: Callable[[dict[str, Any]], Any]) -> float:
-        """Trains a run to its end and returns its best objective: what the ways without an engine call."""
+        """Trains a run to its end and returns its best selection score: what the ways without an engine
+        call."""
         run, best = self.run(lr), -math.inf
         while (row := run.advance()) is not None:
             report(row)
-            best = max(best, row["objective"])
+            best = max(best, row["selection_score"])
         return best
 
 
@@ -193,14 +194,14 @@ def ours(job: Job) -> float:
         def open(self, folder: RunFolder) -> TrainingRun:
             return training_run(folder, job.run_class)
 
-    coordinator = Coordinator(job.plan.groups, space, RunStore(job.folder), optuna_studies(out))
+    runner = StudyRunner(job.plan.groups, space, RunStore(job.folder), optuna_studies(out))
     searched = job.plan.study.searched_keys(job.group.config, job.group.fixed)
-    ledger = LedgerWriter(job.plan, coordinator, out)
-    curves = Curves(out / "tensorboard", coordinator.store, searched, ["mse"])
-    coordinator.listeners = [Progress({"mse": job.trials}), curves, ledger]
-    coordinator.resume()
-    run_tasks(
-        coordinator, scratch=out / ".tune", max_concurrent=job.slots, resources={"cpu": 1}, trainable=Measured
+    ledger = LedgerWriter(job.plan, runner, out)
+    curves = Curves(out / "tensorboard", runner.store, searched, ["mse"])
+    runner.callbacks = [Progress({"mse": job.trials}), curves, ledger]
+    runner.resume()
+    run_study(
+        runner, scratch=out / ".tune", max_concurrent=job.slots, resources={"cpu": 1}, trainable=Measured
     )
     ledger.write()
     return begun

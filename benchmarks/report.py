@@ -54,13 +54,13 @@ def make_ledger(rng: np.random.Generator) -> pd.DataFrame:
 def make_trials(rng: np.random.Generator) -> pd.DataFrame:
     group = np.arange(TRIALS) % (ARMS * FOLDS * REPEATS)
     lr, margin = 10 ** rng.uniform(-4, -2, TRIALS), rng.uniform(0.05, 0.5, TRIALS)
-    objective = -1 - 0.2 * (np.log10(lr) + 3) ** 2 + 0.05 * rng.normal(size=TRIALS)
+    score = -1 - 0.2 * (np.log10(lr) + 3) ** 2 + 0.05 * rng.normal(size=TRIALS)
     columns = {
         "arm": [f"arm{g // (FOLDS * REPEATS):02d}" for g in group], "repeat": group // FOLDS % REPEATS,
         "fold": group % FOLDS, "trial": np.arange(TRIALS) // (ARMS * FOLDS * REPEATS),
         "run_hash": [f"t{i:05d}" for i in range(TRIALS)], "config.train.lr": lr,
-        "config.objective.margin": margin,
-        "config.train.weight_decay": 10 ** rng.uniform(-4, -1, TRIALS), "objective": objective,
+        "config.loss.margin": margin,
+        "config.train.weight_decay": 10 ** rng.uniform(-4, -1, TRIALS), "selection_score": score,
         "state": rng.choice(["complete", "stopped"], TRIALS, p=[0.7, 0.3]), "best_epoch": 8, "epochs": 12,
         "device_seconds": rng.uniform(100, 300, TRIALS), "error": "",
     }  # fmt: skip
@@ -95,7 +95,7 @@ def make_study(folder: Path) -> None:
     for run in trials["run_hash"]:
         path = folder.parent / "runs" / run
         path.mkdir(parents=True)
-        lines = [json.dumps({"epoch": e, "objective": -2 + e / 12}) for e in range(1, 13)]
+        lines = [json.dumps({"epoch": e, "selection_score": -2 + e / 12}) for e in range(1, 13)]
         (path / "progress.jsonl").write_text("\n".join(lines))
 
 

@@ -29,9 +29,9 @@ from learner_ray.core.config import Config, TrainConfig, flatten
 from learner_ray.core.seeding import random_key
 from learner_ray.run.spec import RunSpec, Source
 from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
-from learner_ray.study.planned_run import Group, Outcome
+from learner_ray.study.planned_run import FoldSearchSpec, RunResult
 from learner_ray.study.pruners import SCHEDULERS
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.runner import StudyRunner
 from learner_ray.study.samplers import SAMPLERS
 from learner_ray.study.study import Arm, Suggest
 
@@ -46,8 +46,8 @@ RATE = 0.5
 SPACE = {
     "train.lr": (3e-4, 3e-3),
     "train.weight_decay": (1e-3, 1e-1),
-    "objective.margin": (0.02, 0.5),
-    "objective.contrastive_weight": (0.1, 10.0),
+    "loss.margin": (0.02, 0.5),
+    "loss.contrastive_weight": (0.1, 10.0),
 }
 """All searched along their logarithm."""
 
@@ -88,14 +88,14 @@ class Landscape:
         for epoch in range(1, EPOCHS + 1):
             left = ((epoch + 1) ** -rate - end) / (1 - end)
             loss = final + (CHANCE - final) * left + noise[epoch - 1]
-            yield {"epoch": epoch, "objective": -loss, "seconds/train": 1.0, "seconds/evaluate": 0.0}
+            yield {"epoch": epoch, "selection_score": -loss, "seconds/train": 1.0, "seconds/evaluate": 0.0}
 
 
-def search(landscape: Landscape, scheduler: str, sampler: str) -> list[Outcome]:
+def search(landscape: Landscape, scheduler: str, sampler: str) -> list[RunResult]:
     """The trials of one group on one device, in order, until the largest budget is spent."""
-    group = Group(
+    group = FoldSearchSpec(
         arm=Arm(name="contrastive", label="MSE + contrastive"),
-        config=Config(train=TrainConfig(epochs=EPOCHS)).with_values({"objective.name": "contrastive"}),
+        config=Config(train=TrainConfig(epochs=EPOCHS)).with_values({"loss.name": "contrastive"}),
         fixed=frozenset(),
         fold=Fold(repeat=0, fold=0, test=("a",), parts=(("b",), ("c",), ("d",), ("e",))),
         trials=EPOCHS * max(BUDGETS) + 1,  # more than the budget allows
@@ -105,12 +105,12 @@ def search(landscape: Landscape, scheduler: str, sampler: str) -> list[Outcome]:
         scheduler=scheduler,
         sampler=sampler,
     )
-    study = Coordinator([group], space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
+    study = StudyRunner([group], space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
     simulate(study, landscape.train, devices=1, until=EPOCHS * max(BUDGETS))
     return study.outcomes
 
 
-def regrets(landscape: Landscape, outcomes: list[Outcome]) -> list[float]:
+def regrets(landscape: Landscape, outcomes: list[RunResult]) -> list[float]:
     """Of the trial that would be chosen at each budget: the best one that ran to its end."""
     spent = np.cumsum([len(outcome.progress) for outcome in outcomes])
     found = []
@@ -120,8 +120,8 @@ def regrets(landscape: Landscape, outcomes: list[Outcome]) -> list[float]:
             for outcome, epochs in zip(outcomes, spent, strict=True)
             if epochs <= budget * EPOCHS and outcome.state == "complete"
         ]
-        chosen = max(complete, key=lambda outcome: outcome.objective)
-        found.append(landscape.final(chosen.task.spec.config) - BEST)
+        chosen = max(complete, key=lambda outcome: outcome.selection_score)
+        found.append(landscape.final(chosen.planned.spec.config) - BEST)
     return found
 
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.choices import judge, plan_groups
 from learner_ray.core.config import Config
 from learner_ray.run.spec import Patients
-from learner_ray.study.planned_run import Group
+from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.study import Suggest
 from learner_ray.study.study_file import load_study
 from learner_ray.training.data import open_data
@@ -42,7 +42,7 @@ METRICS = {
 """Sign that makes the larger the better."""
 
 
-def configurations(modality: str, group: Group, n: int) -> list[Config]:
+def configurations(modality: str, group: FoldSearchSpec, n: int) -> list[Config]:
     """Random points of the arm's space, the same for every fold."""
     study = load_study(modality)
     probe = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -54,7 +54,7 @@ def configurations(modality: str, group: Group, n: int) -> list[Config]:
     return made
 
 
-def patients_of(group: Group, inner: int) -> tuple[Patients, Patients]:
+def patients_of(group: FoldSearchSpec, inner: int) -> tuple[Patients, Patients]:
     """Roles for validating and for testing one encoder; the parts change roles with the inner division."""
     parts = group.fold.parts
     validation, *rest = parts[inner:] + parts[:inner]
@@ -63,7 +63,7 @@ def patients_of(group: Group, inner: int) -> tuple[Patients, Patients]:
             Patients(pretrain=training, classifier=training, test=group.fold.test))  # fmt: skip
 
 
-def rows_of(group: Group, inner: int, number: int, config: Config) -> list[dict[str, Any]]:
+def rows_of(group: FoldSearchSpec, inner: int, number: int, config: Config) -> list[dict[str, Any]]:
     """Validation and test metrics of one training, by epoch."""
     settle(1)
     data = open_data(group.source, config.data.image_size)
@@ -89,7 +89,7 @@ def record(modality: str, data: str | None, configs: int) -> pd.DataFrame:
     """One row per outer fold, inner division, configuration and epoch."""
     groups, _ = plan_groups(modality, data, "contrastive")
     open_data(groups[0].source, groups[0].config.data.image_size)  # the pixel cache, before two ask for it
-    tasks = [
+    runs = [
         (group, inner, number, config)
         for group in groups
         for inner in range(INNER)
@@ -97,10 +97,10 @@ def record(modality: str, data: str | None, configs: int) -> pd.DataFrame:
     ]
     rows = []
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for done, found in enumerate(pool.map(rows_of, *zip(*tasks, strict=True)), start=1):
+        for done, found in enumerate(pool.map(rows_of, *zip(*runs, strict=True)), start=1):
             rows += found
-            if done % 10 == 0 or done == len(tasks):
-                print(f"{done} / {len(tasks)} trainings", flush=True)
+            if done % 10 == 0 or done == len(runs):
+                print(f"{done} / {len(runs)} trainings", flush=True)
     return pd.DataFrame(rows)
 
 

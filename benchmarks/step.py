@@ -4,7 +4,7 @@
         [--batch 8]
 
 The plain trainer is written as reference code is: float32, NCHW, shift by concatenation, every clip decoded
-at every access by the workers of a DataLoader. Both train the same network, objective and augmentation on the
+at every access by the workers of a DataLoader. Both train the same network, loss and augmentation on the
 same clips (640 x 480, 120 frames, h264). The trainers are processes that take turns, an epoch each; ratios
 are medians over the rounds. One thread is what a trial of a sweep has, and ``--trials`` as many at a time as
 there are cores is a sweep: alone, the plain trainer decodes on a core that nobody else uses. Where several

@@ -20,7 +20,7 @@ from learner_ray.encoders.network import Network
 from learner_ray.encoders.temporal_shift import shifted_channels
 from learner_ray.imaging.augmentation import augment
 from learner_ray.imaging.sampling import frame_indices
-from learner_ray.losses import Batch, TrainingScores, build_objective, total_loss
+from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
 from learner_ray.run.spec import Source
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.precision import fastest_precision
@@ -93,8 +93,8 @@ class Plain:
         self._scores = (scores - scores.mean()) / scores.std()
         self._patients = torch.tensor(data.scans["patient"].astype("category").cat.codes.tolist())
         self._order = torch.tensor(data.scans["order"].tolist())
-        self._objective = build_objective(config.objective, TrainingScores(self._scores, self._patients))
-        self._network = Network(config.model, config.data.frames).to(device).train()
+        self._loss = build_loss(config.loss, TrainingScores(self._scores, self._patients))
+        self._network = Network(config.encoder, config.data.frames).to(device).train()
         train = config.train
         self._optimizer = torch.optim.AdamW(
             self._network.parameters(), lr=train.lr, weight_decay=train.weight_decay
@@ -131,7 +131,7 @@ class Plain:
             predictions=output.score,
             order=self._order[index].to(self._device),
         )
-        loss, _ = total_loss(self._objective, batch, self._config.objective)
+        loss, _ = total_loss(self._loss, batch, self._config.loss)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), self._config.train.clip)
@@ -160,11 +160,11 @@ def main() -> None:
         "train.batch_size": options["batch"],
         "train.precision": precision,
         "train.epochs": 1000,
-        "objective.name": "contrastive",
-        "objective.weighted": True,
+        "loss.name": "contrastive",
+        "loss.weighted": True,
     }
     if name == "ours without shift":
-        values["model.shift_fraction"] = 0.0
+        values["encoder.shift_fraction"] = 0.0
     config = Config().with_values(values)
     data = open_data(Source(path=options["manifest"]), options["size"])
     plain = name.startswith("plain")

@@ -30,11 +30,11 @@ from dataclasses import replace
 from learner_ray.study.study import Arm
 from search_spaces.lus import STUDY as LUS
 
-SHUFFLED = {"objective.name": "mse", "train.shuffle_scores": True}
+SHUFFLED = {"loss.name": "mse", "train.shuffle_scores": True}
 ARMS = (
     Arm(name="shuffled", label="Shuffled scores", edits=SHUFFLED),
-    Arm(name="twin", label="Shuffled scores, other seeds", edits=SHUFFLED, salt="twin"),
-    Arm(name="true", label="True scores", edits={"objective.name": "mse"}),
+    Arm(name="twin", label="Shuffled scores, other seeds", edits=SHUFFLED, seed_offset="twin"),
+    Arm(name="true", label="True scores", edits={"loss.name": "mse"}),
 )
 STUDY = replace(
     LUS, name="verdicts", arms=ARMS, default_arms=("shuffled", "twin", "true"), reference="shuffled"

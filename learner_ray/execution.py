@@ -25,25 +25,25 @@ from learner_ray.cli.command import COMPLETE, SOME_FAILED
 from learner_ray.cli.options import RETRY
 from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.listing import NAME, content_list
+from learner_ray.core.components import LOSSES
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import Standing, write_json
 from learner_ray.engine.connection import Devices, find_devices, left_as_found, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.engine.sharing import MOST, measure_sharing, part
-from learner_ray.engine.tuning import run_tasks
+from learner_ray.engine.tuning import run_study
 from learner_ray.imaging.gate import Decoded, decode, warnings
 from learner_ray.inputs import Inputs
-from learner_ray.losses import OBJECTIVES, register, require_known
 from learner_ray.run.spec import RunSpec, Source
-from learner_ray.study.cost_estimate import Pace
+from learner_ray.study.cost_estimate import Throughput
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.plan import Plan, make_plan
-from learner_ray.study.planned_run import Group
+from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.record import record
 from learner_ray.study.results import Results
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.runner import StudyRunner
 from learner_ray.study.samplers import make_sampler
 
 RUNS_WORTH_MEASURING = 8
@@ -79,9 +79,9 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int:
     print(heading(plan, results, devices), flush=True)
     plan, decoded = read_scans(plan, args, results)
     if args.plan:
-        from learner_ray.cli.plan_report import preview
+        from learner_ray.cli.plan_report import plan_report
 
-        print(preview(plan, pace_of(plan), slots_of(args, devices)))
+        print(plan_report(plan, measured_throughput(plan), slots_of(args, devices)))
         return COMPLETE
     kept = [f"{sentence} (kept; see {NAME})" for sentence in decoded.oddities]
     left_out = [*plan.cohort.notes, *map(str, decoded.cache.bad.values()), *kept]
@@ -95,12 +95,12 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int:
         if args.retry == "failed-trials":
             print("Failed trials run again: what was suggested after them is searched anew", flush=True)
         retry = RETRY.get(args.retry, ())
-        coordinator = Coordinator(plan.groups, inputs.study.space, results.store, studies, retry)
-        stopped_by = run_plan(plan, coordinator, results, args, devices)
+        runner = StudyRunner(plan.groups, inputs.study.space, results.store, studies, retry)
+        stopped_by = run_plan(plan, runner, results, args, devices)
     if stopped_by is not None:
         return 128 + stopped_by
-    print(summary(plan, coordinator, results.out))
-    return SOME_FAILED if coordinator.is_short else COMPLETE
+    print(summary(plan, runner, results.out))
+    return SOME_FAILED if runner.is_short else COMPLETE
 
 
 def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Plan:
@@ -110,8 +110,6 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
     if study.primary_metric not in METRICS:
         known = ", ".join(METRICS)
         raise UserError(f"study {study.name}: primary_metric is {study.primary_metric!r}; known: {known}")
-    for objective in study.objectives:
-        register(objective)
     make_sampler(args.sampler, 0, 0)  # a package that it lacks is named before anything runs
     plan = make_plan(
         study,
@@ -124,25 +122,22 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
         precision=devices.precision,
         seed=args.seed,
         threads=1,
-        scheduler=args.scheduler,
+        pruner=args.pruner,
         sampler=args.sampler,
         winner=inputs.winner,
         development=args.protocol == "development",
     )
-    for group in plan.groups:
-        if group.config.pretrains:
-            require_known(group.config.objective.name)
     return plan
 
 
-def pace_of(plan: Plan) -> Pace:
+def measured_throughput(plan: Plan) -> Throughput:
     """Measured on the first arm that pretrains."""
-    from learner_ray.training.throughput import measure_pace
+    from learner_ray.training.throughput import measure_throughput
 
     for group in plan.groups:
         if group.config.pretrains:
-            return measure_pace(group.spec(group.config, final=False))
-    return Pace(train_per_scan=0, evaluate_per_scan=0)
+            return measure_throughput(group.spec(group.config, final=False))
+    return Throughput(train_per_scan=0, evaluate_per_scan=0)
 
 
 def slots_of(args: argparse.Namespace, devices: Devices, share: int = 1) -> int:
@@ -186,27 +181,27 @@ def read_scans(plan: Plan, args: argparse.Namespace, results: Results) -> tuple[
 
 def run_plan(
     plan: Plan,
-    coordinator: Coordinator,
+    runner: StudyRunner,
     results: Results,
     args: argparse.Namespace,
     devices: Devices,
 ) -> int | None:
     """Runs what is left; the signal that ended it early, or None."""
     out = results.out
-    ledger = LedgerWriter(plan, coordinator, out)
-    coordinator.listeners = [
+    ledger = LedgerWriter(plan, runner, out)
+    runner.callbacks = [
         Progress(plan.runs_per_arm),
-        Curves(out / "tensorboard", coordinator.store, plan.space, [arm.name for arm in plan.arms]),
+        Curves(out / "tensorboard", runner.store, plan.space, [arm.name for arm in plan.arms]),
         ledger,
         results,
     ]
-    if coordinator.resume():
+    if runner.resume():
         print("All of it has run before: nothing left to run.")
         ledger.write()
         results.publish()
         return None
     size, scratch = args.devices_per_trial, (out / ".tune").resolve()
-    measures = measures_sharing(plan, coordinator, args, devices)
+    measures = measures_sharing(plan, runner, args, devices)
     share = MOST if measures else args.trials_per_gpu or 1
     if devices.local:
         start_local(slots_of(args, devices, share) * size)
@@ -217,12 +212,12 @@ def run_plan(
     if size > 1:
         from learner_ray.engine.worker_groups import WorkerGroups
 
-        groups = min(slots, coordinator.remaining)
+        groups = min(slots, runner.remaining)
         worker_groups = WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
     standing = Standing(out)
     try:
-        stopped_by = run_tasks(
-            coordinator,
+        stopped_by = run_study(
+            runner,
             scratch=scratch,
             max_concurrent=slots,
             resources=resources_of(devices, share),
@@ -254,14 +249,12 @@ def resources_of(devices: Devices, share: int) -> dict[str, float]:
     return {"cpu": 1 if devices.local else part(share), "gpu": part(share)}
 
 
-def measures_sharing(
-    plan: Plan, coordinator: Coordinator, args: argparse.Namespace, devices: Devices
-) -> bool:
+def measures_sharing(plan: Plan, runner: StudyRunner, args: argparse.Namespace, devices: Devices) -> bool:
     """Whether to find out how many runs should share a GPU: nobody has said, enough are left to pay for it,
     and one tells what the others need.
     """
     said = args.trials_per_gpu or args.max_concurrent or args.devices_per_trial > 1
-    enough = devices.gpus and coordinator.remaining >= RUNS_WORTH_MEASURING * devices.gpus
+    enough = devices.gpus and runner.remaining >= RUNS_WORTH_MEASURING * devices.gpus
     alike = not any(key.startswith(DECIDES_MEMORY) for key in plan.space)
     trained = [group.config for group in plan.groups if group.config.pretrains]
     tuned = any(config.progression.finetune_epochs for config in trained)
@@ -271,9 +264,9 @@ def measures_sharing(
 def largest_trial(plan: Plan) -> RunSpec:
     """A trial of the arm that needs the most memory, in its base configuration."""
 
-    def pixels(group: Group) -> int:
+    def pixels(group: FoldSearchSpec) -> int:
         config = group.config
-        views = OBJECTIVES[config.objective.name].views
+        views: int = LOSSES.get(config.loss.name).views
         return views * config.train.batch_size * config.data.frames * config.data.image_size**2
 
     largest = max((group for group in plan.groups if group.config.pretrains), key=pixels)
@@ -311,20 +304,16 @@ def heading(plan: Plan, results: Results, devices: Devices) -> str:
     )
 
 
-def summary(plan: Plan, coordinator: Coordinator, out: Path) -> str:
+def summary(plan: Plan, runner: StudyRunner, out: Path) -> str:
     """The table and the next commands to type."""
-    failed = coordinator.failed
-    seconds = sum(outcome.device_seconds for outcome in coordinator.outcomes)
-    runs = len(coordinator.outcomes)
+    failed = runner.failed
+    seconds = sum(outcome.device_seconds for outcome in runner.outcomes)
+    runs = len(runner.outcomes)
     lines = [
         plain(headline([analyse(study) for study in load_results([out]).studies])),
         f"{runs} runs, {duration(seconds)} of device time, {len(failed)} failed or diverged",
-        *(
-            [f"Finished, but {len(failed)} of {runs} runs failed or diverged:"]
-            if coordinator.is_short
-            else []
-        ),
-        *(f"  {outcome.task.label}: {outcome.reason}" for outcome in failed),
+        *([f"Finished, but {len(failed)} of {runs} runs failed or diverged:"] if runner.is_short else []),
+        *(f"  {outcome.planned.label}: {outcome.reason}" for outcome in failed),
         "Next:",
         f"  tensorboard --logdir {out}",
         f"  python analysis/report.py {out} --out report",

@@ -6,18 +6,18 @@ from learner_ray.core.config import SHIFT_FRACTIONS, Config
 from learner_ray.study.study import Arm, Suggest
 
 PAPER_ARMS = (
-    Arm(name="mse", label="MSE", edits={"objective.name": "mse"}),
-    Arm(name="contrastive", label="MSE + contrastive", edits={"objective.name": "contrastive"}),
+    Arm(name="mse", label="MSE", edits={"loss.name": "mse"}),
+    Arm(name="contrastive", label="MSE + contrastive", edits={"loss.name": "contrastive"}),
     Arm(
         name="weighted",
         label="MSE + weighted contrastive",
-        edits={"objective.name": "contrastive", "objective.weighted": True},
+        edits={"loss.name": "contrastive", "loss.weighted": True},
     ),
 )
 """The three arms of Fig. 1 of arXiv 2411.01144."""
 
-OBJECTIVE_ARMS = tuple(
-    Arm(name=name, label=f"MSE + {label}", edits={"objective.name": name})
+LOSS_ARMS = tuple(
+    Arm(name=name, label=f"MSE + {label}", edits={"loss.name": name})
     for name, label in (
         ("rank_n_contrast", "Rank-N-Contrast"),
         ("y_aware", "y-aware"),
@@ -28,7 +28,7 @@ OBJECTIVE_ARMS = tuple(
         ("siamese", "siamese"),
     )
 )
-"""Objectives a reviewer will ask for."""
+"""Losses a reviewer will ask for."""
 
 CONTROLS = (
     Arm(
@@ -44,23 +44,23 @@ CONTROLS = (
         control=True,
     ),
     Arm(name="metadata", label="Metadata only", edits={"progression.input": "metadata"}, control=True),
-    Arm(name="no_pretraining", label="No pretraining", edits={"objective.name": "none"}, control=True),
+    Arm(name="no_pretraining", label="No pretraining", edits={"loss.name": "none"}, control=True),
     Arm(
         name="shuffled_scores",
         label="Pretrained on shuffled scores",
-        edits={"objective.name": "mse", "train.shuffle_scores": True},
+        edits={"loss.name": "mse", "train.shuffle_scores": True},
         control=True,
     ),
     Arm(
         name="shuffled_labels",
         label="Shuffled progression labels",
-        edits={"objective.name": "mse", "progression.shuffle_labels": True},
+        edits={"loss.name": "mse", "progression.shuffle_labels": True},
         control=True,
     ),
     Arm(
         name="score_difference",
         label="Predicted-score difference",
-        edits={"objective.name": "mse", "progression.input": "score_difference"},
+        edits={"loss.name": "mse", "progression.input": "score_difference"},
         control=True,
     ),
 )
@@ -69,24 +69,24 @@ CONTROLS = (
 NO_SHIFT = Arm(
     name="no_shift",
     label="MSE, no temporal shift",
-    edits={"objective.name": "mse", "model.shift_fraction": 0.0},
+    edits={"loss.name": "mse", "encoder.shift_fraction": 0.0},
 )
 
 DEFAULT_ARMS = ("mse", "contrastive", "weighted", "majority", "earlier_score")
 
 
 def space(suggest: Suggest, config: Config) -> None:
-    """Learning rate, weight decay and shift for every arm; then what the arm's objective has."""
+    """Learning rate, weight decay and shift for every arm; then what the arm's loss has."""
     suggest.real("train.lr", 3e-4, 3e-3, log=True)
     suggest.real("train.weight_decay", 1e-3, 1e-1, log=True)
-    suggest.choice("model.shift_fraction", SHIFT_FRACTIONS)
-    name = config.objective.name
+    suggest.choice("encoder.shift_fraction", SHIFT_FRACTIONS)
+    name = config.loss.name
     if name != "mse":
-        suggest.real("objective.contrastive_weight", 0.1, 10.0, log=True)
+        suggest.real("loss.contrastive_weight", 0.1, 10.0, log=True)
     if name == "contrastive":
-        suggest.real("objective.margin", 0.02, 0.5, log=True)
-        suggest.real("objective.threshold", 0.1, 1.0)
+        suggest.real("loss.margin", 0.02, 0.5, log=True)
+        suggest.real("loss.threshold", 0.1, 1.0)
     if name in ("y_aware", "expw", "supcon"):
-        suggest.real("objective.temperature", 0.03, 0.3, log=True)
+        suggest.real("loss.temperature", 0.03, 0.3, log=True)
     if name in ("y_aware", "expw"):
-        suggest.real("objective.bandwidth", 0.2, 2.0, log=True)
+        suggest.real("loss.bandwidth", 0.2, 2.0, log=True)

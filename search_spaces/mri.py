@@ -1,18 +1,18 @@
 """Brain MRI: volumes, or mid-slices, with an MMSE."""
 
-from learner_ray.core.config import Config, DataConfig, ModelConfig, TrainConfig
+from learner_ray.core.config import Config, DataConfig, EncoderConfig, TrainConfig
 from learner_ray.study.study import Study
-from search_spaces._common import CONTROLS, DEFAULT_ARMS, NO_SHIFT, OBJECTIVE_ARMS, PAPER_ARMS, space
+from search_spaces._common import CONTROLS, DEFAULT_ARMS, LOSS_ARMS, NO_SHIFT, PAPER_ARMS, space
 
 STUDY = Study(
     name="mri",
     modality="mri",
     base=Config(
         data=DataConfig(image_size=112, frames=16),
-        model=ModelConfig(shift_fraction=0.25),
+        encoder=EncoderConfig(shift_fraction=0.25),
         train=TrainConfig(epochs=40, lr=1e-3, batch_size=16),
     ),
-    arms=(*PAPER_ARMS, NO_SHIFT, *OBJECTIVE_ARMS, *CONTROLS),
+    arms=(*PAPER_ARMS, NO_SHIFT, *LOSS_ARMS, *CONTROLS),
     default_arms=DEFAULT_ARMS,
     reference="mse",
     space=space,

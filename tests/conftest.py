@@ -77,7 +77,7 @@ def formula_runs(joined: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from learner_ray import execution
     from tests.formula_runs import use_formula_runs
 
-    monkeypatch.setattr(execution, "run_tasks", execution.run_tasks)  # as it was, afterwards
+    monkeypatch.setattr(execution, "run_study", execution.run_study)  # as it was, afterwards
     use_formula_runs()
 
 

@@ -94,7 +94,7 @@ class FormulaRun:
         if self.spec.patients.validation:
             # Rises to a value of the configuration's own, so that trials differ and are stopped.
             level = self._draw("level") - 1 / epoch
-            row |= {"validation/macro_f1": level, "objective": level}
+            row |= {"validation/macro_f1": level, "selection_score": level}
         return row | {"seconds/train": 0.01, "seconds/evaluate": 0.0}
 
     def _draw(self, *parts: str) -> float:
@@ -150,7 +150,7 @@ def use_formula_runs(trainable: type[RunTrainable] = FormulaTrainable, *, ranks:
     """From here on every sweep of this process has such runs; with ``ranks`` also those of worker groups."""
     from learner_ray import execution
 
-    execution.run_tasks = functools.partial(execution.run_tasks, trainable=trainable)
+    execution.run_study = functools.partial(execution.run_study, trainable=trainable)
     if ranks:
         from learner_ray.engine import worker_groups
 

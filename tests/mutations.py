@@ -70,7 +70,7 @@ MUTATIONS = {
         file="learner_ray/core/files.py",
         old="            os.fsync(stream.fileno())\n",
         new="",
-        tests=("tests/test_files.py",),
+        tests=("tests/core/test_files.py",),
     ),
     "local-pairs": Mutation(
         rule="pairs are compared over the global batch",
@@ -82,8 +82,8 @@ MUTATIONS = {
     "paired-seeds": Mutation(
         rule="arms are paired by their seeds",
         file="learner_ray/study/arm_search.py",
-        old="salt = (self.arm.salt,) if self.arm.salt else ()",
-        new="salt = (self.arm.name,)",
+        old="seed_offset = (self.arm.seed_offset,) if self.arm.seed_offset else ()",
+        new="seed_offset = (self.arm.name,)",
         tests=("tests/study",),
     ),
     "holm": Mutation(

@@ -13,7 +13,7 @@ import pandas as pd
 SMALL = ["--profile", "laptop", "--folds", "2", "--trials", "2", "--epochs", "3", "--max-concurrent", "1"]
 SMALL += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse,weighted,majority"]
 # So few pairs give many trials the same kappa, and then none is stopped.
-SMALL += ["--set", "progression.judged_by=log_loss"]
+SMALL += ["--set", "progression.selection_metric=log_loss"]
 
 GUARD_S = 600.0
 """Only ends a test that would never end."""

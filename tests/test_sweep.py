@@ -35,7 +35,7 @@ def test_trials_are_listed_with_their_parameters_and_states(finished: Path) -> N
     stopped = trials["state"] == "stopped"
     # Two trials a group and a rung at epoch 2: the second one goes on if it is the better one there.
     assert set(trials["epochs"][stopped]) == {2} and set(trials["trial"][stopped]) == {1}
-    margins = trials.set_index("arm")["config.objective.margin"]
+    margins = trials.set_index("arm")["config.loss.margin"]
     assert margins["mse"].isna().all() and margins["weighted"].notna().all()
 
 
@@ -188,7 +188,7 @@ def test_whatever_is_killed_the_study_equals_the_undisturbed_one(
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=GUARD_S)
     assert {p: p.read_bytes() for p in done} == done
     pd.testing.assert_frame_equal(ledger(out), ledger(finished))
-    columns = ["arm", "fold", "trial", "run_hash", "state", "objective", "epochs"]
+    columns = ["arm", "fold", "trial", "run_hash", "state", "selection_score", "epochs"]
     trials = [pd.read_parquet(folder / "trials.parquet")[columns] for folder in (out, finished)]
     pd.testing.assert_frame_equal(*trials)
 

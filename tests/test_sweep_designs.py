@@ -35,7 +35,7 @@ def test_a_search_is_audited_and_its_winners_setting_given_to_every_arm(
     tuned, fixed = tmp_path / "lus", tmp_path / "lus-fixed"
     assert sweep(manifest, tuned, "--audits", "1") == 0
     audits = pd.read_parquet(tuned / "audits.parquet")
-    assert len(audits) == 2 * 2 and audits["objective"].notna().all()
+    assert len(audits) == 2 * 2 and audits["selection_score"].notna().all()
     made = ["weighted", "mse", "majority", "weighted-no-weighted", "weighted-shift_fraction-0"]
     at_winner = ["--fixed-from", str(tuned), "--fixed-arm", "weighted", "--arms", ",".join(made)]
     assert sweep(manifest, fixed, *at_winner) == 0
@@ -53,12 +53,12 @@ def test_a_search_is_audited_and_its_winners_setting_given_to_every_arm(
 def test_a_factorial_of_one_arm_has_its_effects_in_the_report(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    factors = ["--factor", "objective.margin=0.1,0.4", "--factor", "model.shift_fraction=0,0.5"]
+    factors = ["--factor", "loss.margin=0.1,0.4", "--factor", "encoder.shift_fraction=0,0.5"]
     asked = ["--arms", "contrastive", "--trials", "0", *factors]
     assert sweep(manifest, tmp_path / "lus", *asked) == 0
     assert ledger(tmp_path / "lus")["arm"].nunique() == 4
     table = next(t for t in report(tmp_path / "lus").tables if t.name == "factorial")
-    effects = ["model.shift_fraction", "objective.margin", "model.shift_fraction x objective.margin"]
+    effects = ["encoder.shift_fraction", "loss.margin", "encoder.shift_fraction x loss.margin"]
     assert list(table.data["effect"]) == effects
     assert sweep(manifest, tmp_path / "lus", "--arms", "mse,weighted", *factors) == 2
     assert "name it, as in --arms contrastive" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from learner_ray import execution
-from learner_ray.engine.tuning import run_tasks
+from learner_ray.engine.tuning import run_study
 from learner_ray.run.folder import RunFolder
 from tests.formula_runs import FormulaRun, FormulaTrainable, use_formula_runs
 from tests.small_sweep import GUARD_S, SMALL, ended, ledger, sweep, sweep_command, wait_until
@@ -23,7 +23,7 @@ class FailingRun(FormulaRun):
     """One arm's raises."""
 
     def advance(self) -> dict[str, Any] | None:
-        if self.spec.config.objective.weighted:
+        if self.spec.config.loss.weighted:
             raise ValueError("planted")
         return super().advance()
 
@@ -34,7 +34,7 @@ class FailingTrainable(FormulaTrainable):
 
 
 def use(monkeypatch: pytest.MonkeyPatch, trainable: type[FormulaTrainable]) -> None:
-    monkeypatch.setattr(execution, "run_tasks", run_tasks)
+    monkeypatch.setattr(execution, "run_study", run_study)
     use_formula_runs(trainable)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from learner_ray.cli.missing_codes import add_option
 from learner_ray.core.errors import UserError
 from learner_ray.study.profiles import PROFILES
-from learner_ray.study.pruners import SCHEDULERS
+from learner_ray.study.pruners import PRUNERS
 from learner_ray.study.samplers import SAMPLERS
 from learner_ray.study.study_file import study_names
 
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--arms", help="comma-separated (default: the study's)")
     for name in ("trials", "folds", "repeats", "seeds", "audits", "epochs"):
         p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
-    p.add_argument("--scheduler", choices=SCHEDULERS, default="halving", help="what stops trials early")
+    p.add_argument("--pruner", choices=PRUNERS, default="halving", help="what stops trials early")
     p.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who suggests what to try next")
     p.add_argument(
         "--devices-per-trial", type=_count, default=1, metavar="N", help="CPUs or GPUs of each run"

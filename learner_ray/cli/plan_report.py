@@ -5,22 +5,22 @@ from __future__ import annotations
 from analysis.power import POWER, minimum_detectable
 from analysis.simulation import Design
 from learner_ray.engine.progress import duration
-from learner_ray.study.cost_estimate import Pace, forecast
+from learner_ray.study.cost_estimate import Throughput, estimate_cost
 from learner_ray.study.plan import Plan
 
 ENCODER_BYTES = 45e6
 """Of a final run's encoder, a ResNet-18 in float32; all else in a run's folder is small beside it."""
 
 
-def preview(plan: Plan, pace: Pace, slots: int) -> str:
+def plan_report(plan: Plan, throughput: Throughput, slots: int) -> str:
     """The cost of a plan and what it can tell apart, in words.
 
     Args:
         plan: what would run.
-        pace: measured on this machine.
+        throughput: measured on this machine.
         slots: runs at a time.
     """
-    costs = forecast(plan, pace)
+    costs = estimate_cost(plan, throughput)
     seconds = sum(cost.device_seconds for cost in costs)
     finals = sum(g.seeds for g in plan.groups if g.config.progression.uses_encoder)
     width = max(len(cost.arm) for cost in costs)

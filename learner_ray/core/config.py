@@ -1,209 +1,52 @@
-"""The configuration of one trial: frozen, keyword-only, validated where it stands.
+"""The configuration of one run: frozen, keyword-only, validated.
 
-Every key is reachable by its dotted name (``objective.margin``) from ``--set`` and from search spaces.
-Defaults marked [paper] are stated in arXiv 2411.01144; all others are our own choice, since the public
-text gives neither equations nor a training recipe.
+Every key is reachable by its dotted name (``loss.margin``) from ``--set`` and from search spaces.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import functools
+import inspect
+import itertools
 import json
-import math
+import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from learner_ray.core.components import KINDS
 from learner_ray.core.errors import UserError
+from learner_ray.core.old_names import SECTIONS, key_now
+from learner_ray.core.sections import (
+    SHIFT_FRACTIONS,
+    DataConfig,
+    EncoderConfig,
+    LossConfig,
+    ProgressionConfig,
+    Section,
+    TrainConfig,
+    require,
+)
 
-SHIFT_FRACTIONS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
-
-
-class _Section:
-    """A part of the configuration: every number is finite, and no larger than any machine could bear."""
-
-    def _require_possible(self) -> None:
-        name = type(self).__name__.removesuffix("Config").lower()
-        for field_ in dataclasses.fields(self):  # type: ignore[arg-type]
-            key, value = f"{name}.{field_.name}", getattr(self, field_.name)
-            if isinstance(value, int | float):
-                most = MOST.get(key, math.inf)
-                _require(math.isfinite(value), f"{key} must be a finite number, not {value}")
-                _require(value <= most, f"{key} must be at most {most}, not {value}")
-
-
-MOST = {
-    "data.image_size": 4096,
-    "data.frames": 4096,
-    "model.projection_dim": 65_536,
-    "objective.bins": 1_000_000,
-    "train.epochs": 1_000_000,
-    "train.batch_size": 1_000_000,
-    "progression.finetune_epochs": 1_000_000,
-}
-"""By key. Slips of the keyboard, which would otherwise end in the middle of the work."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig(_Section):
-    """What the encoder is shown of a scan."""
-
-    image_size: int = 64
-    """Height and width of a frame in pixels."""
-    frames: int = 8
-    """Frames per scan (T). A video is cut into T segments; a volume into T slices."""
-    augment: float = 1.0
-    """Strength of the augmentation: 0 is none, 1 the default ranges."""
-
-    def __post_init__(self) -> None:
-        self._require_possible()
-        _require(self.image_size >= 32, f"data.image_size must be at least 32, not {self.image_size}")
-        _require(self.frames >= 1, f"data.frames must be at least 1, not {self.frames}")
-        _require(0 <= self.augment <= 2, f"data.augment must be in 0..2, not {self.augment}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig(_Section):
-    """The encoder: a ResNet-18 with the temporal shift [paper]."""
-
-    shift_fraction: float = 0.25
-    """Fraction of the channels shifted in time, in total: 1/4 is the TSM paper's, 0 a 2D network."""
-    norm: Literal["batch", "partial", "frozen", "group"] = "batch"
-    weights: str = "none"
-    """``none``, ``imagenet`` (downloaded once, checked by hash) or a path to a ResNet-18 state dict."""
-    projection_dim: int = 0
-    """Width of a projection head that only the contrastive term sees; 0 is no head."""
-
-    def __post_init__(self) -> None:
-        self._require_possible()
-        _require(
-            0 <= self.shift_fraction <= 1, f"model.shift_fraction must be in 0..1, not {self.shift_fraction}"
-        )
-        _require(self.projection_dim >= 0, "model.projection_dim must not be negative")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectiveConfig(_Section):
-    """What pretraining minimises: ``regression_weight * MSE + contrastive_weight * objective``."""
-
-    name: str = "mse"
-    """A name of the registry in ``learner_ray.losses``; ``none`` is no pretraining at all."""
-    regression_weight: float = 1.0
-    contrastive_weight: float = 1.0
-    margin: float = 0.2
-    """Cosine margin m: negatives are pushed below a similarity of 1 - m."""
-    threshold: float = 0.5
-    """Pairs whose scores differ by at most this many training SDs are positives (tau)."""
-    weighted: bool = False
-    """Weight a negative pair by its score difference, relative to the training set's mean over negatives."""
-    temperature: float = 0.0
-    """Of the softmax; 0 is the value published for the objective (its ``default_temperature``)."""
-    bandwidth: float = 1.0
-    """Width of the kernel on scores, in training SDs."""
-    bins: int = 5
-    """Quantile bins of the training scores that ``supcon`` takes for classes."""
-    pairs: Literal["between", "all", "within"] = "between"
-    """Which pairs count: of different patients [paper], all, or of one patient."""
-
-    def __post_init__(self) -> None:
-        self._require_possible()
-        _require(self.regression_weight >= 0, "objective.regression_weight must not be negative")
-        _require(self.contrastive_weight >= 0, "objective.contrastive_weight must not be negative")
-        _require(0 < self.margin <= 2, f"objective.margin must be in (0, 2], not {self.margin}")
-        _require(self.threshold >= 0, "objective.threshold must not be negative")
-        _require(self.temperature >= 0, "objective.temperature must not be negative")
-        _require(self.bandwidth > 0, "objective.bandwidth must be positive")
-        _require(self.bins >= 2, f"objective.bins must be at least 2, not {self.bins}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig(_Section):
-    """How pretraining runs."""
-
-    epochs: int = 12
-    """Length of the schedule."""
-    stop_epoch: int = 0
-    """Stop after this epoch of the schedule; 0 is its end. Final runs stop at their trial's best epoch."""
-    batch_size: int = 16
-    """Scans per step, over all devices."""
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: float = 0.1
-    """Fraction of the schedule over which the learning rate rises; it then falls along a cosine."""
-    clip: float = 20.0
-    """Norm the gradient is clipped to (TSM recipe: 20)."""
-    precision: Literal["auto", "float64", "float32", "bfloat16"] = "auto"
-    """``auto`` is bfloat16 autocast where the processor has it, else float32. Resolved before hashing.
-    float64, slower, tells rounding from a fault: its results do not hang on the number of devices. Pixels
-    are standardised and augmented in float32 even so, so that another kind of processor may still differ."""
-    balance: Literal["none", "score"] = "none"
-    """``score`` fills every batch from all score quantiles: rare scores are seen as often as others."""
-    shuffle_scores: bool = False
-    """Control: scores are permuted over the training patients before pretraining."""
-
-    def __post_init__(self) -> None:
-        self._require_possible()
-        _require(self.epochs >= 0, "train.epochs must not be negative")
-        _require(0 <= self.stop_epoch <= self.epochs, "train.stop_epoch must be in 0..train.epochs")
-        _require(self.batch_size >= 2, "train.batch_size must be at least 2")
-        _require(self.lr > 0, "train.lr must be positive")
-        _require(self.weight_decay >= 0, "train.weight_decay must not be negative")
-        _require(0 <= self.warmup < 1, "train.warmup must be in [0, 1)")
-        _require(self.clip > 0, "train.clip must be positive")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProgressionConfig(_Section):
-    """How worse / same / better is read off two visits of one patient."""
-
-    head: Literal["logistic", "ordinal", "mlp"] = "logistic"
-    """Multinomial logistic, s = w.d with cut-points -theta and +theta (antisymmetric ordinal), or one hidden
-    layer."""
-    input: Literal["difference", "both", "score_difference", "earlier_score", "metadata", "nothing"] = (
-        "difference"
-    )
-    """d = u(t+1) - u(t) [paper]; ``both`` is [u(t), d]; ``score_difference`` that of the predicted scores.
-    The others are controls that see no scan."""
-    decision: Literal["prior", "argmax"] = "prior"
-    """Class by p_c / prior_c, or by p_c."""
-    patients: Literal["held_out", "same"] = "same"
-    """Fit on the patients the encoder was pretrained on, or on some kept out of pretraining. On OASIS-2 and
-    the lung phantom, more patients for both outweighed that an encoder remembers the differences of its own
-    (measured: docs/log.md, 2026-11-25)."""
-    pairs: Literal["consecutive", "ordered"] = "consecutive"
-    """Fit on consecutive visits, or on every two visits of a patient in both orders. Testing always uses
-    consecutive ones; controls without an encoder always fit on them."""
-    judged_by: Literal["kappa", "macro_f1", "balanced_accuracy", "log_loss"] = "kappa"
-    """What a search maximises on inner validation pairs: quadratic-weighted kappa, macro-F1, balanced
-    accuracy, or minus the log-loss. Replayed searches chose best by kappa (docs/log.md, 2026-11-25)."""
-    l2: float = 1.0
-    """Ridge penalty of the classifier, relative to its number of inputs."""
-    finetune_epochs: int = 0
-    """Epochs of end-to-end training of encoder and classifier after the fit, in final runs; 0 leaves the
-    encoder as pretrained. A search judges the encoder as pretrained."""
-    finetune_lr: float = 1e-4
-    shuffle_labels: bool = False
-    """Control: classes are permuted over the pairs the classifier is fitted on."""
-
-    def __post_init__(self) -> None:
-        self._require_possible()
-        _require(self.l2 > 0, "progression.l2 must be positive")
-        _require(self.finetune_epochs >= 0, "progression.finetune_epochs must not be negative")
-        _require(self.finetune_lr > 0, "progression.finetune_lr must be positive")
-        _require(
-            not self.finetune_epochs or (self.head != "mlp" and self.input in ("difference", "both")),
-            "progression.finetune_epochs needs progression.head logistic or ordinal, "
-            "and progression.input difference or both",
-        )
-
-    @property
-    def uses_encoder(self) -> bool:
-        return self.input in ("difference", "both", "score_difference")
+__all__ = [
+    "SHIFT_FRACTIONS",
+    "Config",
+    "DataConfig",
+    "EncoderConfig",
+    "Key",
+    "LossConfig",
+    "ProgressionConfig",
+    "Section",
+    "TrainConfig",
+    "all_keys",
+    "field_types",
+    "flatten",
+    "key_type",
+    "require",
+    "typed",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,49 +54,133 @@ class Config:
     """All that decides a run's result, apart from the data and the patients it may see."""
 
     data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     progression: ProgressionConfig = field(default_factory=ProgressionConfig)
     seed: int = 0
+    unused: Mapping[str, Any] = field(default_factory=dict)
+    """Values of dotted keys that other losses and encoders have. One ``--set`` speaks for all arms, so an arm
+    keeps what its own loss cannot use; it is part of the run's identity and of nothing else."""
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.seed, int), f"seed must be a whole number, not {self.seed!r}")
+        require(isinstance(self.seed, int), f"seed must be a whole number, not {self.seed!r}")
+        for section, common in COMPONENTS.items():
+            given = getattr(self, section)
+            known = KINDS[section].knows(given.name) and component_config(section, given.name)
+            if known and type(given) is common is not known:  # named by its name alone
+                object.__setattr__(self, section, known(**vars(given)))
+
+    def __getattr__(self, name: str) -> Any:
+        # A study file of commit 3590708 asks for config.objective.name.
+        if name in SECTIONS:
+            return getattr(self, SECTIONS[name])
+        raise AttributeError(f"a configuration has no section {name!r}")
 
     @property
     def pretrains(self) -> bool:
         """Whether a run of this configuration has any epoch to train."""
-        return self.progression.uses_encoder and self.objective.name != "none" and self.train.epochs > 0
+        return self.progression.uses_encoder and self.loss.name != "none" and self.train.epochs > 0
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """Nested dictionaries; unused values stand in the section that their key names."""
+        values = dataclasses.asdict(self)
+        for key, value in values.pop("unused").items():
+            section, _, name = key.partition(".")
+            values[section][name] = value
+        return values
 
     def to_json(self) -> str:
         """Canonical JSON: equal configurations give equal text."""
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Config:
-        return cls().with_values(flatten(values))
-
-    def with_values(self, values: dict[str, Any]) -> Config:
-        """A copy with dotted keys replaced.
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """What :meth:`to_dict` gave. Values of a component that is not known here, such as a loss of a study
+        file that has not been read, are kept as unused ones.
 
         Raises:
             UserError: a key is unknown or a value has the wrong type or range.
         """
-        sections: dict[str, dict[str, Any]] = {}
+        return cls()._with_values(flatten(values), strict=False)
+
+    def with_values(self, values: Mapping[str, Any]) -> Config:
+        """A copy with dotted keys replaced.
+
+        Raises:
+            UserError: a key or a component is unknown, or a value has the wrong type or range.
+        """
+        return self._with_values(values, strict=True)
+
+    def resolved(self) -> Config:
+        """The same configuration now that its components are known, after :meth:`from_dict`.
+
+        Raises:
+            UserError: one of them is still unknown, or does not have a key that it is given.
+        """
+        return self.with_values({f"{section}.name": getattr(self, section).name for section in COMPONENTS})
+
+    def _with_values(self, values: Mapping[str, Any], *, strict: bool) -> Config:
+        given: dict[str, dict[str, Any]] = {}
         top: dict[str, Any] = {}
-        for key, value in values.items():
-            checked = _coerce(key, value)
+        for old, value in values.items():
+            key = key_now(old)
             section, _, name = key.rpartition(".")
-            (sections.setdefault(section, {}) if section else top)[name] = checked
-        for section, changes in sections.items():
-            top[section] = dataclasses.replace(getattr(self, section), **changes)
-        return dataclasses.replace(self, **top)
+            if section not in COMPONENTS:
+                value = _coerce(key, value, key_type(key))
+            (given.setdefault(section, {}) if section else top)[name] = value
+        unused = dict(self.unused)
+        for section, changes in given.items():
+            if section in COMPONENTS:
+                top[section], unused = _component(self, section, changes, unused, strict=strict)
+            else:
+                top[section] = dataclasses.replace(getattr(self, section), **changes)
+        return dataclasses.replace(self, **top, unused=unused)
 
 
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+COMPONENTS = {"loss": LossConfig, "encoder": EncoderConfig}
+"""Sections whose further keys depend on the component that their ``name`` selects, and what all have."""
+
+
+def _component(
+    config: Config, section: str, changes: Mapping[str, Any], unused: dict[str, Any], *, strict: bool
+) -> tuple[Any, dict[str, Any]]:
+    """A section with changes, and the values that its component does not have."""
+    before = getattr(config, section)
+    name = _coerce(f"{section}.name", changes.get("name", before.name), str)
+    cls = component_config(section, name) if strict or KINDS[section].knows(name) else COMPONENTS[section]
+    defaults = {f.name: f.default for f in dataclasses.fields(before)}
+    carried = {f: v for f in defaults if (v := getattr(before, f)) != defaults[f]}
+    prefix = f"{section}."
+    for key in [key for key in unused if key.startswith(prefix)]:
+        carried[key.removeprefix(prefix)] = unused.pop(key)
+    types, known = field_types(cls), all_keys()
+    values: dict[str, Any] = {}
+    for field_name, value in {**carried, **changes, "name": name}.items():
+        key = prefix + field_name
+        if field_name in types:
+            values[field_name] = _coerce(key, value, types[field_name])
+        elif strict or key in known:
+            unused[key] = _coerce(key, value, known[key].type if key in known else None)
+            other = component_config(section, known[key].components[0])
+            other(**{field_name: unused[key]})  # refuses what no component could have
+        else:
+            unused[key] = value
+    defaults_of_all = {key: known[key].defaults for key in unused if key in known}
+    # As with every other key, a value that is the default anyway says nothing.
+    return cls(**values), {k: v for k, v in unused.items() if defaults_of_all.get(k) != {v}}
+
+
+def component_config(section: str, name: str) -> Any:
+    """The dataclass of the loss or encoder of a name.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    return LossConfig if (section, name) == ("loss", "none") else KINDS[section].config_class(name)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries to one with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
@@ -263,34 +190,103 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _key_types() -> dict[str, Any]:
-    types: dict[str, Any] = {}
-    for name, kind in get_type_hints(Config).items():
-        if dataclasses.is_dataclass(kind):
-            types.update({f"{name}.{k}": t for k, t in get_type_hints(kind).items()})
-        else:
-            types[name] = kind
-    return types
+@functools.cache
+def field_types(cls: type) -> dict[str, Any]:
+    """The type of every field of a section."""
+    return get_type_hints(cls)
 
 
-KEYS: dict[str, Any] = _key_types()
-"""Every dotted key and its type."""
+@dataclass
+class Key:
+    """A dotted key: its type, its meaning and the defaults it has."""
+
+    type: Any
+    meaning: str
+    defaults: set[Any]
+    components: list[str]
+    """Losses or encoders that have it; empty where all do."""
 
 
-def _coerce(key: str, value: Any) -> Any:
+def all_keys() -> dict[str, Key]:
+    """Every dotted key, with those of all losses and encoders that are known without loading a package."""
+    found: dict[str, Key] = {}
+    for field_ in dataclasses.fields(Config):
+        kind = field_types(Config)[field_.name]
+        if field_.name == "seed":
+            found["seed"] = Key(int, "Seed of the run.", {0}, [])
+        elif dataclasses.is_dataclass(kind):
+            _add_keys(found, field_.name, kind, "")
+    for section, registry in KINDS.items():
+        for name in registry.known_names if section in COMPONENTS else ():
+            _add_keys(found, section, registry.config_class(name), name)
+    return found
+
+
+def _add_keys(found: dict[str, Key], section: str, cls: Any, component: str) -> None:
+    for field_ in dataclasses.fields(cls):
+        name = f"{section}.{field_.name}"
+        if name not in found:
+            found[name] = Key(field_types(cls)[field_.name], _meaning(cls, field_.name), set(), [])
+        elif not found[name].components:
+            continue
+        found[name].defaults.add(field_.default)
+        found[name].components += [component] if component else []
+
+
+@functools.cache
+def _meanings(cls: type) -> dict[str, str]:
+    """The text below each field of a section, where its source can be had."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        except (OSError, TypeError, SyntaxError):
+            continue
+        body = getattr(tree, "body", [])
+        for statement, after in itertools.pairwise(body):
+            text = getattr(getattr(after, "value", None), "value", None)
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and isinstance(statement.target, ast.Name)
+                and isinstance(text, str)
+            ):
+                found[statement.target.id] = " ".join(text.split())
+    return found
+
+
+def _meaning(cls: type, name: str) -> str:
+    return _meanings(cls).get(name, "")
+
+
+def key_type(key: str) -> Any:
+    """The type of a dotted key; None where there is no such key."""
+    known = all_keys().get(key)
+    return known.type if known else None
+
+
+def typed(key: str, value: Any) -> Any:
+    """A value, which may be text of the command line, as its key's type.
+
+    Raises:
+        UserError: there is no such key, or the value is of another type.
+    """
+    key = key_now(key)
+    return _coerce(key, value, key_type(key))
+
+
+def _coerce(key: str, value: Any, kind: Any) -> Any:
     """A value as its key's type; text from the command line is parsed."""
-    if key not in KEYS:
-        raise UserError(f"unknown configuration key {key!r}; known keys: {', '.join(sorted(KEYS))}")
-    kind = KEYS[key]
+    if kind is None:
+        raise UserError(f"unknown configuration key {key!r}; known keys: {', '.join(sorted(all_keys()))}")
     if get_origin(kind) is Literal:
-        _require(
+        require(
             value in get_args(kind),
             f"{key} must be one of {', '.join(map(str, get_args(kind)))}, not {value!r}",
         )
         return value
     if kind is bool:
         named = {"true": True, "false": False, True: True, False: False}
-        _require(value in named, f"{key} must be true or false, not {value!r}")
+        require(value in named, f"{key} must be true or false, not {value!r}")
         return named[value]
     try:
         number = kind(value)
@@ -298,5 +294,5 @@ def _coerce(key: str, value: Any) -> Any:
         number = None
     exact = number is not None and (kind is not int or isinstance(value, str) or number == value)
     words = {int: "a whole number", float: "a number", str: "text"}
-    _require(exact, f"{key} must be {words[kind]}, not {value!r}")
+    require(exact, f"{key} must be {words[kind]}, not {value!r}")
     return number

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from learner_ray.core.config import ModelConfig
+from learner_ray.core.config import EncoderConfig
 from learner_ray.encoders.resnet import WIDTH, ResNet18
 from learner_ray.encoders.weights import load_weights
 
@@ -32,7 +32,7 @@ class Network(nn.Module):
         frames: T of every clip.
     """
 
-    def __init__(self, config: ModelConfig, frames: int) -> None:
+    def __init__(self, config: EncoderConfig, frames: int) -> None:
         super().__init__()
         self.frames = frames
         self.encoder = ResNet18(frames, shift_fraction=config.shift_fraction, norm=config.norm)
@@ -58,7 +58,7 @@ class Network(nn.Module):
             return Output(embedding, self.score(embedding).squeeze(1), self.projection(embedding))
 
 
-def build_network(config: ModelConfig, frames: int, seed: int) -> Network:
+def build_network(config: EncoderConfig, frames: int, seed: int) -> Network:
     """A network in channels_last whose weights follow from the seed alone, or from ``config.weights``.
 
     The encoder's initial weights are equal for every shift fraction, normalisation and projection head,

@@ -51,13 +51,13 @@ def load_weights(encoder: ResNet18, spec: str) -> None:
     missing = sorted(wanted.keys() - state.keys())
     if missing:
         raise UserError(
-            f"model.weights={spec}: not the weights of a ResNet-18, {len(missing)} of {len(wanted)} entries "
-            f"are missing ({', '.join(missing[:3])}, ...); give a state dict with torchvision's names"
+            f"encoder.weights={spec}: not the weights of a ResNet-18, {len(missing)} of {len(wanted)} "
+            f"entries are missing ({', '.join(missing[:3])}, ...); give a state dict with torchvision's names"
         )
     for name, tensor in wanted.items():
         if state[name].shape != tensor.shape:
             raise UserError(
-                f"model.weights={spec}: {name} has shape {tuple(state[name].shape)} where a ResNet-18 has "
+                f"encoder.weights={spec}: {name} has shape {tuple(state[name].shape)} where a ResNet-18 has "
                 f"{tuple(tensor.shape)}; give the weights of a ResNet-18"
             )
     encoder.load_state_dict({name: state[name] for name in wanted}, strict=False)
@@ -75,25 +75,26 @@ def _download() -> Mapping[str, Any]:
         )
     except (OSError, HTTPException, RuntimeError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"model.weights=imagenet: cannot fetch {IMAGENET_URL} ({error}); download it elsewhere and give "
-            f"its path, put it into {Path(torch.hub.get_dir()) / 'checkpoints'}, or use model.weights=none"
+            f"encoder.weights=imagenet: cannot fetch {IMAGENET_URL} ({error}); download it elsewhere and "
+            f"give its path, put it into {Path(torch.hub.get_dir()) / 'checkpoints'}, or use "
+            "encoder.weights=none"
         ) from error
     return state
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
-        raise UserError(f"model.weights={path}: no such file; give a path, imagenet or none")
+        raise UserError(f"encoder.weights={path}: no such file; give a path, imagenet or none")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         # Not in PyTorch's words, which advise to run what code the file holds.
         raise UserError(
-            f"model.weights={path}: cannot be read as a state dict; save it with "
+            f"encoder.weights={path}: cannot be read as a state dict; save it with "
             "torch.save(model.state_dict(), path)"
         ) from error
     if not isinstance(state, Mapping):
-        raise UserError(f"model.weights={path}: holds a {type(state).__name__}, not a state dict")
+        raise UserError(f"encoder.weights={path}: holds a {type(state).__name__}, not a state dict")
     return state
 
 

@@ -18,10 +18,10 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from analysis.names import file_name
 from learner_ray.run.folder import RunStore
-from learner_ray.study.planned_run import Outcome, Task
+from learner_ray.study.planned_run import PlannedRun, RunResult
 
 METRICS = (
-    "objective",
+    "selection_score",
     "validation/macro_f1",
     "validation/accuracy",
     "validation/balanced_accuracy",
@@ -35,7 +35,7 @@ STATUS = {"complete": api_pb2.STATUS_SUCCESS, "stopped": api_pb2.STATUS_SUCCESS}
 
 
 class Curves:
-    """A listener that writes one event file per run, with our own epoch as the step.
+    """A callback that writes one event file per run, with our own epoch as the step.
 
     Everything here is derived from ``progress.jsonl``: a folder is written anew when its run starts again.
     """
@@ -57,48 +57,48 @@ class Curves:
         _write(root, _experiment(searched, arms), step=0)
         root.close()
 
-    def on_start(self, task: Task) -> None:
-        writer = self._open(task)
-        for row in self._store.folder(task.spec.hash).progress()[:-1]:  # the last one is reported again
+    def on_start(self, planned: PlannedRun) -> None:
+        writer = self._open(planned)
+        for row in self._store.folder(planned.spec.hash).progress()[:-1]:  # the last one is reported again
             _write(writer, _scalars(row), step=row["epoch"])
 
-    def on_row(self, task: Task, row: dict[str, Any]) -> None:
-        writer = self._writer(task)
+    def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
+        writer = self._writer(planned)
         _write(writer, _scalars(row), step=row["epoch"])
         writer.flush()
 
-    def on_end(self, outcome: Outcome) -> None:
-        task = outcome.task
-        if task.label not in self._writers:
-            if any(self._place(task).glob("*")):
+    def on_end(self, outcome: RunResult) -> None:
+        planned = outcome.planned
+        if planned.label not in self._writers:
+            if any(self._place(planned).glob("*")):
                 return
-            writer = self._open(task)
+            writer = self._open(planned)
             for row in outcome.progress:
                 _write(writer, _scalars(row), step=row["epoch"])
-        writer = self._writer(task)
-        del self._writers[task.label]
+        writer = self._writer(planned)
+        del self._writers[planned.label]
         status = STATUS.get(outcome.state, api_pb2.STATUS_FAILURE)
         end = SessionEndInfo(status=status, end_time_secs=time.time())
         _write(writer, _plugin_data(metadata.SESSION_END_INFO_TAG, session_end_info=end), step=0)
         writer.close()
 
-    def _writer(self, task: Task) -> EventFileWriter:
-        """Of a running task; a new one where its folder was removed, for the old one's thread would raise."""
-        if not self._place(task).exists():
-            return self._open(task)
-        return self._writers[task.label]
+    def _writer(self, planned: PlannedRun) -> EventFileWriter:
+        """Of a running run; a new one where its folder was removed, for the old one's thread would raise."""
+        if not self._place(planned).exists():
+            return self._open(planned)
+        return self._writers[planned.label]
 
-    def _place(self, task: Task) -> Path:
+    def _place(self, planned: PlannedRun) -> Path:
         """``arm/r0-f0/trial-003`` below the folder of all curves, whatever the arm is called."""
-        return self._folder.joinpath(file_name(task.arm), *task.label.rsplit("/", 2)[1:])
+        return self._folder.joinpath(file_name(planned.arm), *planned.label.rsplit("/", 2)[1:])
 
-    def _open(self, task: Task) -> EventFileWriter:
-        folder = self._place(task)
+    def _open(self, planned: PlannedRun) -> EventFileWriter:
+        folder = self._place(planned)
         shutil.rmtree(folder, ignore_errors=True)
         writer = EventFileWriter(str(folder))
-        self._writers[task.label] = writer
-        parameters = {"arm": task.arm, **task.parameters}
-        start = SessionStartInfo(group_name=task.label, start_time_secs=time.time())
+        self._writers[planned.label] = writer
+        parameters = {"arm": planned.arm, **planned.parameters}
+        start = SessionStartInfo(group_name=planned.label, start_time_secs=time.time())
         for name, value in parameters.items():
             kind = "string_value" if isinstance(value, str) else "number_value"
             setattr(start.hparams[name], kind, value)

@@ -12,7 +12,7 @@ HOPELESS_AFTER = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class EpochRequest:
     """One epoch of a run."""
 
     number: int
@@ -24,8 +24,8 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What came of an order."""
+class EpochResult:
+    """What came of an request."""
 
     row: dict[str, Any] | None = None
     """The epoch's progress; None where the run ended instead."""
@@ -40,7 +40,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Up:
+class GroupStatus:
     """Which worker groups can take a run."""
 
     groups: dict[int, str]
@@ -54,9 +54,9 @@ class _Mailbox:
     """Of one worker group."""
 
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-    order: Order = field(default_factory=lambda: Order(number=0, folder="", fresh=True))
-    answer: Answer | None = field(default_factory=Answer)
-    """To ``order``; None while it is being carried out."""
+    request: EpochRequest = field(default_factory=lambda: EpochRequest(number=0, folder="", fresh=True))
+    answer: EpochResult | None = field(default_factory=EpochResult)
+    """To ``request``; None while it is being carried out."""
     lost: Fault | None = None
     """Why the last ranks have died; None once a run was begun afresh."""
     placement_group: str = ""
@@ -73,11 +73,11 @@ class _Mailbox:
         """No more of these ranks."""
         self.lost, self.ended = fault, self.placement_group or self.ended
         if self.answer is None:
-            self.answer = Answer(fault=fault)
+            self.answer = EpochResult(fault=fault)
         self.changed.notify_all()
 
 
-class Dispatcher:
+class EpochQueue:
     """An asynchronous actor with a mailbox for each worker group.
 
     Ranks come for work and are never called: a rank that waits is in no collective that could run into its
@@ -95,23 +95,23 @@ class Dispatcher:
         self._worked = False
         """Whether any group was ever up."""
 
-    async def ask(self, group: int, folder: str, fresh: bool) -> Answer:
+    async def ask(self, group: int, folder: str, fresh: bool) -> EpochResult:
         """From a trial: the next epoch of its run."""
         box = self._mailboxes[group]
         async with box.changed:
             if box.lost and not fresh:
-                return Answer(fault=box.lost)
+                return EpochResult(fault=box.lost)
             if not box.is_up:
-                return Answer(absent=True)
-            order = Order(number=box.order.number + 1, folder=folder, fresh=fresh)
-            box.order, box.answer, box.lost = order, None, None
+                return EpochResult(absent=True)
+            request = EpochRequest(number=box.request.number + 1, folder=folder, fresh=fresh)
+            box.request, box.answer, box.lost = request, None, None
             box.changed.notify_all()
             await box.changed.wait_for(lambda: box.answer is not None)
             assert box.answer is not None
             return box.answer
 
-    async def take(self, group: int, after: int, placement_group: str) -> Order | None:
-        """From each rank: the order after the one it knows, or None when it may leave."""
+    async def take(self, group: int, after: int, placement_group: str) -> EpochRequest | None:
+        """From each rank: the request after the one it knows, or None when it may leave."""
         box = self._mailboxes[group]
         async with box.changed:
             if placement_group != box.ended:
@@ -120,27 +120,27 @@ class Dispatcher:
             await box.changed.wait_for(
                 lambda: (
                     self._closed
-                    or (placement_group != box.ended and box.order.number > after and box.answer is None)
+                    or (placement_group != box.ended and box.request.number > after and box.answer is None)
                 )
             )
-            return None if self._closed else box.order
+            return None if self._closed else box.request
 
-    async def answer(self, group: int, number: int, answer: Answer) -> None:
+    async def answer(self, group: int, number: int, answer: EpochResult) -> None:
         """From the first rank; or from any in which something went wrong, and then these ranks are to end."""
         box = self._mailboxes[group]
         async with box.changed:
-            if number == box.order.number and box.answer is None:
+            if number == box.request.number and box.answer is None:
                 box.answer = answer
                 if answer.fault:
                     box.end(answer.fault)  # the next run must not be given to them
                 box.changed.notify_all()
 
-    async def up(self) -> Up:
+    async def up(self) -> GroupStatus:
         """Once any group was up, one that is gone is waited for: spot nodes come back in hours."""
         none = not self._worked and all(box.failed_starts >= self._hopeless_after for box in self._mailboxes)
         groups = {group: box.placement_group for group, box in enumerate(self._mailboxes) if box.is_up}
         lost = self._mailboxes[0].lost
-        return Up(groups=groups, hopeless=lost.reason if none and lost else "")
+        return GroupStatus(groups=groups, hopeless=lost.reason if none and lost else "")
 
     async def end(self, group: int, placement_group: str, fault: Fault) -> bool:
         """From the driver: these ranks are to be ended; false where they have been already."""

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from learner_ray.study.planned_run import Outcome, Task
+from learner_ray.study.planned_run import PlannedRun, RunResult
 
 SECONDS_BETWEEN_SUMMARIES = 600.0
 
 
 class Progress:
-    """A listener that prints a line for every run that ends, and now and then one for every arm.
+    """A callback that prints a line for every run that ends, and now and then one for every arm.
 
     Args:
         runs: how many each arm has.
@@ -32,22 +32,22 @@ class Progress:
         self._begun = self._summarised_at = time.monotonic()
         self._best: dict[str, float] = {}
 
-    def on_start(self, task: Task) -> None:
-        self._running[task.label] = task.arm
+    def on_start(self, planned: PlannedRun) -> None:
+        self._running[planned.label] = planned.arm
 
-    def on_row(self, task: Task, row: dict[str, Any]) -> None:
+    def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
         """TensorBoard shows epochs; a note is for whoever watches."""
         if row.get("note"):
-            print(f"{task.label}: {row['note']}", flush=True)
+            print(f"{planned.label}: {row['note']}", flush=True)
 
-    def on_end(self, outcome: Outcome) -> None:
-        arm = outcome.task.arm
+    def on_end(self, outcome: RunResult) -> None:
+        arm = outcome.planned.arm
         self._done[arm] += 1
         self._failed[arm] += outcome.state in ("failed", "diverged")
         self._device_seconds += outcome.device_seconds
-        if math.isfinite(outcome.objective):
-            self._best[arm] = max(self._best.get(arm, -math.inf), outcome.objective)
-        if self._running.pop(outcome.task.label, None) is None:
+        if math.isfinite(outcome.selection_score):
+            self._best[arm] = max(self._best.get(arm, -math.inf), outcome.selection_score)
+        if self._running.pop(outcome.planned.label, None) is None:
             return  # of an earlier start
         self._done_now += 1
         print(self._line(outcome, arm), flush=True)
@@ -55,15 +55,15 @@ class Progress:
             self._summarised_at = time.monotonic()
             print(self.summary(outcome), flush=True)
 
-    def _line(self, outcome: Outcome, arm: str) -> str:
+    def _line(self, outcome: RunResult, arm: str) -> str:
         done = self._done.total()
         parts = [
             f"{done:{len(str(self._total))}d}/{self._total}",
-            f"{outcome.task.label:32s}",
+            f"{outcome.planned.label:32s}",
             f"{outcome.state:8s}",
         ]
-        if math.isfinite(outcome.objective):
-            score = _judged(outcome, outcome.objective)
+        if math.isfinite(outcome.selection_score):
+            score = _judged(outcome, outcome.selection_score)
             parts.append(f"{score} (best of {arm}: {_judged(outcome, self._best[arm]).split()[-1]})")
         if outcome.state in ("failed", "diverged"):
             parts.append(outcome.reason)
@@ -71,7 +71,7 @@ class Progress:
         parts.append(f"about {duration(left)} left" if done < self._total else "all done")
         return "  ".join(parts)
 
-    def summary(self, outcome: Outcome) -> str:
+    def summary(self, outcome: RunResult) -> str:
         """All arms; an outcome says what their best is measured in."""
         done, running = self._done.total(), Counter(self._running.values())
         lines = []
@@ -85,10 +85,10 @@ class Progress:
         return "\n".join(lines)
 
 
-def _judged(outcome: Outcome, objective: float) -> str:
-    """An objective as the metric that it is made of."""
-    judge = outcome.task.spec.config.progression.judged_by
-    return f"{judge.replace('_', ' ')} {-objective if judge == 'log_loss' else objective:.3f}"
+def _judged(outcome: RunResult, score: float) -> str:
+    """A selection score as the metric that it is made of."""
+    judge = outcome.planned.spec.config.progression.selection_metric
+    return f"{judge.replace('_', ' ')} {-score if judge == 'log_loss' else score:.3f}"
 
 
 def duration(seconds: float) -> str:

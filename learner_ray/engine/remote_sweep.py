@@ -78,7 +78,7 @@ class Submission:
         """The shell line that the head runs."""
         words, first = list(self.arguments), ""
         if self.study_file is not None:
-            # Beside the results, where every node finds it: it may bring objectives of its own.
+            # Beside the results, where every node finds it: it may bring losses of its own.
             there = str(self.out.parent / "studies" / self.study_file.name)
             words = [there if word == str(self.study_file) else word for word in words]
             first = f'install -D "$HOME"/{CACHE}/{shlex.quote(self.study_file.name)} {shlex.quote(there)} && '

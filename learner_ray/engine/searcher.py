@@ -1,4 +1,4 @@
-"""Between the study's coordinator and Tune: tasks become trials, and their ends are judged."""
+"""Between the study's runner and Tune: runs become trials, and their ends are judged."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ray.tune.search import Searcher
 from learner_ray.core.errors import PlaceError, StorageError
 from learner_ray.core.files import write_atomic
 from learner_ray.engine.attempts import Attempts, Verdict
-from learner_ray.engine.epoch_queue import Up
+from learner_ray.engine.epoch_queue import GroupStatus
 from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of
 from learner_ray.engine.interrupt import Interrupt
 from learner_ray.engine.watchdog import Watchdog
 from learner_ray.run.folder import ERROR, HeldError, locked
-from learner_ray.study.planned_run import Task
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.planned_run import PlannedRun
+from learner_ray.study.runner import StudyRunner
 
 if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one device per trial does not need
     from learner_ray.engine.worker_groups import WorkerGroups
@@ -33,23 +33,23 @@ LET_GO_S = 5.0
 
 @dataclass(frozen=True)
 class Again:
-    """A task to be tried once more."""
+    """A run to be tried once more."""
 
-    task: Task
+    planned: PlannedRun
     alone: bool = False
     """With nothing beside it."""
     last: bool = False
     """When there is nothing else to do."""
 
 
-class TaskSearcher(Searcher):  # type: ignore[misc]
-    """Gives Tune the coordinator's next task as a trial, and tells it when the trial is over.
+class RunSearcher(Searcher):  # type: ignore[misc]
+    """Gives Tune the runner's next run as a trial, and tells it when the trial is over.
 
     Retries are ours, each a new trial to Tune, which would count an actor that dies between two runs as two
     failures of the second.
 
     Args:
-        coordinator: hands out the tasks.
+        runner: hands out the runs.
         attempts: judges what goes wrong.
         watchdog: knows which trials it ended.
         interrupt: is told what ends the study.
@@ -60,7 +60,7 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
 
     def __init__(
         self,
-        coordinator: Coordinator,
+        runner: StudyRunner,
         attempts: Attempts,
         watchdog: Watchdog,
         interrupt: Interrupt,
@@ -69,10 +69,10 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         shares: bool = True,
     ) -> None:
         super().__init__()
-        self.coordinator = coordinator
+        self.runner = runner
         self.attempts = attempts
         self.interrupt = interrupt
-        self.tasks: dict[str, Task] = {}
+        self.runs: dict[str, PlannedRun] = {}
         """By trial."""
         self.errors: dict[str, BaseException | None] = {}
         """Of trials that are about to be over, as Tune was told."""
@@ -96,35 +96,35 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         # While nothing runs Tune asks for minutes, and looks at nothing else.
-        if self.coordinator.is_done or self.interrupt.stop_all():
+        if self.runner.is_done or self.interrupt.stop_all():
             return str(Searcher.FINISHED)
-        if self._alone or (self._limit and len(self.tasks) >= self._limit):
+        if self._alone or (self._limit and len(self.runs) >= self._limit):
             return None
         free = self._free_groups() if self._dispatcher else {}
         if self._dispatcher and not free:
             return None
         found = self._next()
         if found is None:
-            return str(Searcher.FINISHED) if self.coordinator.is_done else None
-        self.tasks[trial_id] = task = found.task
+            return str(Searcher.FINISHED) if self.runner.is_done else None
+        self.runs[trial_id] = planned = found.planned
         if found.alone and self._shares:
             self._alone.add(trial_id)
-        folder = self.coordinator.store.folder(task.spec.hash)
-        folder.write_spec(task.spec)
+        folder = self.runner.store.folder(planned.spec.hash)
+        folder.write_spec(planned.spec)
         config = {"folder": folder.address, "alone": found.alone, "aside": sorted(self.attempts.aside)}
-        return config | (self._group_for(trial_id, task, free) if self._dispatcher else {})
+        return config | (self._group_for(trial_id, planned, free) if self._dispatcher else {})
 
     def _next(self) -> Again | None:
-        """A task to start now: what is tried again goes first, unless others are to be tried before it."""
+        """A run to start now: what is tried again goes first, unless others are to be tried before it."""
         lonely = next((again for again in self._again if again.alone), None)
         if lonely and self._shares:
-            if self.tasks:
+            if self.runs:
                 return None  # nothing new: it would never be alone
             self._again.remove(lonely)
             return lonely
         soon = next((again for again in self._again if not again.last), None)
-        if soon is None and (task := self.coordinator.next_task()) is not None:
-            return Again(task)
+        if soon is None and (planned := self.runner.next_run()) is not None:
+            return Again(planned)
         if soon is None and self._again:
             soon = self._again[0]
         if soon is not None:
@@ -133,39 +133,39 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
 
     def _free_groups(self) -> dict[int, str]:
         """Worker groups that have come up and train nothing."""
-        up: Up = ray.get(ray.get_actor(self._dispatcher).up.remote())
+        up: GroupStatus = ray.get(ray.get_actor(self._dispatcher).up.remote())
         self.interrupt.hopeless = up.hopeless
         taken = {group for group, _ in self._taken.values()}
         aside = self.attempts.aside
         return {k: name for k, name in up.groups.items() if k not in taken and group_name(k) not in aside}
 
-    def _group_for(self, trial_id: str, task: Task, free: dict[int, str]) -> dict[str, Any]:
-        """Has a free group train a task: another than the one that it had an error of the device in."""
-        tried = self.attempts.devices_of(task.label)
+    def _group_for(self, trial_id: str, planned: PlannedRun, free: dict[int, str]) -> dict[str, Any]:
+        """Has a free group train a run: another than the one that it had an error of the device in."""
+        tried = self.attempts.devices_of(planned.label)
         group = min(free, key=lambda k: (group_name(k) in tried, k))
         self._taken[trial_id] = group, free[group]
-        return {"dispatcher": self._dispatcher, "group": group}
+        return {"epoch_queue": self._dispatcher, "group": group}
 
     def row(self, trial_id: str, row: dict[str, Any], device: str) -> bool:
         """Takes in an epoch; False where the trial is stopped. One of before a restart has no device."""
-        task, taken = self.tasks[trial_id], self._taken.get(trial_id)
+        planned, taken = self.runs[trial_id], self._taken.get(trial_id)
         named = group_name(taken[0]) if taken and device else device
-        self.attempts.epoch(task.label, row["epoch"], named)
-        return self.coordinator.row(task, row)
+        self.attempts.epoch(planned.label, row["epoch"], named)
+        return self.runner.row(planned, row)
 
     def park(self, trial_id: str) -> None:
-        """A trial has come to a device that was put aside, and holds it; its task goes elsewhere."""
-        task = self.tasks.pop(trial_id, None)
-        if task is not None:
+        """A trial has come to a device that was put aside, and holds it; its run goes elsewhere."""
+        planned = self.runs.pop(trial_id, None)
+        if planned is not None:
             self._parked = True
-            self._again.append(Again(task, alone=trial_id in self._alone))
+            self._again.append(Again(planned, alone=trial_id in self._alone))
             self._alone.discard(trial_id)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        task = self.tasks.pop(trial_id, None)
-        if task is None:
+        planned = self.runs.pop(trial_id, None)
+        if planned is None:
             return  # parked
         taken = self._taken.pop(trial_id, None)
         alone = trial_id in self._alone
@@ -174,15 +174,15 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         if fault is not None and taken is not None:
             self._end_group(*taken, fault)
         with self.interrupt.watching_storage():
-            folder = self.coordinator.store.folder(task.spec.hash)
+            folder = self.runner.store.folder(planned.spec.hash)
             folder.fetch(models=False)
             if (result or {}).get("absent"):
-                self._again.append(Again(task, alone=alone))
+                self._again.append(Again(planned, alone=alone))
             elif fault is None or folder.state is not None:
-                self.coordinator.ended(task)
+                self.runner.ended(planned)
             else:
-                self._take_in(task, fault)
-        self.interrupt.over = self._parked and self.coordinator.is_done
+                self._take_in(planned, fault)
+        self.interrupt.over = self._parked and self.runner.is_done
 
     def _fault(self, trial_id: str, taken: tuple[int, str] | None) -> Fault:
         error = self.errors.pop(trial_id, None)
@@ -191,7 +191,7 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         elif isinstance(error.cause, FaultError):
             fault = error.cause.fault
         else:
-            fault = fault_of(error.cause, self.coordinator.store.root, process=trial_id)
+            fault = fault_of(error.cause, self.runner.store.root, process=trial_id)
         return replace(fault, device=group_name(taken[0]), process=taken[1]) if taken else fault
 
     def _end_group(self, group: int, placement_group: str, fault: Fault) -> None:
@@ -201,13 +201,13 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
         if ray.get(ray.get_actor(self._dispatcher).end.remote(group, placement_group, fault)):
             free(placement_group)
 
-    def _take_in(self, task: Task, fault: Fault) -> None:
+    def _take_in(self, planned: PlannedRun, fault: Fault) -> None:
         """Does what follows from a fault."""
-        verdict = self.attempts.judge(task.label, fault)
+        verdict = self.attempts.judge(planned.label, fault)
         if verdict.aside:
             print(
                 f"{verdict.aside} is put aside for the rest of the study: two runs had an error of it, "
-                f"{task.label} the last ({fault.reason})",
+                f"{planned.label} the last ({fault.reason})",
                 flush=True,
             )
         if verdict.stops:
@@ -215,15 +215,15 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
             elsewhere = f" (on {fault.host})" if fault.host not in ("", socket.gethostname()) else ""
             self.interrupt.stop(kind(verdict.stops + elsewhere))
         elif verdict.failed:
-            self._fail(task, verdict, fault)
+            self._fail(planned, verdict, fault)
         else:
             how = ", with nothing beside it" if verdict.alone else ""
-            print(f"{task.label}: {fault.reason}; starting it again{how}", flush=True)
-            self._again.append(Again(task, alone=verdict.alone, last=verdict.last))
+            print(f"{planned.label}: {fault.reason}; starting it again{how}", flush=True)
+            self._again.append(Again(planned, alone=verdict.alone, last=verdict.last))
 
-    def _fail(self, task: Task, verdict: Verdict, fault: Fault) -> None:
+    def _fail(self, planned: PlannedRun, verdict: Verdict, fault: Fault) -> None:
         """Writes down that a run has failed, unless another sweep trains it: what comes of that counts."""
-        folder = self.coordinator.store.folder(task.spec.hash)
+        folder = self.runner.store.folder(planned.spec.hash)
         try:
             with locked(folder, within_s=LET_GO_S):
                 if folder.state is None and fault.trace:
@@ -231,18 +231,18 @@ class TaskSearcher(Searcher):  # type: ignore[misc]
                     folder.publish(ERROR)
                 folder.finish("failed", verdict.failed)
         except HeldError:
-            self._again.append(Again(task))
+            self._again.append(Again(planned))
             return
-        self.coordinator.ended(task)
+        self.runner.ended(planned)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the runs' own files are the state, and a resumed study asks anew."""
 
 
-class GroupScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Asks the coordinator after every epoch whether the trial goes on."""
+class PrunerScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Asks the runner after every epoch whether the trial goes on."""
 
-    def __init__(self, searcher: TaskSearcher) -> None:
+    def __init__(self, searcher: RunSearcher) -> None:
         super().__init__()
         self._searcher = searcher
 

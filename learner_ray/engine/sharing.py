@@ -97,11 +97,11 @@ def _side_by_side(spec: RunSpec, runs: int) -> Together | None:
     group = placement_group([{"CPU": 1, "GPU": 1}])
     here = PlacementGroupSchedulingStrategy(group)
     # Each call in a process of its own, which gives back the GPU's memory.
-    task = ray.remote(num_cpus=part(runs), num_gpus=part(runs), max_calls=1, max_retries=0)(train_for)
-    task = task.options(scheduling_strategy=here)
+    planned = ray.remote(num_cpus=part(runs), num_gpus=part(runs), max_calls=1, max_retries=0)(train_for)
+    planned = planned.options(scheduling_strategy=here)
     try:
         ray.get(group.ready(), timeout=NODE_STARTS_S)
-        return Together.of(ray.get([task.remote(spec, SECONDS) for _ in range(runs)]))
+        return Together.of(ray.get([planned.remote(spec, SECONDS) for _ in range(runs)]))
     except ray.exceptions.RayError as error:
         print(f"{runs} on a GPU were not measured: {_last_line(error)}", flush=True)
         return None

@@ -1,4 +1,4 @@
-"""Runs a study's tasks as one Tune experiment."""
+"""Runs a study's runs as one Tune experiment."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from learner_ray.core.errors import PlaceError, UserError
 from learner_ray.engine.attempts import Attempts
 from learner_ray.engine.faults import DEATHS, FaultError
 from learner_ray.engine.interrupt import Interrupt
-from learner_ray.engine.searcher import GroupScheduler, TaskSearcher
+from learner_ray.engine.searcher import PrunerScheduler, RunSearcher
 from learner_ray.engine.trainable import RunTrainable
 from learner_ray.engine.watchdog import Clock, Watchdog
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.runner import StudyRunner
 
 if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one device per trial does not need
     from learner_ray.engine.worker_groups import WorkerGroups
@@ -35,8 +35,8 @@ TRIALS_PER_RUN = 100
 """At most. To Tune every retry is a trial, and so is a run that was handed to a group too late."""
 
 
-def run_tasks(
-    coordinator: Coordinator,
+def run_study(
+    runner: StudyRunner,
     *,
     scratch: Path,
     max_concurrent: int,
@@ -47,10 +47,10 @@ def run_tasks(
     limit: int | None = None,
     clock: Clock = time.monotonic,
 ) -> int | None:
-    """Runs all tasks to their end.
+    """Runs all runs to their end.
 
     Args:
-        coordinator: hands out the tasks.
+        runner: hands out the runs.
         scratch: a folder for Tune's own files, removed afterwards; they are never read.
         max_concurrent: trials at a time.
         resources: of a trial: ``cpu`` and ``gpu``.
@@ -69,11 +69,11 @@ def run_tasks(
     """
     _settle_tune(max_concurrent)
     watchdog = Watchdog(hung_after_s, clock)
-    interrupt = Interrupt(coordinator.store.root, scratch.parent)
+    interrupt = Interrupt(runner.store.root, scratch.parent)
     gpu = worker_groups.gpu if worker_groups else resources.get("gpu", 0) == 1
     groups = worker_groups.groups if worker_groups else 0
     attempts = Attempts(lambda: groups or _devices())
-    searcher = TaskSearcher(coordinator, attempts, watchdog, interrupt, worker_groups, limit, shares=not gpu)
+    searcher = RunSearcher(runner, attempts, watchdog, interrupt, worker_groups, limit, shares=not gpu)
     if worker_groups:
         from learner_ray.engine.worker_groups import TRIAL_CPUS, WorkerGroupTrainable
 
@@ -83,8 +83,8 @@ def run_tasks(
             tune.with_resources(trainable, _request(resources)),
             tune_config=tune.TuneConfig(
                 search_alg=SearchGenerator(searcher),
-                scheduler=GroupScheduler(searcher),
-                num_samples=TRIALS_PER_RUN * coordinator.remaining,
+                scheduler=PrunerScheduler(searcher),
+                num_samples=TRIALS_PER_RUN * runner.remaining,
                 reuse_actors=True,
             ),
             run_config=_run_config(scratch, interrupt, watchdog),
@@ -95,7 +95,7 @@ def run_tasks(
         except KeyboardInterrupt:
             interrupt.signal = signal.SIGINT
     shutil.rmtree(scratch, ignore_errors=True)
-    _raise_what_ended_it(interrupt, coordinator)
+    _raise_what_ended_it(interrupt, runner)
     return interrupt.signal
 
 
@@ -117,13 +117,13 @@ def _request(resources: Mapping[str, float]) -> Any:
     return asked
 
 
-def _raise_what_ended_it(interrupt: Interrupt, coordinator: Coordinator) -> None:
-    """Nothing, where all tasks have ended or a signal came."""
+def _raise_what_ended_it(interrupt: Interrupt, runner: StudyRunner) -> None:
+    """Nothing, where all runs have ended or a signal came."""
     if interrupt.fault:
         raise interrupt.fault
     if interrupt.hopeless:
         raise UserError(f"no worker group of the devices asked for could be started: {interrupt.hopeless}")
-    if interrupt.signal is None and not coordinator.is_done:
+    if interrupt.signal is None and not runner.is_done:
         raise PlaceError("processes or worker groups came and went too often")
 
 

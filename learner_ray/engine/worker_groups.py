@@ -29,7 +29,7 @@ from ray.train.v2._internal.exceptions import (
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from learner_ray.engine.epoch_queue import HOPELESS_AFTER, Answer, Dispatcher, Order
+from learner_ray.engine.epoch_queue import HOPELESS_AFTER, EpochQueue, EpochRequest, EpochResult
 from learner_ray.engine.faults import DEATHS, Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
 from learner_ray.engine.trainable import TICK_S, Run
 from learner_ray.run.folder import HeldError, RunFolder, locked
@@ -72,7 +72,7 @@ class WorkerGroups:
         self, groups: int, size: int, *, gpu: bool, scratch: Path, opens: Opens | None = None
     ) -> None:
         self.groups = groups
-        self.name = f"dispatcher-{uuid.uuid4().hex}"
+        self.name = f"epoch_queue-{uuid.uuid4().hex}"
         self._size = size
         self.gpu = gpu
         self._scratch = scratch
@@ -87,7 +87,7 @@ class WorkerGroups:
             os.environ.setdefault(name, value)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "name": self.name, "scheduling_strategy": here, "max_concurrency": 10_000}
-        self._dispatcher = ray.remote(Dispatcher).options(**options).remote(self.groups, HOPELESS_AFTER)
+        self._dispatcher = ray.remote(EpochQueue).options(**options).remote(self.groups, HOPELESS_AFTER)
         for thread in self._threads:
             thread.start()
         return self
@@ -125,7 +125,7 @@ class WorkerGroups:
         cpus = 1 - TRIAL_CPUS
         return TorchTrainer(
             work,
-            train_loop_config={"dispatcher": self.name, "group": group, "opens": self._opens},
+            train_loop_config={"epoch_queue": self.name, "group": group, "opens": self._opens},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=self._size,
                 use_gpu=self.gpu,
@@ -178,15 +178,15 @@ def free(placement_group: str) -> None:
 
 def work(config: dict[str, Any]) -> None:
     """What every rank does: one epoch of some run after the other, all ranks the same."""
-    dispatcher, group = ray.get_actor(config["dispatcher"]), config["group"]
+    epoch_queue, group = ray.get_actor(config["epoch_queue"]), config["group"]
     placement_group = ray.util.get_current_placement_group().id.hex()
     number = 0
     with Rank(config["opens"]) as rank:
-        while (order := ray.get(dispatcher.take.remote(group, number, placement_group))) is not None:
-            number = order.number
-            answer = rank.carry_out(order)
+        while (request := ray.get(epoch_queue.take.remote(group, number, placement_group))) is not None:
+            number = request.number
+            answer = rank.carry_out(request)
             if rank.world.is_first or answer.fault:
-                ray.get(dispatcher.answer.remote(group, number, answer))
+                ray.get(epoch_queue.answer.remote(group, number, answer))
             if answer.fault:
                 raise FaultError(answer.fault)  # the others wait for this rank: the group must end
 
@@ -207,38 +207,38 @@ class Rank:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def carry_out(self, order: Order) -> Answer:
+    def carry_out(self, request: EpochRequest) -> EpochResult:
         """Trains an epoch. What goes wrong here is answered, and ends the whole group."""
-        folder = RunFolder.at(order.folder)
+        folder = RunFolder.at(request.folder)
         try:
-            return self._advance(folder, fresh=order.fresh)
+            return self._advance(folder, fresh=request.fresh)
         except Exception as error:
             if is_of_a_peer(error):
                 raise  # the rank that has gone, or whoever ended it, has more to say
-            return Answer(fault=fault_of(error, folder.path.parent, host=socket.gethostname()))
+            return EpochResult(fault=fault_of(error, folder.path.parent, host=socket.gethostname()))
 
-    def _advance(self, folder: RunFolder, *, fresh: bool) -> Answer:
+    def _advance(self, folder: RunFolder, *, fresh: bool) -> EpochResult:
         if fresh or self._run is None:
             if (not_opened := self._open(folder)) is not None:
                 return not_opened
             assert self._run is not None
             if self._run.last_row is not None:  # whether the run goes on after this epoch is not known
-                return Answer(row=self._run.last_row, restored=True)
+                return EpochResult(row=self._run.last_row, restored=True)
         row = self._run.advance()
         if row is None:
             self._held.close()
-        return Answer(row=row)
+        return EpochResult(row=row)
 
-    def _open(self, folder: RunFolder) -> Answer | None:
+    def _open(self, folder: RunFolder) -> EpochResult | None:
         """Why the run cannot be had, if it cannot: another sweep trains it, or has trained it."""
         self._run = None
         self._held.close()
         if not self.world.told(self.world.is_first and self._holds(folder)):
-            return Answer(waiting=True)
+            return EpochResult(waiting=True)
         folder.fetch()
         if self.world.told(folder.state is not None):
             self._held.close()
-            return Answer()
+            return EpochResult()
         self._run = self._opens(folder, self._device, self.world)
         return None
 
@@ -257,7 +257,7 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
         self._address: str = config["folder"]
         self._folder: RunFolder | None = None
         self._group: int = config["group"]
-        self._dispatcher = ray.get_actor(config["dispatcher"])
+        self._dispatcher = ray.get_actor(config["epoch_queue"])
         self._fresh = True
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -284,13 +284,13 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
         device = "" if answer.restored else "worker group"
         return {"row": answer.row, "device": device, "absent": answer.absent, "done": answer.row is None}
 
-    def _ask(self) -> Answer:
+    def _ask(self) -> EpochResult:
         folder = self._folder = RunFolder.at(self._address)
         if self._fresh:
             folder.fetch(models=False)
         if folder.state is not None:
-            return Answer()
+            return EpochResult()
         asked = self._dispatcher.ask.remote(self._group, folder.address, self._fresh)
         self._fresh = False
-        answer: Answer = ray.get(asked)
+        answer: EpochResult = ray.get(asked)
         return answer

@@ -1,83 +1,33 @@
-"""What pretraining minimises: one file per objective, one interface, one registry."""
+"""What pretraining minimises: one file per loss, one interface.
+
+The settings of the losses lie here too, and are wanted before PyTorch is loaded: so the names below are
+imported when they are first used."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from learner_ray.core.config import ObjectiveConfig
-from learner_ray.core.errors import UserError
-from learner_ray.losses.adacon import AdaCon
-from learner_ray.losses.base import Batch, Objective, TrainingScores
-from learner_ray.losses.contrastive import Contrastive
-from learner_ray.losses.expw import ExpW
-from learner_ray.losses.log_ratio import LogRatio
-from learner_ray.losses.mse import Mse
-from learner_ray.losses.rank_n_contrast import RankNContrast
-from learner_ray.losses.siamese import Siamese
-from learner_ray.losses.supcon import SupCon
-from learner_ray.losses.y_aware import YAware
+if TYPE_CHECKING:
+    from learner_ray.core.sections import LossConfig as LossConfig
+    from learner_ray.losses.base import Batch as Batch
+    from learner_ray.losses.base import Loss as Loss
+    from learner_ray.losses.base import TrainingScores as TrainingScores
+    from learner_ray.losses.total import build_loss as build_loss
+    from learner_ray.losses.total import total_loss as total_loss
 
-__all__ = [
-    "OBJECTIVES",
-    "Batch",
-    "Objective",
-    "TrainingScores",
-    "build_objective",
-    "register",
-    "require_known",
-    "total_loss",
-]
-
-OBJECTIVES: dict[str, type[Objective]] = {
-    cls.name: cls
-    for cls in (Mse, Contrastive, RankNContrast, YAware, ExpW, AdaCon, LogRatio, SupCon, Siamese)
+_WHERE = {
+    "Batch": "losses.base",
+    "Loss": "losses.base",
+    "TrainingScores": "losses.base",
+    "LossConfig": "core.sections",
+    "build_loss": "losses.total",
+    "total_loss": "losses.total",
 }
-"""Every objective by its name."""
+__all__ = ["Batch", "Loss", "LossConfig", "TrainingScores", "build_loss", "total_loss"]
 
 
-def register(cls: type[Objective]) -> type[Objective]:
-    """Add an objective of one's own; usable as a decorator.
-
-    Raises:
-        UserError: it is no objective, or another objective has its name.
-    """
-    if not (isinstance(cls, type) and issubclass(cls, Objective) and hasattr(cls, "name")):
-        raise UserError(f"{cls!r} is no objective: derive a class from Objective and give it a name")
-    if OBJECTIVES.setdefault(cls.name, cls) is not cls:
-        raise UserError(f"an objective named {cls.name!r} exists already; choose another name")
-    return cls
-
-
-def build_objective(config: ObjectiveConfig, training: TrainingScores) -> Objective:
-    """The objective that ``config.name`` selects.
-
-    Raises:
-        UserError: there is none of this name.
-    """
-    require_known(config.name)
-    return OBJECTIVES[config.name](config, training)
-
-
-def require_known(name: str) -> None:
-    """Raises UserError where no objective has this name."""
-    if name not in OBJECTIVES:
-        raise UserError(f"objective.name is {name!r}; known: {', '.join(sorted(OBJECTIVES))}")
-
-
-def total_loss(
-    objective: Objective, batch: Batch, config: ObjectiveConfig
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """``regression_weight * MSE + contrastive_weight * objective`` over the global batch.
-
-    Returns:
-        the loss to differentiate, and for the record ``loss``, ``mse`` and ``contrastive``, unweighted and
-        detached.
-    """
-    wide = batch.widened()
-    with torch.autocast(wide.embeddings.device.type, enabled=False):
-        mse = F.mse_loss(wide.predictions, wide.scores)
-    contrastive = objective(batch)
-    loss = config.regression_weight * mse + config.contrastive_weight * contrastive
-    return loss, {"loss": loss.detach(), "mse": mse.detach(), "contrastive": contrastive.detach()}
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"learner_ray.{_WHERE[name]}"), name)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from learner_ray.core.config import ObjectiveConfig
-from learner_ray.losses.base import Batch, Objective, TrainingScores
+from learner_ray.losses.base import Batch, Loss, TrainingScores
+from learner_ray.losses.configs import AdaConConfig
 from learner_ray.losses.pairwise import (
     cosine,
     masked_logsumexp,
@@ -19,7 +19,7 @@ LARGEST_MARGIN = 2.0
 """The range of a cosine: no larger margin can be met."""
 
 
-class AdaCon(Objective):
+class AdaCon(Loss):
     """Supervised contrast with a margin added to the similarity of each negative.
 
     ``mean over anchors i of  -1/|P(i)| sum_{p in P(i)} log( exp(g cos_ip) / Z_i ),
@@ -36,13 +36,15 @@ class AdaCon(Objective):
     """
 
     name = "adacon"
+    Config = AdaConConfig
+    config: AdaConConfig
     default_temperature = 1 / 150
 
-    def __init__(self, config: ObjectiveConfig, training: TrainingScores) -> None:
+    def __init__(self, config: AdaConConfig, training: TrainingScores) -> None:
         super().__init__(config, training)
         self.sorted_scores = training.scores.sort().values
 
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         mask = self.pairs(batch)
         similarity = cosine(batch.embeddings)
         positive = mask & (score_distance(batch.scores) <= self.config.threshold)

@@ -1,21 +1,22 @@
-"""The interface of a pretraining objective, and the pieces that several of them share."""
+"""The interface of a pretraining loss, and the pieces that several of them share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from learner_ray.core.config import ObjectiveConfig
+from learner_ray.core.components import LOSSES
+from learner_ray.core.sections import LossConfig
 from learner_ray.losses.pairwise import select_pairs
 
 
 @dataclass(frozen=True)
 class TrainingScores:
-    """The training set an objective may scale itself by, one entry per scan."""
+    """The training set a loss may scale itself by, one entry per scan."""
 
     scores: Tensor
     """(N,) standardised scores."""
@@ -54,34 +55,40 @@ class Batch:
         )
 
 
-class Objective(ABC):
+class Loss(ABC):
     """What pretraining minimises beside the mean squared error of the score.
 
-    A subclass has a name and a :meth:`loss`; it must stay finite, with finite gradients, on batches
+    A subclass has a name and a :meth:`compute`; it must stay finite, with finite gradients, on batches
     without a pair to compare, where its value is zero.
     """
 
     name: ClassVar[str]
-    """What ``objective.name`` selects it by."""
+    """What ``loss.name`` selects it by."""
+    Config: ClassVar[type[LossConfig]] = LossConfig
+    """Its settings, a frozen dataclass; each field is a key ``loss.<field>``."""
     views: ClassVar[int] = 1
     """Augmented views of every scan it wants in a batch."""
     default_temperature: ClassVar[float] = 0.1
     """Stands for ``config.temperature`` 0."""
 
-    def __init__(self, config: ObjectiveConfig, training: TrainingScores) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        LOSSES.added(cls)
+
+    def __init__(self, config: LossConfig, training: TrainingScores) -> None:
         self.config = config
         self.training = training
-        self.temperature = config.temperature or self.default_temperature
+        self.temperature = getattr(config, "temperature", 0.0) or self.default_temperature
 
     def __call__(self, batch: Batch) -> Tensor:
         """The scalar loss of a batch, computed in float32 at least whatever surrounds it."""
         with torch.autocast(batch.embeddings.device.type, enabled=False):
             wide = batch.widened()
-            # A projection head that gets no gradient from some objective would stall data parallelism.
-            return self.loss(wide) + 0 * wide.embeddings.sum()
+            # A projection head that gets no gradient from some loss would stall data parallelism.
+            return self.compute(wide) + 0 * wide.embeddings.sum()
 
     @abstractmethod
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         """The scalar loss of a batch in float32 or float64."""
 
     def pairs(self, batch: Batch, *, views: bool = False) -> Tensor:

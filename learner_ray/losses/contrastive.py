@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learner_ray.core.config import ObjectiveConfig
-from learner_ray.losses.base import Batch, Objective, TrainingScores
+from learner_ray.losses.base import Batch, Loss, TrainingScores
+from learner_ray.losses.configs import ContrastiveConfig
 from learner_ray.losses.pairwise import cosine, masked_mean, score_distance, select_pairs
 
 
-class Contrastive(Objective):
+class Contrastive(Loss):
     """Scans of like score attract each other, the others repel up to a cosine margin.
 
     ``mean over pairs i < j of  pos_ij (1 - cos_ij) + neg_ij w_ij max(0, cos_ij - (1 - m))``
@@ -28,12 +28,14 @@ class Contrastive(Objective):
     """
 
     name = "contrastive"
+    Config = ContrastiveConfig
+    config: ContrastiveConfig
 
-    def __init__(self, config: ObjectiveConfig, training: TrainingScores) -> None:
+    def __init__(self, config: ContrastiveConfig, training: TrainingScores) -> None:
         super().__init__(config, training)
         self.mean_distance = mean_negative_distance(config, training) if config.weighted else 1.0
 
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         similarity = cosine(batch.embeddings)
         distance = score_distance(batch.scores)
         weight = distance / self.mean_distance if self.config.weighted else 1.0
@@ -43,7 +45,7 @@ class Contrastive(Objective):
         return masked_mean(terms, self.pairs(batch))
 
 
-def mean_negative_distance(config: ObjectiveConfig, training: TrainingScores) -> float:
+def mean_negative_distance(config: ContrastiveConfig, training: TrainingScores) -> float:
     """Mean |y_i - y_j| over the training set's negative pairs, one where there are none.
 
     Row by row in blocks, so that memory stays linear in the number of scans.

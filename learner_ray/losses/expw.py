@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from learner_ray.losses.base import Batch, Objective
+from learner_ray.losses.base import Batch, Loss
+from learner_ray.losses.configs import KernelConfig
 from learner_ray.losses.pairwise import (
     cosine,
     gaussian_kernel,
@@ -15,7 +16,7 @@ from learner_ray.losses.pairwise import (
 )
 
 
-class ExpW(Objective):
+class ExpW(Loss):
     """Attraction by the kernel, repulsion by one minus the kernel.
 
     ``mean over anchors i of  -sum_k (w_k / sum_t w_t) [ s_k - log sum_{t != i} exp(s_t (1 - w_t)) ]``
@@ -31,9 +32,11 @@ class ExpW(Objective):
     """
 
     name = "expw"
+    Config = KernelConfig
+    config: KernelConfig
     views = 2
 
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         mask = self.pairs(batch, views=True)
         distance = score_distance(batch.scores)
         logits = cosine(batch.embeddings) / self.temperature

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from learner_ray.losses.base import Batch, Objective
+from learner_ray.losses.base import Batch, Loss
 from learner_ray.losses.pairwise import euclidean, score_distance
 
 EPSILON = 1e-6
 """Added to a distance before its logarithm, as in the authors' code."""
 
 
-class LogRatio(Objective):
+class LogRatio(Loss):
     """For each anchor, embedding distances should be proportional to score differences.
 
     ``mean over triplets (a, i, j), i != j, of  ( log(D_ai / D_aj) - log(dy_ai / dy_aj) )^2``
@@ -29,7 +29,7 @@ class LogRatio(Objective):
 
     name = "log_ratio"
 
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         distance = score_distance(batch.scores)
         mask = self.pairs(batch) & (distance > 0)
         count = mask.sum(1, keepdim=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from learner_ray.losses.base import Batch, Objective
+from learner_ray.losses.base import Batch, Loss
 
 
-class Mse(Objective):
+class Mse(Loss):
     """Zero. The arm `MSE Loss` of the paper's Fig. 1."""
 
     name = "mse"
 
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         return batch.embeddings.new_zeros(())

@@ -1,4 +1,4 @@
-"""What several objectives compute over the (B, B) pairs of a batch: masks, distances, softmax."""
+"""What several losses compute over the (B, B) pairs of a batch: masks, distances, softmax."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learner_ray.core.config import ObjectiveConfig
+from learner_ray.core.config import LossConfig
 
 
-def select_pairs(config: ObjectiveConfig, a: Tensor, b: Tensor) -> Tensor:
+def select_pairs(config: LossConfig, a: Tensor, b: Tensor) -> Tensor:
     """Whether pairs of these patients count under ``config.pairs``; broadcasts."""
     same = a == b
     if config.pairs == "all":

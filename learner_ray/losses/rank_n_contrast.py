@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from learner_ray.losses.base import Batch, Objective
+from learner_ray.losses.base import Batch, Loss
+from learner_ray.losses.configs import TemperatureConfig
 from learner_ray.losses.pairwise import euclidean, masked_mean, score_distance
 
 TIE = 1e-5
@@ -13,7 +14,7 @@ TIE = 1e-5
 leaves rounding noise that would otherwise order its ties at random."""
 
 
-class RankNContrast(Objective):
+class RankNContrast(Loss):
     """Each pair competes with all pairs of its anchor that lie at least as far apart in score.
 
     ``mean over pairs i != j of  -log( exp(s_ij) / sum_{k: |y_i - y_k| >= |y_i - y_j|} exp(s_ik) )``
@@ -28,10 +29,12 @@ class RankNContrast(Objective):
     """
 
     name = "rank_n_contrast"
+    Config = TemperatureConfig
+    config: TemperatureConfig
     views = 2
     default_temperature = 2.0
 
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         mask = self.pairs(batch, views=True)
         similarity = -euclidean(batch.embeddings) / self.temperature
         # Pairs that do not count go last, where no sum of an earlier pair reaches them.

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learner_ray.core.config import ObjectiveConfig
 from learner_ray.core.errors import UserError
-from learner_ray.losses.base import Batch, Objective, TrainingScores
+from learner_ray.losses.base import Batch, Loss, TrainingScores
+from learner_ray.losses.configs import SiameseConfig
 from learner_ray.losses.pairwise import masked_mean
 
 
-class Siamese(Objective):
+class Siamese(Loss):
     """Worse / same / better of two visits from the difference of their embeddings, antisymmetrically.
 
     ``mean over pairs of visits of  -log P(class),   s = w.(u_later - u_earlier),``
@@ -35,14 +35,16 @@ class Siamese(Objective):
     """
 
     name = "siamese"
+    Config = SiameseConfig
+    config: SiameseConfig
     default_temperature = 0.4
 
-    def __init__(self, config: ObjectiveConfig, training: TrainingScores) -> None:
+    def __init__(self, config: SiameseConfig, training: TrainingScores) -> None:
         super().__init__(config, training)
         if config.threshold == 0:
-            raise UserError("objective.threshold must be positive for the siamese objective")
+            raise UserError("loss.threshold must be positive for the siamese loss")
 
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         theta = self.config.threshold
         change = batch.scores - batch.scores[:, None]
         predicted = batch.predictions - batch.predictions[:, None]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from learner_ray.core.config import ObjectiveConfig
-from learner_ray.losses.base import Batch, Objective, TrainingScores
+from learner_ray.losses.base import Batch, Loss, TrainingScores
+from learner_ray.losses.configs import SupConConfig
 from learner_ray.losses.pairwise import cosine, masked_logsumexp, soft_cross_entropy, uniform_targets
 
 
-class SupCon(Objective):
+class SupCon(Loss):
     """Scans of one bin attract each other, whatever lies between their scores.
 
     ``mean over anchors i of  -1/|P(i)| sum_{p in P(i)} log( exp(s_ip) / sum_{a != i} exp(s_ia) )``
@@ -25,15 +25,17 @@ class SupCon(Objective):
     """
 
     name = "supcon"
+    Config = SupConConfig
+    config: SupConConfig
     views = 2
     default_temperature = 0.07
 
-    def __init__(self, config: ObjectiveConfig, training: TrainingScores) -> None:
+    def __init__(self, config: SupConConfig, training: TrainingScores) -> None:
         super().__init__(config, training)
         levels = torch.arange(1, config.bins, dtype=torch.float64) / config.bins
         self.edges = training.scores.double().quantile(levels.to(training.scores.device))
 
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         mask = self.pairs(batch, views=True)
         logits = cosine(batch.embeddings) / self.temperature
         label = torch.bucketize(batch.scores, self.edges.to(batch.scores), right=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from learner_ray.losses.base import Batch, Objective
+from learner_ray.losses.base import Batch, Loss
+from learner_ray.losses.configs import KernelConfig
 from learner_ray.losses.pairwise import (
     cosine,
     kernel_targets,
@@ -14,7 +15,7 @@ from learner_ray.losses.pairwise import (
 )
 
 
-class YAware(Objective):
+class YAware(Loss):
     """Every pair attracts, by how alike its scores are.
 
     ``mean over anchors i of  -sum_j (w_ij / sum_k w_ik) log( exp(s_ij) / sum_k exp(s_ik) )``
@@ -29,9 +30,11 @@ class YAware(Objective):
     """
 
     name = "y_aware"
+    Config = KernelConfig
+    config: KernelConfig
     views = 2
 
-    def loss(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch) -> Tensor:
         mask = self.pairs(batch, views=True)
         logits = cosine(batch.embeddings) / self.temperature
         targets = kernel_targets(score_distance(batch.scores), self.config.bandwidth, mask)

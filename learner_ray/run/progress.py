@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from learner_ray.run.old_names import row_now
+
 
 def read_rows(path: Path) -> tuple[list[dict[str, Any]], bool]:
     """The epochs that a ``progress.jsonl`` tells of, from the first on without a gap, and whether that is all
@@ -24,11 +26,11 @@ def read_rows(path: Path) -> tuple[list[dict[str, Any]], bool]:
             return rows, False
         if not isinstance(row, dict) or row.get("epoch") != len(rows) + 1:
             return rows, False
-        rows.append(row)
+        rows.append(row_now(row))
     return rows, True
 
 
-def objective_of(row: Mapping[str, Any]) -> float:
-    """The objective of a progress row; NaN where it has none (JSON writes NaN as null)."""
-    value = row.get("objective")
+def selection_score(row: Mapping[str, Any]) -> float:
+    """The selection score of a progress row; NaN where it has none (JSON writes NaN as null)."""
+    value = row.get("selection_score")
     return math.nan if value is None else float(value)

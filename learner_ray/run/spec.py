@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
+from learner_ray.core.old_names import SECTIONS
 from learner_ray.run.integrity import DamagedError
+from learner_ray.run.old_names import config_then
 
 State = Literal["complete", "stopped", "failed", "diverged"]
 
@@ -46,9 +48,11 @@ class Source:
     bad_scans: tuple[str, ...] = ()
     """Scans left out under ``--skip-bad``."""
     study_file: str = ""
-    """The study file that defines the run's objective; empty where the package does."""
+    """The study file that defines components of the run; empty where none is the user's own."""
+    components: tuple[tuple[str, str], ...] = ()
+    """By kind, what tells the versions of the run's own components apart: part of the identity."""
     study_file_hash: str = ""
-    """SHA-256 of that file, part of the identity."""
+    """SHA-256 of the study file, for which commit 3590708 took a component's identity."""
     contents: str = ""
     """Path or URL of the list of what the cohort's files hold; empty where there is none."""
 
@@ -71,7 +75,7 @@ class RunSpec:
     @cached_property
     def hash(self) -> str:
         """Configuration, cohort, patients, seed and precision; 16 hexadecimal digits."""
-        return self.recorded_hash or self._hash(self.config.to_dict())
+        return self.recorded_hash or self._hash(config_then(self.config.to_dict()))
 
     def _hash(self, config: Mapping[str, Any]) -> str:
         identity: dict[str, Any] = {
@@ -82,6 +86,8 @@ class RunSpec:
         }
         if self.source.study_file_hash:
             identity["study_file"] = self.source.study_file_hash
+        elif self.source.components:
+            identity["components"] = dict(self.source.components)
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -89,6 +95,7 @@ class RunSpec:
         source = asdict(self.source)
         # Beside the source: a version that does not know them refuses unknown keys in it.
         beside = {key: source.pop(key) for key in ("contents", "missing")}
+        source["components"] = dict(self.source.components)
         return {
             "run_hash": self.hash,
             "config": self.config.to_dict(),
@@ -112,6 +119,7 @@ class RunSpec:
             source |= {
                 "missing": tuple(values.get("missing", ())),
                 "bad_scans": tuple(source.get("bad_scans", ())),
+                "components": tuple(sorted(source.get("components", {}).items())),
                 "contents": values.get("contents", ""),
             }
             spec = cls(
@@ -121,7 +129,7 @@ class RunSpec:
                 threads=values["threads"],
                 recorded_hash=values["run_hash"],
             )
-            described = spec._hash(values["config"])
+            described = spec._hash(_as_hashed(values["config"]))
         except (UserError, KeyError, TypeError, AttributeError, ValueError) as error:
             reason = str(error).partition(";")[0]
             raise DamagedError(f"config.json is not that of a run ({reason})") from error
@@ -130,3 +138,9 @@ class RunSpec:
                 f"config.json was changed: it says run {spec.recorded_hash} but describes run {described}"
             )
         return spec
+
+
+def _as_hashed(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A recorded configuration under the names that hashes are taken over: a version of other names hashed
+    what it wrote, with the keys it had."""
+    return config if SECTIONS.keys() & config.keys() else config_then(config)

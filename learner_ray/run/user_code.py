@@ -5,33 +5,85 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+from learner_ray.core.components import KINDS
+from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
+from learner_ray.run.old_study_files import old_modules
 from learner_ray.run.spec import Source
 
 
-def own_objectives(source: Source) -> tuple[type, ...]:
-    """The objectives of the study file that a run's source names.
+def components_of(config: Config) -> dict[str, str]:
+    """The components that decide what a run of a configuration computes: kind to name."""
+    return {"loss": config.loss.name, "encoder": config.encoder.name}
+
+
+def identities(config: Config) -> dict[str, str]:
+    """What tells the versions of a run's components apart, by kind; of the package's own, nothing.
 
     Raises:
-        UserError: the file is gone, or is not what it was when the run was planned.
+        UserError: a component is unknown, or its package cannot be imported.
     """
-    if not source.study_file:
-        return ()
-    if file_hash(Path(source.study_file)) != source.study_file_hash:
+    found = {
+        kind: KINDS[kind].identity(name) for kind, name in components_of(config).items() if name != "none"
+    }
+    return {kind: identity for kind, identity in found.items() if identity}
+
+
+def with_code(source: Source, config: Config, study_file: str) -> Source:
+    """The source of a run, with the versions of its own components and the study file that defines them.
+
+    Raises:
+        UserError: a component is defined where no other process can import it.
+    """
+    found = identities(config)
+    own = [k for k in found if KINDS[k].is_own(components_of(config)[k])]
+    if own and not study_file:
+        name = components_of(config)[own[0]]
         raise UserError(
-            f"{source.study_file} has changed since this run was planned, and its objective with it: restore "
-            "the file, or start the study anew"
+            f"the {own[0]} {name!r} is defined in a script or notebook, where the processes that train "
+            "cannot find it: put it into a study file (.py) and give that file's path for the study"
         )
-    study = import_file(Path(source.study_file)).STUDY
-    objectives: tuple[type, ...] = study.objectives
-    return objectives
+    return replace(source, components=tuple(sorted(found.items())), study_file=study_file if own else "")
+
+
+def load_components(source: Source, config: Config) -> Config:
+    """Imports what a run's configuration names, and gives the configuration with it.
+
+    Raises:
+        UserError: the study file is gone, or a component is not the one that the run was planned with.
+    """
+    path = Path(source.study_file)
+    if source.study_file_hash and file_hash(path) != source.study_file_hash:  # a run of commit 3590708
+        raise UserError(
+            f"{path} has changed since this run was planned, and its loss with it: restore the file, or "
+            "start the study anew"
+        )
+    if source.study_file:
+        import_file(path)
+    if not source.study_file_hash:
+        now = identities(config)
+        for kind, planned in source.components:
+            if now.get(kind) != planned:
+                where = source.study_file or planned.partition("==")[0]
+                raise UserError(
+                    f"the {kind} {components_of(config)[kind]!r} of {where} has changed since this run was "
+                    f"planned ({planned} then, {now.get(kind)} now): restore it, or start the study anew"
+                )
+    return config.resolved()
 
 
 def file_hash(path: Path) -> str:
+    """SHA-256 of a study file.
+
+    Raises:
+        UserError: it is not there, or cannot be read.
+    """
     if not path.is_file():
         raise UserError(f"no study file at {path}")
     try:
@@ -47,12 +99,14 @@ def import_file(path: Path) -> ModuleType:
 
 @functools.cache
 def _import_content(path: Path, content_hash: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_{content_hash[:12]}", path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path} cannot be read as a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # where Python looks for the source of a class
     try:
-        spec.loader.exec_module(module)
+        with old_modules():
+            spec.loader.exec_module(module)
     except UserError as error:
         raise UserError(f"{path}{_line(error, path)}: {error}") from error
     except (Exception, SystemExit) as error:  # the user's own code may raise anything

@@ -1,4 +1,4 @@
-"""One group (arm x repeat x fold): its search, then its final runs, as tasks to hand out."""
+"""One group (arm x repeat x fold): its search, then its final runs, as runs to hand out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from learner_ray.run.folder import RunStore
-from learner_ray.run.progress import objective_of
-from learner_ray.study.planned_run import Group, Outcome, Task
-from learner_ray.study.pruners import SCHEDULERS
+from learner_ray.run.progress import selection_score
+from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
+from learner_ray.study.pruners import PRUNERS
 from learner_ray.study.retry import Retry, is_whole
 from learner_ray.study.samplers import grid_points, make_sampler
 from learner_ray.study.study import BaseValues, Space, Suggest, distributions_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import optuna
 
 
-class GroupSearch:
+class ArmSearch:
     """Asks its own Optuna study for trials, one at a time, then hands out audits and final runs.
 
     One trial at a time: what is suggested depends on the group's earlier trials alone, never on the order in
@@ -29,32 +29,39 @@ class GroupSearch:
     """
 
     def __init__(
-        self, group: Group, space: Space, store: RunStore, study: optuna.Study, retry: Retry | None = None
+        self,
+        group: FoldSearchSpec,
+        space: Space,
+        store: RunStore,
+        study: optuna.Study,
+        retry: Retry | None = None,
     ) -> None:
         self.group = group
         self._retry = retry or Retry()
-        self.chooser: GroupSearch = self
+        self.chooser: ArmSearch = self
         """Whose choice is taken: another group's search where ``group.chosen_by`` names one."""
-        self.outcomes: list[Outcome] = []
-        self.scheduler = SCHEDULERS[group.scheduler](group.config.train.epochs)
+        self.outcomes: list[RunResult] = []
+        self.pruner = PRUNERS[group.pruner](group.config.train.epochs)
         self._space = space
         self._store = store
         self._study = study
         self._asked: dict[int, optuna.Trial] = {}
         self._repeats = 0
-        self._running: dict[str, Task] = {}
+        self._running: dict[str, PlannedRun] = {}
 
     @property
-    def trial_outcomes(self) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if outcome.task.role == "trial"]
+    def trial_outcomes(self) -> list[RunResult]:
+        return [outcome for outcome in self.outcomes if outcome.planned.role == "trial"]
 
     @property
-    def best(self) -> Outcome | None:
-        """The complete trial of the highest objective; the earlier one of two that tie."""
+    def best(self) -> RunResult | None:
+        """The complete trial of the highest selection score; the earlier one of two that tie."""
         if self.chooser is not self:
             return self.chooser.best
-        scored = [o for o in self.trial_outcomes if o.state == "complete" and math.isfinite(o.objective)]
-        return max(scored, key=lambda outcome: outcome.objective, default=None)
+        scored = [
+            o for o in self.trial_outcomes if o.state == "complete" and math.isfinite(o.selection_score)
+        ]
+        return max(scored, key=lambda outcome: outcome.selection_score, default=None)
 
     @property
     def is_done(self) -> bool:
@@ -87,39 +94,39 @@ class GroupSearch:
         """Whether the final runs can never be: no trial of the search is complete."""
         return self.chooser.group.trials > 0 and self._searched and self.best is None
 
-    def next_task(self) -> Task | None:
+    def next_run(self) -> PlannedRun | None:
         """A run to start now, or None: there is none, or it depends on one that is running."""
         while True:
-            task = self._next()
-            if task is None:
+            planned = self._next()
+            if planned is None:
                 return None
-            self._running[task.label] = task
-            outcome = self._ended_before(task)
+            self._running[planned.label] = planned
+            outcome = self._ended_before(planned)
             if outcome is None:
-                return task
+                return planned
             self.end(outcome)
 
-    def _ended_before(self, task: Task) -> Outcome | None:
+    def _ended_before(self, planned: PlannedRun) -> RunResult | None:
         """The outcome of a run that ended in an earlier start, if its files are the ones that it wrote and it
         is not to be trained again.
         """
-        folder = self._store.folder(task.spec.hash)
-        fault = folder.fault(task.spec.hash)
+        folder = self._store.folder(planned.spec.hash)
+        fault = folder.fault(planned.spec.hash)
         if fault:
-            print(f"{task.label}: {fault}; training it again", flush=True)
-            folder.begin_anew(task.spec.hash)
+            print(f"{planned.label}: {fault}; training it again", flush=True)
+            folder.begin_anew(planned.spec.hash)
             return None
-        outcome = Outcome.read(task, folder)
-        if outcome is not None and outcome.state == "failed" and self._retry.wants(task):
+        outcome = RunResult.read(planned, folder)
+        if outcome is not None and outcome.state == "failed" and self._retry.wants(planned):
             folder.reopen()
             outcome = None
-        if outcome is None and not task.final and is_whole(folder.progress(), task.spec):
+        if outcome is None and not planned.final and is_whole(folder.progress(), planned.spec):
             # All that a search needs of it is there: whatever came after its last epoch, its place is kept.
             folder.finish("complete")
-            outcome = Outcome.read(task, folder)
+            outcome = RunResult.read(planned, folder)
         return outcome
 
-    def _next(self) -> Task | None:
+    def _next(self) -> PlannedRun | None:
         if not self._searched:
             return None if self._running or self.chooser is not self else self._next_trial()
         if self.is_hopeless or self._all_repeated:
@@ -128,7 +135,7 @@ class GroupSearch:
         self._repeats += 1
         return self._again("audit", number) if number < audits else self._again("final", number - audits)
 
-    def _next_trial(self) -> Task:
+    def _next_trial(self) -> PlannedRun:
         number = len(self.trial_outcomes)
         group = self.group
         # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
@@ -148,7 +155,7 @@ class GroupSearch:
         self._space(suggest, group.config)
         self._asked[number] = trial
         config = replace(group.config.with_values(suggest.values), seed=group.run_seed("trial"))
-        return Task(
+        return PlannedRun(
             group=group.name,
             number=number,
             spec=group.spec(config, final=False),
@@ -156,13 +163,13 @@ class GroupSearch:
             parameters=suggest.values,
         )
 
-    def _again(self, role: Literal["audit", "final"], number: int) -> Task:
+    def _again(self, role: Literal["audit", "final"], number: int) -> PlannedRun:
         """The chosen configuration up to its best epoch, or the arm's own where nothing was searched."""
         group, best = self.group, self.best
-        parameters = dict(best.task.parameters) if best else {}
+        parameters = dict(best.planned.parameters) if best else {}
         values = {**parameters, "train.stop_epoch": best.best_epoch} if best else {}
         config = replace(group.config.with_values(values), seed=group.run_seed(role, number))
-        return Task(
+        return PlannedRun(
             group=group.name,
             number=number,
             spec=group.spec(config, final=role == "final"),
@@ -170,30 +177,30 @@ class GroupSearch:
             parameters=parameters,
         )
 
-    def end(self, outcome: Outcome) -> None:
-        """Takes in how a task ended."""
-        del self._running[outcome.task.label]
+    def end(self, outcome: RunResult) -> None:
+        """Takes in how a run ended."""
+        del self._running[outcome.planned.label]
         self.outcomes.append(outcome)
-        if outcome.task.role != "trial":
+        if outcome.planned.role != "trial":
             return
-        number = outcome.task.number
-        self.scheduler.replay(number, outcome.progress)
+        number = outcome.planned.number
+        self.pruner.replay(number, outcome.progress)
         self._tell(self._asked.pop(number), outcome)
 
-    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+    def _tell(self, trial: optuna.Trial, outcome: RunResult) -> None:
         import optuna
 
         for row in outcome.progress:
-            if math.isfinite(objective_of(row)):
-                trial.report(row["objective"], row["epoch"])
-        trial.set_user_attr("run_hash", outcome.task.spec.hash)
+            if math.isfinite(selection_score(row)):
+                trial.report(row["selection_score"], row["epoch"])
+        trial.set_user_attr("run_hash", outcome.planned.spec.hash)
         states = optuna.trial.TrialState
-        if not math.isfinite(outcome.objective) or outcome.state in ("failed", "diverged"):
+        if not math.isfinite(outcome.selection_score) or outcome.state in ("failed", "diverged"):
             self._study.tell(trial, state=states.FAIL)
         elif outcome.state == "stopped":
             self._study.tell(trial, state=states.PRUNED)
         else:
-            self._study.tell(trial, outcome.objective)
+            self._study.tell(trial, outcome.selection_score)
 
 
 StudyFactory = Callable[[str], "optuna.Study"]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from learner_ray.study.plan import Plan
-from learner_ray.study.planned_run import Group
-from learner_ray.study.pruners import SCHEDULERS
+from learner_ray.study.planned_run import FoldSearchSpec
+from learner_ray.study.pruners import PRUNERS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class Throughput:
     """Seconds that one device takes, measured on the base configuration."""
 
     train_per_scan: float
@@ -33,7 +33,7 @@ class ArmCost:
     device_seconds: float
 
 
-def forecast(plan: Plan, pace: Pace) -> list[ArmCost]:
+def estimate_cost(plan: Plan, throughput: Throughput) -> list[ArmCost]:
     """Trainings and device time of every arm, in the plan's order.
 
     Trials are taken to be stopped as often as trials of random rank would be, and final runs to train for the
@@ -48,25 +48,29 @@ def forecast(plan: Plan, pace: Pace) -> list[ArmCost]:
                 trials=sum(group.trials for group in groups),
                 audits=sum(group.audit_runs for group in groups),
                 finals=sum(group.seeds for group in groups),
-                device_seconds=sum(_group_seconds(plan, group, pace) for group in groups),
+                device_seconds=sum(_group_seconds(plan, group, throughput) for group in groups),
             )
         )
     return costs
 
 
-def _group_seconds(plan: Plan, group: Group, pace: Pace) -> float:
+def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) -> float:
     if not group.config.progression.uses_encoder:
         return 0.0
     epochs = group.config.train.epochs if group.config.pretrains else 0
     trial, final = _scans(plan, group, final=False), _scans(plan, group, final=True)
-    trial_epoch = trial["pretrain"] * pace.train_per_scan + trial["embed"] * pace.evaluate_per_scan
-    trial_epochs = expected_epochs(plan.scheduler, group.trials, epochs) + group.audit_runs * epochs
+    trial_epoch = (
+        trial["pretrain"] * throughput.train_per_scan + trial["embed"] * throughput.evaluate_per_scan
+    )
+    trial_epochs = expected_epochs(plan.pruner, group.trials, epochs) + group.audit_runs * epochs
     searched = trial_epochs * trial_epoch
-    final_run = epochs * final["pretrain"] * pace.train_per_scan + final["embed"] * pace.evaluate_per_scan
+    final_run = (
+        epochs * final["pretrain"] * throughput.train_per_scan + final["embed"] * throughput.evaluate_per_scan
+    )
     return searched + group.seeds * final_run
 
 
-def _scans(plan: Plan, group: Group, *, final: bool) -> dict[str, int]:
+def _scans(plan: Plan, group: FoldSearchSpec, *, final: bool) -> dict[str, int]:
     """Scans that one run pretrains on, and that it embeds."""
     per_patient = plan.cohort.scans["patient"].value_counts()
     patients = group.patients(final=final)
@@ -78,18 +82,17 @@ def _scans(plan: Plan, group: Group, *, final: bool) -> dict[str, int]:
 
 
 @functools.cache
-def expected_epochs(scheduler: str, trials: int, epochs: int, draws: int = 200) -> float:
+def expected_epochs(pruner: str, trials: int, epochs: int, draws: int = 200) -> float:
     """Epochs that all trials of a group run in the mean, when no trial is better than another by its number.
 
-    A trial is given one random quality that its objective shows at every epoch: ranks that hold from rung to
-    rung, so that stopping spares most.
-    """
+    A trial is given one random quality that its selection score shows at every epoch: ranks that hold from
+    rung to rung, so that stopping spares most."""
     rng, total = np.random.default_rng(0), 0
     for _ in range(draws if epochs else 0):
-        stops = SCHEDULERS[scheduler](epochs)
+        stops = PRUNERS[pruner](epochs)
         for number, quality in enumerate(rng.random(trials)):
             epoch = 1
-            while stops.keeps(number, {"epoch": epoch, "objective": quality}) and epoch < epochs:
+            while stops.keeps(number, {"epoch": epoch, "selection_score": quality}) and epoch < epochs:
                 epoch += 1
             total += epoch
     return total / draws

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from learner_ray.core.config import Config, flatten
+from learner_ray.core.config import Config, typed
 from learner_ray.core.errors import UserError
 from learner_ray.study.study import Arm, Study
 from learner_ray.study.study_json import read_study
@@ -33,7 +33,7 @@ class Winner:
 
 
 def read_winner(folder: Path, arm: str | None = None) -> Winner:
-    """The winner of a finished study, by the mean over folds of its best validation objective.
+    """The winner of a finished study, by the mean over folds of its best validation selection score.
 
     Test patients decide nothing: each fold keeps the values that its own search chose.
 
@@ -58,9 +58,9 @@ def read_winner(folder: Path, arm: str | None = None) -> Winner:
 
 def _winner(folder: Path, arm: str | None, info: Mapping[str, Any], trials: pd.DataFrame) -> Winner:
     searched = {a["name"]: a["searched"] for a in info["arms"] if a["searched"] and not a["control"]}
-    complete = trials[(trials["state"] == "complete") & trials["objective"].notna()]
+    complete = trials[(trials["state"] == "complete") & trials["selection_score"].notna()]
     # As in the search itself: the earlier one of two trials that tie.
-    ordered = complete.sort_values(["objective", "trial"], ascending=[False, True], kind="stable")
+    ordered = complete.sort_values(["selection_score", "trial"], ascending=[False, True], kind="stable")
     best = ordered.drop_duplicates(["arm", "repeat", "fold"])
     groups = info["folds"] * info["repeats"]
     whole = [name for name in searched if (best["arm"] == name).sum() == groups]
@@ -69,7 +69,7 @@ def _winner(folder: Path, arm: str | None, info: Mapping[str, Any], trials: pd.D
             f"{folder}: no complete search of {f'arm {arm!r}' if arm else 'any arm'}: searched in all "
             f"{groups} folds are: {', '.join(whole) or 'none'}"
         )
-    means = best.groupby("arm")["objective"].mean()
+    means = best.groupby("arm")["selection_score"].mean()
     chosen = arm or max(whole, key=lambda name: float(means[name]))
     settings = {
         (int(row["repeat"]), int(row["fold"])): {
@@ -87,18 +87,18 @@ def _winner(folder: Path, arm: str | None, info: Mapping[str, Any], trials: pd.D
 def around(study: Study, winner: Winner) -> Study:
     """The winner, the other arms of its study, and the winner with one factor taken out or put in.
 
-    Taken out is each of the winner's own edits (with its objective go the objective's settings); put in is
-    each edit of the study's other arms that the winner lacks, objectives apart, which are arms of their own.
+    Taken out is each of the winner's own edits (with its loss go the settings of the loss); put in is
+    each edit of the study's other arms that the winner lacks, losses apart, which are arms of their own.
     """
     own = study.arm(winner.arm)
     arms = [own, *(study.arm(name) for name in winner.arms if name != winner.arm)]
     for key in own.edits:
-        gone = "objective." if key == "objective.name" else key
+        gone = "loss." if key == "loss.name" else key
         kept = {k: v for k, v in own.edits.items() if not k.startswith(gone)}
         arms.append(Arm(name=f"{own.name}-no-{_short(key)}", label=f"{own.label}, no {key}", edits=kept))
     for other in study.arms:
         for key, value in other.edits.items():
-            if not other.control and key != "objective.name" and own.edits.get(key) != value:
+            if not other.control and key != "loss.name" and own.edits.get(key) != value:
                 arms.append(
                     Arm(
                         name=f"{own.name}-{_short(key)}-{_text(value)}".replace(",", ";"),
@@ -124,7 +124,7 @@ def factorial(study: Study, arm: Arm, factors: Mapping[str, tuple[Any, Any]], *,
     least = 3 if half else 2
     if len(factors) < least:
         raise UserError(f"a {'half ' if half else ''}factorial needs at least {least} factors (--factor)")
-    levels = {key: tuple(_typed(study.base, key, value) for value in pair) for key, pair in factors.items()}
+    levels = {key: tuple(typed(key, value) for value in pair) for key, pair in factors.items()}
     for key, (low, high) in levels.items():
         if low == high:
             raise UserError(f"--factor {key}: both levels are {_text(low)}")
@@ -146,7 +146,7 @@ def parse_factors(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
         key, _, values = text.partition("=")
         levels = values.split(",")
         if len(levels) != 2 or not all(levels):
-            raise UserError(f"--factor {text}: write KEY=LOW,HIGH, as in --factor objective.margin=0.1,0.4")
+            raise UserError(f"--factor {text}: write KEY=LOW,HIGH, as in --factor loss.margin=0.1,0.4")
         factors[key] = (levels[0], levels[1])
     return factors
 
@@ -160,12 +160,8 @@ def _distinct(arms: Sequence[Arm], base: Config) -> list[Arm]:
     """The first of every set of arms that come to the same configuration."""
     found: dict[str, Arm] = {}
     for arm in arms:
-        found.setdefault(base.with_values(dict(arm.edits)).to_json() + arm.salt, arm)
+        found.setdefault(base.with_values(dict(arm.edits)).to_json() + arm.seed_offset, arm)
     return list(found.values())
-
-
-def _typed(base: Config, key: str, value: Any) -> Any:
-    return flatten(base.with_values({key: value}).to_dict())[key]
 
 
 def _plain(value: Any) -> Any:

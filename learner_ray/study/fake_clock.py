@@ -1,6 +1,6 @@
 """A study on a fake clock: given learning curves in place of training, runs in memory in place of files.
 
-Drives the same coordinator as the real engine, so that searches, schedulers and resuming can be tried on
+Drives the same runner as the real engine, so that searches, pruners and resuming can be tried on
 thousands of trials in seconds.
 """
 
@@ -16,8 +16,8 @@ from typing import Any
 
 from learner_ray.run.folder import RunFolder, RunStore
 from learner_ray.run.spec import RunSpec, State
-from learner_ray.study.planned_run import Task
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.planned_run import PlannedRun
+from learner_ray.study.runner import StudyRunner
 
 Row = dict[str, Any]
 
@@ -106,26 +106,24 @@ class Simulated:
     interrupted: bool
 
 
-def simulate(
-    coordinator: Coordinator, trainer: Trainer, *, devices: int, until: float = math.inf
-) -> Simulated:
-    """Runs a coordinator's tasks on a fake clock.
+def simulate(runner: StudyRunner, trainer: Trainer, *, devices: int, until: float = math.inf) -> Simulated:
+    """Runs a runner's runs on a fake clock.
 
     Args:
-        coordinator: hands out the tasks; its store is a :class:`MemoryStore`.
-        trainer: gives each task's curve.
-        devices: tasks at a time.
-        until: seconds on the clock after which everything is killed; another coordinator on the same store
+        runner: hands out the runs; its store is a :class:`MemoryStore`.
+        trainer: gives each run's curve.
+        devices: runs at a time.
+        until: seconds on the clock after which everything is killed; another runner on the same store
             goes on.
     """
-    store = coordinator.store
+    store = runner.store
     if not isinstance(store, MemoryStore):
         raise TypeError("a study is simulated on a MemoryStore: real runs are not to be written over")
-    clock = _Clock(coordinator)
+    clock = _Clock(runner)
     numbers = itertools.count()
     while True:
-        while len(clock.events) < devices and (task := coordinator.next_task()) is not None:
-            clock.plan(_Running(next(numbers), task, store.folder(task.spec.hash), trainer))
+        while len(clock.events) < devices and (planned := runner.next_run()) is not None:
+            clock.plan(_Running(next(numbers), planned, store.folder(planned.spec.hash), trainer))
         if not clock.events:
             return Simulated(seconds=clock.now, epochs=clock.epochs, interrupted=False)
         if clock.events[0].at > until:
@@ -134,13 +132,13 @@ def simulate(
 
 
 class _Running:
-    """A task on a device."""
+    """A run on a device."""
 
-    def __init__(self, number: int, task: Task, run: MemoryRun, trainer: Trainer) -> None:
+    def __init__(self, number: int, planned: PlannedRun, run: MemoryRun, trainer: Trainer) -> None:
         self.number = number
-        self.task = task
+        self.planned = planned
         self.run = run
-        self.curve = trainer(task.spec)
+        self.curve = trainer(planned.spec)
         self._rows = iter(self.curve.rows)
         # Like a restarted actor: what was trained is not trained again, but whether the run goes on after
         # its last epoch is not known, so that one is reported again.
@@ -156,7 +154,7 @@ class _Running:
 
 @dataclass(order=True)
 class _Event:
-    """The end of a running task's next epoch; of two at one time the earlier started task's comes first."""
+    """The end of a running run's next epoch; of two at one time the earlier started run's comes first."""
 
     at: float
     number: int
@@ -167,18 +165,18 @@ class _Event:
 class _Clock:
     """The time, and what is about to happen: one event per busy device."""
 
-    def __init__(self, coordinator: Coordinator) -> None:
+    def __init__(self, runner: StudyRunner) -> None:
         self.now = 0.0
         self.epochs = 0
         self.events: list[_Event] = []
-        self._coordinator = coordinator
+        self._coordinator = runner
 
     def plan(self, running: _Running) -> None:
-        """Lets a task train its next epoch, or end."""
+        """Lets a run train its next epoch, or end."""
         epoch = running.next_epoch()
         if epoch is None:
             running.run.finish(running.curve.state, running.curve.reason)
-            self._coordinator.ended(running.task)
+            self._coordinator.ended(running.planned)
             return
         seconds, row = epoch
         heapq.heappush(self.events, _Event(self.now + seconds, running.number, row, running))
@@ -190,7 +188,7 @@ class _Clock:
         if event.row["epoch"] > len(running.run.rows):
             running.run.rows.append(event.row)
             self.epochs += 1
-        if self._coordinator.row(running.task, event.row):
+        if self._coordinator.row(running.planned, event.row):
             self.plan(running)
         else:
-            self._coordinator.ended(running.task)
+            self._coordinator.ended(running.planned)

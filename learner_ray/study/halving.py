@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from learner_ray.run.progress import objective_of
+from learner_ray.run.progress import selection_score
 
 
 class Halving:
@@ -40,11 +40,11 @@ class Halving:
     def replay(self, number: int, progress: Sequence[Mapping[str, Any]]) -> None:
         """Takes in a trial that has ended, so that later ones are compared with it."""
         for row in progress:
-            if row["epoch"] in self._values and "objective" in row:
+            if row["epoch"] in self._values and "selection_score" in row:
                 self._values[row["epoch"]][number] = _comparable(row)
 
 
 def _comparable(row: Mapping[str, Any]) -> float:
-    """The objective, one that is no number being worse than any other."""
-    value = objective_of(row)
+    """The selection score, one that is no number being worse than any other."""
+    value = selection_score(row)
     return -math.inf if math.isnan(value) else value

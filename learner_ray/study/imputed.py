@@ -12,7 +12,7 @@ import pandas as pd
 
 from learner_ray.cohort import Cohort
 from learner_ray.core.config import ProgressionConfig
-from learner_ray.study.planned_run import Group
+from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.training.predictions import pair_table
 from learner_ray.training.progression import Embedded, Progression
 
@@ -22,7 +22,7 @@ worse, same, better is called, and the probabilities are the class shares of the
 each class."""
 
 
-def majority_rows(cohort: Cohort, group: Group) -> pd.DataFrame:
+def majority_rows(cohort: Cohort, group: FoldSearchSpec) -> pd.DataFrame:
     """The test pairs of a group's final runs as the majority class of their training patients predicts them.
 
     Returns:

@@ -16,11 +16,11 @@ from learner_ray.cohort import Fold
 from learner_ray.core.errors import StorageError
 from learner_ray.core.files import write_atomic
 from learner_ray.run.folder import RunStore
-from learner_ray.run.progress import objective_of
+from learner_ray.run.progress import selection_score
 from learner_ray.study.imputed import majority_rows
 from learner_ray.study.plan import Plan
-from learner_ray.study.planned_run import Group, Outcome, Task
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
+from learner_ray.study.runner import StudyRunner
 
 SORTED_BY = ["arm", "repeat", "fold"]
 
@@ -31,21 +31,21 @@ NO_TRIAL = "no trial of its search is complete, so there is no setting to train 
 
 
 class LedgerWriter:
-    """A listener that keeps a study's tables up to date while it runs."""
+    """A callback that keeps a study's tables up to date while it runs."""
 
-    def __init__(self, plan: Plan, coordinator: Coordinator, folder: Path) -> None:
+    def __init__(self, plan: Plan, runner: StudyRunner, folder: Path) -> None:
         self._plan = plan
-        self._coordinator = coordinator
+        self._coordinator = runner
         self._folder = folder
         self._written_at = -math.inf
 
-    def on_start(self, task: Task) -> None:
+    def on_start(self, planned: PlannedRun) -> None:
         """Nothing: tables hold runs that have ended."""
 
-    def on_row(self, task: Task, row: dict[str, Any]) -> None:
+    def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
         """Nothing: tables hold runs that have ended."""
 
-    def on_end(self, outcome: Outcome) -> None:
+    def on_end(self, outcome: RunResult) -> None:
         if time.monotonic() - self._written_at > SECONDS_BETWEEN_WRITES:
             self.write()
 
@@ -55,17 +55,17 @@ class LedgerWriter:
         self._written_at = time.monotonic()
 
 
-def write_tables(plan: Plan, coordinator: Coordinator, folder: Path) -> None:
+def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
     """Writes ``trials``, ``audits``, ``finals``, ``ledger`` and ``scores.parquet`` from what has ended.
 
     A final run that failed or diverged has rows in the ledger too, marked ``imputed``: what the majority
     class of its training patients predicts. So has one that can never be, since its search failed.
     """
-    outcomes = coordinator.outcomes
-    trials = [trial_row(plan, outcome) for outcome in outcomes if outcome.task.role == "trial"]
-    audits = [audit_row(plan, outcome) for outcome in outcomes if outcome.task.role == "audit"]
-    finals = final_runs(coordinator)
-    tables = Tables(plan, coordinator.store)
+    outcomes = runner.outcomes
+    trials = [trial_row(plan, outcome) for outcome in outcomes if outcome.planned.role == "trial"]
+    audits = [audit_row(plan, outcome) for outcome in outcomes if outcome.planned.role == "audit"]
+    finals = final_runs(runner)
+    tables = Tables(plan, runner.store)
     _write(pd.DataFrame(trials), [*SORTED_BY, "trial"], folder / "trials.parquet")
     _write(pd.DataFrame(audits), [*SORTED_BY, "seed"], folder / "audits.parquet")
     _write(pd.DataFrame([run.row for run in finals]), [*SORTED_BY, "seed"], folder / "finals.parquet")
@@ -79,7 +79,7 @@ def write_tables(plan: Plan, coordinator: Coordinator, folder: Path) -> None:
 class FinalRun:
     """A final run that has ended, or that can never begin since its search failed."""
 
-    group: Group
+    group: FoldSearchSpec
     seed: int
     run_hash: str
     """Empty where there is no setting to train with, hence no run."""
@@ -101,17 +101,17 @@ class FinalRun:
         return {**self.labels, "state": self.state, **cost, "error": self.error}
 
 
-def final_runs(coordinator: Coordinator) -> list[FinalRun]:
+def final_runs(runner: StudyRunner) -> list[FinalRun]:
     """All final runs whose end is known."""
     found = []
-    for search in coordinator.groups.values():
+    for search in runner.groups.values():
         group = search.group
-        for outcome in (outcome for outcome in search.outcomes if outcome.task.final):
+        for outcome in (outcome for outcome in search.outcomes if outcome.planned.final):
             found.append(
                 FinalRun(
                     group=group,
-                    seed=outcome.task.number,
-                    run_hash=outcome.task.spec.hash,
+                    seed=outcome.planned.number,
+                    run_hash=outcome.planned.spec.hash,
                     state=outcome.state,
                     error=outcome.reason if outcome.state in FAILED else "",
                     epochs=len(outcome.progress),
@@ -145,7 +145,7 @@ class Tables:
             return None
         return self._labelled(run, self._own(run, "scores.parquet"))
 
-    def _imputed(self, group: Group) -> pd.DataFrame:
+    def _imputed(self, group: FoldSearchSpec) -> pd.DataFrame:
         # All arms of a fold have the same training patients.
         if group.fold not in self._majority:
             self._majority[group.fold] = majority_rows(self._plan.cohort, group)
@@ -180,26 +180,26 @@ def protocol(plan: Plan) -> str:
     return ", ".join(parts)
 
 
-def audit_row(plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    """The chosen trial under another seed: the objective of its last epoch, which nobody chose."""
+def audit_row(plan: Plan, outcome: RunResult) -> dict[str, Any]:
+    """The chosen trial under another seed: the selection score of its last epoch, which nobody chose."""
     row = trial_row(plan, outcome)
-    last = objective_of(outcome.progress[-1]) if outcome.progress else math.nan
+    last = selection_score(outcome.progress[-1]) if outcome.progress else math.nan
     keys = ("arm", "repeat", "fold", "run_hash", "state", "epochs", "device_seconds", "error")
-    return {**{key: row[key] for key in keys}, "seed": outcome.task.number, "objective": last}
+    return {**{key: row[key] for key in keys}, "seed": outcome.planned.number, "selection_score": last}
 
 
-def trial_row(plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    """A trial's row: identity, parameters, state and cost. ``objective`` is higher for better."""
-    group = next(g for g in plan.groups if g.name == outcome.task.group)
+def trial_row(plan: Plan, outcome: RunResult) -> dict[str, Any]:
+    """A trial's row: identity, parameters, state and cost. ``selection_score`` is higher for better."""
+    group = next(g for g in plan.groups if g.name == outcome.planned.group)
     return {
         "arm": group.arm.name,
         "repeat": group.fold.repeat,
         "fold": group.fold.fold,
-        "trial": outcome.task.number,
-        "run_hash": outcome.task.spec.hash,
-        **{f"config.{key}": value for key, value in outcome.task.parameters.items()},
+        "trial": outcome.planned.number,
+        "run_hash": outcome.planned.spec.hash,
+        **{f"config.{key}": value for key, value in outcome.planned.parameters.items()},
         "state": outcome.state,
-        "objective": outcome.objective,
+        "selection_score": outcome.selection_score,
         "best_epoch": outcome.best_epoch,
         "epochs": len(outcome.progress),
         "device_seconds": outcome.device_seconds,

@@ -10,11 +10,11 @@ from learner_ray.cohort import Cohort, Fold, make_splits, splits_hash
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.run.spec import Source
+from learner_ray.run.user_code import with_code
 from learner_ray.study.designs import Winner
-from learner_ray.study.planned_run import Group
+from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.profiles import Size
 from learner_ray.study.study import Arm, Study
-from learner_ray.study.study_file import with_code
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -38,9 +38,9 @@ class Plan:
     cohort: Cohort
     source: Source
     folds: list[Fold]
-    groups: list[Group]
+    groups: list[FoldSearchSpec]
     seed: int
-    scheduler: str
+    pruner: str
     sampler: str
     winner: Winner | None
     """Whose settings all arms are fixed at."""
@@ -78,7 +78,7 @@ def make_plan(
     precision: str,
     seed: int,
     threads: int,
-    scheduler: str = "halving",
+    pruner: str = "halving",
     sampler: str = "tpe",
     winner: Winner | None = None,
     development: bool = False,
@@ -118,7 +118,7 @@ def make_plan(
         folds=folds,
         groups=[],
         seed=seed,
-        scheduler=scheduler,
+        pruner=pruner,
         sampler=sampler,
         winner=winner,
         development=development,
@@ -128,12 +128,12 @@ def make_plan(
     return replace(plan, groups=groups)
 
 
-def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str], threads: int) -> Group:
+def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str], threads: int) -> FoldSearchSpec:
     settings = plan.winner.settings[fold.repeat, fold.fold] if plan.winner else {}
     config = plan.base.with_values({**settings, **arm.edits, **plan.edits})
     searched = bool(plan.spaces[arm.name])
     follows = searched and plan.development and (fold.repeat, fold.fold) != DEVELOPMENT
-    return Group(
+    return FoldSearchSpec(
         arm=arm,
         config=config,
         fixed=fixed,
@@ -143,9 +143,9 @@ def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str], threads: int
         seeds=plan.size.seeds,
         audits=plan.size.audits,
         seed=plan.seed,
-        source=with_code(plan.source, plan.study, config.objective.name),
+        source=with_code(plan.source, config, plan.study.file),
         threads=threads,
-        scheduler=plan.scheduler,
+        pruner=plan.pruner,
         sampler=plan.sampler,
     )
 
@@ -170,4 +170,4 @@ def cohort_edits(cohort: Cohort) -> dict[str, Any]:
     """What a cohort's scans decide: several files stacked into one scan (three planes, say) are no sequence,
     so nothing is shifted between them and each is a frame."""
     stacked = int(cohort.scans["files"].map(len).max())
-    return {"model.shift_fraction": 0.0, "data.frames": stacked} if stacked > 1 else {}
+    return {"encoder.shift_fraction": 0.0, "data.frames": stacked} if stacked > 1 else {}

@@ -10,13 +10,13 @@ from learner_ray.cohort import Fold
 from learner_ray.core.config import Config
 from learner_ray.core.seeding import random_key
 from learner_ray.run.folder import RunFolder
-from learner_ray.run.progress import objective_of
+from learner_ray.run.progress import selection_score
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.study.study import Arm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class FoldSearchSpec:
     """What a group's runs have in common."""
 
     arm: Arm
@@ -35,8 +35,8 @@ class Group:
     threads: int = 1
     chosen_by: str = ""
     """Name of the group whose choice this one takes instead of searching; empty for a group of its own."""
-    scheduler: str = "halving"
-    """Of ``schedulers.SCHEDULERS``."""
+    pruner: str = "halving"
+    """Of ``pruners.PRUNERS``."""
     sampler: str = "tpe"
     """Of ``samplers.SAMPLERS``."""
 
@@ -55,9 +55,10 @@ class Group:
         return f"{self.arm.name}/r{self.fold.repeat}-f{self.fold.fold}"
 
     def run_seed(self, role: str, number: int = 0) -> int:
-        """The seed of a run: the same for every arm, so that arms are paired, unless one is salted."""
-        salt = (self.arm.salt,) if self.arm.salt else ()
-        return random_key(self.seed, self.fold.repeat, self.fold.fold, role, number, *salt) % 2**31
+        """The seed of a run: the same for every arm, so that arms are paired, unless one is given a seed
+        offset."""
+        seed_offset = (self.arm.seed_offset,) if self.arm.seed_offset else ()
+        return random_key(self.seed, self.fold.repeat, self.fold.fold, role, number, *seed_offset) % 2**31
 
     def patients(self, *, final: bool) -> Patients:
         """Who is trained, tuned and tested on.
@@ -88,7 +89,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class PlannedRun:
     """A run to do for a group."""
 
     group: str
@@ -116,13 +117,13 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a task ended, read from the run's files."""
+class RunResult:
+    """How a run ended, read from the run's files."""
 
-    task: Task
+    planned: PlannedRun
     state: str
     reason: str
-    objective: float
+    selection_score: float
     """The best over the later half of the schedule's epochs, or over all of a trial that was stopped before;
     higher is better; NaN where there is none."""
     best_epoch: int
@@ -130,23 +131,23 @@ class Outcome:
     device_seconds: float
 
     @classmethod
-    def read(cls, task: Task, folder: RunFolder) -> Outcome | None:
+    def read(cls, planned: PlannedRun, folder: RunFolder) -> RunResult | None:
         """The outcome, or None while the run has not ended."""
         state = folder.state
         if state is None:
             return None
         progress = folder.progress()
-        scored = [row for row in progress if math.isfinite(objective_of(row))]
-        # Before half its schedule an encoder has hardly learned, but on few pairs its objective can by chance
-        # be the best of all.
-        later = [row for row in scored if 2 * row["epoch"] >= task.spec.config.train.epochs]
-        nothing: dict[str, Any] = {"objective": math.nan, "epoch": 0}
-        best = max(later or scored, key=lambda row: row["objective"], default=nothing)
+        scored = [row for row in progress if math.isfinite(selection_score(row))]
+        # Before half its schedule an encoder has hardly learned, but on few pairs its selection score can by
+        # chance be the best of all.
+        later = [row for row in scored if 2 * row["epoch"] >= planned.spec.config.train.epochs]
+        nothing: dict[str, Any] = {"selection_score": math.nan, "epoch": 0}
+        best = max(later or scored, key=lambda row: row["selection_score"], default=nothing)
         return cls(
-            task=task,
+            planned=planned,
             state=state["state"],
             reason=state["reason"],
-            objective=best["objective"],
+            selection_score=best["selection_score"],
             best_epoch=best["epoch"],
             progress=progress,
             device_seconds=sum(

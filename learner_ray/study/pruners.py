@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from learner_ray.study.halving import Halving
 
 
-class Scheduler(Protocol):
+class Pruner(Protocol):
     """Sees the progress of one group's trials, one trial after the other. It keeps no files: a resumed study
     replays the trials that have ended."""
 
@@ -47,9 +47,9 @@ class OneEpoch(Halving):
         return self.top
 
 
-SCHEDULERS: dict[str, Callable[[int], Scheduler]] = {
+PRUNERS: dict[str, Callable[[int], Pruner]] = {
     "halving": lambda epochs: Halving(epochs=epochs),
     "none": lambda epochs: NoStopping(),
     "one-epoch": lambda epochs: OneEpoch(epochs=epochs),
 }
-"""Makes a group's scheduler from the epochs of its schedule."""
+"""Makes a group's pruner from the epochs of its schedule."""

@@ -17,7 +17,7 @@ from learner_ray.study.ledger import protocol
 from learner_ray.study.plan import Plan
 from learner_ray.study.study_json import read_study, study_hash
 
-JUDGES = {
+SELECTION_METRICS = {
     "kappa": "quadratic-weighted kappa",
     "macro_f1": "macro-F1",
     "balanced_accuracy": "balanced accuracy",
@@ -35,7 +35,7 @@ IDENTITY = (
     "folds",
     "repeats",
     "seeds",
-    "scheduler",
+    "pruner",
     "sampler",
     "development",
     "fixed_at",
@@ -65,7 +65,7 @@ def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False)
     from optuna.distributions import distribution_to_json
 
     cohort = plan.cohort
-    counts = cohort.class_counts()
+    counts, metric = cohort.class_counts(), plan.base.progression.selection_metric
     return {
         "study": plan.study.name,
         "modality": plan.study.modality,
@@ -96,7 +96,7 @@ def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False)
                 "label": arm.label,
                 "edits": dict(arm.edits),
                 "control": arm.control,
-                "salt": arm.salt,
+                "seed_offset": arm.seed_offset,
                 "searched": list(plan.spaces[arm.name]),
             }
             for arm in plan.arms
@@ -109,9 +109,9 @@ def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False)
         "seeds": plan.size.seeds,
         "trials": plan.size.trials,
         "audits": plan.size.audits,
-        "search_metric": f"{JUDGES[plan.base.progression.judged_by]} on inner validation pairs",
+        "selection_metric": f"{SELECTION_METRICS[metric]} on inner validation pairs",
         "seed": plan.seed,
-        "scheduler": plan.scheduler,
+        "pruner": plan.pruner,
         "sampler": plan.sampler,
         "development": plan.development,
         "fixed_at": _fixed_at(plan),

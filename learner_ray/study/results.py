@@ -13,7 +13,7 @@ from typing import Any
 from learner_ray.core.errors import UserError
 from learner_ray.run.folder import RunStore
 from learner_ray.run.object_storage import StoredFolder, is_url
-from learner_ray.study.planned_run import Outcome, Task
+from learner_ray.study.planned_run import PlannedRun, RunResult
 
 SECONDS_BETWEEN_PUBLISHING = 60.0
 """Of a study's tables and curves; runs publish their own files after every epoch."""
@@ -72,12 +72,12 @@ class Results:
             self._stored.publish(whole="tensorboard")
             self._published_at = time.monotonic()
 
-    def on_start(self, task: Task) -> None:
+    def on_start(self, planned: PlannedRun) -> None:
         """Nothing: tables hold runs that have ended."""
 
-    def on_row(self, task: Task, row: dict[str, Any]) -> None:
+    def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
         """Nothing: tables hold runs that have ended."""
 
-    def on_end(self, outcome: Outcome) -> None:
+    def on_end(self, outcome: RunResult) -> None:
         if time.monotonic() - self._published_at > SECONDS_BETWEEN_PUBLISHING:
             self.publish()

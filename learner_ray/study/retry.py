@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from learner_ray.run.spec import RunSpec
 
 if TYPE_CHECKING:
-    from learner_ray.study.planned_run import Task
+    from learner_ray.study.planned_run import PlannedRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +20,10 @@ class Retry:
     tried: set[str] = field(default_factory=set)
     """Hashes of runs that were."""
 
-    def wants(self, task: Task) -> bool:
-        """Whether a failed task's run is to be trained again; asked once for each."""
-        wanted = task.role in self.roles and task.spec.hash not in self.tried
-        self.tried.add(task.spec.hash)
+    def wants(self, planned: PlannedRun) -> bool:
+        """Whether a failed run's run is to be trained again; asked once for each."""
+        wanted = planned.role in self.roles and planned.spec.hash not in self.tried
+        self.tried.add(planned.spec.hash)
         return wanted
 
 

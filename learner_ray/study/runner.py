@@ -1,4 +1,4 @@
-"""Hands out the tasks of all groups and takes in how they end. Whoever has devices asks it for work."""
+"""Hands out the runs of all groups and takes in how they end. Whoever has devices asks it for work."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from learner_ray.run.folder import RunStore
-from learner_ray.study.arm_search import GroupSearch, StudyFactory
-from learner_ray.study.planned_run import Group, Outcome, Task
+from learner_ray.study.arm_search import ArmSearch, StudyFactory
+from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
 from learner_ray.study.retry import Retry
 from learner_ray.study.study import Space
 
 
-class Listener(Protocol):
+class Callback(Protocol):
     """Is told what happens in a study."""
 
-    def on_start(self, task: Task) -> None:
-        """A task was handed out."""
+    def on_start(self, planned: PlannedRun) -> None:
+        """A run was handed out."""
 
-    def on_row(self, task: Task, row: dict[str, Any]) -> None:
-        """A running task finished an epoch."""
+    def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
+        """A running run finished an epoch."""
 
-    def on_end(self, outcome: Outcome) -> None:
-        """A task ended, now or in an earlier start of the study."""
+    def on_end(self, outcome: RunResult) -> None:
+        """A run ended, now or in an earlier start of the study."""
 
 
-class Coordinator:
+class StudyRunner:
     """The search of every group, and the one who decides which runs next."""
 
     def __init__(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[FoldSearchSpec],
         space: Space,
         store: RunStore,
         optuna_study: StudyFactory,
@@ -40,17 +40,17 @@ class Coordinator:
         self.store = store
         again = Retry(roles=frozenset(retry))
         self.groups = {
-            group.name: GroupSearch(group, space, store, optuna_study(group.name), again) for group in groups
+            group.name: ArmSearch(group, space, store, optuna_study(group.name), again) for group in groups
         }
-        self._followers: dict[str, list[GroupSearch]] = {name: [] for name in self.groups}
+        self._followers: dict[str, list[ArmSearch]] = {name: [] for name in self.groups}
         for search in self.groups.values():
             if search.group.chosen_by:
                 search.chooser = self.groups[search.group.chosen_by]
                 self._followers[search.group.chosen_by].append(search)
-        self.listeners: list[Listener] = []
-        self._ready: list[Task] = []
+        self.callbacks: list[Callback] = []
+        self._ready: list[PlannedRun] = []
         self._announced: dict[str, int] = dict.fromkeys(self.groups, 0)
-        # Only a group whose task has ended can have new ones: asking all is slow in a large study.
+        # Only a group whose run has ended can have new ones: asking all is slow in a large study.
         self._unasked = list(self.groups.values())
 
     @property
@@ -62,11 +62,11 @@ class Coordinator:
         return sum(group.remaining for group in self.groups.values())
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[RunResult]:
         return [outcome for group in self.groups.values() for outcome in group.outcomes]
 
     @property
-    def failed(self) -> list[Outcome]:
+    def failed(self) -> list[RunResult]:
         """Of runs that have failed or diverged."""
         return [outcome for outcome in self.outcomes if outcome.state in ("failed", "diverged")]
 
@@ -76,7 +76,7 @@ class Coordinator:
 
         A trial that diverges is an outcome of the search, which tries what may not work.
         """
-        lacking = any(o.state == "failed" or o.task.role != "trial" for o in self.failed)
+        lacking = any(o.state == "failed" or o.planned.role != "trial" for o in self.failed)
         return lacking or any(group.is_hopeless for group in self.groups.values())
 
     def resume(self) -> bool:
@@ -84,7 +84,7 @@ class Coordinator:
         self._refill()
         return self.is_done
 
-    def next_task(self) -> Task | None:
+    def next_run(self) -> PlannedRun | None:
         """A run to start now, or None while all that is left depends on running ones.
 
         The group with most runs left goes first, so that no group is left alone at the end with its trials to
@@ -93,43 +93,43 @@ class Coordinator:
         self._refill()
         if not self._ready:
             return None
-        task = max(self._ready, key=lambda task: self.groups[task.group].remaining)
-        self._ready.remove(task)
-        for listener in self.listeners:
-            listener.on_start(task)
-        return task
+        planned = max(self._ready, key=lambda planned: self.groups[planned.group].remaining)
+        self._ready.remove(planned)
+        for callback in self.callbacks:
+            callback.on_start(planned)
+        return planned
 
     def _refill(self) -> None:
         while self._unasked:
             group = self._unasked.pop(0)
-            while (task := group.next_task()) is not None:
-                self._ready.append(task)
+            while (planned := group.next_run()) is not None:
+                self._ready.append(planned)
             self._announce(group)
 
-    def _announce(self, group: GroupSearch) -> None:
-        """Tells the listeners of outcomes they have not heard of."""
+    def _announce(self, group: ArmSearch) -> None:
+        """Tells the callbacks of outcomes they have not heard of."""
         known = self._announced[group.group.name]
         for outcome in group.outcomes[known:]:
-            for listener in self.listeners:
-                listener.on_end(outcome)
+            for callback in self.callbacks:
+                callback.on_end(outcome)
         self._announced[group.group.name] = len(group.outcomes)
 
-    def row(self, task: Task, row: dict[str, Any]) -> bool:
-        """Takes in a running task's epoch; False where the scheduler stops the trial, which is then over."""
-        for listener in self.listeners:
-            listener.on_row(task, row)
-        group = self.groups[task.group]
-        if task.role != "trial" or group.scheduler.keeps(task.number, row):
+    def row(self, planned: PlannedRun, row: dict[str, Any]) -> bool:
+        """Takes in a running run's epoch; False where the pruner stops the trial, which is then over."""
+        for callback in self.callbacks:
+            callback.on_row(planned, row)
+        group = self.groups[planned.group]
+        if planned.role != "trial" or group.pruner.keeps(planned.number, row):
             return True
-        self.store.folder(task.spec.hash).finish("stopped", f"not among the best at epoch {row['epoch']}")
+        self.store.folder(planned.spec.hash).finish("stopped", f"not among the best at epoch {row['epoch']}")
         return False
 
-    def ended(self, task: Task) -> None:
-        """Takes in that a task's process is done with it. A run that left no state was interrupted."""
-        outcome = Outcome.read(task, self.store.folder(task.spec.hash))
+    def ended(self, planned: PlannedRun) -> None:
+        """Takes in that a run's process is done with it. A run that left no state was interrupted."""
+        outcome = RunResult.read(planned, self.store.folder(planned.spec.hash))
         if outcome is None:
             return
-        group = self.groups[task.group]
+        group = self.groups[planned.group]
         group.end(outcome)
-        self._unasked += [group, *self._followers[task.group]]
+        self._unasked += [group, *self._followers[planned.group]]
         self._announce(group)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.core.config import KEYS, Config, flatten
+from learner_ray.core.config import Config, all_keys, flatten
 from learner_ray.core.errors import UserError
+from learner_ray.core.old_names import key_now
 
 if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
     import optuna
@@ -24,11 +25,12 @@ class Arm:
     edits: Mapping[str, Any] = field(default_factory=dict)
     control: bool = False
     """A control is not searched: it runs at the base configuration."""
-    salt: str = ""
+    seed_offset: str = ""
     """Gives an arm seeds of its own. Two arms that differ in nothing else show what chance alone does."""
 
     def __post_init__(self) -> None:
         name = self.name
+        object.__setattr__(self, "edits", {key_now(key): value for key, value in self.edits.items()})
         if not name.strip() or name != name.strip() or "," in name:
             raise UserError(
                 f"arm {name!r}: a name has no comma, since --arms takes names with commas between them, no "
@@ -49,12 +51,14 @@ class Suggest:
 
     def real(self, key: str, low: float, high: float, *, log: bool = False) -> None:
         """A real number in [low, high], uniform, or uniform in its logarithm."""
+        key = key_now(key)
         if key not in self._fixed:
             _check_bounds(key, low, high, log)
             self.values[key] = self._trial.suggest_float(key, low, high, log=log)
 
     def choice(self, key: str, options: Sequence[Any]) -> None:
         """One of the options."""
+        key = key_now(key)
         if key not in self._fixed:
             if not options:
                 raise UserError(f"the space gives {key} no option to choose from")
@@ -76,11 +80,13 @@ class BaseValues(Suggest):
         self.values = {}
 
     def real(self, key: str, low: float, high: float, *, log: bool = False) -> None:
-        if key not in self._fixed and low <= self._own[key] <= high:
+        key = key_now(key)
+        if key not in self._fixed and key in self._own and low <= self._own[key] <= high:
             self.values[key] = self._own[key]
 
     def choice(self, key: str, options: Sequence[Any]) -> None:
-        if key not in self._fixed and self._own[key] in options:
+        key = key_now(key)
+        if key not in self._fixed and self._own.get(key) in options:
             self.values[key] = self._own[key]
 
 
@@ -117,7 +123,7 @@ class Study:
     """Per profile, dotted edits to the base configuration."""
     primary_metric: str = "macro_f1"
     objectives: tuple[type, ...] = ()
-    """Objectives of the study's own, subclasses of ``learner_ray.losses.Objective``."""
+    """Nothing: study files of commit 3590708 list here the losses that they define."""
     file: str = ""
     """The study file it was read from, filled in by whoever reads it; empty for a study of the package."""
 
@@ -148,13 +154,15 @@ class Study:
             raise UserError(f"study {self.name}: {error}") from error
         except Exception as error:  # the user's own code may raise anything
             raise UserError(f"study {self.name}: its space fails: {type(error).__name__}: {error}") from error
-        unknown = [key for key in found if key not in KEYS]
+        keys = all_keys()
+        unknown = [key for key in found if key not in keys]
         if unknown:
             raise UserError(f"study {self.name}: its space asks for unknown keys: {', '.join(unknown)}")
         for key, distribution in found.items():
             bounds = vars(distribution)
-            if "choices" not in bounds and KEYS[key] is not float:
+            if "choices" not in bounds and keys[key].type is not float:
                 raise UserError(f"study {self.name}: its space asks for real numbers of {key}: offer choices")
             for value in bounds.get("choices") or (bounds["low"], bounds["high"]):
-                Config().with_values({key: value})  # by itself: others may be searched with it
+                alone = {"loss.name": config.loss.name, "encoder.name": config.encoder.name, key: value}
+                Config().with_values(alone)  # others may be searched with it
         return found

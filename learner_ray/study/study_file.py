@@ -10,8 +10,7 @@ from pathlib import Path
 
 import search_spaces
 from learner_ray.core.errors import UserError
-from learner_ray.run.spec import Source
-from learner_ray.run.user_code import file_hash, import_file
+from learner_ray.run.user_code import import_file
 from learner_ray.study.study import Study
 
 
@@ -39,10 +38,3 @@ def load_study(name: str) -> Study:
     if not isinstance(study, Study):
         raise UserError(f"{name} declares no STUDY: it needs a line STUDY = Study(...)")
     return replace(study, file=str(Path(name).resolve())) if name.endswith(".py") else study
-
-
-def with_code(source: Source, study: Study, objective: str) -> Source:
-    """The source of a run that trains an objective: it names the study file where the objective is of it."""
-    if objective not in {cls.name for cls in study.objectives}:  # type: ignore[attr-defined]
-        return source
-    return replace(source, study_file=study.file, study_file_hash=file_hash(Path(study.file)))

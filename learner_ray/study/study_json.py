@@ -10,6 +10,7 @@ from typing import Any
 
 from learner_ray.core.errors import UserError
 from learner_ray.run.integrity import DamagedError, read_object
+from learner_ray.run.old_names import study_now
 
 _ALWAYS = {"study", "cohort_hash", "split_hash", "trials", "folds", "repeats", "seeds", "arms", "space"}
 """Keys of every ``study.json`` that was ever written."""
@@ -24,7 +25,7 @@ def study_hash(study: Mapping[str, Any]) -> str:
 
 
 def read_study(path: Path) -> dict[str, Any] | None:
-    """What a ``study.json`` says, or None where there is none.
+    """What a ``study.json`` says, under the names of now, or None where there is none.
 
     Raises:
         UserError: it was changed since it was written, as far as one can tell: older versions kept no hash.
@@ -40,4 +41,4 @@ def read_study(path: Path) -> dict[str, Any] | None:
         raise UserError(f"{path} is damaged: {remedy}")
     if study.get("hash", study_hash(study)) != study_hash(study):
         raise UserError(f"{path} was changed since it was written: {remedy}")
-    return study
+    return study_now(study)

@@ -78,8 +78,8 @@ class Predictor:
         self._scale = ScoreScale(**description["score_scale"])
         self._device = device
         # The run's own weights come next: those it started from need not be there any more.
-        blank = replace(spec.config.model, weights="none")
-        self._network = untrained_network(replace(spec.config, model=blank), device)
+        blank = replace(spec.config.encoder, weights="none")
+        self._network = untrained_network(replace(spec.config, encoder=blank), device)
         self._network.load_state_dict(weights)
 
     @classmethod

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from learner_ray.core.config import Config, TrainConfig
 from learner_ray.core.seeding import random_key
 from learner_ray.encoders.network import Network, Output, build_network
-from learner_ray.losses import Batch, TrainingScores, build_objective, total_loss
+from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
 from learner_ray.training.data import Data
 from learner_ray.training.distributed import World
 from learner_ray.training.finetuning import finetune
@@ -55,7 +55,7 @@ def untrained_network(config: Config, device: str) -> Network:
     Raises:
         UserError: the weights it starts from cannot be had.
     """
-    network = build_network(config.model, config.data.frames, config.seed)
+    network = build_network(config.encoder, config.data.frames, config.seed)
     return network.to(device, weight_format(config.train.precision))
 
 
@@ -111,7 +111,7 @@ class Pretraining:
         self._scores = torch.from_numpy((scores - self.score_scale.mean) / self.score_scale.sd).float()
         self._patients = torch.from_numpy(np.unique(self._scans["patient"], return_inverse=True)[1])
         self._order = torch.tensor(self._scans["order"].tolist())
-        self._objective = build_objective(config.objective, TrainingScores(self._scores, self._patients))
+        self._loss = build_loss(config.loss, TrainingScores(self._scores, self._patients))
         self._optimizer = _optimizer(self.network, config.train)
         self._steps_per_epoch = math.ceil(len(self._scans) / config.train.batch_size)
 
@@ -153,7 +153,7 @@ class Pretraining:
 
     def _step(self, rows: NDArray[np.int64]) -> dict[str, float]:
         batch = self._batch(rows)
-        loss, parts = total_loss(self._objective, batch, self.config.objective)
+        loss, parts = total_loss(self._loss, batch, self.config.loss)
         if not torch.isfinite(loss):
             raise DivergedError(f"the loss is {loss.item()} in epoch {self.epoch + 1}")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -164,7 +164,7 @@ class Pretraining:
 
     def _batch(self, rows: NDArray[np.int64]) -> Batch:
         """The network's outputs for all rows; each rank computes its share of them."""
-        views, shares = self._objective.views, self.world.shares(rows)
+        views, shares = self._loss.views, self.world.shares(rows)
         scans = self._scans["scan"].iloc[shares[self.world.rank]].tolist()
         pixels = torch.cat([self._view(scans, view) for view in range(views)])
         with autocast(self.config.train.precision, self._device):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from learner_ray.core.files import write_atomic, write_json
-from learner_ray.losses import register
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec, State
-from learner_ray.run.user_code import own_objectives
+from learner_ray.run.user_code import load_components
 from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.metrics import progression_metrics, spearman
@@ -49,14 +49,12 @@ class TrainingRun:
         self.world = world
         self.devices: float = world.size
         """As is written down, of the time: less than one where runs share a GPU."""
-        self.spec = spec
+        self.spec = spec = replace(spec, config=load_components(spec.source, spec.config))
         self.folder = folder
         settle(spec.threads)
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
         folder.write_spec(spec)
-        for objective in own_objectives(spec.source):
-            register(objective)
         data = open_data(spec.source, spec.config.data.image_size)
         self._data = data
         self._note = ""
@@ -154,8 +152,10 @@ class TrainingRun:
         fitted = EmbeddedScans.of(self._data.of(patients.classifier), embedded.embeddings)
         watched = representation_metrics(EmbeddedScans.of(scans, embedded.embeddings), fitted)
         scored = {f"validation/{k}": v for k, v in metrics.items()}
-        judge = self.spec.config.progression.judged_by
-        return scored | watched | {"objective": -metrics[judge] if judge == "log_loss" else metrics[judge]}
+        judge = self.spec.config.progression.selection_metric
+        return (
+            scored | watched | {"selection_score": -metrics[judge] if judge == "log_loss" else metrics[judge]}
+        )
 
     def _pairs(self, patients: tuple[str, ...], *, ordered: bool = False) -> pd.DataFrame:
         """The pairs of some patients whose visits both have a readable scan: consecutive ones, or all."""

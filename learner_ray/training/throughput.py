@@ -5,23 +5,22 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from learner_ray.losses import register
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec
-from learner_ray.run.user_code import own_objectives
-from learner_ray.study.cost_estimate import Pace
+from learner_ray.run.user_code import load_components
+from learner_ray.study.cost_estimate import Throughput
 from learner_ray.training.data import open_data
 from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import settle
 from learner_ray.training.run import TrainingRun
 
 
-def measure_pace(spec: RunSpec) -> Pace:
+def measure_throughput(spec: RunSpec) -> Throughput:
     """Runs two epochs of a trial that pretrains and validates, and times the second."""
     data = open_data(spec.source, spec.config.data.image_size)
     with tempfile.TemporaryDirectory() as folder:
@@ -30,7 +29,7 @@ def measure_pace(spec: RunSpec) -> Pace:
         row = (run.advance() if spec.config.train.epochs > 1 else None) or row
     assert row is not None, "a new run has an epoch before it"
     embedded = (*spec.patients.classifier, *spec.patients.validation)
-    return Pace(
+    return Throughput(
         train_per_scan=row["seconds/train"] / len(data.of(spec.patients.pretrain)),
         evaluate_per_scan=row["seconds/evaluate"] / len(data.of(embedded)),
     )
@@ -59,8 +58,7 @@ class Stint:
 def train_for(spec: RunSpec, seconds: float) -> Stint:
     """Trains steps of a run and keeps nothing. The first is left out: libraries set themselves up in it."""
     settle(spec.threads)
-    for objective in own_objectives(spec.source):
-        register(objective)
+    spec = replace(spec, config=load_components(spec.source, spec.config))
     data = open_data(spec.source, spec.config.data.image_size)
     pretraining = Pretraining(spec.config, data, spec.patients.pretrain, _device())
     endless = itertools.chain.from_iterable(pretraining.steps() for _ in itertools.count())

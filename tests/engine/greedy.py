@@ -14,7 +14,7 @@ from tests.formula_runs import FormulaRun, FormulaTrainable, use_formula_runs
 class GreedyRun(FormulaRun):
     def advance(self) -> dict[str, Any] | None:
         kept = []
-        while self.spec.config.objective.name == "contrastive":
+        while self.spec.config.loss.name == "contrastive":
             kept.append(np.ones(2**25))
         return super().advance()
 

@@ -12,12 +12,12 @@ from typing import Any
 import optuna
 
 from learner_ray.cohort import load
-from learner_ray.engine.tuning import run_tasks
+from learner_ray.engine.tuning import run_study
 from learner_ray.run.folder import RunFolder, RunStore
 from learner_ray.run.spec import Source
 from learner_ray.study.plan import make_plan
 from learner_ray.study.profiles import Size
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study_file import load_study
 from tests.formula_runs import FormulaRun, FormulaTrainable
 
@@ -35,7 +35,7 @@ def study(
     epochs: int = 1,
     folds: int = 1,
     retry: Collection[str] = (),
-) -> Coordinator:
+) -> StudyRunner:
     """A study of one fold, or of both; without trials it has final runs alone."""
     cohort = load(manifest, modality="lus")
     plan = make_plan(
@@ -53,11 +53,11 @@ def study(
     groups = [replace(group, trials=trials) for group in plan.groups if group.fold.fold < folds]
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     studies = lambda name: optuna.create_study(study_name=name, direction="maximize")  # noqa: E731
-    return Coordinator(groups, plan.study.space, RunStore(root), studies, retry)
+    return StudyRunner(groups, plan.study.space, RunStore(root), studies, retry)
 
 
 def go(
-    coordinator: Coordinator, goes: Goes | None = None, *, at_once: int = 1, hung_after_s: float = math.inf
+    runner: StudyRunner, goes: Goes | None = None, *, at_once: int = 1, hung_after_s: float = math.inf
 ) -> None:
     """Runs all that is left."""
 
@@ -71,10 +71,10 @@ def go(
         def open(self, folder: RunFolder) -> FormulaRun:
             return Planted(folder)
 
-    root = coordinator.store.root.parent
+    root = runner.store.root.parent
     root.mkdir(exist_ok=True)
-    run_tasks(
-        coordinator,
+    run_study(
+        runner,
         scratch=root / ".tune",
         max_concurrent=at_once,
         limit=at_once,
@@ -84,8 +84,8 @@ def go(
     )
 
 
-def states(coordinator: Coordinator) -> dict[str, str]:
-    return {outcome.task.label: outcome.state for outcome in coordinator.outcomes}
+def states(runner: StudyRunner) -> dict[str, str]:
+    return {outcome.planned.label: outcome.state for outcome in runner.outcomes}
 
 
 def claim(folder: Path, name: str) -> bool:

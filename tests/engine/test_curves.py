@@ -11,23 +11,23 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from learner_ray.engine.curves import Curves
 from learner_ray.run.folder import RunStore
-from tests.study.small_study import coordinator, groups
+from tests.study.small_study import groups, runner
 
 ODD = ("w/o shift", "../up", "..", "/etc", "a/r0-f0", "a", "größe $x<y$")
 
 
 def test_odd_arms_have_curves_of_their_own_inside_the_folder(tmp_path: Path) -> None:
     """Seen: curves of the arm ``../up`` beside TensorBoard's folder, those of ``w/o shift`` under ``w``."""
-    study = coordinator(tmp_path, trials=1)
-    task = study.next_task()
-    assert task is not None
+    study = runner(tmp_path, trials=1)
+    planned = study.next_run()
+    assert planned is not None
     tensorboard = tmp_path / "out" / "tensorboard"
     curves = Curves(tensorboard, RunStore(tmp_path), {}, list(ODD))
     for name in ODD:
-        odd = replace(task, group=f"{name}/r0-f0")
+        odd = replace(planned, group=f"{name}/r0-f0")
         assert odd.arm == name
         curves.on_start(odd)
-        curves.on_row(odd, {"epoch": 1, "objective": 0.5})
+        curves.on_row(odd, {"epoch": 1, "selection_score": 0.5})
     files = [path for path in tmp_path.rglob("events.*") if ".hparams" not in path.parts]
     assert len(files) == len(ODD) and all(path.is_relative_to(tensorboard) for path in files)
     assert {len(path.relative_to(tensorboard).parts) for path in files} == {4}, "arm, fold, run, file"

@@ -17,10 +17,10 @@ from ray.exceptions import (
     RayActorError,
 )
 
+from learner_ray.core.components import LOSSES
 from learner_ray.core.config import Config
 from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.engine.faults import DIED, Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
-from learner_ray.losses import OBJECTIVES
 from learner_ray.run.spec import Source
 from learner_ray.training.data import open_data
 
@@ -75,10 +75,10 @@ def test_data_that_cannot_be_opened_are_no_run_s_fault(tmp_path: Path) -> None:
     assert fault_of(caught.value, tmp_path).kind is Kind.PLACE
 
 
-def test_a_setting_that_an_objective_refuses_is_the_run_s_own(tmp_path: Path) -> None:
-    config = Config().with_values({"objective.name": "siamese", "objective.threshold": 0.0})
+def test_a_setting_that_a_loss_refuses_is_the_run_s_own(tmp_path: Path) -> None:
+    config = Config().with_values({"loss.name": "siamese", "loss.threshold": 0.0})
     with pytest.raises(UserError) as caught:
-        OBJECTIVES["siamese"](config.objective, None)
+        LOSSES.get("siamese")(config.loss, None)
     assert fault_of(caught.value, tmp_path).kind is Kind.RUN
 
 

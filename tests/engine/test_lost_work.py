@@ -49,9 +49,9 @@ def test_a_worker_whose_every_cuda_call_raises_costs_no_run(
             claim(marks, f"hit-{run.spec.hash}")
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    coordinator = study(manifest, tmp_path / "r", arms=("mse", "contrastive"), seeds=2)
-    go(coordinator, broken)
-    assert set(states(coordinator).values()) == {"complete"} and len(states(coordinator)) == 4
+    runner = study(manifest, tmp_path / "r", arms=("mse", "contrastive"), seeds=2)
+    go(runner, broken)
+    assert set(states(runner).values()) == {"complete"} and len(states(runner)) == 4
     assert len(list(marks.glob("hit-*"))) == 1, "the process was replaced"
     said = capfd.readouterr().out
     assert said.count("an illegal memory access was encountered; starting it again") == 1
@@ -62,22 +62,22 @@ def test_an_exception_is_the_run_s_once_two_processes_have_raised_it(
     manifest: Path, tmp_path: Path, marks: Path
 ) -> None:
     def raises(run: FormulaRun) -> None:
-        objective = run.spec.config.objective
-        if objective.weighted or (objective.name == "contrastive" and claim(marks, "once")):
-            claim(marks, f"weighted-{os.getpid()}" if objective.weighted else f"contrastive-{os.getpid()}")
+        loss = run.spec.config.loss
+        if loss.weighted or (loss.name == "contrastive" and claim(marks, "once")):
+            claim(marks, f"weighted-{os.getpid()}" if loss.weighted else f"contrastive-{os.getpid()}")
             raise ValueError("planted")
 
-    coordinator = study(manifest, tmp_path / "r", arms=("contrastive", "weighted", "mse"))
-    go(coordinator, raises)
-    assert states(coordinator) == {
+    runner = study(manifest, tmp_path / "r", arms=("contrastive", "weighted", "mse"))
+    go(runner, raises)
+    assert states(runner) == {
         "mse/r0-f0/final-s0": "complete",
         "contrastive/r0-f0/final-s0": "complete",
         "weighted/r0-f0/final-s0": "failed",
     }
-    (failed,) = coordinator.failed
+    (failed,) = runner.failed
     assert failed.reason == "ValueError: planted"
     (written,) = (tmp_path / "r" / "runs").glob(f"*/{ERROR}")
-    assert written.parent.name == failed.task.spec.hash and "ValueError: planted" in written.read_text()
+    assert written.parent.name == failed.planned.spec.hash and "ValueError: planted" in written.read_text()
     assert len(list(marks.glob("weighted-*"))) == 2
 
 
@@ -85,16 +85,16 @@ def test_a_run_that_has_no_memory_beside_others_is_tried_alone(
     manifest: Path, tmp_path: Path, marks: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def needs(run: FormulaRun) -> None:
-        if run.spec.config.objective.name != "contrastive":
+        if run.spec.config.loss.name != "contrastive":
             (marks / f"runs-{os.getpid()}").touch()
             time.sleep(1)
             (marks / f"runs-{os.getpid()}").unlink()
         elif claim(marks, "first") or list(marks.glob("runs-*")):
             raise MemoryError
 
-    coordinator = study(manifest, tmp_path / "r", arms=("contrastive", "mse"), seeds=2)
-    go(coordinator, needs, at_once=2)
-    assert set(states(coordinator).values()) == {"complete"}
+    runner = study(manifest, tmp_path / "r", arms=("contrastive", "mse"), seeds=2)
+    go(runner, needs, at_once=2)
+    assert set(states(runner).values()) == {"complete"}
     assert capfd.readouterr().out.count("MemoryError; starting it again, with nothing beside it") == 1
 
 
@@ -122,11 +122,11 @@ def test_a_run_that_another_sweep_trains_is_waited_for_and_what_it_makes_of_it_c
     def here(run: FormulaRun) -> None:
         raise AssertionError("it was trained elsewhere")
 
-    coordinator = study(manifest, tmp_path / "r")
-    task = study(manifest, tmp_path / "r").next_task()
-    assert task is not None
-    folder = coordinator.store.folder(task.spec.hash)
-    folder.write_spec(task.spec)
+    runner = study(manifest, tmp_path / "r")
+    planned = study(manifest, tmp_path / "r").next_run()
+    assert planned is not None
+    folder = runner.store.folder(planned.spec.hash)
+    folder.write_spec(planned.spec)
     holds = threading.Event()
 
     def elsewhere() -> None:
@@ -138,9 +138,9 @@ def test_a_run_that_another_sweep_trains_is_waited_for_and_what_it_makes_of_it_c
     other = threading.Thread(target=elsewhere)
     other.start()
     holds.wait()
-    go(coordinator, here, hung_after_s=4)
+    go(runner, here, hung_after_s=4)
     other.join()
-    assert states(coordinator) == {task.label: "complete"}
+    assert states(runner) == {planned.label: "complete"}
 
 
 @pytest.mark.long
@@ -149,10 +149,10 @@ def test_no_failure_is_written_over_a_run_that_another_sweep_has_taken_up(
 ) -> None:
     """It is taken up between the second exception here and the driver's hearing of it."""
     monkeypatch.setattr(searcher, "LET_GO_S", 0.0)
-    coordinator = study(manifest, tmp_path / "r")
-    task = study(manifest, tmp_path / "r").next_task()
-    assert task is not None
-    folder = coordinator.store.folder(task.spec.hash)
+    runner = study(manifest, tmp_path / "r")
+    planned = study(manifest, tmp_path / "r").next_run()
+    assert planned is not None
+    folder = runner.store.folder(planned.spec.hash)
     judge, verdicts = searcher.Attempts.judge, []
 
     def taken_up(self, run, fault):  # type: ignore[no-untyped-def]
@@ -169,6 +169,6 @@ def test_no_failure_is_written_over_a_run_that_another_sweep_has_taken_up(
     def raises(run: FormulaRun) -> None:
         raise ValueError("planted")
 
-    go(coordinator, raises)
+    go(runner, raises)
     assert verdicts == ["", "ValueError: planted"]
-    assert states(coordinator) == {task.label: "complete"}
+    assert states(runner) == {planned.label: "complete"}

@@ -8,8 +8,8 @@ import pytest
 
 from learner_ray.engine.progress import Progress, duration
 from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
-from learner_ray.study.planned_run import Outcome
-from tests.study.small_study import coordinator, curve
+from learner_ray.study.planned_run import RunResult
+from tests.study.small_study import curve, runner
 
 RUNS = {"mse": 16, "contrastive": 16}
 """Of the small study: two folds of six trials and two final runs."""
@@ -22,14 +22,14 @@ class Watched(Progress):
         super().__init__(RUNS)
         self.seen: list[str] = []
 
-    def on_end(self, outcome: Outcome) -> None:
+    def on_end(self, outcome: RunResult) -> None:
         super().on_end(outcome)
         self.seen.append(self.summary(outcome))
 
 
 def test_done_running_and_left_are_all_runs_at_any_time(capsys: pytest.CaptureFixture[str]) -> None:
-    study, progress = coordinator(MemoryStore()), Watched()
-    study.listeners = [progress]
+    study, progress = runner(MemoryStore()), Watched()
+    study.callbacks = [progress]
     simulate(study, lambda spec: Curve(rows=curve(spec)), devices=3)
     for summary in progress.seen:
         rows = re.findall(r"(\d+) done +(\d+) running +(\d+) left +(\d+) failed", summary)
@@ -42,8 +42,8 @@ def test_done_running_and_left_are_all_runs_at_any_time(capsys: pytest.CaptureFi
 
 
 def test_failures_are_counted_and_give_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    study, progress = coordinator(MemoryStore()), Watched()
-    study.listeners = [progress]
+    study, progress = runner(MemoryStore()), Watched()
+    study.callbacks = [progress]
 
     def train(spec: object) -> Curve:
         return Curve(rows=iter(()), state="diverged", reason="the loss is nan in epoch 1")

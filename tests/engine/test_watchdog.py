@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from learner_ray.engine.tuning import run_tasks
+from learner_ray.engine.tuning import run_study
 from learner_ray.run.folder import RunFolder
 from tests.engine.hanging import Clock
 from tests.engine.planted import study
@@ -23,7 +23,7 @@ def test_a_hung_trial_is_ended_twice_and_then_failed(manifest: Path, tmp_path: P
 
     class Hanging(FormulaRun):
         def advance(self) -> dict[str, Any] | None:
-            if self.spec.config.objective.name == "contrastive":
+            if self.spec.config.loss.name == "contrastive":
                 (hung / str(os.getpid())).touch()
                 time.sleep(1000)
             return super().advance()
@@ -32,9 +32,9 @@ def test_a_hung_trial_is_ended_twice_and_then_failed(manifest: Path, tmp_path: P
         def open(self, folder: RunFolder) -> FormulaRun:
             return Hanging(folder)
 
-    coordinator = study(manifest, tmp_path, arms=("mse", "contrastive"), trials=1, folds=2)
-    run_tasks(
-        coordinator,
+    runner = study(manifest, tmp_path, arms=("mse", "contrastive"), trials=1, folds=2)
+    run_study(
+        runner,
         scratch=tmp_path / ".tune",
         max_concurrent=1,
         limit=1,
@@ -43,7 +43,7 @@ def test_a_hung_trial_is_ended_twice_and_then_failed(manifest: Path, tmp_path: P
         hung_after_s=90,
         clock=Clock(hung),
     )
-    states = {outcome.task.label: (outcome.state, outcome.reason) for outcome in coordinator.outcomes}
+    states = {outcome.planned.label: (outcome.state, outcome.reason) for outcome in runner.outcomes}
     found = {label: reason for label, (state, reason) in states.items() if state == "failed"}
     assert set(found) == {"contrastive/r0-f0/trial-000", "contrastive/r0-f1/trial-000"}
     assert set(found.values()) == {"hung: no epoch within 90 s, 2 times"}

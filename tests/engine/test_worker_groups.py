@@ -179,7 +179,7 @@ def test_ranks_that_hang_are_ended_and_their_run_goes_on(
         worker_groups.WorkerGroups, opens=lambda folder, device, world: HangsOnce(folder, world)
     )
     monkeypatch.setattr(worker_groups, "WorkerGroups", opening)
-    monkeypatch.setattr(execution, "run_tasks", functools.partial(execution.run_tasks, clock=Clock(hung)))
+    monkeypatch.setattr(execution, "run_study", functools.partial(execution.run_study, clock=Clock(hung)))
     options = [*ARGUMENTS, *TWO, "--trials", "0", "--epochs", "1", "--hung-after", "90"]
     assert sweep(manifest, tmp_path / "results" / "lus", *options) == 0
     said = capfd.readouterr().out

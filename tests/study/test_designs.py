@@ -15,19 +15,17 @@ from learner_ray.study.study import Arm, Study
 from learner_ray.study.study_file import load_study
 
 STUDY = load_study("lus")
-FACTORS = parse_factors(
-    ["objective.margin=0.1,0.4", "objective.weighted=false,true", "model.shift_fraction=0,0.25"]
-)
+FACTORS = parse_factors(["loss.margin=0.1,0.4", "loss.weighted=false,true", "encoder.shift_fraction=0,0.25"])
 
 
 def test_a_full_factorial_has_every_combination_once() -> None:
     study = factorial(STUDY, STUDY.arm("contrastive"), FACTORS)
     configs = [study.base.with_values(dict(arm.edits)) for arm in study.arms]
-    levels = {(c.objective.margin, c.objective.weighted, c.model.shift_fraction) for c in configs}
+    levels = {(c.loss.margin, c.loss.weighted, c.encoder.shift_fraction) for c in configs}
     assert len(study.arms) == len(levels) == 8
-    assert all(c.objective.name == "contrastive" for c in configs)
+    assert all(c.loss.name == "contrastive" for c in configs)
     reference = study.base.with_values(dict(study.arm(study.reference).edits))
-    assert (reference.objective.margin, reference.objective.weighted) == (0.1, False)
+    assert (reference.loss.margin, reference.loss.weighted) == (0.1, False)
 
 
 def test_a_half_factorial_is_balanced_and_holds_the_reference() -> None:
@@ -42,11 +40,11 @@ def test_a_half_factorial_is_balanced_and_holds_the_reference() -> None:
 @pytest.mark.parametrize(
     ("texts", "reason"),
     [
-        (["objective.margin=0.1"], "KEY=LOW,HIGH"),
-        (["objective.margin=0.1,0.4"], "at least 2"),
-        (["objective.margin=0.1,0.1", "train.lr=0.1,0.2"], "both levels are 0.1"),
-        (["objective.margin=0.1,x", "train.lr=0.1,0.2"], "must be a number"),
-        (["objective.nothing=0.1,0.2", "train.lr=0.1,0.2"], "unknown configuration key"),
+        (["loss.margin=0.1"], "KEY=LOW,HIGH"),
+        (["loss.margin=0.1,0.4"], "at least 2"),
+        (["loss.margin=0.1,0.1", "train.lr=0.1,0.2"], "both levels are 0.1"),
+        (["loss.margin=0.1,x", "train.lr=0.1,0.2"], "must be a number"),
+        (["loss.nothing=0.1,0.2", "train.lr=0.1,0.2"], "unknown configuration key"),
     ],
 )
 def test_faults_are_named(texts: list[str], reason: str) -> None:
@@ -54,18 +52,19 @@ def test_faults_are_named(texts: list[str], reason: str) -> None:
         factorial(STUDY, STUDY.arm("contrastive"), parse_factors(texts))
 
 
-def write_study(folder: Path, objectives: dict[str, list[float]]) -> Path:
-    """A searched study of two folds; trial i of an arm has the objective given, the same in both folds."""
+def write_study(folder: Path, scores: dict[str, list[float]]) -> Path:
+    """A searched study of two folds; trial i of an arm has the selection score given, the same in both
+    folds."""
     rows = [
-        {"arm": arm, "repeat": 0, "fold": fold, "trial": i, "state": "complete", "objective": value,
+        {"arm": arm, "repeat": 0, "fold": fold, "trial": i, "state": "complete", "selection_score": value,
          "best_epoch": 5 + fold, "config.train.lr": 1e-3 * (i + 1)}
-        for arm, values in objectives.items() for fold in (0, 1) for i, value in enumerate(values)
+        for arm, values in scores.items() for fold in (0, 1) for i, value in enumerate(values)
     ]  # fmt: skip
     # The best of all was stopped, so it cannot be chosen.
-    rows.append({**rows[0], "trial": 9, "state": "stopped", "objective": 0.0})
+    rows.append({**rows[0], "trial": 9, "state": "stopped", "selection_score": 0.0})
     folder.mkdir()
     pd.DataFrame(rows).to_parquet(folder / "trials.parquet")
-    arms = [{"name": arm, "searched": ["train.lr"], "control": False} for arm in objectives]
+    arms = [{"name": arm, "searched": ["train.lr"], "control": False} for arm in scores]
     arms.append({"name": "majority", "searched": [], "control": True})
     info = {"study": "lus", "arms": arms, "space": {}, "cohort_hash": "c", "split_hash": "s"}
     info |= {"folds": 2, "repeats": 1, "trials": 2, "seeds": 1}
@@ -91,21 +90,21 @@ def test_one_factor_is_taken_out_or_put_in(tmp_path: Path) -> None:
     study = Study(
         name="own", modality="lus", base=base, default_arms=("mse",), reference="mse", space=STUDY.space,
         arms=(
-            Arm(name="mse", label="MSE", edits={"objective.name": "mse"}),
+            Arm(name="mse", label="MSE", edits={"loss.name": "mse"}),
             Arm(name="weighted", label="W",
-                edits={"objective.name": "contrastive", "objective.weighted": True}),
-            Arm(name="no_shift", label="N", edits={"model.shift_fraction": 0.0}),
+                edits={"loss.name": "contrastive", "loss.weighted": True}),
+            Arm(name="no_shift", label="N", edits={"encoder.shift_fraction": 0.0}),
             Arm(name="majority", label="M", edits={"progression.input": "nothing"}, control=True),
         ),
     )  # fmt: skip
     made = around(study, winner)
     assert made.reference == "weighted"
     assert {arm.name: dict(arm.edits) for arm in made.arms} == {
-        "weighted": {"objective.name": "contrastive", "objective.weighted": True},
-        "mse": {"objective.name": "mse"},
+        "weighted": {"loss.name": "contrastive", "loss.weighted": True},
+        "mse": {"loss.name": "mse"},
         "majority": {"progression.input": "nothing"},
-        "weighted-no-weighted": {"objective.name": "contrastive"},
+        "weighted-no-weighted": {"loss.name": "contrastive"},
         "weighted-shift_fraction-0": {
-            "objective.name": "contrastive", "objective.weighted": True, "model.shift_fraction": 0.0
+            "loss.name": "contrastive", "loss.weighted": True, "encoder.shift_fraction": 0.0
         },
     }  # fmt: skip

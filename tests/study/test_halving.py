@@ -15,24 +15,26 @@ def test_rungs_are_powers_of_eta_below_the_end() -> None:
 
 def test_between_rungs_every_trial_goes_on() -> None:
     halving = Halving(epochs=8)
-    assert all(halving.keeps(i, {"epoch": 3, "objective": -i}) for i in range(9))
+    assert all(halving.keeps(i, {"epoch": 3, "selection_score": -i}) for i in range(9))
 
 
 @given(values)
-def test_a_best_value_is_kept_and_one_below_the_best_half_is_not(objectives: list[float]) -> None:
+def test_a_best_value_is_kept_and_one_below_the_best_half_is_not(scores: list[float]) -> None:
     halving = Halving(epochs=8, eta=2)
-    for number, value in enumerate(objectives):
-        kept = halving.keeps(number, {"epoch": 2, "objective": value})
-        better = sum(other > value for other in objectives[:number])
+    for number, value in enumerate(scores):
+        kept = halving.keeps(number, {"epoch": 2, "selection_score": value})
+        better = sum(other > value for other in scores[:number])
         assert kept or better > 0
         assert not kept or number == 0 or better < (number + 2) // 2
 
 
 @given(values)
-def test_replayed_trials_count_like_live_ones(objectives: list[float]) -> None:
+def test_replayed_trials_count_like_live_ones(scores: list[float]) -> None:
     live, replayed = Halving(epochs=8), Halving(epochs=8)
-    for number, value in enumerate(objectives[:-1]):
-        live.keeps(number, {"epoch": 2, "objective": value})
-        replayed.replay(number, [{"epoch": 1, "objective": 0.0}, {"epoch": 2, "objective": value}])
-    last = {"epoch": 2, "objective": objectives[-1]}
+    for number, value in enumerate(scores[:-1]):
+        live.keeps(number, {"epoch": 2, "selection_score": value})
+        replayed.replay(
+            number, [{"epoch": 1, "selection_score": 0.0}, {"epoch": 2, "selection_score": value}]
+        )
+    last = {"epoch": 2, "selection_score": scores[-1]}
     assert live.keeps(99, last) == replayed.keeps(99, last)

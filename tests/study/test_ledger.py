@@ -18,10 +18,10 @@ from learner_ray.study.archive import run_hashes
 from learner_ray.study.imputed import majority_rows
 from learner_ray.study.ledger import write_tables
 from learner_ray.study.plan import Plan, make_plan
-from learner_ray.study.planned_run import Task
+from learner_ray.study.planned_run import PlannedRun
 from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study_file import load_study
 from tests.formula_runs import FormulaRun
 
@@ -45,26 +45,26 @@ def plan_of(manifest: Path, trials: int = 0, bad_scans: tuple[str, ...] = ()) ->
     )
 
 
-def run(plan: Plan, folder: Path, ends: Mapping[str, tuple[str, str]], at_most: int = 10**6) -> Coordinator:
+def run(plan: Plan, folder: Path, ends: Mapping[str, tuple[str, str]], at_most: int = 10**6) -> StudyRunner:
     """Runs the study by a formula; those whose label begins as one of ``ends`` end as it says."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     studies = lambda name: optuna.create_study(direction="maximize", study_name=name)  # noqa: E731
-    coordinator = Coordinator(plan.groups, plan.study.space, RunStore(folder.parent), studies)
-    done: list[Task] = []
-    while len(done) < at_most and (task := coordinator.next_task()) is not None:
-        done.append(task)
-        run_folder = coordinator.store.folder(task.spec.hash)
-        run_folder.write_spec(task.spec)
-        found = next((end for label, end in ends.items() if task.label.startswith(label)), None)
+    runner = StudyRunner(plan.groups, plan.study.space, RunStore(folder.parent), studies)
+    done: list[PlannedRun] = []
+    while len(done) < at_most and (planned := runner.next_run()) is not None:
+        done.append(planned)
+        run_folder = runner.store.folder(planned.spec.hash)
+        run_folder.write_spec(planned.spec)
+        found = next((end for label, end in ends.items() if planned.label.startswith(label)), None)
         if found:
             run_folder.finish(*found)  # type: ignore[arg-type]
         else:
             formula = FormulaRun(run_folder)
-            while (row := formula.advance()) is not None and coordinator.row(task, row):
+            while (row := formula.advance()) is not None and runner.row(planned, row):
                 pass
-        coordinator.ended(task)
-    write_tables(plan, coordinator, folder)
-    return coordinator
+        runner.ended(planned)
+    write_tables(plan, runner, folder)
+    return runner
 
 
 def table(folder: Path, name: str = "ledger") -> pd.DataFrame:

@@ -24,9 +24,9 @@ from learner_ray.cohort import load
 from learner_ray.run.folder import RunFolder, RunStore
 from learner_ray.run.spec import Source
 from learner_ray.study.plan import make_plan
-from learner_ray.study.planned_run import Group, Task
+from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun
 from learner_ray.study.profiles import Size
-from learner_ray.study.runner import Coordinator
+from learner_ray.study.runner import StudyRunner
 from learner_ray.training.progression import Progression
 from learner_ray.training.run import TrainingRun
 from search_spaces.lus import STUDY
@@ -43,15 +43,15 @@ HALVED = {"train.epochs": 3}
 class Groups:
     """Every arm's first fold, on the cohort as it is and on the poisoned one."""
 
-    clean: dict[str, Group]
-    poisoned: dict[str, Group]
+    clean: dict[str, FoldSearchSpec]
+    poisoned: dict[str, FoldSearchSpec]
 
 
 def source(manifest: Path) -> Source:
     return Source(path=str(manifest), cohort_hash=load(manifest, modality="lus").hash)
 
 
-def planned(manifest: Path, arms: list[str], trials: int) -> list[Group]:
+def planned(manifest: Path, arms: list[str], trials: int) -> list[FoldSearchSpec]:
     edits = SMALL | (HALVED if trials > 1 else {})
     plan = make_plan(
         STUDY,
@@ -97,7 +97,9 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Groups:
     return Groups(found, {name: replace(group, source=other) for name, group in found.items()})
 
 
-def before_the_test(group: Group, root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], Any]:
+def before_the_test(
+    group: FoldSearchSpec, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, Any], Any]:
     """All that was fixed before the final test, by the readable name of the run, and the final test."""
     fits: list[dict[str, Any]] = []
     fit = Progression.fit
@@ -111,26 +113,31 @@ def before_the_test(group: Group, root: Path, monkeypatch: pytest.MonkeyPatch) -
     tested = None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
-    coordinator = Coordinator([group], STUDY.space, RunStore(root), lambda name: study)
+    runner = StudyRunner([group], STUDY.space, RunStore(root), lambda name: study)
     with monkeypatch.context() as patch:
         patch.setattr(Progression, "fit", watched)
-        while (task := coordinator.next_task()) is not None:
-            folder = run(coordinator, task)
-            fixed[task.label] = [task.parameters, task.spec.config, task.spec.patients, folder.state]
-            fixed[task.label] += [without_clock(folder), fits.copy(), encoder(folder)]
-            tested = pd.read_parquet(folder.path / "predictions.parquet") if task.final else None
+        while (planned := runner.next_run()) is not None:
+            folder = run(runner, planned)
+            fixed[planned.label] = [
+                planned.parameters,
+                planned.spec.config,
+                planned.spec.patients,
+                folder.state,
+            ]
+            fixed[planned.label] += [without_clock(folder), fits.copy(), encoder(folder)]
+            tested = pd.read_parquet(folder.path / "predictions.parquet") if planned.final else None
             fits.clear()
     fixed["search"] = [(t.params, t.values, t.state, t.intermediate_values) for t in study.trials]
     return fixed, tested
 
 
-def run(coordinator: Coordinator, task: Task) -> RunFolder:
-    folder = coordinator.store.folder(task.spec.hash)
-    training = TrainingRun(task.spec, folder)
+def run(runner: StudyRunner, planned: PlannedRun) -> RunFolder:
+    folder = runner.store.folder(planned.spec.hash)
+    training = TrainingRun(planned.spec, folder)
     while (row := training.advance()) is not None:
-        if not coordinator.row(task, row):
+        if not runner.row(planned, row):
             break
-    coordinator.ended(task)
+    runner.ended(planned)
     return folder
 
 

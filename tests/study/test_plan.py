@@ -47,12 +47,12 @@ def test_all_arms_share_one_split(manifest: Path) -> None:
         lambda s: s.real("train.lr", -1.0, 0.1),
         lambda s: s.real("train.batch_size", 2, 16),
         lambda s: s.choice("train.batch_size", [1, 16]),
-        lambda s: s.choice("model.norm", []),
-        lambda s: {}["model.norm"],
-        lambda s: s.choice("model.norm", ["batch", "layer"]),
+        lambda s: s.choice("encoder.norm", []),
+        lambda s: {}["encoder.norm"],
+        lambda s: s.choice("encoder.norm", ["batch", "layer"]),
     ],
 )
 def test_a_space_asks_for_nothing_that_cannot_be(asks: Callable[[Suggest], None]) -> None:
     study = replace(load_study("lus"), space=lambda suggest, config: asks(suggest))
-    with pytest.raises(UserError, match=r"train\.|model\."):
+    with pytest.raises(UserError, match=r"train\.|encoder\."):
         study.searched_keys(Config(), frozenset())

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.study.planned_run import Task
-from learner_ray.study.runner import Coordinator
-from tests.study.small_study import coordinator, curve, run, story, train
+from learner_ray.study.planned_run import PlannedRun
+from learner_ray.study.runner import StudyRunner
+from tests.study.small_study import curve, run, runner, story, train
 
 
-def fail(study: Coordinator, task: Task, *, rows: int = 0) -> None:
+def fail(study: StudyRunner, planned: PlannedRun, *, rows: int = 0) -> None:
     """Writes the files of a run that failed after so many epochs."""
-    folder = study.store.folder(task.spec.hash)
-    folder.write_spec(task.spec)
-    lines = [json.dumps(row) + "\n" for row in curve(task.spec)][:rows]
+    folder = study.store.folder(planned.spec.hash)
+    folder.write_spec(planned.spec)
+    lines = [json.dumps(row) + "\n" for row in curve(planned.spec)][:rows]
     (folder.path / "progress.jsonl").write_text("".join(lines))
     (folder.path / "error.txt").write_text("planted")
     folder.finish("failed", "planted")
@@ -24,18 +24,18 @@ def fail(study: Coordinator, task: Task, *, rows: int = 0) -> None:
 
 def some_fail(root: Path, *labels: str, rows: int = 0) -> None:
     """A study in which these runs have failed."""
-    study = coordinator(root, trials=3, scheduler="none")
-    while (task := study.next_task()) is not None:
-        if task.label in labels:
-            fail(study, task, rows=rows)
+    study = runner(root, trials=3, pruner="none")
+    while (planned := study.next_run()) is not None:
+        if planned.label in labels:
+            fail(study, planned, rows=rows)
         else:
-            train(study, task)
-        study.ended(task)
+            train(study, planned)
+        study.ended(planned)
 
 
-def resumed(root: Path, retry: tuple[str, ...] = ()) -> tuple[Coordinator, list[str]]:
-    study = coordinator(root, trials=3, scheduler="none", retry=retry)
-    return study, [task.label for task in run(study)]
+def resumed(root: Path, retry: tuple[str, ...] = ()) -> tuple[StudyRunner, list[str]]:
+    study = runner(root, trials=3, pruner="none", retry=retry)
+    return study, [planned.label for planned in run(study)]
 
 
 FINAL, TRIAL = "mse/r0-f0/final-s1", "mse/r0-f0/trial-001"
@@ -45,29 +45,29 @@ FAILED, ALL = ("audit", "final"), ("trial", "audit", "final")
 def test_what_has_failed_stays_so_until_it_is_asked_for(tmp_path: Path) -> None:
     some_fail(tmp_path, FINAL, TRIAL)
     study, trained = resumed(tmp_path)
-    assert not trained and {o.task.label for o in study.failed} == {FINAL, TRIAL}
+    assert not trained and {o.planned.label for o in study.failed} == {FINAL, TRIAL}
     study, trained = resumed(tmp_path, FAILED)
-    assert trained == [FINAL] and {o.task.label for o in study.failed} == {TRIAL}
+    assert trained == [FINAL] and {o.planned.label for o in study.failed} == {TRIAL}
     assert not (
-        study.store.folder(study.groups["mse/r0-f0"].outcomes[-1].task.spec.hash).path / "error.txt"
+        study.store.folder(study.groups["mse/r0-f0"].outcomes[-1].planned.spec.hash).path / "error.txt"
     ).exists()
 
 
 def test_a_run_that_fails_again_is_not_tried_for_ever(tmp_path: Path) -> None:
     some_fail(tmp_path, FINAL)
-    study = coordinator(tmp_path, trials=3, scheduler="none", retry=FAILED)
-    task = study.next_task()
-    assert task is not None and task.label == FINAL
-    fail(study, task)
-    study.ended(task)
-    assert study.is_done and [o.task.label for o in study.failed] == [FINAL]
+    study = runner(tmp_path, trials=3, pruner="none", retry=FAILED)
+    planned = study.next_run()
+    assert planned is not None and planned.label == FINAL
+    fail(study, planned)
+    study.ended(planned)
+    assert study.is_done and [o.planned.label for o in study.failed] == [FINAL]
 
 
 def test_after_a_trial_tried_again_the_search_is_that_of_the_undisturbed_study(tmp_path: Path) -> None:
     some_fail(tmp_path / "r", TRIAL)
     study, trained = resumed(tmp_path / "r", ALL)
     assert TRIAL in trained
-    undisturbed = coordinator(tmp_path / "whole", trials=3, scheduler="none")
+    undisturbed = runner(tmp_path / "whole", trials=3, pruner="none")
     run(undisturbed)
     assert story(study) == story(undisturbed)
 
@@ -82,15 +82,15 @@ def test_a_failed_trial_with_all_its_epochs_keeps_its_place_and_is_not_trained(t
 
 @pytest.mark.parametrize("rows", [7, 8])
 def test_a_trial_killed_after_its_last_epoch_has_ended(rows: int, tmp_path: Path) -> None:
-    study = coordinator(tmp_path, trials=3, scheduler="none")
-    task = study.next_task()
-    assert task is not None
-    folder = study.store.folder(task.spec.hash)
-    folder.write_spec(task.spec)
-    lines = [json.dumps(row) + "\n" for row in curve(task.spec)][:rows]
+    study = runner(tmp_path, trials=3, pruner="none")
+    planned = study.next_run()
+    assert planned is not None
+    folder = study.store.folder(planned.spec.hash)
+    folder.write_spec(planned.spec)
+    lines = [json.dumps(row) + "\n" for row in curve(planned.spec)][:rows]
     (folder.path / "progress.jsonl").write_text("".join(lines))
-    again = coordinator(tmp_path, trials=3, scheduler="none").next_task()
-    assert again is not None and (again.label == task.label) == (rows < 8)
+    again = runner(tmp_path, trials=3, pruner="none").next_run()
+    assert again is not None and (again.label == planned.label) == (rows < 8)
 
 
 def test_a_final_run_with_all_its_epochs_is_not_ended_for_it_has_not_been_tested(tmp_path: Path) -> None:

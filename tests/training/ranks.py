@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from learner_ray.core.config import Config, ModelConfig
+from learner_ray.core.config import Config, EncoderConfig
 from learner_ray.encoders.network import Output, build_network
 from learner_ray.encoders.resnet import _norm
 from learner_ray.losses import Batch, total_loss
@@ -32,7 +32,7 @@ class SmallNetwork(nn.Module):
     """Two layers and no kink. A step of the ResNet-18 takes long, and where rounding moves one of its
     rectified units across zero, its float32 gradient is 1e-3 from the float64 one already in one process."""
 
-    def __init__(self, config: ModelConfig, frames: int) -> None:
+    def __init__(self, config: EncoderConfig, frames: int) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
             nn.Conv2d(frames, 32, 5, 4, bias=False), _norm(config.norm, 32), nn.SiLU(), nn.Conv2d(32, 32, 3)
@@ -44,7 +44,7 @@ class SmallNetwork(nn.Module):
         return Output(embedding, self.score(embedding).squeeze(1), embedding)
 
 
-def build_small(config: ModelConfig, frames: int, seed: int) -> SmallNetwork:
+def build_small(config: EncoderConfig, frames: int, seed: int) -> SmallNetwork:
     torch.manual_seed(seed)
     return SmallNetwork(config, frames)
 
@@ -67,7 +67,7 @@ def start(
         differences |= {
             f"{name}/plain": compare_plain(config.with_values({"train.precision": "float64"}), data)
             for name, config in configs.items()
-            if config.model.norm == "group"
+            if config.encoder.norm == "group"
         }
     pretraining_module.build_network = build_network
     if size == 2:
@@ -109,7 +109,7 @@ def compare_plain(config: Config, data: Data) -> dict[str, float]:
     wrapped = DistributedDataParallel(pretraining.network)
     pretraining.network = wrapped  # type: ignore[assignment]
     own: Batch = pretraining._batch(world.shares(ROWS)[world.rank])
-    loss, _ = total_loss(pretraining._objective, own, config.objective)
+    loss, _ = total_loss(pretraining._loss, own, config.loss)
     loss.backward()  # type: ignore[no-untyped-call]
     mean = loss.detach().clone()
     dist.all_reduce(mean)

@@ -13,17 +13,17 @@ import pytest
 import torch.multiprocessing
 
 from learner_ray.cohort import load
+from learner_ray.core.components import LOSSES
 from learner_ray.core.config import Config
-from learner_ray.losses import OBJECTIVES
 from learner_ray.run.spec import Patients, RunSpec, Source
 from tests.training import ranks
 from tests.training.test_run import finish
 
 SMALL = {"data.image_size": 32, "data.frames": 2, "train.epochs": 2, "train.batch_size": 7}
 BASE = Config().with_values(SMALL)
-NAMES = tuple(OBJECTIVES)  # before any test adds one
+NAMES = tuple(LOSSES.built_in)
 CONFIGS = {
-    f"{name}/{norm}": BASE.with_values({"objective.name": name, "model.norm": norm})
+    f"{name}/{norm}": BASE.with_values({"loss.name": name, "encoder.norm": norm})
     for name in NAMES
     for norm in ("batch", "group", "frozen")
 }

@@ -54,13 +54,13 @@ def test_a_trial_reports_every_epoch_and_tests_nobody(manifest: Path, tmp_path: 
     folder = finish(spec(manifest, TRIAL), tmp_path)
     assert folder.state == {"state": "complete", "reason": ""}
     assert [row["epoch"] for row in folder.progress()] == [1, 2, 3]
-    assert all(row["objective"] == row["validation/kappa"] for row in folder.progress())
+    assert all(row["selection_score"] == row["validation/kappa"] for row in folder.progress())
     assert not (tmp_path / "predictions.parquet").exists()
 
 
 def test_a_search_may_go_by_the_log_loss(manifest: Path, tmp_path: Path) -> None:
     folder = finish(spec(manifest, TRIAL, progression__judged_by="log_loss"), tmp_path)
-    assert all(row["objective"] == -row["validation/log_loss"] for row in folder.progress())
+    assert all(row["selection_score"] == -row["validation/log_loss"] for row in folder.progress())
 
 
 def test_a_final_run_predicts_its_test_patients_alone(manifest: Path, tmp_path: Path) -> None:

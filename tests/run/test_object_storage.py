@@ -23,9 +23,9 @@ from learner_ray.run.object_storage import StoredFolder, fetched
 from learner_ray.sweep import main
 from learner_ray.training.run import TrainingRun
 from tests.formula_runs import hold, release
+from tests.run.test_integrity import FINAL as RUN
+from tests.run.test_integrity import final_run
 from tests.small_sweep import GUARD_S, SMALL, ended, sweep, sweep_command, wait_until
-from tests.study.test_wholeness import FINAL as RUN
-from tests.study.test_wholeness import final_run
 from tests.training.test_run import FINAL, spec
 
 

@@ -10,6 +10,7 @@ import pytest
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.run.folder import RunFolder, locked
+from learner_ray.run.old_names import config_then
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.study.results import Results
 
@@ -53,7 +54,8 @@ def test_where_the_list_of_contents_lies_is_no_part_of_a_run_and_of_no_key_that_
     values = listed.to_dict()
     assert listed.hash == SPEC.hash and values["source"] == SPEC.to_dict()["source"]
     assert set(values["source"]) == {
-        "path", "format", "modality", "cohort_hash", "bad_scans", "study_file", "study_file_hash"
+        "path", "format", "modality", "cohort_hash", "bad_scans", "study_file", "study_file_hash",
+        "components",
     }  # fmt: skip
     assert RunSpec.from_dict(values) == listed
     del values["contents"]  # as written by a version that kept no list
@@ -72,6 +74,7 @@ def test_an_edited_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_of_a_version_with_fewer_keys_keeps_its_name(tmp_path: Path) -> None:
     values = SPEC.to_dict()
+    values["config"] = config_then(values["config"])
     del values["config"]["progression"]["finetune_epochs"]
     values["run_hash"] = SPEC._hash(values["config"])
     (tmp_path / "config.json").write_text(json.dumps(values))
@@ -118,9 +121,9 @@ def test_a_study_is_written_by_one_sweep_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rest", ['{"epoch": 2', "[]", '{"epoch": 7}', "\x00\x80"])
 def test_progress_ends_where_it_cannot_be_read(tmp_path: Path, rest: str) -> None:
-    line = json.dumps({"epoch": 1, "objective": 0.5})
+    line = json.dumps({"epoch": 1, "selection_score": 0.5})
     (tmp_path / "progress.jsonl").write_bytes(f"{line}\n{rest}\n{line}\n".encode("latin-1"))
-    assert RunFolder(tmp_path).progress() == [{"epoch": 1, "objective": 0.5}]
+    assert RunFolder(tmp_path).progress() == [{"epoch": 1, "selection_score": 0.5}]
 
 
 @pytest.mark.parametrize("before", ["[]", "", json.dumps(replace(SPEC, threads=2).to_dict())])

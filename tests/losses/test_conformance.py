@@ -1,4 +1,4 @@
-"""The rules every registered objective keeps."""
+"""The rules every registered loss keeps."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from learner_ray.core.config import ObjectiveConfig
-from learner_ray.losses import OBJECTIVES, Batch, Objective, TrainingScores, build_objective
-from tests.objectives.reference import REFERENCES, Plain
+from learner_ray.core.components import LOSSES
+from learner_ray.core.config import LossConfig
+from learner_ray.losses import Batch, Loss, TrainingScores, build_loss
+from tests.losses.reference import REFERENCES, Plain
+from tests.losses.settings import settings
 
-NAMES = sorted(OBJECTIVES)
-CONFIGS = [ObjectiveConfig(name=name, margin=0.6) for name in NAMES] + [
-    ObjectiveConfig(name="contrastive", margin=1.5, weighted=True),
-    ObjectiveConfig(name="contrastive", margin=1.5, threshold=0.0),
-    ObjectiveConfig(name="rank_n_contrast", temperature=0.5),
-    ObjectiveConfig(name="supcon", temperature=0.5, bins=3),
-    ObjectiveConfig(name="adacon", temperature=0.2, threshold=1.0),
+NAMES = sorted(LOSSES.built_in)
+CONFIGS = [settings(name=name, margin=0.6) for name in NAMES] + [
+    settings(name="contrastive", margin=1.5, weighted=True),
+    settings(name="contrastive", margin=1.5, threshold=0.0),
+    settings(name="rank_n_contrast", temperature=0.5),
+    settings(name="supcon", temperature=0.5, bins=3),
+    settings(name="adacon", temperature=0.2, threshold=1.0),
 ]
 
 
-def label(config: ObjectiveConfig) -> str:
-    default = ObjectiveConfig(name=config.name)
+def label(config: LossConfig) -> str:
+    default = settings(name=config.name)
     changes = [f"{k}={v}" for k, v in vars(config).items() if v != getattr(default, k) and k != "margin"]
     return "-".join([config.name, *changes])
 
@@ -49,7 +51,7 @@ def standardised(scores: Tensor, whole: bool) -> Tensor:
 
 
 def make_batch(
-    config: ObjectiveConfig,
+    config: LossConfig,
     seed: int,
     *,
     scans: int = 14,
@@ -57,9 +59,9 @@ def make_batch(
     views: int | None = None,
     whole: bool = False,
 ) -> Batch:
-    """Random scans in float64, each with as many views as the objective wants unless told."""
+    """Random scans in float64, each with as many views as the loss wants unless told."""
     generator = torch.Generator().manual_seed(seed)
-    views = views or OBJECTIVES[config.name].views
+    views = views or LOSSES.get(config.name).views
     scan = torch.arange(scans).repeat(views)
 
     def draw(*shape: int) -> Tensor:
@@ -86,11 +88,11 @@ def take(batch: Batch, index: Tensor) -> Batch:
     )
 
 
-def build(config: ObjectiveConfig, seed: int = 0, whole: bool = False) -> Objective:
-    return build_objective(config, make_training(seed, whole=whole))
+def build(config: LossConfig, seed: int = 0, whole: bool = False) -> Loss:
+    return build_loss(config, make_training(seed, whole=whole))
 
 
-def test_every_objective_has_a_reference() -> None:
+def test_every_loss_has_a_reference() -> None:
     assert set(REFERENCES) == set(NAMES)
 
 
@@ -98,45 +100,45 @@ def test_every_objective_has_a_reference() -> None:
 @pytest.mark.parametrize("pairs", ["between", "all", "within"])
 @pytest.mark.parametrize("whole", [False, True], ids=["continuous", "whole"])
 @pytest.mark.parametrize("seed", range(4))
-def test_value_is_the_formula(config: ObjectiveConfig, pairs: Any, whole: bool, seed: int) -> None:
+def test_value_is_the_formula(config: LossConfig, pairs: Any, whole: bool, seed: int) -> None:
     config = replace(config, pairs=pairs)
     batch = make_batch(config, seed, views=1 + seed % 2, whole=whole)
     training = make_training(seed, whole=whole)
     expected = REFERENCES[config.name](Plain(batch, config, training))
-    assert build_objective(config, training)(batch).item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert build_loss(config, training)(batch).item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @every_config
 @pytest.mark.parametrize("whole", [False, True], ids=["continuous", "whole"])
-def test_gradient_is_that_of_finite_differences(config: ObjectiveConfig, whole: bool) -> None:
-    batch, objective = make_batch(config, 0, scans=8, whole=whole), build(config, whole=whole)
+def test_gradient_is_that_of_finite_differences(config: LossConfig, whole: bool) -> None:
+    batch, built = make_batch(config, 0, scans=8, whole=whole), build(config, whole=whole)
 
     def loss(embeddings: Tensor, predictions: Tensor) -> Tensor:
-        return objective(replace(batch, embeddings=embeddings, predictions=predictions))
+        return built(replace(batch, embeddings=embeddings, predictions=predictions))
 
     assert torch.autograd.gradcheck(loss, (batch.embeddings, batch.predictions))
 
 
 @every_config
 @pytest.mark.parametrize("seed", range(3))
-def test_order_of_the_batch_does_not_matter(config: ObjectiveConfig, seed: int) -> None:
-    batch, objective = make_batch(config, seed), build(config)
+def test_order_of_the_batch_does_not_matter(config: LossConfig, seed: int) -> None:
+    batch, loss = make_batch(config, seed), build(config)
     order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(seed))
-    assert objective(take(batch, order)).item() == pytest.approx(objective(batch).item(), rel=1e-12)
+    assert loss(take(batch, order)).item() == pytest.approx(loss(batch).item(), rel=1e-12)
 
 
 @every_config_but("rank_n_contrast")  # its distances are in absolute units, by definition
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
-def test_scale_of_the_embeddings_does_not_matter(config: ObjectiveConfig, scale: float) -> None:
-    batch, objective = make_batch(config, 0), build(config)
-    scaled = objective(replace(batch, embeddings=batch.embeddings * scale))
+def test_scale_of_the_embeddings_does_not_matter(config: LossConfig, scale: float) -> None:
+    batch, loss = make_batch(config, 0), build(config)
+    scaled = loss(replace(batch, embeddings=batch.embeddings * scale))
     # log_ratio adds 1e-6 to a distance before its logarithm, about a part in a thousand at the small scale.
     tolerance = 1e-2 if config.name == "log_ratio" else 1e-9
-    assert scaled.item() == pytest.approx(objective(batch).item(), rel=tolerance)
+    assert scaled.item() == pytest.approx(loss(batch).item(), rel=tolerance)
 
 
 @every_config_but("mse", "siamese")  # which compare nothing, and only the scans of one patient
-def test_pairs_of_one_patient_do_not_count(config: ObjectiveConfig) -> None:
+def test_pairs_of_one_patient_do_not_count(config: LossConfig) -> None:
     scans = torch.arange(10)
     batch = take(make_batch(config, 1), scans)
     one, two = (replace(batch, patients=scans % patients) for patients in (1, 2))
@@ -145,13 +147,13 @@ def test_pairs_of_one_patient_do_not_count(config: ObjectiveConfig) -> None:
     assert build(config)(two).item() != build(replace(config, pairs="all"))(two).item()
 
 
-def degenerate(config: ObjectiveConfig) -> dict[str, tuple[Batch, bool]]:
+def degenerate(config: LossConfig) -> dict[str, tuple[Batch, bool]]:
     """Batches, and whether there is no pair to compare in them."""
     batch = make_batch(config, 2)
     single = make_batch(config, 2, scans=1)
     spread = torch.linspace(-9, 9, len(batch), dtype=torch.float64)
     one_patient = replace(batch, patients=torch.zeros_like(batch.patients))
-    views = OBJECTIVES[config.name].views
+    views = LOSSES.get(config.name).views
     return {
         "one scan": (single, views == 1),
         "one view of one scan": (take(single, torch.tensor([0])), True),
@@ -173,7 +175,7 @@ def degenerate(config: ObjectiveConfig) -> dict[str, tuple[Batch, bool]]:
 @every_config
 @pytest.mark.parametrize("case", degenerate(CONFIGS[0]))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-def test_degenerate_batches_stay_finite(config: ObjectiveConfig, case: str, dtype: torch.dtype) -> None:
+def test_degenerate_batches_stay_finite(config: LossConfig, case: str, dtype: torch.dtype) -> None:
     batch, empty = degenerate(config)[case]
     embeddings = batch.embeddings.detach().to(dtype).requires_grad_()
     predictions = batch.predictions.detach().to(dtype).requires_grad_()
@@ -189,30 +191,30 @@ def test_degenerate_batches_stay_finite(config: ObjectiveConfig, case: str, dtyp
 @pytest.mark.parametrize("seed", range(5))
 def test_rank_n_contrast_sees_only_the_order_of_score_distances(seed: int) -> None:
     """Ties of whole-number scores survive the rounding of standardisation."""
-    config = ObjectiveConfig(name="rank_n_contrast")
-    batch, objective = make_batch(config, seed, whole=False), build(config)
+    config = settings(name="rank_n_contrast")
+    batch, loss = make_batch(config, seed, whole=False), build(config)
     whole = (batch.scores * 4).round()
     standard = ((whole - 1.234) / 5.678).float()
-    expected = objective(replace(batch, scores=whole)).item()
-    assert objective(replace(batch, scores=standard)).item() == pytest.approx(expected, rel=1e-12)
+    expected = loss(replace(batch, scores=whole)).item()
+    assert loss(replace(batch, scores=standard)).item() == pytest.approx(expected, rel=1e-12)
 
 
 @every_config
-def test_bfloat16_is_computed_in_float32(config: ObjectiveConfig) -> None:
-    batch, objective = make_batch(config, 3), build(config)
+def test_bfloat16_is_computed_in_float32(config: LossConfig) -> None:
+    batch, loss = make_batch(config, 3), build(config)
     half = replace(batch, embeddings=batch.embeddings.bfloat16(), predictions=batch.predictions.bfloat16())
     single = replace(half, embeddings=half.embeddings.float(), predictions=half.predictions.float())
     with torch.autocast("cpu", torch.bfloat16):
-        loss = objective(half)
+        value = loss(half)
     assert loss.dtype == torch.float32
-    assert torch.equal(loss, objective(single))
+    assert torch.equal(value, loss(single))
 
 
 @every_config
-def test_float32_agrees_with_float64(config: ObjectiveConfig) -> None:
-    batch, objective = make_batch(config, 4), build(config)
+def test_float32_agrees_with_float64(config: LossConfig) -> None:
+    batch, loss = make_batch(config, 4), build(config)
     single = replace(batch, embeddings=batch.embeddings.float(), predictions=batch.predictions.float())
-    assert objective(single).item() == pytest.approx(objective(batch).item(), rel=1e-4, abs=1e-6)
+    assert loss(single).item() == pytest.approx(loss(batch).item(), rel=1e-4, abs=1e-6)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -229,8 +231,8 @@ class LargestTensor(TorchDispatchMode):
 
 
 @every_config
-def test_memory_grows_with_the_square_of_the_batch(config: ObjectiveConfig) -> None:
-    batch, objective = make_batch(config, 5, scans=60), build(config)
+def test_memory_grows_with_the_square_of_the_batch(config: LossConfig) -> None:
+    batch, loss = make_batch(config, 5, scans=60), build(config)
     with LargestTensor() as largest:
-        objective(batch).backward()
+        loss(batch).backward()
     assert 0 < largest.elements <= len(batch) ** 2

@@ -9,7 +9,7 @@ import torch
 from monai.networks.nets import resnet18
 from torch import Tensor, nn
 
-from learner_ray.core.config import ModelConfig
+from learner_ray.core.config import EncoderConfig
 from learner_ray.encoders import Network, ResNet18, build_network, resnet
 from learner_ray.training.precision import autocast, weight_format
 
@@ -86,23 +86,23 @@ def watch_shift(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 
 def test_every_block_shifts_and_none_at_fraction_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = watch_shift(monkeypatch)
-    Network(ModelConfig(shift_fraction=0.25), 4)(torch.randn(1, 4, 32, 32))
+    Network(EncoderConfig(shift_fraction=0.25), 4)(torch.randn(1, 4, 32, 32))
     assert [shape[1] for shape in seen] == [64, 64, 64, 128, 128, 256, 256, 512]
     seen.clear()
-    Network(ModelConfig(shift_fraction=0), 4)(torch.randn(1, 4, 32, 32))
+    Network(EncoderConfig(shift_fraction=0), 4)(torch.randn(1, 4, 32, 32))
     assert not seen
 
 
 def test_without_shift_the_order_of_frames_does_not_matter_and_with_it_does() -> None:
     x = torch.randn(2, 4, 32, 32)
     for fraction, equal in ((0.0, True), (0.25, False)):
-        network = build_network(ModelConfig(shift_fraction=fraction), 4, seed=0).eval()
+        network = build_network(EncoderConfig(shift_fraction=fraction), 4, seed=0).eval()
         forwards, backwards = network(x).embedding, network(x.flip(1)).embedding
         assert torch.allclose(forwards, backwards, rtol=1e-4, atol=1e-4) == equal
 
 
 def test_clips_of_a_batch_do_not_mix() -> None:
-    network = build_network(ModelConfig(), 4, seed=0).eval()
+    network = build_network(EncoderConfig(), 4, seed=0).eval()
     x = torch.randn(3, 4, 32, 32)
     together = network(x).embedding
     apart = torch.cat([network(clip[None]).embedding for clip in x])
@@ -112,14 +112,14 @@ def test_clips_of_a_batch_do_not_mix() -> None:
 @pytest.mark.parametrize("shape", [(2, 5, 32, 32), (8, 32, 32), (2, 4, 1, 32, 32)])
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected"):
-        Network(ModelConfig(), 4)(torch.zeros(shape))
+        Network(EncoderConfig(), 4)(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("projection_dim", [0, 16])
 @pytest.mark.parametrize("norm", ["batch", "partial", "frozen", "group"])
 @pytest.mark.parametrize("precision", ["float64", "float32", "bfloat16"])
 def test_trains_in_all_precisions(norm: Any, projection_dim: int, precision: str) -> None:
-    network = build_network(ModelConfig(norm=norm, projection_dim=projection_dim), 4, seed=0)
+    network = build_network(EncoderConfig(norm=norm, projection_dim=projection_dim), 4, seed=0)
     network.to(weight_format(precision))
     with autocast(precision, "cpu"):
         output = network(torch.randn(2, 4, 32, 32))
@@ -134,20 +134,20 @@ def test_trains_in_all_precisions(norm: Any, projection_dim: int, precision: str
 
 def test_seed_alone_decides_the_weights() -> None:
     state = torch.get_rng_state()
-    first = build_network(ModelConfig(), 4, seed=7).state_dict()
+    first = build_network(EncoderConfig(), 4, seed=7).state_dict()
     assert torch.equal(torch.get_rng_state(), state)
     torch.rand(3)
-    again, other = (build_network(ModelConfig(), 4, seed=seed).state_dict() for seed in (7, 8))
+    again, other = (build_network(EncoderConfig(), 4, seed=seed).state_dict() for seed in (7, 8))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["encoder.conv1.weight"], other["encoder.conv1.weight"])
 
 
 def test_arms_start_from_the_same_encoder() -> None:
     variants = [
-        ModelConfig(),
-        ModelConfig(shift_fraction=0, projection_dim=64),
-        ModelConfig(norm="group"),
-        ModelConfig(norm="frozen"),
+        EncoderConfig(),
+        EncoderConfig(shift_fraction=0, projection_dim=64),
+        EncoderConfig(norm="group"),
+        EncoderConfig(norm="frozen"),
     ]
     weights = [
         build_network(config, 4, seed=0).encoder.layer4.get_parameter("1.conv2.weight") for config in variants
@@ -156,7 +156,7 @@ def test_arms_start_from_the_same_encoder() -> None:
 
 
 def test_features_stay_channels_last() -> None:
-    network = build_network(ModelConfig(), 4, seed=0)
+    network = build_network(EncoderConfig(), 4, seed=0)
     layouts = []
     for stage in (network.encoder.conv1, network.encoder.layer1, network.encoder.layer4):
         stage.register_forward_hook(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from learner_ray.core.config import ModelConfig
+from learner_ray.core.config import EncoderConfig
 from learner_ray.core.errors import UserError
 from learner_ray.encoders import Network, ResNet18, build_network, load_weights
 
@@ -30,7 +30,7 @@ def save(state: Any, folder: Path) -> str:
 
 def test_three_channels_become_one_that_sees_grey_alike(tmp_path: Path) -> None:
     state = public_state()
-    network = build_network(ModelConfig(shift_fraction=0, weights=save(state, tmp_path)), 1, seed=0).eval()
+    network = build_network(EncoderConfig(shift_fraction=0, weights=save(state, tmp_path)), 1, seed=0).eval()
     colour = ResNet18(1, channels=3).eval()
     colour.load_state_dict(state, strict=False)
     grey = torch.randn(2, 1, 32, 32)
@@ -40,9 +40,9 @@ def test_three_channels_become_one_that_sees_grey_alike(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "frozen"])
 def test_a_network_of_ours_loads_back(norm: Any, tmp_path: Path) -> None:
-    source = build_network(ModelConfig(norm=norm), 4, seed=1)
+    source = build_network(EncoderConfig(norm=norm), 4, seed=1)
     path = save(source.state_dict(), tmp_path)
-    loaded = build_network(ModelConfig(norm="frozen", weights=path), 4, seed=2)
+    loaded = build_network(EncoderConfig(norm="frozen", weights=path), 4, seed=2)
     assert torch.equal(loaded.encoder.conv1.weight, source.encoder.conv1.weight)
     assert not torch.equal(loaded.score.weight, source.score.weight)
 
@@ -50,7 +50,7 @@ def test_a_network_of_ours_loads_back(norm: Any, tmp_path: Path) -> None:
 def test_group_normalisation_takes_only_the_convolutions(tmp_path: Path) -> None:
     state = public_state()
     state["layer1.0.bn1.weight"] += 5
-    network = build_network(ModelConfig(norm="group", weights=save(state, tmp_path)), 4, seed=0)
+    network = build_network(EncoderConfig(norm="group", weights=save(state, tmp_path)), 4, seed=0)
     loaded = network.encoder.state_dict()
     assert torch.equal(loaded["layer1.0.conv1.weight"], state["layer1.0.conv1.weight"])
     assert torch.equal(loaded["layer1.0.bn1.weight"], torch.ones(64))
@@ -68,10 +68,10 @@ def broken_states() -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", broken_states())
 def test_wrong_files_are_refused_and_change_nothing(case: str, tmp_path: Path) -> None:
-    network = Network(ModelConfig(), 4)
+    network = Network(EncoderConfig(), 4)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     path = save(broken_states()[case], tmp_path)
-    with pytest.raises(UserError, match=r"model\.weights"):
+    with pytest.raises(UserError, match=r"encoder\.weights"):
         load_weights(network.encoder, path)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
@@ -91,7 +91,7 @@ def test_a_file_that_runs_code_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(UserError, match=r"nowhere\.pth: no such file"):
-        build_network(ModelConfig(weights="nowhere.pth"), 4, seed=0)
+        build_network(EncoderConfig(weights="nowhere.pth"), 4, seed=0)
 
 
 def test_offline_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_offline_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr("torch.hub.urlopen", unreachable)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError, match=r"no route to host.*give its path"):
-        build_network(ModelConfig(weights="imagenet"), 4, seed=0)
+        build_network(EncoderConfig(weights="imagenet"), 4, seed=0)
 
 
 def test_imagenet_is_read_from_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -110,5 +110,5 @@ def test_imagenet_is_read_from_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_pa
     cache.mkdir(parents=True)
     state = public_state()
     torch.save(state, cache / "resnet18-f37072fd.pth")
-    encoder = build_network(ModelConfig(weights="imagenet"), 4, seed=0).encoder
+    encoder = build_network(EncoderConfig(weights="imagenet"), 4, seed=0).encoder
     assert torch.equal(encoder.layer2.get_parameter("0.conv1.weight"), state["layer2.0.conv1.weight"])

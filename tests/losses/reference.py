@@ -1,11 +1,11 @@
-"""Every objective once more, as plain Python loops written from the formulas in the docstrings."""
+"""Every loss once more, as plain Python loops written from the formulas in the docstrings."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
 
-from learner_ray.core.config import ObjectiveConfig
+from learner_ray.core.config import LossConfig
 from learner_ray.losses import Batch, TrainingScores
 from learner_ray.losses.rank_n_contrast import TIE
 
@@ -15,7 +15,7 @@ Vector = list[float]
 class Plain:
     """A batch as lists of Python numbers."""
 
-    def __init__(self, batch: Batch, config: ObjectiveConfig, training: TrainingScores) -> None:
+    def __init__(self, batch: Batch, config: LossConfig, training: TrainingScores) -> None:
         self.u: list[Vector] = batch.embeddings.double().tolist()
         self.y: Vector = batch.scores.double().tolist()
         self.predicted: Vector = batch.predictions.double().tolist()

@@ -50,7 +50,7 @@ def predicted(run: Path, tmp_path: Path, *arguments: str | Path) -> pd.DataFrame
         {},
         {"train__precision": "float64"},
         {"progression__input": "both", "progression__head": "logistic"},
-        {"objective__name": "none"},
+        {"loss__name": "none"},
     ],
 )
 def test_its_own_test_scans_get_the_recorded_numbers(

@@ -10,7 +10,7 @@ import pytest
 
 from learner_ray.check import main
 from learner_ray.cohort import Fold, save_splits, splits_hash
-from tests.study.test_wholeness import FINAL, OTHER, final_run, flip
+from tests.run.test_integrity import FINAL, OTHER, final_run, flip
 
 
 @pytest.fixture

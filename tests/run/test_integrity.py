@@ -21,7 +21,7 @@ from learner_ray.run.folder import RunFolder, RunStore
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.study import ledger
 from learner_ray.study.archive import unpack
-from tests.study.small_study import coordinator, run, story
+from tests.study.small_study import run, runner, story
 
 FINAL = RunSpec(
     config=Config().with_values({"train.epochs": 3}),
@@ -204,28 +204,28 @@ def test_damaged_runs_are_run_again_and_the_search_keeps_its_place(
     tmp_path_factory: pytest.TempPathFactory, victims: list[int], damages: list[tuple[str, Callable]]
 ) -> None:
     root = tmp_path_factory.mktemp("study")
-    before = coordinator(root)
+    before = runner(root)
     run(before)
     hit = set()
     for victim, (name, damage) in zip(victims, damages, strict=False):
-        outcome = sorted(before.outcomes, key=lambda o: o.task.label)[victim]
-        damage(before.store.folder(outcome.task.spec.hash).path / name)
+        outcome = sorted(before.outcomes, key=lambda o: o.planned.label)[victim]
+        damage(before.store.folder(outcome.planned.spec.hash).path / name)
         # A trial owes the search nothing but its progress: where that is whole, its end is written again.
-        if (name, damage) != ("state.json", remove) or outcome.task.final or outcome.state != "complete":
-            hit.add(outcome.task.label)
-    again = coordinator(root)
-    assert {task.label for task in run(again)} == hit
+        if (name, damage) != ("state.json", remove) or outcome.planned.final or outcome.state != "complete":
+            hit.add(outcome.planned.label)
+    again = runner(root)
+    assert {planned.label for planned in run(again)} == hit
     assert story(again) == story(before)
 
 
 def test_what_is_run_again_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = coordinator(tmp_path)
+    before = runner(tmp_path)
     run(before)
-    task = before.outcomes[0].task
-    truncate(before.store.folder(task.spec.hash).path / "progress.jsonl")
-    coordinator(tmp_path).resume()
+    planned = before.outcomes[0].planned
+    truncate(before.store.folder(planned.spec.hash).path / "progress.jsonl")
+    runner(tmp_path).resume()
     said = "progress.jsonl is not the one that this run wrote; training it again"
-    assert capsys.readouterr().out == f"{task.label}: {said}\n"
+    assert capsys.readouterr().out == f"{planned.label}: {said}\n"
 
 
 @pytest.mark.parametrize("damage", [remove, truncate])

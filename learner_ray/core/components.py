@@ -1,0 +1,41 @@
+"""Every kind of component, with those that come with the package."""
+
+from __future__ import annotations
+
+from learner_ray.core.registry import BuiltIn, Registry
+
+
+def _loss(module: str, cls: str, config: str) -> BuiltIn:
+    address, configs = f"learner_ray.losses.{module}:{cls}", "learner_ray.losses.configs"
+    return BuiltIn(address=address, config=f"{configs}:{config}")
+
+
+LOSSES = Registry(
+    kind="loss",
+    base="learner_ray.losses.base:Loss",
+    built_in={
+        "mse": _loss("mse", "Mse", "LossConfig"),
+        "contrastive": _loss("contrastive", "Contrastive", "ContrastiveConfig"),
+        "rank_n_contrast": _loss("rank_n_contrast", "RankNContrast", "TemperatureConfig"),
+        "y_aware": _loss("y_aware", "YAware", "KernelConfig"),
+        "expw": _loss("expw", "ExpW", "KernelConfig"),
+        "adacon": _loss("adacon", "AdaCon", "AdaConConfig"),
+        "log_ratio": _loss("log_ratio", "LogRatio", "LossConfig"),
+        "supcon": _loss("supcon", "SupCon", "SupConConfig"),
+        "siamese": _loss("siamese", "Siamese", "SiameseConfig"),
+    },
+)
+
+ENCODERS = Registry(
+    kind="encoder",
+    base="learner_ray.encoders.base:Encoder",
+    built_in={
+        "tsm_resnet18": BuiltIn(
+            address="learner_ray.encoders.resnet:TsmResNet18",
+            config="learner_ray.core.sections:EncoderConfig",
+        ),
+    },
+)
+
+KINDS = {registry.kind: registry for registry in (LOSSES, ENCODERS)}
+"""By the word that entry points (``learner_ray.<kind>``) and configuration keys use."""

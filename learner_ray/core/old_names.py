@@ -1,0 +1,55 @@
+"""The configuration keys of commit 3590708, under which results folders and study files lie on disks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+RENAMED = {
+    "model.shift_fraction": "encoder.shift_fraction",
+    "model.norm": "encoder.norm",
+    "model.weights": "encoder.weights",
+    "model.projection_dim": "encoder.projection_dim",
+    "objective.name": "loss.name",
+    "objective.regression_weight": "loss.regression_weight",
+    "objective.contrastive_weight": "loss.contrastive_weight",
+    "objective.margin": "loss.margin",
+    "objective.threshold": "loss.threshold",
+    "objective.weighted": "loss.weighted",
+    "objective.temperature": "loss.temperature",
+    "objective.bandwidth": "loss.bandwidth",
+    "objective.bins": "loss.bins",
+    "objective.pairs": "loss.pairs",
+    "progression.judged_by": "progression.selection_metric",
+}
+"""Configuration keys, old to new; the others are called what they were."""
+
+DEFAULTS: dict[str, Any] = {
+    "loss.margin": 0.2,
+    "loss.threshold": 0.5,
+    "loss.weighted": False,
+    "loss.temperature": 0.0,
+    "loss.bandwidth": 1.0,
+    "loss.bins": 5,
+}
+"""Keys that every old configuration had, whatever its loss, and that now belong to some losses: what they
+were where nobody set them."""
+
+SINCE: dict[str, Any] = {"encoder.name": "tsm_resnet18"}
+"""Keys that old configurations did not have, with the value that means what they computed."""
+
+_OLD = {new: old for old, new in RENAMED.items()}
+SECTIONS = {"model": "encoder", "objective": "loss"}
+"""Sections, old to new."""
+
+
+def key_now(key: str) -> str:
+    """The name that a configuration key has now."""
+    if key in RENAMED:
+        return RENAMED[key]
+    section, dot, name = key.partition(".")
+    return f"{SECTIONS.get(section, section)}{dot}{name}"  # a key that some own component had
+
+
+def key_then(key: str) -> str:
+    """The name that a configuration key had, or would have had."""
+    return _OLD.get(key, key)

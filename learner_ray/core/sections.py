@@ -1,0 +1,202 @@
+"""The sections of a configuration: frozen, keyword-only, validated where they stand.
+
+Defaults marked [paper] are stated in arXiv 2411.01144; all others are our own choice, since the public
+text gives neither equations nor a training recipe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from learner_ray.core.errors import UserError
+
+SHIFT_FRACTIONS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UserError(message)
+
+
+class Section:
+    """A part of the configuration: every number is finite, and no larger than any machine could bear."""
+
+    section: ClassVar[str]
+    """What its keys begin with."""
+
+    def _require_possible(self) -> None:
+        for field_ in dataclasses.fields(self):  # type: ignore[arg-type]
+            key, value = f"{self.section}.{field_.name}", getattr(self, field_.name)
+            if isinstance(value, int | float):
+                most = MOST.get(key, math.inf)
+                require(math.isfinite(value), f"{key} must be a finite number, not {value}")
+                require(value <= most, f"{key} must be at most {most}, not {value}")
+
+
+MOST = {
+    "data.image_size": 4096,
+    "data.frames": 4096,
+    "encoder.projection_dim": 65_536,
+    "train.epochs": 1_000_000,
+    "train.batch_size": 1_000_000,
+    "progression.finetune_epochs": 1_000_000,
+}
+"""By key. Slips of the keyboard, which would otherwise end in the middle of the work."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Section):
+    """What the encoder is shown of a scan."""
+
+    section: ClassVar[str] = "data"
+    image_size: int = 64
+    """Height and width of a frame in pixels."""
+    frames: int = 8
+    """Frames per scan (T). A video is cut into T segments; a volume into T slices."""
+    augment: float = 1.0
+    """Strength of the augmentation: 0 is none, 1 the default ranges."""
+
+    def __post_init__(self) -> None:
+        self._require_possible()
+        require(self.image_size >= 32, f"data.image_size must be at least 32, not {self.image_size}")
+        require(self.frames >= 1, f"data.frames must be at least 1, not {self.frames}")
+        require(0 <= self.augment <= 2, f"data.augment must be in 0..2, not {self.augment}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(Section):
+    """The backbone, and the heads on it. What else an encoder can be given stands in the dataclass of that
+    encoder, which derives from this one."""
+
+    section: ClassVar[str] = "encoder"
+    name: str = "tsm_resnet18"
+    """The encoder: a ResNet-18 with the temporal shift [paper] unless another is named."""
+    shift_fraction: float = 0.25
+    """Fraction of the channels shifted in time, in total: 1/4 is the TSM paper's, 0 a 2D network."""
+    norm: Literal["batch", "partial", "frozen", "group"] = "batch"
+    """Normalisation: of the batch, of its first layer alone (``partial``), constants, or of groups of
+    channels."""
+    weights: str = "none"
+    """``none``, ``imagenet`` (downloaded once, checked by hash) or a path to a ResNet-18 state dict."""
+    projection_dim: int = 0
+    """Width of a projection head that only the contrastive term sees; 0 is no head."""
+
+    def __post_init__(self) -> None:
+        self._require_possible()
+        require(
+            0 <= self.shift_fraction <= 1,
+            f"encoder.shift_fraction must be in 0..1, not {self.shift_fraction}",
+        )
+        require(self.projection_dim >= 0, "encoder.projection_dim must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig(Section):
+    """What pretraining minimises: ``regression_weight * MSE + contrastive_weight * loss``. What else a loss
+    can be given stands in the dataclass of that loss, which derives from this one."""
+
+    section: ClassVar[str] = "loss"
+    name: str = "mse"
+    """The loss; ``none`` is no pretraining at all."""
+    regression_weight: float = 1.0
+    """Weight of the mean squared error of the score."""
+    contrastive_weight: float = 1.0
+    """Weight of the loss that ``loss.name`` selects."""
+    pairs: Literal["between", "all", "within"] = "between"
+    """Which pairs count: of different patients [paper], all, or of one patient."""
+
+    def __post_init__(self) -> None:
+        self._require_possible()
+        require(self.regression_weight >= 0, "loss.regression_weight must not be negative")
+        require(self.contrastive_weight >= 0, "loss.contrastive_weight must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Section):
+    """How pretraining runs."""
+
+    section: ClassVar[str] = "train"
+    epochs: int = 12
+    """Length of the schedule."""
+    stop_epoch: int = 0
+    """Stop after this epoch of the schedule; 0 is its end. Final runs stop at their trial's best epoch."""
+    batch_size: int = 16
+    """Scans per step, over all devices."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.1
+    """Fraction of the schedule over which the learning rate rises; it then falls along a cosine."""
+    clip: float = 20.0
+    """Norm the gradient is clipped to (TSM recipe: 20)."""
+    precision: Literal["auto", "float64", "float32", "bfloat16"] = "auto"
+    """``auto`` is bfloat16 autocast where the processor has it, else float32. Resolved before hashing.
+    float64, slower, tells rounding from a fault: its results do not hang on the number of devices. Pixels
+    are standardised and augmented in float32 even so, so that another kind of processor may still differ."""
+    balance: Literal["none", "score"] = "none"
+    """``score`` fills every batch from all score quantiles: rare scores are seen as often as others."""
+    shuffle_scores: bool = False
+    """Control: scores are permuted over the training patients before pretraining."""
+
+    def __post_init__(self) -> None:
+        self._require_possible()
+        require(self.epochs >= 0, "train.epochs must not be negative")
+        require(0 <= self.stop_epoch <= self.epochs, "train.stop_epoch must be in 0..train.epochs")
+        require(self.batch_size >= 2, "train.batch_size must be at least 2")
+        require(self.lr > 0, "train.lr must be positive")
+        require(self.weight_decay >= 0, "train.weight_decay must not be negative")
+        require(0 <= self.warmup < 1, "train.warmup must be in [0, 1)")
+        require(self.clip > 0, "train.clip must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressionConfig(Section):
+    """How worse / same / better is read off two visits of one patient."""
+
+    section: ClassVar[str] = "progression"
+    head: Literal["logistic", "ordinal", "mlp"] = "logistic"
+    """Multinomial logistic, s = w.d with cut-points -theta and +theta (antisymmetric ordinal), or one hidden
+    layer."""
+    input: Literal["difference", "both", "score_difference", "earlier_score", "metadata", "nothing"] = (
+        "difference"
+    )
+    """d = u(t+1) - u(t) [paper]; ``both`` is [u(t), d]; ``score_difference`` that of the predicted scores.
+    The others are controls that see no scan."""
+    decision: Literal["prior", "argmax"] = "prior"
+    """Class by p_c / prior_c, or by p_c."""
+    patients: Literal["held_out", "same"] = "same"
+    """Fit on the patients the encoder was pretrained on, or on some kept out of pretraining. On OASIS-2 and
+    the lung phantom, more patients for both outweighed that an encoder remembers the differences of its own
+    (measured: docs/log.md, 2026-11-25)."""
+    pairs: Literal["consecutive", "ordered"] = "consecutive"
+    """Fit on consecutive visits, or on every two visits of a patient in both orders. Testing always uses
+    consecutive ones; controls without an encoder always fit on them."""
+    selection_metric: Literal["kappa", "macro_f1", "balanced_accuracy", "log_loss"] = "kappa"
+    """What a search maximises on inner validation pairs: quadratic-weighted kappa, macro-F1, balanced
+    accuracy, or minus the log-loss. Replayed searches chose best by kappa (docs/log.md, 2026-11-25)."""
+    l2: float = 1.0
+    """Ridge penalty of the classifier, relative to its number of inputs."""
+    finetune_epochs: int = 0
+    """Epochs of end-to-end training of encoder and classifier after the fit, in final runs; 0 leaves the
+    encoder as pretrained. A search judges the encoder as pretrained."""
+    finetune_lr: float = 1e-4
+    shuffle_labels: bool = False
+    """Control: classes are permuted over the pairs the classifier is fitted on."""
+
+    def __post_init__(self) -> None:
+        self._require_possible()
+        require(self.l2 > 0, "progression.l2 must be positive")
+        require(self.finetune_epochs >= 0, "progression.finetune_epochs must not be negative")
+        require(self.finetune_lr > 0, "progression.finetune_lr must be positive")
+        require(
+            not self.finetune_epochs or (self.head != "mlp" and self.input in ("difference", "both")),
+            "progression.finetune_epochs needs progression.head logistic or ordinal, "
+            "and progression.input difference or both",
+        )
+
+    @property
+    def uses_encoder(self) -> bool:
+        return self.input in ("difference", "both", "score_difference")

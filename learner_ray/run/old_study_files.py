@@ -1,0 +1,73 @@
+"""Lets study files of commit 3590708 be read: the modules they import have moved, and some names with
+them."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+OLD = ("learner_ray.config", "learner_ray.objectives", "learner_ray.errors")
+
+
+@contextmanager
+def old_modules() -> Iterator[None]:
+    """While it lasts the old module names can be imported."""
+    finder = _OldModules()
+    sys.meta_path.append(finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name in OLD:
+            sys.modules.pop(name, None)
+
+
+class _OldModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Makes the old modules when they are asked for."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.util.spec_from_loader(name, self) if name in OLD else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__.update(_contents(module.__name__))
+
+
+def _contents(name: str) -> dict[str, Any]:
+    from learner_ray.core import config, errors
+
+    if name == "learner_ray.errors":
+        return vars(errors)
+    if name == "learner_ray.config":
+        old = {"Config": _config, "ModelConfig": config.EncoderConfig, "ObjectiveConfig": _loss_config}
+        return {key: value for key, value in vars(config).items() if not key.startswith("__")} | old
+    from learner_ray.losses import base
+
+    class Objective(base.Loss):
+        """A loss whose method has its old name."""
+
+        def compute(self, batch: base.Batch) -> Any:
+            return self.loss(batch)  # type: ignore[attr-defined]
+
+    return {"Objective": Objective, "Batch": base.Batch, "TrainingScores": base.TrainingScores}
+
+
+def _config(**sections: Any) -> Any:
+    from learner_ray.core.config import Config
+
+    renamed = {"model": "encoder", "objective": "loss"}
+    plain = {renamed.get(key, key): value for key, value in sections.items()}
+    values = plain.pop("loss", {})
+    return Config(**plain).with_values(values)
+
+
+def _loss_config(**values: Any) -> dict[str, Any]:
+    """All losses had one dataclass: its values, for the configuration to give to whichever has them."""
+    return {f"loss.{key}": value for key, value in values.items()}
