@@ -44,7 +44,7 @@ def test_a_search_is_audited_and_its_winners_setting_given_to_every_arm(
     chosen = configs(tuned, "weighted")
     for arm in ("weighted", "mse", "weighted-no-weighted"):
         for fold, config in configs(fixed, arm).items():
-            assert config["train"] == chosen[fold]["train"] and config["model"] == chosen[fold]["model"]
+            assert config["train"] == chosen[fold]["train"] and config["encoder"] == chosen[fold]["encoder"]
     names = {table.name: table for table in report(tuned, fixed).tables}
     assert set(names["tuned-fixed"].data["arm"]) == {"mse", "weighted"}
     assert names["overtuning"].data["luck"].notna().all()

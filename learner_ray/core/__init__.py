@@ -1,1 +1,1 @@
-"""TODO"""
+"""What every other part stands on: configuration, components, seeds, errors and files that are whole or absent."""

@@ -12,6 +12,7 @@ import pandas as pd
 
 from learner_ray.core.config import Config, typed
 from learner_ray.core.errors import UserError
+from learner_ray.run.old_names import columns_now
 from learner_ray.study.study import Arm, Study
 from learner_ray.study.study_json import read_study
 
@@ -44,6 +45,7 @@ def read_winner(folder: Path, arm: str | None = None) -> Winner:
     try:
         info = read_study(folder / "study.json")
         trials = pd.read_parquet(folder / "trials.parquet")
+        trials = trials.rename(columns=columns_now(list(trials)))
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these
         raise UserError(f"{folder} holds no searched study ({error}): {remedy}") from error
     if info is None or "state" not in trials:

@@ -15,7 +15,7 @@ import pytest
 from learner_ray.cli.command import answer
 from learner_ray.core.errors import PlaceError, StorageError, UserError
 
-MODULES = ("sweep", "train", "predict", "cohort.__main__", "study.bundle")
+MODULES = ("sweep", "train", "predict", "cohort.__main__", "study.archive")
 
 
 def raising(error: BaseException) -> int:

@@ -206,7 +206,7 @@ def test_bfloat16_is_computed_in_float32(config: LossConfig) -> None:
     single = replace(half, embeddings=half.embeddings.float(), predictions=half.predictions.float())
     with torch.autocast("cpu", torch.bfloat16):
         value = loss(half)
-    assert loss.dtype == torch.float32
+    assert value.dtype == torch.float32
     assert torch.equal(value, loss(single))
 
 
