@@ -1,1 +1,2 @@
-"""What every other part stands on: configuration, components, seeds, errors and files that are whole or absent."""
+"""What every other part stands on: configuration, components, seeds, errors and files that are whole or
+absent."""

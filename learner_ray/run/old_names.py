@@ -5,7 +5,7 @@ over the old names, so that renaming a key trains nothing again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from learner_ray.core.config import Config, flatten
@@ -42,7 +42,7 @@ def row_now(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"selection_score" if key == "objective" else key: value for key, value in row.items()}
 
 
-def columns_now(names: list[str]) -> dict[str, str]:
+def columns_now(names: Iterable[str]) -> dict[str, str]:
     """The columns of ``trials.parquet`` and ``audits.parquet`` that are called otherwise now, old to new."""
     renamed = {}
     for name in names:
