@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from learner_ray.run.integrity import (
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.run.progress import read_rows
 from learner_ray.run.spec import RunSpec, State
+from learner_ray.run.user_code import file_hash
 
 ERROR = "error.txt"
 """Why a run has failed, in full."""
@@ -241,6 +243,15 @@ class RunStore:
         if not self._stored:
             return RunFolder(path)
         return RunFolder(path, self._stored.below(run_hash), self._stored_models.get(run_hash, {}))
+
+    def as_recorded(self, spec: RunSpec) -> RunSpec:
+        """A run under the name that it has here: commit 3590708 named runs with a loss of the user's own by
+        the whole study file, and such a run keeps its name as long as that file is as it was."""
+        if not spec.source.study_file:
+            return spec
+        before = replace(spec.source, components=(), study_file_hash=file_hash(Path(spec.source.study_file)))
+        old = replace(spec, source=before)
+        return old if (self.root / old.hash / "config.json").exists() else spec
 
     def fetch(self) -> None:
         """Brings all runs up to date, but for their models, where they are copies."""

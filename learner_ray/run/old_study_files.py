@@ -19,7 +19,7 @@ OLD = ("learner_ray.config", "learner_ray.objectives", "learner_ray.errors")
 def old_modules() -> Iterator[None]:
     """While it lasts the old module names can be imported."""
     finder = _OldModules()
-    sys.meta_path.append(finder)
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:

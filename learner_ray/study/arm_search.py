@@ -158,7 +158,7 @@ class ArmSearch:
         return PlannedRun(
             group=group.name,
             number=number,
-            spec=group.spec(config, final=False),
+            spec=self._store.as_recorded(group.spec(config, final=False)),
             role="trial",
             parameters=suggest.values,
         )
@@ -172,7 +172,7 @@ class ArmSearch:
         return PlannedRun(
             group=group.name,
             number=number,
-            spec=group.spec(config, final=role == "final"),
+            spec=self._store.as_recorded(group.spec(config, final=role == "final")),
             role=role,
             parameters=parameters,
         )

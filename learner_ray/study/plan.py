@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from learner_ray.cohort import Cohort, Fold, make_splits, splits_hash
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
+from learner_ray.core.old_names import key_now
 from learner_ray.run.spec import Source
 from learner_ray.run.user_code import with_code
 from learner_ray.study.designs import Winner
@@ -91,6 +92,7 @@ def make_plan(
     Raises:
         UserError: an arm or key is unknown, the cohort cannot be split, or the winner is of other folds.
     """
+    edits = {key_now(key): value for key, value in edits.items()}
     if edits.get("train.precision") == "auto":
         edits = {key: value for key, value in edits.items() if key != "train.precision"}
     known_profile = {**study.profiles.get(profile, {}), **cohort_edits(cohort)}

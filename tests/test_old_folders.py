@@ -1,0 +1,81 @@
+"""Results folders and study files of commit 3590708 go on under the new names: none of their runs is trained
+again.
+
+``tests/data/results-3590708.tar.gz`` was written by that commit: a study of the package with ``--set
+objective.margin=0.3``, and one of ``own.py`` with a loss of its own and with ``--sampler grid --scheduler none``.
+The encoders were left out.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from learner_ray.core.config import Config
+from learner_ray.run.folder import RunFolder
+from learner_ray.run.user_code import import_file
+from learner_ray.study.study_json import read_study
+from learner_ray.sweep import main
+
+KEPT = Path(__file__).parent / "data" / "results-3590708.tar.gz"
+SIZES = ["--profile", "laptop", "--folds", "2"]
+LUS = ["--trials", "2", "--epochs", "3", "--set", "data.image_size=32", "--set", "data.frames=2"]
+LUS += ["--arms", "mse,weighted,majority", "--set", "progression.judged_by=log_loss"]
+LUS += ["--set", "objective.margin=0.3"]
+OWN = ["--trials", "3", "--sampler", "grid", "--pruner", "none"]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    with tarfile.open(KEPT) as tar:
+        tar.extractall(tmp_path, filter="data")
+    return tmp_path
+
+
+def runs(root: Path) -> set[str]:
+    return {path.name for path in (root / "results" / "runs").iterdir() if not path.name.startswith(".")}
+
+
+def test_every_run_keeps_its_name_under_the_new_names(kept: Path) -> None:
+    import_file(kept / "own.py")
+    for name in runs(kept):
+        spec = RunFolder(kept / "results" / "runs" / name).read_spec()
+        assert spec.hash == replace(spec, recorded_hash="").hash == name
+        assert Config.from_dict(spec.config.to_dict()) == spec.config
+        assert spec.config.resolved().to_dict() == spec.config.to_dict()
+
+
+def test_what_a_study_says_is_read_under_the_new_names(kept: Path) -> None:
+    study = read_study(kept / "results" / "lus" / "study.json")
+    assert study is not None
+    text = json.dumps(
+        {key: study[key] for key in ("arms", "base", "set", "space", "pruner", "selection_metric")}
+    )
+    assert "objective" not in text and "model." not in text and "judged_by" not in text
+    assert study["set"]["loss.margin"] == "0.3" and study["base"]["loss"]["margin"] == 0.3
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("formula_runs")
+@pytest.mark.parametrize(("name", "options"), [("lus", LUS), ("own", OWN)])
+def test_a_study_goes_on_and_is_extended(
+    name: str, options: list[str], kept: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = "lus" if name == "lus" else str(kept / "own.py")
+    before, out = runs(kept), kept / "results" / name
+    ledger = pd.read_parquet(out / "ledger.parquet")
+    command = [study, "--data", str(manifest), "--out", str(out), *SIZES, *options]
+    assert main(command) == 0
+    assert "nothing left to run" in capsys.readouterr().out and runs(kept) == before
+    now = pd.read_parquet(out / "ledger.parquet")
+    pd.testing.assert_frame_equal(now[list(ledger)], ledger)
+    trials = pd.read_parquet(out / "trials.parquet")
+    assert trials["selection_score"].notna().all() and "config.encoder.shift_fraction" in trials
+    assert main([*command, "--seeds", "2", "--extend"]) == 0
+    final_runs = ledger["run_hash"].nunique()
+    assert len(runs(kept) - before) == final_runs, "a second seed of every final run, and nothing else"
