@@ -1,9 +1,9 @@
 """Results folders and study files of commit 3590708 go on under the new names: none of their runs is trained
 again.
 
-``tests/data/results-3590708.tar.gz`` was written by that commit: a study of the package with ``--set
-objective.margin=0.3``, and one of ``own.py`` with a loss of its own and with ``--sampler grid --scheduler none``.
-The encoders were left out.
+``tests/data/results-3590708.tar.gz`` was written by that commit: a study of the package with
+``--set objective.margin=0.3``, and one of ``own.py`` with a loss of its own and with
+``--sampler grid --scheduler none``. The encoders were left out.
 """
 
 from __future__ import annotations
