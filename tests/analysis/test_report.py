@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from make_results import lose_runs, make_results
 
-from analysis.load import load
 from analysis.report import main
+from analysis.results.load import load
 
 pytestmark = pytest.mark.slow
 
