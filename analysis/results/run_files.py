@@ -31,11 +31,14 @@ def read_progress(study: StudyResults, run_hash: str) -> list[dict[str, float]]:
     try:
         text = (run_folder(study, run_hash) / "progress.jsonl").read_text(encoding="utf-8")
         for line in text.splitlines():
-            row = translated_row(json.loads(line))
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                break
+            row = translated_row(row)
             epoch, score = row.get("epoch", len(rows) + 1), row.get("selection_score")
             epoch = epoch if isinstance(epoch, int) else float(epoch)
             rows.append({"epoch": epoch, "selection_score": float(math.nan if score is None else score)})
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError, RecursionError):
         pass
     return rows
 

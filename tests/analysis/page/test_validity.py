@@ -1,6 +1,9 @@
 """The validity checks of a report."""
 
+import json
+
 import pandas as pd
+import pytest
 from make_results import make_results
 
 from analysis.page.validity import checks
@@ -18,3 +21,14 @@ def test_validity_sees_a_patient_tested_in_two_folds(tmp_path):
     pd.concat([ledger, moved]).to_parquet(folder / "ledger.parquet")
     status = {c.name: c.status for c in checks(study_statistics(load([folder]).studies[0], draws=100))}
     assert status["Test folds"] == "red"
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(False, "green"), (True, "amber"), (None, "not checked")])
+def test_duplicate_scans_are_those_that_the_sweep_let_pass(tmp_path, allowed, status):
+    """Seen: not checked, though study.json said that nothing was let pass."""
+    folder = make_results(tmp_path / "lus")
+    info = json.loads((folder / "study.json").read_text())
+    info |= {} if allowed is None else {"allow_duplicates": allowed}
+    (folder / "study.json").write_text(json.dumps(info))
+    statistics = study_statistics(load([folder]).studies[0], draws=100)
+    assert {check.name: check.status for check in checks(statistics)}["Duplicate scans"] == status

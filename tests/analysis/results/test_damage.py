@@ -94,7 +94,7 @@ def test_a_value_of_study_json_that_cannot_be_is_named(folder, key, value):
     info = json.loads((folder / "study.json").read_text())
     (folder / "study.json").write_text(json.dumps(info | {key: value}))
     with pytest.raises(ReportError, match=rf"study\.json: {key}"):
-        load([folder])
+        problems(folder)
 
 
 @pytest.mark.parametrize("key", ["label", "primary_metric", "reference", "cohort", "folds", "protocol"])

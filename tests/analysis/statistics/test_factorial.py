@@ -6,6 +6,7 @@ import pytest
 from make_results import make_info, make_ledger
 
 from analysis.results.load import load
+from analysis.statistics.factorial import factorial_effects
 from analysis.statistics.study_statistics import study_statistics
 from analysis.tables.factorial import factorial_table
 
@@ -21,7 +22,7 @@ def crossed(folder, qualities, edits):
     statistics = study_statistics(load([folder]).studies[0], draws=200)
     metrics = statistics.comparison.metrics
     f1 = metrics[metrics["metric"] == "macro_f1"].set_index("arm")["value"]
-    return statistics, effects(statistics).set_index("effect")["difference"], f1
+    return statistics, factorial_effects(statistics).set_index("effect")["difference"], f1
 
 
 def test_main_effect_of_a_factorial_is_the_mean_of_simple_effects(tmp_path):
