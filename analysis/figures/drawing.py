@@ -1,4 +1,4 @@
-"""How every figure looks and is saved: SVG and PDF, with its data as CSV beside them."""
+"""The style of all figures, and how they are saved: SVG and PDF, with their data as CSV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 """Okabe and Ito's colours, told apart with any colour vision; black and yellow are left out for the dark
 page.
 """
-MARKERS = "osD^vPX*"
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "pdf.fonttype": 42, "font.family": "sans-serif", "font.size": 9,
@@ -38,6 +37,7 @@ class Drawing:
     """Stands above the picture: what is drawn and how to read it."""
     figure: Figure
     data: pd.DataFrame
+    """The numbers behind the picture, with the runs they come from."""
     spoken: str = ""
     """The numbers that a screen reader says in place of the picture, where they are few."""
 
@@ -55,13 +55,22 @@ class Drawing:
 
 
 def canvas(width: float, height: float) -> Figure:
-    """An empty figure of the given size in inches, in the report's style."""
+    """Make an empty figure in the report's style.
+
+    Args:
+        width: in inches.
+        height: in inches.
+    """
     with matplotlib.rc_context(STYLE):
         return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(drawing: Drawing, folder: Path) -> None:
-    """Write NAME.svg, NAME.pdf and NAME.csv."""
+    """Write a figure as NAME.svg and NAME.pdf and its data as NAME.csv.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{drawing.name}.svg").write_text(drawing.svg, encoding="utf-8")
     with matplotlib.rc_context(STYLE):

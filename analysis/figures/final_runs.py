@@ -1,4 +1,4 @@
-"""Figures of one study's final runs; each is one function from an statistics study to a drawing."""
+"""Figures of the final runs: differences, confusion matrices, embedding distances, calibration."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ MOST_POINTS = 3000
 
 
 def forest(statistics: Sequence[StudyStatistics]) -> Drawing | None:
-    """Paired differences with the reference, arm by arm, with the band of practical equivalence; the
-    headline.
+    """Draw the paired differences of all arms with the reference, and the band of practical equivalence.
+
+    Returns:
+        The forest plot, one panel per study with tests; None where no study has any.
     """
     shown = [a for a in statistics if len(a.comparison.tests)]
     if not shown:
@@ -57,7 +59,7 @@ def forest(statistics: Sequence[StudyStatistics]) -> Drawing | None:
 
 
 def _cautions(statistics: Sequence[StudyStatistics]) -> str:
-    """What the marks beside the arms' names mean, after a description."""
+    """What the marks beside the arms' names mean, as sentences to follow a description."""
     return "".join(f" {caution}" for item in statistics for caution in run_cautions(item.study))
 
 
@@ -99,7 +101,7 @@ def _grid(arms: Sequence[str], size: tuple[float, float]) -> tuple[Figure, list[
 
 
 def _same_ticks(axes: Sequence[Axes], ticks: Sequence[float], labels: Sequence[str]) -> None:
-    """The same two-way ticks for small multiples; labelled on the left and at the bottom of each column.
+    """Give small multiples the same ticks on both axes, labelled on the left and below each column.
 
     Not ``sharex``: matplotlib then looks at every panel to place the labels of each, 30 x 30 times here.
     """
@@ -115,7 +117,7 @@ def _wrapped(label: str) -> str:
 
 
 def confusion(statistics: StudyStatistics) -> Drawing:
-    """Confusion matrices of all arms, averaged over runs: shares of the true class, and pairs."""
+    """Draw the confusion matrices of all arms, averaged over runs: shares of the true class, and pairs."""
     study, arms = statistics.study, statistics.arms
     cells = confusion_counts(study.compared, tuple(arms))
     data = []
@@ -146,7 +148,11 @@ def confusion(statistics: StudyStatistics) -> Drawing:
 
 
 def distance(statistics: StudyStatistics) -> Drawing | None:
-    """Embedding distance against the size of the score's change, by arm (Fig. 1 of arXiv 2411.01144)."""
+    """Draw embedding distance against the size of the score's change, by arm (Fig. 1 of arXiv 2411.01144).
+
+    Returns:
+        The scatter plots; None where no arm has the correlation (no encoder, or failed runs).
+    """
     study, rho = statistics.study, statistics.distance.set_index("arm")
     arms = [arm for arm in statistics.arms if arm in rho.index]
     if not arms:
@@ -174,7 +180,7 @@ def distance(statistics: StudyStatistics) -> Drawing | None:
 
 
 def calibration(statistics: StudyStatistics) -> Drawing:
-    """Reliability of the predicted probabilities, all classes pooled one against the rest."""
+    """Draw the reliability of the predicted probabilities, all classes pooled one against the rest."""
     study, arms = statistics.study, statistics.arms
     bins = reliability(study.compared)
     with matplotlib.rc_context(STYLE):
@@ -206,7 +212,7 @@ def _drawing(
     title: str,
     text: str,
 ) -> Drawing:
-    """A drawing of one study: titled with it, its rows traced to their runs."""
+    """Make the drawing of one study, titled with it, its rows traced to their runs."""
     study, table = statistics.study, with_run_counts(pd.DataFrame(data), statistics.study)
     with matplotlib.rc_context(STYLE):
         figure.suptitle(header(study), fontsize=8, color=FAINT)

@@ -17,7 +17,11 @@ _log = logging.getLogger(__name__)
 
 
 def importance(study: StudyResults) -> Drawing | None:
-    """Bars of both methods for every arm with enough complete trials; nothing where no arm has."""
+    """Draw the importance of hyperparameters for every arm with enough complete trials.
+
+    Returns:
+        Bars of both methods, one panel per arm; None where no arm has enough trials.
+    """
     if study.trials.empty:
         return None
     frames, arms = [], study.ordered_arms

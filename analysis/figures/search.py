@@ -15,7 +15,11 @@ from analysis.tables.captions import row_label, run_cautions
 
 
 def budget(statistics: StudyStatistics) -> Drawing | None:
-    """Best selection score so far against trials spent: median over folds, with the middle half."""
+    """Draw the best selection score so far against the number of trials.
+
+    Returns:
+        One curve per arm, the median over folds with the middle half; None where no trial has a score.
+    """
     trials = statistics.study.trials
     if trials.empty or trials["selection_score"].notna().sum() == 0:
         return None
@@ -32,7 +36,11 @@ def budget(statistics: StudyStatistics) -> Drawing | None:
 
 
 def learning(statistics: StudyStatistics) -> Drawing | None:
-    """Selection score by epoch of the selected trials: median over folds, with the middle half."""
+    """Draw the selection score of the selected trials by epoch.
+
+    Returns:
+        One curve per arm, the median over folds with the middle half; None where no progress.jsonl is there.
+    """
     study = statistics.study
     table = pd.DataFrame(
         [

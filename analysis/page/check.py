@@ -15,4 +15,6 @@ class Check:
     name: str
     status: Status
     looked_at: str
+    """What was looked at, and where."""
     found: str
+    """What was found, or why nothing was checked."""

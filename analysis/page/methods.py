@@ -21,7 +21,7 @@ AUTHORS_TOPICS = (
 
 
 def methods(statistics: Sequence[StudyStatistics]) -> list[str]:
-    """A Methods paragraph per study, from what was recorded, and one on the statistics."""
+    """Write a Methods paragraph per study, from what was recorded, and one on the statistics."""
     return [_study_methods(item.study) for item in statistics] + [statistics_methods(statistics[0].draws)]
 
 
@@ -61,7 +61,7 @@ def _search(study: StudyResults) -> str:
         )
     return (
         f"Each arm had its own search of {get('trials')} trials per fold, {selected}; the best trial was "
-        "trained anew with every seed. Test patients took no part in pretraining, search or early stopping."
+        "trained again with every seed. Test patients took no part in pretraining, search or early stopping."
     )
 
 
@@ -84,7 +84,7 @@ def _outcome(study: StudyResults) -> str:
 
 
 def statistics_methods(draws: int) -> str:
-    """A Methods paragraph on the statistics, with their sources.
+    """Write a Methods paragraph on the statistics, with their sources.
 
     Args:
         draws: how many bootstrap draws the intervals rest on.
@@ -103,8 +103,11 @@ def statistics_methods(draws: int) -> str:
 
 
 def checklist(study: StudyResults) -> list[tuple[str, str]]:
-    """Topics of CLAIM 2024 and TRIPOD+AI that the study's own records answer; the rest is left to the
-    authors.
+    """Fill a reporting checklist from the study's own records.
+
+    Returns:
+        Pairs of a topic of CLAIM 2024 or TRIPOD+AI and what is recorded; the last names what is left to the
+        authors.
     """
     info, cohort = study.info, study.cohort
     get, data = _getter(info), _getter(cohort)
@@ -124,7 +127,7 @@ def checklist(study: StudyResults) -> list[tuple[str, str]]:
         "Software": versions or UNKNOWN,
         "Hardware": hardware or UNKNOWN,
         "Training and search": f"{get('trials')} trials per arm and fold, profile {get('profile')}",
-        "Choice of the final model": f"best by {get('selection_metric')}, then trained anew",
+        "Choice of the final model": f"best by {get('selection_metric')}, then trained again",
         "Performance measures": f"{METRICS[study.primary_metric].label} (primary), all others in the tables",
         "Uncertainty and significance": "patient-cluster bootstrap, corrected t, Holm; see Methods",
         "Robustness": "class threshold, controls, shuffled labels; see Validity",

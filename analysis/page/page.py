@@ -21,8 +21,8 @@ _IDENTIFIERS = re.compile(r'(\bid="|url\(#|href="#)')
 
 
 def inline_svg(drawing: Drawing) -> Markup:
-    """The figure as SVG to stand in a page: themed ink, ids of its own, named and described for screen
-    readers.
+    """Return a figure as SVG to stand in a page: in the page's colours, with ids of its own, named and
+    described for screen readers.
     """
     svg = drawing.svg
     svg = svg[svg.index("<svg") :]
@@ -58,7 +58,7 @@ def _intervals(value: object) -> Markup:
 
 
 def html(report: Report) -> str:
-    """The whole page; verdicts first, then the main table and the forest plot, then the rest."""
+    """Return the whole page: verdicts first, then the main table and the forest plot, then the rest."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["intervals"] = _intervals
@@ -84,7 +84,11 @@ def html(report: Report) -> str:
 
 
 def write_page(report: Report, out: Path) -> Path:
-    """Write OUT/index.html."""
+    """Write the page to OUT/index.html and return its path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     out.mkdir(parents=True, exist_ok=True)
     path = out / "index.html"
     path.write_text(html(report), encoding="utf-8")

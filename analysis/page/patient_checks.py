@@ -54,9 +54,9 @@ def patient_disjointness(study: StudyResults) -> Check:
         text = f"{damaged} config.json cannot be read" if damaged else "no runs/ folder"
         return Check(name="Patient disjointness", status="not checked", looked_at=looked, found=text)
     found = (
-        f"test patients were fitted on in {', '.join(leaks[:5])}"
+        f"test patients were also trained or tuned on in {', '.join(leaks[:5])}"
         if leaks
-        else "no test patient was fitted on"
+        else "no test patient was trained or tuned on"
     )
     if damaged:
         found += f"; {damaged} config.json cannot be read"

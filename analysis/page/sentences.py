@@ -15,7 +15,7 @@ from analysis.tables.table import interval_text, number, p_text
 
 
 def verdict_sentences(statistics: StudyStatistics) -> list[str]:
-    """One sentence per arm tested against the reference, or why there is none."""
+    """Say in one sentence per arm how it compares with the reference, or why it is not compared."""
     study, tests = statistics.study, statistics.comparison.tests
     if study.ledger.empty:
         return [f"{study.title}: no final run can be read, so nothing is compared."]

@@ -22,7 +22,11 @@ def _digest(path: Path) -> str:
 
 
 def write_sources(studies: Sequence[StudyResults], out: Path) -> None:
-    """Write OUT/sources.json: every file the report was made from, with its SHA-256; paths are from OUT."""
+    """Write OUT/sources.json: the SHA-256 of every file the report was made from; paths are relative to OUT.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     sources = {
         os.path.relpath(study.folder, out): {name: _digest(study.folder / name) for name in SOURCE_FILES}
         for study in studies
@@ -31,16 +35,18 @@ def write_sources(studies: Sequence[StudyResults], out: Path) -> None:
 
 
 def changed_sources(report: Path) -> list[str]:
-    """What changed since the report was made, one sentence per file; empty when it is up to date.
+    """List what has changed since the report was made, one sentence per file; empty when it is up to date.
 
     Raises:
         ReportError: the folder holds no report, or one whose list of sources is damaged.
     """
     path = report / SOURCES
     if not path.is_file():
-        raise ReportError(f"{report}: holds no {SOURCES}, so it is no report; write one with --out {report}")
+        raise ReportError(
+            f"{report}: holds no {SOURCES}, so it is not a report; write one with --out {report}"
+        )
     damaged = ReportError(
-        f"{path}: cannot be read, so nothing is known of its sources; write the report again"
+        f"{path}: cannot be read, so it is not known whether the report is up to date; write the report again"
     )
     try:
         sources = json.loads(path.read_text(encoding="utf-8"))

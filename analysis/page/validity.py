@@ -21,7 +21,7 @@ from analysis.tables.failures import failed_finals, failed_trials
 
 
 def checks(statistics: StudyStatistics) -> list[Check]:
-    """All checks of one study, in the order of the page."""
+    """Run all checks of one study, in the order of the page."""
     study = statistics.study
     general = [_readable(study), _protocol(study), _failed_trials(study), _left_out(study)]
     if study.ledger.empty:

@@ -13,7 +13,11 @@ RUN = ["repeat", "fold", "seed"]
 
 
 def declared_runs(info: Mapping[str, Any], ledger: pd.DataFrame) -> set[tuple[int, ...]]:
-    """The final runs that every arm must have: those of study.json's sizes, and all that some arm has."""
+    """List the final runs that every arm must have: those of study.json's sizes, and all that some arm has.
+
+    Returns:
+        Triples of repeat, fold and seed.
+    """
     runs = {tuple(map(int, run)) for run in ledger[RUN].drop_duplicates().itertuples(index=False, name=None)}
     sizes = [info.get(size) for size in ("repeats", "folds", "seeds")]
     return runs | set(product(*(range(size) for size in sizes if size is not None))) if all(sizes) else runs

@@ -12,8 +12,10 @@ from itertools import groupby
 
 
 def same_patient_key(patient: str) -> str:
-    """An id without case, separators, leading zeros, a leading ``sub``, ``subject`` or ``patient`` and a
-    final ``.0``: P-01 and p1 have one, 1-12 and 11-2 two.
+    """Reduce a patient id to a key that all its usual spellings share.
+
+    Case, separators, leading zeros, a leading ``sub``, ``subject`` or ``patient`` and a final ``.0`` do not
+    count: P-01 and p1 have the same key, 1-12 and 11-2 have different ones.
     """
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", patient).casefold()).strip()
     text = re.sub(r"(?<=[0-9])\.0$", "", text)

@@ -1,4 +1,4 @@
-"""Results folders to the studies that they hold."""
+"""Loading results folders: from paths to studies with checked tables."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def _load_study(folder: Path, key: str) -> StudyResults:
     raw = read("ledger", LEDGER_COLUMNS, "no final run has been written yet")
     ledger = checked_ledger(raw, folder / "ledger.parquet", faults)
     trials = read("trials", TRIAL_COLUMNS, "the search cannot be summarised")
-    scores = read("scores", SCORE_COLUMNS, "scores cannot be compared")
+    scores = read("scores", SCORE_COLUMNS, "predicted and true scores cannot be compared")
     audits, finals = pd.DataFrame(columns=[*AUDIT_COLUMNS]), pd.DataFrame(columns=[*FINAL_COLUMNS])
     if info.get("audits") and info.get("trials"):
-        audits = read("audits", AUDIT_COLUMNS, "the search cannot be audited")
+        audits = read("audits", AUDIT_COLUMNS, "selected trials cannot be compared with their re-evaluation")
     if (folder / "finals.parquet").exists() and len(ledger):  # an older version wrote none
         finals = read("finals", FINAL_COLUMNS, "nothing is known of final runs that failed")
     study = StudyResults(
@@ -126,10 +126,12 @@ def _gaps(study: StudyResults) -> list[str]:
     if study.unfinished and not study.spoilt:
         gaps.append(
             f"{study.withheld}: the others have not ended, or failed under a version that left them out. "
-            "There are no verdicts; the study's own command goes on with it, or writes its tables anew"
+            "There are no verdicts; run the study's command again: it resumes and rewrites its tables"
         )
     elif study.withheld:
-        gaps.append(f"{study.withheld}: there are no verdicts")
+        gaps.append(
+            f"{study.withheld}: there are no verdicts; run the study's command again to rewrite its tables"
+        )
     left = len(study.ledger) - len(study.compared)
     if left:
         gaps.append(

@@ -1,4 +1,4 @@
-"""Names that people chose (arms, folders, cohorts) where they may not stand as they are."""
+"""Names that people chose (arms, folders, cohorts), made safe for file systems and terminals."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import hashlib
 import re
 
 LONGEST = 120
-"""Bytes of a file name, of the 255 that file systems allow: what is told apart stands at its end."""
+"""Largest number of bytes of a file name that stays as it is; file systems allow 255."""
 
 
 def file_name(text: str) -> str:
-    """A name as one part of a path, never a folder of its own or another's: different names stay different.
+    """Turn a name into one part of a path, never ``..`` or several parts; different names stay different.
 
     Letters of any script, digits, spaces and ``-_.+,()`` stay as they are, but for a point at the beginning;
     of anything else there are its bytes, each as an equals sign and two digits: ``w/o shift`` is
@@ -28,5 +28,5 @@ def _bytes(character: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that can do nothing to a terminal: control characters are shown as question marks."""
+    """Make text harmless to a terminal: control characters become question marks."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

@@ -24,16 +24,16 @@ PARAMETER = "config."
 
 
 def config_key(key: str) -> str:
-    """Today's name of a dotted configuration key: ``loss.margin`` for ``objective.margin``."""
+    """Return today's name of a dotted configuration key: ``loss.margin`` for ``objective.margin``."""
     section, dot, rest = key.partition(".")
     renamed = CONFIG_SECTIONS.get(section, section) + dot + rest
     return CONFIG_KEYS.get(renamed, renamed)
 
 
 def translated_columns(columns: Iterable[object]) -> dict[object, object]:
-    """Today's name of every column of a table that has another one, for ``DataFrame.rename``.
+    """Map the old columns of a table to today's names, for ``DataFrame.rename``.
 
-    An old column stays as it is where the table has one of the new name already.
+    An old column is left out where the table has one of the new name already.
     """
     names = list(columns)
     renamed = {name: _column(name) for name in names if isinstance(name, str)}
@@ -47,12 +47,12 @@ def _column(name: str) -> str:
 
 
 def translated_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of progress.jsonl under today's names."""
+    """Return a row of progress.jsonl under today's names."""
     return _renamed(row, COLUMNS)
 
 
 def translated_study(info: Mapping[str, Any]) -> dict[str, Any]:
-    """What study.json holds, under today's names.
+    """Return what study.json holds under today's names.
 
     Values that are not of the kind they must be are left as they are: whoever checks study.json names them.
     """
@@ -97,6 +97,6 @@ def _dotted(values: Any) -> Any:
 
 
 def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The same values in the same order under new names; an old key yields to one that has the new name."""
+    """Rename keys, values and order unchanged; an old key yields to one that has the new name already."""
     kept = (key for key in values if names.get(key, key) == key or names[key] not in values)
     return {names.get(key, key): values[key] for key in kept}

@@ -15,12 +15,19 @@ import numpy as np
 from analysis.statistics.metrics import Array
 
 DRAWS = 10_000
+"""Bootstrap draws of a report, unless asked otherwise."""
 LEVEL = 0.95
+"""Coverage of every interval."""
 
 
 @lru_cache(maxsize=8)
 def patient_weights(patients: int, draws: int = DRAWS, seed: int = 0) -> Array:
-    """How often each patient is drawn: (draws, patients), every row summing to the number of patients."""
+    """Draw patients with replacement.
+
+    Returns:
+        How often each patient is drawn, shape (draws, patients), float32 and read-only; every row sums to the
+        number of patients.
+    """
     rng = np.random.default_rng(seed)
     drawn = rng.integers(0, patients, (draws, patients)) + np.arange(draws)[:, None] * patients
     weights = (
@@ -31,14 +38,22 @@ def patient_weights(patients: int, draws: int = DRAWS, seed: int = 0) -> Array:
 
 
 def resampled(weights: Array, counts: Array) -> Array:
-    """Sum of per-patient counts in every draw: (patient, ...) to (draw, ...)."""
+    """Sum per-patient counts in every draw of the bootstrap.
+
+    Args:
+        weights: shape (draws, patients).
+        counts: shape (patients, ...).
+
+    Returns:
+        Sums, shape (draws, ...).
+    """
     flat = counts.reshape(len(counts), -1).astype(np.float32)
     drawn: Array = (weights @ flat).astype(np.float64)
     return drawn.reshape(len(weights), *counts.shape[1:])
 
 
 def interval(draws: Array, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval (Efron and Tibshirani 1993, ch. 13); undefined draws are left out."""
+    """Compute the percentile interval (Efron and Tibshirani 1993, ch. 13), undefined draws left out."""
     known = draws[np.isfinite(draws)]
     if not len(known):
         return float("nan"), float("nan")
@@ -47,7 +62,7 @@ def interval(draws: Array, level: float = LEVEL) -> tuple[float, float]:
 
 
 def p_value(differences: Array) -> float:
-    """Two-sided p of no difference: twice the smaller tail beyond zero, counting the observed sample once.
+    """Compute the two-sided p of no difference: twice the smaller tail, counting the observed sample once.
 
     The (k + 1) / (B + 1) form of Davison and Hinkley (1997, eq. 4.11), so p is never 0.
     """

@@ -1,4 +1,4 @@
-"""Every arm's metrics and every contrast with the reference, for one study."""
+"""The comparison of one study's arms: metrics, differences with the reference, tests and verdicts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from analysis.statistics.verdict import Evidence, holm, more_runs, verdict, weak
 
 @dataclass(frozen=True)
 class Comparison:
-    """The statistics of one study."""
+    """The metrics of one study's arms, their differences with the reference, and the tests of these."""
 
     metrics: pd.DataFrame
     """One row per arm x metric: value, low, high (95 %), seed_sd."""
@@ -31,7 +31,15 @@ class Comparison:
 
 
 def compare(study: StudyResults, draws: int = DRAWS) -> Comparison:
-    """All statistics of a study; empty tables where it has no final run, no tests where they are withheld."""
+    """Compare the arms of a study on the pairs and runs that all of them have.
+
+    Args:
+        study: as ``load`` gives it.
+        draws: of the patient bootstrap.
+
+    Returns:
+        Empty tables where the study has no final run; no tests and no p values where these are withheld.
+    """
     present = set(study.compared["arm"].unique())
     confusions = confusion_counts(
         study.compared, tuple(arm.name for arm in study.arms if arm.name in present)
@@ -59,12 +67,19 @@ def compare_counts(
     folds: int = 0,
     draws: int = DRAWS,
 ) -> Comparison:
-    """The same from counts alone.
+    """Compare arms from their confusion counts alone.
 
     Args:
+        confusions: the counts of all arms to be compared.
+        reference: name of the arm that the others are compared with.
         family: the arms declared as tested against the reference, whether or not they ran; others get no
             verdict.
+        primary: name of the metric that is tested, of ``METRICS``.
         folds: folds of the partition, where not all of them were run.
+        draws: of the patient bootstrap.
+
+    Returns:
+        Empty tables where there are no arms; no contrasts and tests where the reference has no counts.
     """
     if not confusions.arms:
         return Comparison(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
@@ -107,13 +122,16 @@ def _arm_rows(confusions: ConfusionCounts, arm: str, weights: Array) -> list[dic
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one metric between arms, and in every draw of the bootstrap."""
+    """The difference of one metric between arms."""
 
     value: float
+    """The observed difference."""
     draws: Array
+    """The difference in every draw of the bootstrap, shape (draws,)."""
 
     @property
     def row(self) -> dict[str, float]:
+        """The difference with its 95 % interval and bootstrap p, as columns of a table."""
         low, high = interval(self.draws)
         return {"difference": self.value, "low": low, "high": high, "p_bootstrap": p_value(self.draws)}
 
@@ -121,9 +139,17 @@ class Difference:
 def contrast(
     confusions: ConfusionCounts, coefficients: Mapping[str, float], weights: Array
 ) -> dict[str, Difference]:
-    """A linear contrast of every metric: ``{arm: 1, reference: -1}``, or a factorial effect.
+    """Compute a linear contrast of every metric between arms.
 
     All arms are taken on the patients and rounds that they share, and on the same draws.
+
+    Args:
+        confusions: the counts of at least these arms.
+        coefficients: by arm; ``{arm: 1, reference: -1}`` is a difference, others are factorial effects.
+        weights: how often each patient is drawn, shape (draws, patients), as ``patient_weights`` gives it.
+
+    Returns:
+        The contrast by name of the metric.
     """
     counts = confusions.shared([confusions.index(arm) for arm in coefficients])
     drawn, totals = [resampled(weights, c) for c in counts], [c.sum(0) for c in counts]
@@ -143,9 +169,13 @@ def evidence(
     difference: Difference,
     folds: int,
 ) -> Evidence:
-    """A contrast of the primary metric with its corrected t and the parts of its variance.
+    """Gather what a verdict rests on: both p values of a contrast and the parts of its variance.
 
     Args:
+        confusions: the counts of at least these arms.
+        coefficients: of the contrast, by arm.
+        primary: name of the metric, of ``METRICS``.
+        difference: the contrast of that metric, as ``contrast`` gives it.
         folds: folds of the partition, where not all of them were run.
     """
     metric = METRICS[primary].function
@@ -208,6 +238,6 @@ def _tests(
 
 
 def _adjusted(tested: dict[str, Evidence], family: int) -> dict[str, Evidence]:
-    """The same with p adjusted by Holm."""
+    """Return the evidence with its p values adjusted by Holm."""
     p = holm(np.array([e.p for e in tested.values()]), family)
     return {arm: replace(e, p_holm=float(p_arm)) for (arm, e), p_arm in zip(tested.items(), p, strict=True)}

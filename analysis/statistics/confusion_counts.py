@@ -1,4 +1,4 @@
-"""The ledger as arrays: confusion counts per patient, and per test fold."""
+"""The ledger as arrays: 3x3 confusion counts per patient, and per test fold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analysis.statistics.metrics import Array
 
 @dataclass(frozen=True)
 class ConfusionCounts:
-    """Counts of one study, shared by every statistic.
+    """Confusion counts of one study, from which every statistic is computed.
 
     A *round* is one repeat of the partition with one seed: it tests every patient once.
     """
@@ -24,29 +24,40 @@ class ConfusionCounts:
     rounds: tuple[tuple[int, int], ...]
     """(repeat, seed) of each round."""
     by_patient: Array
-    """(arm, round, patient, 3, 3)."""
+    """Pairs by true and predicted class, shape (arms, rounds, patients, 3, 3)."""
     tested: NDArray[np.bool_]
-    """(arm, round, patient): whether the final run that tests this patient exists."""
+    """Whether the final run that tests a patient exists, shape (arms, rounds, patients)."""
     by_fold: Array
-    """(arm, round, fold number, 3, 3)."""
+    """Pairs by true and predicted class, shape (arms, rounds, folds, 3, 3)."""
     ran: NDArray[np.bool_]
-    """(arm, round, fold number): whether the final run exists."""
+    """Whether the final run exists, shape (arms, rounds, folds)."""
     imputed_patients: NDArray[np.bool_]
-    """(arm, round, patient): whether that final run failed, so that the majority class stands for it."""
+    """Whether the final run that tests a patient failed, so that the majority class stands for it; shape
+    (arms, rounds, patients)."""
     imputed_folds: NDArray[np.bool_]
-    """(arm, round, fold number): the same."""
+    """Whether the final run failed, shape (arms, rounds, folds)."""
 
     @property
     def repeats(self) -> NDArray[np.int64]:
-        """The repeat of each round."""
+        """The repeat of each round, shape (rounds,)."""
         return np.array([repeat for repeat, _ in self.rounds], dtype=np.int64)
 
     def index(self, arm: str) -> int:
+        """Return the position of an arm in all arrays.
+
+        Raises:
+            ValueError: there is no such arm.
+        """
         return self.arms.index(arm)
 
     def shared(self, arms: Sequence[int]) -> Array:
-        """Counts per patient over the rounds where all the arms were tested, averaged: (len(arms), patient,
-        3, 3).
+        """Average counts over the rounds where all the given arms were tested.
+
+        Args:
+            arms: positions of the arms.
+
+        Returns:
+            Mean counts per patient, shape (len(arms), patients, 3, 3).
         """
         tested = self.tested[list(arms)].all(0)
         weight = tested / np.maximum(tested.sum(0), 1)
@@ -54,7 +65,7 @@ class ConfusionCounts:
         return mean
 
     def put_in(self, first: str, second: str) -> ConfusionCounts | None:
-        """Two arms alone, each with the other's predictions where its own final run failed.
+        """Return two arms alone, each with the other's predictions put in where its own final run failed.
 
         None where neither has such a run. A run that failed in both keeps the majority class in both.
         """
@@ -77,7 +88,7 @@ class ConfusionCounts:
         )
 
     def averaged(self, arm: int) -> Array:
-        """Counts per patient of one arm averaged over its rounds, (patient, 3, 3)."""
+        """Average an arm's counts over its rounds: shape (patients, 3, 3)."""
         mean: Array = self.shared([arm])[0]
         return mean
 
@@ -85,10 +96,11 @@ class ConfusionCounts:
         """Average what was measured per round over the seeds of a repeat.
 
         Args:
-            values: (round, n), NaN where a run is missing.
+            values: shape (rounds, n), NaN where a run is missing.
 
         Returns:
-            Means, (repeat, n); and the variance between seeds of one value, pooled (NaN with one seed).
+            Means, shape (repeats, n); and the pooled variance between seeds of one value (NaN with one
+            seed).
         """
         groups = [values[self.repeats == repeat] for repeat in np.unique(self.repeats)]
         known = [np.isfinite(group).sum(0) for group in groups]
@@ -104,7 +116,10 @@ class ConfusionCounts:
 def confusion_counts(ledger: pd.DataFrame, arms: tuple[str, ...] | None = None) -> ConfusionCounts:
     """Count a ledger's pairs by arm, round, patient, fold, true and predicted class.
 
-    Arms are those named, in that order, or all of the ledger.
+    Args:
+        ledger: columns arm, repeat, fold, seed, patient, y_true and y_pred (0 worse, 1 same, 2 better), and
+            ``imputed`` where known.
+        arms: which to count, in that order; None for all of the ledger.
     """
     arms = tuple(dict.fromkeys(ledger["arm"])) if arms is None else arms
     ledger = ledger[ledger["arm"].isin(arms)]

@@ -15,22 +15,22 @@ ROPE = 0.02
 
 @dataclass(frozen=True)
 class CorrectedT:
-    """Mean difference over J test folds and its Student t."""
+    """The mean difference over J test folds with its corrected Student t."""
 
     mean: float
     scale: float
     """Corrected standard error, sqrt((1/J + n_test/n_train) s^2)."""
     degrees: int
-    """J - 1."""
+    """Degrees of freedom, J - 1."""
     p: float
-    """Two-sided."""
+    """Two-sided p; NaN with fewer than two test folds."""
 
 
 def nadeau_bengio(differences: Array, test_share: float) -> CorrectedT:
-    """Corrected resampled t test (Nadeau and Bengio 2003, Machine Learning 52, eq. 9).
+    """Run the corrected resampled t test (Nadeau and Bengio 2003, Machine Learning 52, eq. 9).
 
     Args:
-        differences: one per test fold (J = folds x repeats), already averaged over seeds.
+        differences: shape (J,), one per test fold (J = folds x repeats), already averaged over seeds.
         test_share: n_test / n; the correction uses n_test / n_train = share / (1 - share).
     """
     known = differences[np.isfinite(differences)]
@@ -47,7 +47,7 @@ def nadeau_bengio(differences: Array, test_share: float) -> CorrectedT:
 
 
 def equivalence(test: CorrectedT, rope: float = ROPE) -> tuple[float, float, float]:
-    """P(worse, practically equivalent, better) of the Bayesian correlated t test.
+    """Compute P(worse), P(practically equivalent) and P(better) by the Bayesian correlated t test.
 
     The posterior of the mean difference is Student t with the corrected scale (Corani and Benavoli 2015,
     Machine Learning 100; Benavoli et al. 2017, JMLR 18(77), sec. 4.1), with their correlation rho = n_test /

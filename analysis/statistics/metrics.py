@@ -27,30 +27,31 @@ def _ratio(numerator: Array, denominator: Array, undefined: float) -> Array:
 
 
 def recalls(counts: Array) -> Array:
-    """Recall of each class, shape (..., 3)."""
+    """Compute the recall of each class, shape (..., 3)."""
     return _ratio(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1), np.nan)
 
 
 def macro_f1(counts: Array) -> Array:
-    """Mean over the three classes of F1 = 2 TP / (2 TP + FP + FN)."""
+    """Compute the mean over the three classes of F1 = 2 TP / (2 TP + FP + FN), shape (...)."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     f1: Array = _ratio(2 * hits, counts.sum(-1) + counts.sum(-2), 0.0)
     return np.asarray(f1.mean(-1))
 
 
 def accuracy(counts: Array) -> Array:
+    """Compute the share of all pairs whose class was predicted, shape (...)."""
     return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum((-1, -2)), np.nan)
 
 
 def balanced_accuracy(counts: Array) -> Array:
-    """Mean recall over the classes that occur."""
+    """Compute the mean recall over the classes that occur, shape (...)."""
     values = recalls(counts)
     known = ~np.isnan(values)
     return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1), np.nan)
 
 
 def weighted_kappa(counts: Array) -> Array:
-    """Cohen's kappa with quadratic weights (Cohen 1968); 0 for a constant prediction."""
+    """Compute Cohen's kappa with quadratic weights (Cohen 1968), shape (...); 0 for a constant prediction."""
     distance = (np.arange(3)[:, None] - np.arange(3)) ** 2
     total = counts.sum((-1, -2))
     chance = counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :]
@@ -59,13 +60,13 @@ def weighted_kappa(counts: Array) -> Array:
 
 
 def class_mae(counts: Array) -> Array:
-    """Mean absolute difference of the class indices."""
+    """Compute the mean absolute difference of the class indices, shape (...)."""
     distance = np.abs(np.arange(3)[:, None] - np.arange(3))
     return _ratio((counts * distance).sum((-1, -2)), counts.sum((-1, -2)), np.nan)
 
 
 def far_error_rate(counts: Array) -> Array:
-    """Share of all pairs where worse was called better or better worse."""
+    """Compute the share of all pairs where worse was called better or better worse, shape (...)."""
     return _ratio(counts[..., 0, 2] + counts[..., 2, 0], counts.sum((-1, -2)), np.nan)
 
 
@@ -75,8 +76,12 @@ def _recall(index: int) -> Callable[[Array], Array]:
 
 @dataclass(frozen=True)
 class Metric:
+    """A metric of the classes, computed from confusion counts."""
+
     label: str
+    """How tables call it."""
     function: Callable[[Array], Array]
+    """From counts of shape (..., 3, 3) to values of shape (...)."""
     higher_is_better: bool = True
 
 

@@ -1,4 +1,4 @@
-"""How small a difference a study of a given size can find, by simulating the decision rule."""
+"""The smallest difference that a study of a given size can detect, by simulating the decision rule."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ _HALVINGS = 6
 
 
 def minimum_detectable(design: Design, *, studies: int = 60, draws: int = 500, seed: int = 0) -> float | None:
-    """The difference in macro-F1 of one arm, the others being equal to the reference, that 80 % of studies
-    call supported after Holm.
+    """Find the difference in macro-F1 that 80 % of studies of a given size call supported after Holm.
+
+    One arm differs from the reference, the others are equal to it.
 
     Args:
         design: patients, their pairs, folds, repeats, seeds and the arms of the declared family.

@@ -16,7 +16,12 @@ PROPER_SCORES = {"brier": "Brier score", "nll": "Log-loss (nats)"}
 
 
 def pair_scores(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Brier score (Brier 1950, summed over the three classes) and log-loss of every row; lower is better."""
+    """Score the probabilities of every row of a ledger; lower is better.
+
+    Returns:
+        ``brier`` (Brier 1950, summed over the three classes) and ``nll`` (log-loss in nats), indexed as the
+        ledger.
+    """
     p = ledger[PROBABILITIES].to_numpy(dtype=np.float64)
     y = ledger["y_true"].to_numpy(dtype=np.int64)
     brier = ((p - np.eye(3)[y]) ** 2).sum(1)
@@ -25,7 +30,11 @@ def pair_scores(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def proper_scores(ledger: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
-    """Mean scores per arm with patient-bootstrap intervals, in the columns of ``Comparison.metrics``."""
+    """Average the scores per arm, with patient-bootstrap intervals.
+
+    Returns:
+        The columns of ``Comparison.metrics``, one row per arm and score.
+    """
     table = ledger[["arm", "repeat", "seed", "patient"]].join(pair_scores(ledger))
     patient, patients = pd.factorize(table["patient"], sort=True)
     weights = patient_weights(max(len(patients), 1), draws)
@@ -43,7 +52,7 @@ def proper_scores(ledger: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
 
 
 def reliability(ledger: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
-    """Predicted against observed frequency, all three classes pooled one against the rest.
+    """Compare predicted with observed frequencies, all three classes pooled one against the rest.
 
     Returns:
         One row per arm and occupied bin of equal width: predicted, observed, count.

@@ -1,4 +1,4 @@
-"""How well predicted scores follow true ones on patients the encoder never saw."""
+"""Rank correlation out of fold: of predicted and true scores, or of embedding distance and change."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from analysis.statistics.bootstrap import DRAWS, interval, patient_weights, resa
 from analysis.statistics.metrics import Array
 
 MINIMUM_SCANS = 4
+"""Rows of a round below which it is not ranked."""
 
 
 def correlation(moments: Array) -> Array:
-    """Pearson correlation from sums ``(..., [n, x, y, xx, yy, xy])``; NaN without spread.
+    """Compute Pearson's correlation from sums.
 
-    A spread below 1e-9 of the raw sum of squares is rounding, not spread.
+    Args:
+        moments: sums of 1, x, y, xx, yy and xy along the last axis, shape (..., 6).
+
+    Returns:
+        Shape (...); NaN without spread. A spread below 1e-9 of the raw sum of squares is taken for rounding.
     """
     n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
     n = np.where(n > 0, n, np.nan)
@@ -24,7 +29,7 @@ def correlation(moments: Array) -> Array:
 
 
 def spearman_by_arm(table: pd.DataFrame, first: str, second: str, draws: int = DRAWS) -> pd.DataFrame:
-    """Out-of-fold Spearman correlation per arm with its patient-bootstrap interval.
+    """Compute the out-of-fold Spearman correlation per arm with its patient-bootstrap interval.
 
     Rows of all folds are pooled per round (repeat and seed), ranked within the round, and the rounds'
     correlations are averaged. Ranks stay those of the observed sample in every draw, which makes the interval

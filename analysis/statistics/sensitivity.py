@@ -1,4 +1,4 @@
-"""Whether the result hangs on the class threshold, or on where and with what patients were scanned."""
+"""Sensitivity of the result to the class threshold, and of the classes to site and device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ ROUNDING = 1e-9
 
 
 def thresholds(study: StudyResults) -> list[float]:
-    """The declared threshold, one smaller and one larger: 15, 25, 35 of S/F; 1, 2, 3 points of MMSE."""
+    """Choose the class thresholds to try: the declared one, one smaller and one larger.
+
+    Returns:
+        In the score's unit: 15, 25, 35 of S/F; 1, 2, 3 points of MMSE; empty where none is declared.
+    """
     declared = (study.cohort.get("score") or {}).get("change_threshold")
     if not declared or float(declared) <= 1:
         return []
@@ -24,7 +28,7 @@ def thresholds(study: StudyResults) -> list[float]:
 
 
 def threshold_sensitivity(study: StudyResults) -> pd.DataFrame:
-    """Each arm's difference with the reference when pairs are classed anew from their change of score.
+    """Compute each arm's difference with the reference when pairs are classed by another change of score.
 
     Predictions stay as they were made, so this asks about the test's labels, not about training.
 
@@ -52,9 +56,12 @@ def threshold_sensitivity(study: StudyResults) -> pd.DataFrame:
 
 
 def association(ledger: pd.DataFrame, column: str) -> tuple[float, float]:
-    """Cramér's V of class and a column over pairs, and its p when patients are permuted; NaN without variety.
+    """Measure how far the class depends on a column such as the site.
 
     Whole patients swap their column values, so that several pairs of one patient count as one.
+
+    Returns:
+        Cramér's V over pairs, and its p by permutation of patients; NaN where the column has one value.
     """
     if column not in ledger:
         return float("nan"), float("nan")

@@ -52,9 +52,11 @@ class Noise:
     patient: float = 1.0
     """Difficulty of a patient, the same for all arms."""
     pair: float = 0.8
+    """Difficulty of a pair, the same for all arms."""
     arm_patient: float = 0.6
     """How an arm reads a patient, the same in all its runs."""
     arm_pair: float = 0.6
+    """How an arm reads a pair, the same in all its runs."""
     partition: float = 0.05
     """Skill of an arm trained on one training set, the same for its seeds."""
     run: float = 0.12
@@ -77,8 +79,14 @@ def simulated_ledger(
     noise: Noise = DEFAULT_NOISE,
     signal: float = 1.0,
 ) -> pd.DataFrame:
-    """One study's ledger: the reference and one arm per effect, an effect being added to the logit of the
-    truth.
+    """Simulate the ledger of one study: the reference and one arm per effect.
+
+    Args:
+        rng: source of all draws.
+        design: the study's size.
+        effects: one per arm, added to the logit of the true class.
+        noise: how runs, arms and patients differ by chance.
+        signal: logit of the true class in the reference.
     """
     per_patient = design.pairs or rng.choice([1, 2, 3], design.patients, p=[0.6, 0.25, 0.15])
     patient = np.repeat(np.arange(design.patients), per_patient)
@@ -123,9 +131,11 @@ def simulated_tests(
     noise: Noise = DEFAULT_NOISE,
     follow: bool = False,
 ) -> pd.DataFrame:
-    """The tests of many studies with known effects.
+    """Simulate many studies with known effects and test each like a real one.
 
     Args:
+        design: the size of every study.
+        studies: how many to simulate.
         effect: of every arm, or one per arm.
         follow: add the seeds that an *undecided* verdict asks for and decide once more.
 
@@ -159,13 +169,13 @@ def _naive_p(differences: Array) -> float:
 
 
 def share(hits: Sequence[bool]) -> tuple[float, float, float]:
-    """A rate with its exact 95 % interval (Clopper and Pearson 1934)."""
+    """Compute a rate with its exact 95 % interval (Clopper and Pearson 1934): rate, low, high."""
     test = stats.binomtest(int(np.sum(hits)), len(hits)).proportion_ci(0.95, "exact")
     return float(np.mean(hits)), float(test.low), float(test.high)
 
 
 def rates(tests: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
-    """Per test, the share of studies with at least one positive, and its interval.
+    """Compute per test the share of studies with at least one positive, and its interval.
 
     Under the null that is the family-wise error; with one arm and an effect, the power.
     """

@@ -22,12 +22,12 @@ MOST_ROUNDS = 10
 
 
 def combined_p(p_bootstrap: float, p_corrected: float) -> float:
-    """The larger of the bootstrap p and half the Nadeau-Bengio p; NaN where either is unknown."""
+    """Combine both p values: the larger of the bootstrap p and half the Nadeau-Bengio p, NaN if either is."""
     return float(np.maximum(p_bootstrap, p_corrected / 2))
 
 
 def holm(p: Array, family: int | None = None) -> Array:
-    """Step-down adjusted p values (Holm 1979, Scandinavian Journal of Statistics 6).
+    """Adjust p values by Holm's step-down method (Holm 1979, Scandinavian Journal of Statistics 6).
 
     Args:
         p: one per comparison; NaN (a missing arm) stays NaN.
@@ -53,9 +53,9 @@ class Evidence:
     fold_variance: float
     """Variance over test folds of the difference averaged over seeds."""
     seed_variance: float
-    """Of the difference in one test fold, between seeds; NaN with one seed."""
+    """Variance between seeds of the difference in one test fold; NaN with one seed."""
     round_variance: float
-    """Of the whole out-of-fold difference, between seeds of one repeat; NaN with one seed."""
+    """Variance between seeds of one repeat of the whole out-of-fold difference; NaN with one seed."""
     repeats: int
     folds: int
     seeds: int
@@ -83,7 +83,7 @@ def _projected_p(e: Evidence, repeats: int, seeds: int) -> float:
 
 
 def more_runs(e: Evidence) -> tuple[int, int]:
-    """Fewest further seeds, and fewest further repeats, that would settle a difference that stayed as seen.
+    """Find the fewest further seeds, and the fewest further repeats, that would settle the difference seen.
 
     Zero means that it is settled, that none up to ``MOST_ROUNDS`` in all would, or that it cannot be told
     (one seed).
@@ -102,13 +102,16 @@ WEAKEST_FIRST = ("not tested", "not supported", "suggestive", "undecided", "supp
 
 
 def weaker(first: str, second: str) -> str:
-    """The verdict that claims less: what stands where two ways to count failed runs must agree."""
+    """Return the verdict that claims less: it stands where two ways to count failed runs differ."""
     return min(first, second, key=lambda verdict: WEAKEST_FIRST.index(verdict.partition(":")[0]))
 
 
 def verdict(e: Evidence) -> str:
-    """One of: supported, undecided (with the runs that would settle it), suggestive, not supported, not
-    tested (fewer than two test folds, or a value that is not defined among those it would rest on).
+    """Put the evidence into words.
+
+    Returns:
+        supported, undecided (with the runs that would settle it), suggestive, not supported, or not tested
+        (fewer than two test folds, or a value that is not defined among those it would rest on).
     """
     if not np.isfinite(e.p_holm):
         return "not tested"

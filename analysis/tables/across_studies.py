@@ -1,4 +1,4 @@
-"""Several studies beside each other: the same arms elsewhere, or tuned here and fixed there. Never pooled."""
+"""Tables of several studies side by side, never pooled: the same arms elsewhere, or tuned against fixed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from analysis.tables.table import MISSING, NONE, Table, interval_text, number, p
 
 
 def across_studies(statistics: Sequence[StudyStatistics]) -> Table | None:
-    """Each arm's difference with the reference in every study; nothing where there is only one study."""
+    """Table each arm's difference with the reference in every study; None where only one study has tests."""
     shown = [item for item in statistics if len(item.comparison.tests)]
     if len(shown) < 2:
         return None
@@ -55,7 +55,7 @@ def _direction(rows: pd.DataFrame) -> str:
 
 
 def tuned_and_fixed(statistics: Sequence[StudyStatistics]) -> Table | None:
-    """Arms searched on their own beside the same arms at one fixed configuration, rank changes flagged.
+    """Table arms searched on their own beside the same arms at one fixed configuration, rank changes flagged.
 
     Needs two studies of one cohort and one partition: one that searched its arms, one that did not.
     """

@@ -1,4 +1,4 @@
-"""How a study is named, headed and footnoted, wherever it appears."""
+"""How a study and its arms are named, headed and footnoted, wherever they appear."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from analysis.results.study import StudyResults
 
 
 def header(study: StudyResults) -> str:
-    """``LUS (189 patients, 300 pairs; worse/same/better 90/120/90), phantom``."""
+    """Name a study with its size: ``LUS (189 patients, 300 pairs; worse/same/better 90/120/90), phantom``."""
     pairs = study.compared.drop_duplicates(["patient", "pair"])
     counts = [int((pairs["y_true"] == c).sum()) for c in range(3)]
     size = f"{pairs['patient'].nunique()} patients, {len(pairs)} pairs"
@@ -15,7 +15,7 @@ def header(study: StudyResults) -> str:
 
 
 def footnote(study: StudyResults, draws: int) -> str:
-    """Protocol, bootstrap, search effort, split hash and git SHA of one study."""
+    """Say in one line the protocol, bootstrap draws, search effort, split hash and git SHA of a study."""
     info = study.info
     design = design_of(study, " x ")
     parts = [
@@ -30,7 +30,7 @@ def footnote(study: StudyResults, draws: int) -> str:
 
 
 def design_of(study: StudyResults, between: str = ", ") -> str:
-    """``5 folds, 1 repeat, 3 seeds``."""
+    """Say the size of a study: ``5 folds, 1 repeat, 3 seeds``."""
     counts = {key: study.info.get(key, "?") for key in ("folds", "repeats", "seeds")}
     return between.join(f"{n} {key.removesuffix('s') if n == 1 else key}" for key, n in counts.items())
 
@@ -56,20 +56,20 @@ FAILED, UNFINISHED = "†", "‡"
 
 
 def row_label(study: StudyResults, arm: str) -> str:
-    """How a table's row and a figure's panel call an arm, with the marks that ``run_cautions`` explains."""
+    """Label an arm's table row or figure panel, with the marks that ``run_cautions`` explains."""
     runs = study.runs.loc[arm]
     marks = {FAILED: runs["imputed_runs"], UNFINISHED: runs["missing_runs"]}
     return " ".join([study.labels[arm], *(mark for mark, count in marks.items() if count)])
 
 
 def contrast_mark(study: StudyResults, arm: str) -> str:
-    """The mark beside an arm's difference with the reference: a failed run of either is in it."""
+    """Mark an arm's difference with the reference where a final run of either failed; empty otherwise."""
     failed = study.runs["imputed_runs"].reindex([arm, study.reference]).fillna(0)
     return f" {FAILED}" if failed.any() else ""
 
 
 def run_cautions(study: StudyResults) -> list[str]:
-    """What the marks mean, with how many of how many final runs, in sentences; none where all are whole."""
+    """Explain the marks beside arms, with counts of final runs; no sentences where all runs are whole."""
     if study.ledger.empty:
         return []
 
@@ -83,12 +83,12 @@ def run_cautions(study: StudyResults) -> list[str]:
     found = []
     if failed := counted("imputed_runs"):
         found.append(
-            f"{FAILED} {study.title}: final runs that failed or diverged, for which the majority class of "
-            f"their training patients stands; no Spearman is given for these arms: {failed}."
+            f"{FAILED} {study.title}: final runs that failed or diverged, replaced by the majority class of "
+            f"their training patients; no Spearman correlation is given for these arms: {failed}."
         )
     if missing := counted("missing_runs"):
         found.append(
             f"{UNFINISHED} {study.title}: final runs that have not ended, or cannot be read: {missing}. "
-            "No verdicts; numbers are of the runs that all arms with any have, and will change."
+            "No verdicts; numbers are of the runs that all arms with final runs share, and will change."
         )
     return found

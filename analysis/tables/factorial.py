@@ -14,7 +14,7 @@ from analysis.tables.table import Table, interval_text, p_text, panel_of
 
 
 def factorial_table(statistics: Sequence[StudyStatistics]) -> Table | None:
-    """Factorial effects of the studies whose arms are crossed; nothing where none is."""
+    """Table the factorial effects of the studies whose arms are crossed; None where no study's are."""
     whole = [item for item in statistics if len(item.study.ledger) and not item.study.withheld]
     frames = [(item.study, factorial_effects(item)) for item in whole]
     frames = [(study, frame) for study, frame in frames if len(frame)]

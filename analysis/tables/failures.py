@@ -1,4 +1,4 @@
-"""Runs that failed or diverged, and why: listed, never dropped."""
+"""Sentences on the runs that failed or diverged, and why: listed, never dropped."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import pandas as pd
 from analysis.results.study import StudyResults
 
 MOST_CHARACTERS = 160
-"""Of a reason; a traceback is told by its first line."""
+"""Length at which a reason is cut off; a traceback is told by its first line."""
 
 
 def failed_trials(study: StudyResults) -> list[str]:
-    """One sentence per arm, state and reason of the trials that failed or diverged."""
+    """Count the trials that failed or diverged, one sentence per arm, state and reason."""
     return _sentences(study, study.trials, "trial")
 
 
 def failed_finals(study: StudyResults) -> list[str]:
-    """The same of final runs; those of the ledger without a reason, where no list of them is there."""
+    """Count the final runs that failed or diverged, one sentence per arm, state and reason.
+
+    An older version wrote no finals.parquet; then the ledger tells which failed, without a reason.
+    """
     if study.finals.empty:
         failed = study.ledger[study.ledger["imputed"]].drop_duplicates(["arm", "repeat", "fold", "seed"])
         return _sentences(study, failed.assign(state="failed"), "final run")

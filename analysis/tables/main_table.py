@@ -1,4 +1,4 @@
-"""The comparison that the study was for, as tables."""
+"""The main table, arms against the reference, and the metrics and tests behind it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from analysis.tables.table import (
 WITHHELD = "no verdict"
 PUT_IN = (
     "Where a final run failed, p is given twice: with the majority class in its place, and with the other "
-    "arm's predictions put in. A verdict holds both ways, so nobody is better because the reference failed."
+    "arm's predictions put in. A verdict holds both ways, so no arm is better because the reference failed."
 )
 
 
@@ -52,7 +52,7 @@ def _wide(frame: pd.DataFrame, arm: str, metric: str, prefix: str) -> dict[str, 
 
 
 def main_table_data(statistics: StudyStatistics) -> pd.DataFrame:
-    """One row per declared arm with every number of the headline table, and the runs behind it."""
+    """Return one row per declared arm with every number of the main table, and the runs behind it."""
     study, c, primary = statistics.study, statistics.comparison, statistics.study.primary_metric
     hashes = run_hashes(study) if len(study.compared) else pd.Series(dtype=str)
     controls = {a.name: a.control for a in study.arms}
@@ -75,7 +75,7 @@ def main_table_data(statistics: StudyStatistics) -> pd.DataFrame:
 
 
 def main_table(statistics: Sequence[StudyStatistics]) -> Table:
-    """Arms by studies: the primary comparison, one panel per study, controls as rows."""
+    """Table the primary comparison: arms against the reference, controls below, one panel per study."""
     panels, frames, notes, cautions = [], [], [], []
     for item in statistics:
         data = main_table_data(item)
@@ -135,7 +135,7 @@ def _difference(study: StudyResults, row: pd.Series[Any]) -> str:
 
 
 def all_metrics(statistics: Sequence[StudyStatistics]) -> Table:
-    """Every metric of every arm with its interval."""
+    """Table every metric of every arm with its 95 % interval."""
     panels, frames, cautions = [], [], []
     for item in statistics:
         if item.comparison.metrics.empty:
@@ -160,7 +160,7 @@ def all_metrics(statistics: Sequence[StudyStatistics]) -> Table:
 
 
 def test_details(statistics: Sequence[StudyStatistics]) -> Table:
-    """Both tests behind each verdict, and the probability that the arms are practically equivalent."""
+    """Table both tests behind each verdict, and the probability that the arms are practically equivalent."""
     panels, frames, cautions = [], [], []
     for item in statistics:
         study, tests = item.study, item.comparison.tests

@@ -28,11 +28,11 @@ GREEK = (
 GREEK_CAPITALS = (
     "gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi", "omega",
 )  # fmt: skip
-"""Those that look unlike a Latin letter, and so have a command."""
+"""Greek capitals that look unlike a Latin letter, and so have a LaTeX command."""
 
 
 def latex_escaped(text: str) -> str:
-    """Text that LaTeX prints as it stands; a hyphen that begins a number is set as a minus sign."""
+    """Escape text so that LaTeX prints it as it stands; a hyphen before a number becomes a minus sign."""
     escaped = "".join(map(_latex_letter, text.translate(_LATEX)))
     return re.sub(r"(^|[\[ ])-(?=\d)", r"\1$-$", escaped)
 
@@ -59,7 +59,7 @@ def _latex_cell(text: str) -> str:
 
 
 def markdown(table: Table) -> str:
-    """A GitHub table per panel, notes below."""
+    """Render a table as Markdown, one GitHub table per panel, notes below."""
     lines = [f"## {table.title}", ""]
     for head, panel in table.panels:
         lines += [f"**{_named(head)}**", ""] if head else []
@@ -84,7 +84,7 @@ def _rows(panel: pd.DataFrame) -> list[tuple[str, list[str]]]:
 
 
 def latex(table: Table) -> str:
-    """A ``table*`` with booktabs rules, each panel under a spanner; needs booktabs and graphicx."""
+    """Render a table as a LaTeX ``table*``, each panel under a spanner; needs booktabs and graphicx."""
     if not table.panels:
         return f"% {table.title}: nothing to show\n"
     columns = [str(c) for c in table.panels[0][1].columns]
@@ -115,7 +115,7 @@ def latex(table: Table) -> str:
 
 
 def plain(table: Table) -> str:
-    """Aligned columns for the terminal, and what the marks mean."""
+    """Render a table in aligned columns for the terminal, with what its marks mean."""
     lines = []
     for head, panel in table.panels:
         grid = [["", *map(str, panel.columns)], *([label, *row] for label, row in _rows(panel))]
@@ -130,7 +130,11 @@ def plain(table: Table) -> str:
 
 
 def write_table(table: Table, folder: Path) -> None:
-    """Write NAME.csv, NAME.md and NAME.tex."""
+    """Write a table as NAME.csv (full precision), NAME.md and NAME.tex.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     table.data.to_csv(folder / f"{table.name}.csv", index=False)
     (folder / f"{table.name}.md").write_text(markdown(table), encoding="utf-8")

@@ -15,13 +15,13 @@ from analysis.tables.table import Table, plain_number
 
 _HEADINGS = {"device_hours": "Device-hours", "best": "Best selection score (median over folds)"}
 _GAPS = {
-    "validation": "Best validation", "again": "Seed anew, validation", "luck": "Luck",
+    "validation": "Best validation", "again": "Validation, other seed", "luck": "Luck",
     "test": "Test, seeds averaged", "optimism": "Optimism",
 }  # fmt: skip
 
 
 def search_summary(statistics: Sequence[StudyStatistics]) -> Table:
-    """Trials per arm by how they ended, with device-hours; and every reason of a failure."""
+    """Table each arm's trials by how they ended, with device-hours and every reason of a failure."""
     panels, frames, notes, cautions = [], [], [], []
     for item in statistics:
         study = item.study
@@ -45,7 +45,7 @@ def search_summary(statistics: Sequence[StudyStatistics]) -> Table:
 
 
 def overtuning(statistics: Sequence[StudyStatistics]) -> Table:
-    """The best trial's validation score, the same configuration under another seed, and the test, per arm.
+    """Table per arm the best trial's validation score, the same under another seed, and the test score.
 
     From the first to the second column is what choosing the best of many trials on few patients promised too
     much (winner's curse); from the second to the third, what inner and outer patients differ in and what more
@@ -58,7 +58,9 @@ def overtuning(statistics: Sequence[StudyStatistics]) -> Table:
             continue
         cautions += run_cautions(item.study)
         if left:
-            notes.append(f"{item.study.title}: {left} folds are left out, in which some arm has no choice.")
+            notes.append(
+                f"{item.study.title}: {left} folds are left out, where some arm's search selected no trial."
+            )
         frames.append(with_run_counts(data.assign(study=item.study.key), item.study))
         by_arm = data.groupby("arm", sort=False)
         means, spread = by_arm[list(_GAPS)].mean(), by_arm["optimism"].std()

@@ -178,7 +178,7 @@ def test_an_older_ledger_without_failed_runs_is_unfinished_and_one_with_all_runs
     assert not study.withheld and not study.ledger["imputed"].any()
     lose_runs(folder, arm="mse", fold=0, seed=0)
     study = load([folder]).studies[0]
-    assert "59 of 60" in study.withheld and any("writes its tables anew" in p for p in study.problems)
+    assert "59 of 60" in study.withheld and any("rewrites its tables" in p for p in study.problems)
 
 
 def test_pairs_that_one_arm_lacks_are_left_out_of_all_rows_and_it_is_said(tmp_path):
