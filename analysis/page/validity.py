@@ -46,7 +46,7 @@ def checks(statistics: StudyStatistics) -> list[Check]:
 def _readable(study: StudyResults) -> Check:
     found = "; ".join(study.problems) or "study.json and all tables are whole"
     return Check(name="Results folder", status="red" if study.problems else "green",
-                 looked_at="study.json, ledger, trials and scores", found=found)  # fmt: skip
+                 looked_at="study.json and all tables", found=found)  # fmt: skip
 
 
 def _protocol(study: StudyResults) -> Check:

@@ -129,9 +129,7 @@ def _gaps(study: StudyResults) -> list[str]:
             "There are no verdicts; run the study's command again: it resumes and rewrites its tables"
         )
     elif study.withheld:
-        gaps.append(
-            f"{study.withheld}: there are no verdicts; run the study's command again to rewrite its tables"
-        )
+        gaps.append(f"{study.withheld}: there are no verdicts")
     left = len(study.ledger) - len(study.compared)
     if left:
         gaps.append(

@@ -27,6 +27,7 @@ OPTIONAL = {
     "epochs": int, "best_epoch": int,
 }  # fmt: skip
 """Columns that may be absent, and what they hold where they are there."""
+REMEDY = "run the study's command again to rebuild it from runs/"
 
 
 @dataclass
@@ -57,14 +58,13 @@ def read_table(path: Path, required: Mapping[str, type], faults: Faults, lost: s
     """
     empty = pd.DataFrame({name: pd.Series(dtype=object) for name in required})
     if not path.is_file():
-        faults.problems.append(f"{path.name} is missing: {lost}")
+        faults.problems.append(f"{path.name} is missing: {lost}; {REMEDY}")
         return empty
-    again = "run the study's command again to rebuild it from runs/"
     try:
         table = pd.read_parquet(path)
     except Exception as error:  # pyarrow raises several unrelated types on damaged bytes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        faults.damage(f"{path.name} is damaged ({reason}); {again}")
+        faults.damage(f"{path.name} is damaged ({reason}); {REMEDY}")
         return empty
     table = table.rename(columns=translated_columns(table.columns))
     if table.empty:
@@ -73,12 +73,12 @@ def read_table(path: Path, required: Mapping[str, type], faults: Faults, lost: s
     absent = [name for name in required if name not in table.columns]
     if absent:
         faults.damage(
-            f"{path.name} lacks the columns {', '.join(absent)}; it was not written by this version"
+            f"{path.name} lacks the columns {', '.join(absent)}, so another version wrote it; {REMEDY}"
         )
         return empty
     wrong = [name for name, kind in {**OPTIONAL, **required}.items() if not _holds(table, name, kind)]
     if wrong:
-        faults.damage(f"{path.name} is damaged (wrong values in {', '.join(wrong)}); {again}")
+        faults.damage(f"{path.name} is damaged (wrong values in {', '.join(wrong)}); {REMEDY}")
         return empty
     return _typed(table, {**OPTIONAL, **required})
 
@@ -135,13 +135,13 @@ def checked_ledger(ledger: pd.DataFrame, path: Path, faults: Faults) -> pd.DataF
         first = ledger[~good].iloc[0]
         faults.damage(
             f"{path.name}: {int((~good).sum())} rows have no valid class or probability and are left out, "
-            f"the first being row {int(np.flatnonzero(~good)[0])} of run {first['run_hash']}"
+            f"the first being row {int(np.flatnonzero(~good)[0])} of run {first['run_hash']}; {REMEDY}"
         )
     columns = ["arm", "repeat", "fold", "seed", "patient", "pair"]
     repeated = ledger.duplicated(columns).to_numpy()
     if repeated.any():
         faults.damage(
-            f"{path.name}: {int(repeated.sum())} rows repeat a pair of the same run and are left out"
+            f"{path.name}: {int(repeated.sum())} rows repeat a pair of their run and are left out; {REMEDY}"
         )
     kept = ledger[good & ~repeated].reset_index(drop=True)
     if "y_pred" not in kept:
