@@ -1,69 +1,80 @@
-"""From the studies of some results folders to all tables and figures, and to files."""
+"""From studies to a report: all statistics, tables and figures, and their files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import figures, headline, many, search
-from analysis.analysed import Analysed, analyse
-from analysis.bootstrap import DRAWS
-from analysis.drawing import Drawing, save
-from analysis.factorial import factorial_table
-from analysis.freshness import write_sources
-from analysis.importance import importance
-from analysis.load import Study
-from analysis.page import Report, write_page
-from analysis.render import write_table
-from analysis.table import Table
+from analysis.figures.drawing import Drawing, save
+from analysis.figures.final_runs import calibration, confusion, distance, forest
+from analysis.figures.importance import importance
+from analysis.figures.search import budget, learning
+from analysis.page.page import Report, write_page
+from analysis.page.staleness import write_sources
+from analysis.results.study import StudyResults
+from analysis.statistics.bootstrap import DRAWS
+from analysis.statistics.study_statistics import StudyStatistics, study_statistics
+from analysis.tables.across_studies import across_studies, tuned_and_fixed
+from analysis.tables.factorial import factorial_table
+from analysis.tables.main_table import all_metrics, main_table, test_details
+from analysis.tables.render import write_table
+from analysis.tables.search import overtuning, search_summary
+from analysis.tables.table import Table
 
 
-def build(studies: Sequence[Study], draws: int | None = None, rank: bool = False) -> Report:
-    """Analyse and draw; nothing is written.
+def build(studies: Sequence[StudyResults], draws: int | None = None, rank: bool = False) -> Report:
+    """Compute all statistics and draw all figures; nothing is written.
 
     Args:
         studies: as ``load`` gives them.
-        draws: of the bootstrap; None for 10,000.
-        rank: also rank hyperparameters by importance.
+        draws: of the patient bootstrap; None for 10,000.
+        rank: also rank hyperparameters by importance, which takes seconds per arm.
+
+    Raises:
+        ReportError: a study.json names a primary metric that does not exist.
     """
     draws = DRAWS if draws is None else draws
-    analysed = [analyse(study, draws) for study in studies]
-    drawings = figures_of(analysed)
-    ranked = [importance(item.study) for item in analysed] if rank else []
+    statistics = [study_statistics(study, draws) for study in studies]
+    drawings = all_figures(statistics)
+    ranked = [importance(item.study) for item in statistics] if rank else []
     drawings += [drawing for drawing in ranked if drawing is not None]
-    return Report(analysed=analysed, tables=tables_of(analysed), drawings=drawings)
+    return Report(statistics=statistics, tables=all_tables(statistics), drawings=drawings)
 
 
-def tables_of(analysed: Sequence[Analysed]) -> list[Table]:
-    """Every table that the studies have data for, the headline first."""
+def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
+    """Every table that the studies have data for, the main table first."""
     found = [
-        headline.headline(analysed),
-        many.across(analysed),
-        headline.all_metrics(analysed),
-        headline.test_details(analysed),
-        many.tuned_and_fixed(analysed),
-        factorial_table(analysed),
-        search.search_summary(analysed),
-        search.overtuning(analysed),
+        main_table(statistics),
+        across_studies(statistics),
+        all_metrics(statistics),
+        test_details(statistics),
+        tuned_and_fixed(statistics),
+        factorial_table(statistics),
+        search_summary(statistics),
+        overtuning(statistics),
     ]
     return [table for table in found if table is not None]
 
 
-def figures_of(analysed: Sequence[Analysed]) -> list[Drawing]:
-    """Every figure that the studies have data for, the forest plot first."""
-    found = [figures.forest(analysed)]
-    for item in analysed:
+def all_figures(statistics: Sequence[StudyStatistics]) -> list[Drawing]:
+    """Every figure that the studies have data for, the forest plot first; importance is not among them."""
+    found = [forest(statistics)]
+    for item in statistics:
         if len(item.study.compared):
-            found += [figures.confusion(item), figures.distance(item), figures.calibration(item)]
-        found += [search.budget(item), search.learning(item)]
+            found += [confusion(item), distance(item), calibration(item)]
+        found += [budget(item), learning(item)]
     return [drawing for drawing in found if drawing is not None]
 
 
 def write(report: Report, out: Path) -> None:
-    """Write OUT/index.html, tables, figures, and what they were made from."""
+    """Write OUT/index.html, OUT/tables, OUT/figures, and the list of files they were made from.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     for table in report.tables:
         write_table(table, out / "tables")
     for drawing in report.drawings:
         save(drawing, out / "figures")
     write_page(report, out)
-    write_sources([item.study for item in report.analysed], out)
+    write_sources([item.study for item in report.statistics], out)

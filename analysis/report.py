@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 if __package__ in (None, ""):
     # Run as a script, Python puts this folder first on the path; the package is found from the one above.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from analysis.errors import ReportError
+from analysis.results.errors import ReportError
 
 FEWEST_DRAWS, MOST_DRAWS = 100, 100_000
-"""With fewer no p could be small; more fill the memory and change no digit that is printed."""
+"""Limits of --draws: with fewer no p could be small; more fill the memory and change no printed digit."""
 
 
 def draws(text: str) -> int:
-    """The number of bootstrap draws, where there can be so many."""
+    """Parse the value of --draws: how many bootstrap draws the intervals rest on."""
     if not text.isascii() or not text.isdigit() or not FEWEST_DRAWS <= int(text) <= MOST_DRAWS:
         raise argparse.ArgumentTypeError(
             f"must be a whole number from {FEWEST_DRAWS} to {MOST_DRAWS:,}, not {text!r}"
@@ -33,6 +35,7 @@ def draws(text: str) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; a mistake ends the process with exit status 2."""
     parser = argparse.ArgumentParser(prog="report.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", nargs="*", type=Path, help="folders of studies, for example results/lus")
     parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
@@ -43,8 +46,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 the checked report is out of date, 2 a folder is missing, foreign, damaged or
-    without a final run, or the report cannot be written.
+    """Run the command.
+
+    Args:
+        arguments: the command line without the program; None for the process's own.
+
+    Returns:
+        Exit status: 0 done, 1 the checked report is out of date, 2 a folder is missing, foreign, damaged or
+        without a final run, or the report cannot be written.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a sign shows a question mark
@@ -53,26 +62,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Imports stand where they are needed: neither --help nor a mistake waits for pandas and matplotlib.
     try:
         if options.check:
-            from analysis.freshness import check
+            from analysis.page.staleness import changed_sources
 
-            changed = check(options.check)
+            changed = changed_sources(options.check)
             print("\n".join(changed) or f"{options.check}: up to date")
             return 1 if changed else 0
         if options.out.exists() and not options.out.is_dir():
             raise ReportError(
                 f"{options.out}: is a file; name a folder for the report, for example --out report"
             )
-        from analysis.load import load
+        from analysis.results.load import load
 
         studies = load(options.results).studies
+        from analysis.building import build, write
+
+        with logged_to_stderr():
+            report = build(studies, options.draws, rank=options.importance)
     except ReportError as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
-    from analysis.building import build, write
-    from analysis.names import printable
-    from analysis.render import plain
+    from analysis.results.names import printable
+    from analysis.tables.render import plain
 
-    report = build(studies, options.draws, rank=options.importance)
     try:
         write(report, options.out)
     except OSError as error:
@@ -83,21 +94,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(plain(report.tables[0]))
     if options.importance and not any(d.name.startswith("importance") for d in report.drawings):
-        from analysis.importance import FEWEST_TRIALS
+        from analysis.statistics.importance import FEWEST_TRIALS
 
         print(
             f"importance: no arm has {FEWEST_TRIALS} complete trials, so nothing is ranked", file=sys.stderr
         )
-    for item in report.analysed:
+    for item in report.statistics:
         for problem in item.study.problems:
             print(printable(f"{item.study.folder}: {problem}"), file=sys.stderr)
     print(f"report: {options.out / 'index.html'}")
-    whole = all(len(item.study.ledger) and not item.study.damaged for item in report.analysed)
+    whole = all(len(item.study.ledger) and not item.study.damaged for item in report.statistics)
     return 0 if whole else 2
 
 
+@contextmanager
+def logged_to_stderr() -> Iterator[None]:
+    """Show what the package logs about its progress on standard error."""
+    logger, handler = logging.getLogger("analysis"), logging.StreamHandler(sys.stderr)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
 def command() -> int:
-    """``main`` for a shell: 141 where nobody reads the output any more, as of ``| head``."""
+    """Run ``main`` for a shell, with exit status 141 where nobody reads the output any more (``| head``)."""
     try:
         code = main()
         sys.stdout.flush()

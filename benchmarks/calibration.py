@@ -3,7 +3,7 @@
     python benchmarks/calibration.py [--studies 1000]
 
 Prints a Markdown table; about ten minutes on one core. A short version runs in
-tests/analysis/test_simulation.py.
+tests/analysis/statistics/test_simulated_studies.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis.simulation import HEAVY_NOISE, Design, rates, simulated_tests
+from analysis.statistics.simulated_studies import HEAVY_NOISE, Design, rates, simulated_tests
 
 TARGET = 0.10
 """True difference of macro-F1 whose power is measured."""

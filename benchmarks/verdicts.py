@@ -20,8 +20,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis.analysed import analyse
-from analysis.load import load
+from analysis.results.load import load
+from analysis.statistics.study_statistics import study_statistics
 from learner_ray.imaging.phantoms import write_phantom
 from tests.small_sweep import sweep_command
 
@@ -53,7 +53,7 @@ def verdicts(folder: Path, seed: int, patients: int, more: list[str]) -> pd.Data
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
     if done.returncode:
         raise SystemExit(f"study {seed} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    tests = analyse(load([out]).studies[0]).comparison.tests
+    tests = study_statistics(load([out]).studies[0]).comparison.tests
     return tests[["arm", "difference", "p", "p_holm", "verdict"]].assign(study=seed)
 
 

@@ -16,11 +16,11 @@ from typing import Any
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
-from analysis.analysed import analyse
-from analysis.headline import headline
-from analysis.load import load as load_results
-from analysis.metrics import METRICS
-from analysis.render import plain
+from analysis.results.load import load as load_results
+from analysis.statistics.metrics import METRICS
+from analysis.statistics.study_statistics import study_statistics
+from analysis.tables.main_table import main_table
+from analysis.tables.render import plain
 from learner_ray.cli.command import COMPLETE, SOME_FAILED
 from learner_ray.cli.options import RETRY
 from learner_ray.cohort.faults import all_listed
@@ -310,7 +310,7 @@ def summary(plan: Plan, runner: StudyRunner, out: Path) -> str:
     seconds = sum(outcome.device_seconds for outcome in runner.outcomes)
     runs = len(runner.outcomes)
     lines = [
-        plain(headline([analyse(study) for study in load_results([out]).studies])),
+        plain(main_table([study_statistics(study) for study in load_results([out]).studies])),
         f"{runs} runs, {duration(seconds)} of device time, {len(failed)} failed or diverged",
         *([f"Finished, but {len(failed)} of {runs} runs failed or diverged:"] if runner.is_short else []),
         *(f"  {outcome.planned.label}: {outcome.reason}" for outcome in failed),

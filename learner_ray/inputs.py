@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.names import file_name
+from analysis.results.names import file_name
 from learner_ray.cli.options import parse_edits
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.faults import all_listed

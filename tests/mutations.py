@@ -88,10 +88,10 @@ MUTATIONS = {
     ),
     "holm": Mutation(
         rule="p-values are corrected by Holm's method",
-        file="analysis/decide.py",
+        file="analysis/statistics/verdict.py",
         old="steps = p[order] * (size - np.arange(len(order)))",
         new="steps = p[order] * 1.0",
-        tests=("tests/analysis/test_statistics.py",),
+        tests=("tests/analysis/statistics/test_compare.py",),
     ),
     "token": Mutation(
         rule="a cluster asks for a token",

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis.building import build
-from analysis.load import load
-from analysis.page import Report
+from analysis.page.page import Report
+from analysis.results.load import load
 from tests.small_sweep import ledger, sweep
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("formula_runs")]
@@ -70,5 +70,5 @@ def test_a_development_study_says_that_it_is_not_nested(manifest: Path, tmp_path
     assert set(pd.read_parquet(tmp_path / "lus" / "trials.parquet")["fold"]) == {0}
     lr = [config["train"]["lr"] for config in configs(tmp_path / "lus", "mse").values()]  # type: ignore[index]
     assert lr[0] == lr[1]
-    analysed = report(tmp_path / "lus").analysed[0]
-    assert "not nested" in analysed.study.cautions
+    (statistics,) = report(tmp_path / "lus").statistics
+    assert "not nested" in statistics.study.cautions

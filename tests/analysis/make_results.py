@@ -83,12 +83,12 @@ def _rows(
 def make_trials(
     arms: Mapping[str, float], *, folds: int = 5, trials: int = 12, seed: int = 0
 ) -> pd.DataFrame:
-    """Searched trials whose objective peaks at a learning rate of 1e-3; some stopped, failed or diverged."""
+    """Searched trials whose selection score peaks at a learning rate of 1e-3; some did not complete."""
     rng = np.random.default_rng(seed)
     n = len(arms) * folds * trials
     lr, margin = 10 ** rng.uniform(-5, -1, n), rng.uniform(0.05, 1, n)
     state = rng.choice(["complete", "stopped", "failed", "diverged"], n, p=[0.7, 0.2, 0.05, 0.05])
-    objective = -0.1 * (np.log10(lr) + 3) ** 2 - 1 + 0.02 * rng.normal(size=n)
+    score = -0.1 * (np.log10(lr) + 3) ** 2 - 1 + 0.02 * rng.normal(size=n)
     epochs = np.where(state == "complete", 12, rng.integers(1, 9, n))
     return pd.DataFrame(
         {
@@ -96,8 +96,9 @@ def make_trials(
             "fold": np.tile(np.repeat(np.arange(folds), trials), len(arms)),
             "trial": np.tile(np.arange(trials), len(arms) * folds),
             "run_hash": [f"t{i:05d}" for i in range(n)],
-            "config.train.lr": lr, "config.objective.margin": margin,
-            "state": state, "objective": np.where(np.isin(state, ["failed", "diverged"]), np.nan, objective),
+            "config.train.lr": lr, "config.loss.margin": margin,
+            "state": state,
+            "selection_score": np.where(np.isin(state, ["failed", "diverged"]), np.nan, score),
             "best_epoch": np.minimum(epochs, 10), "epochs": epochs, "device_seconds": 20.0 * epochs,
             "error": np.where(state == "failed", "CUDA out of memory", None),
         }
@@ -132,8 +133,8 @@ def make_info(
     pairs = ledger.drop_duplicates("pair")
     counts = [int((pairs["y_true"] == c).sum()) for c in range(3)]
     arms = [
-        {"name": a, "label": LABELS.get(a, a), "edits": {"objective.name": a}, "control": a in CONTROLS,
-         "searched": ["train.lr", "objective.margin"]}
+        {"name": a, "label": LABELS.get(a, a), "edits": {"loss.name": a}, "control": a in CONTROLS,
+         "searched": ["train.lr", "loss.margin"]}
         for a in dict.fromkeys(ledger["arm"])
     ]  # fmt: skip
     score = {
@@ -153,7 +154,7 @@ def make_info(
         "study": name, "modality": modality, "cohort": cohort, "protocol": "nested", "profile": "laptop",
         "arms": arms, "reference": "mse", "primary_metric": "macro_f1", "folds": 5,
         "repeats": int(ledger["repeat"].nunique()), "seeds": int(ledger["seed"].nunique()), "trials": 12,
-        "search_metric": "log_loss", "seed": 0, "command": f"python -m learner_ray.sweep {name}",
+        "selection_metric": "log_loss", "seed": 0, "command": f"python -m learner_ray.sweep {name}",
         "versions": {"python": "3.11", "torch": "2.6"}, "git_sha": "abc1234", "split_hash": "5eed",
         "created": "2026-01-01T00:00:00Z", "hardware": {"cpu": "2 cores", "gpus": 0}, "left_out": [],
     }  # fmt: skip

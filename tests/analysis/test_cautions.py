@@ -8,21 +8,21 @@ import pandas as pd
 import pytest
 from make_results import change_ledger, fail_runs, lose_runs, make_results
 
-from analysis.analysed import analyse
-from analysis.building import tables_of
-from analysis.figures import calibration, confusion, distance, forest
-from analysis.load import load
-from analysis.page import Report, html
-from analysis.render import latex, markdown, plain
-from analysis.validity import checks
-from analysis.words import verdict_sentences
+from analysis.building import all_tables
+from analysis.figures.final_runs import calibration, confusion, distance, forest
+from analysis.page.page import Report, html
+from analysis.page.sentences import verdict_sentences
+from analysis.page.validity import checks
+from analysis.results.load import load
+from analysis.statistics.study_statistics import study_statistics
+from analysis.tables.render import latex, markdown, plain
 
 
 def reported(*folders, draws=200):
     """The studies of some folders, their tables by name, and the page without figures."""
-    analysed = [analyse(study, draws) for study in load(folders).studies]
-    tables = {table.name: table for table in tables_of(analysed)}
-    return analysed, tables, html(Report(analysed=analysed, tables=list(tables.values()), drawings=[]))
+    statistics = [study_statistics(study, draws) for study in load(folders).studies]
+    tables = {table.name: table for table in all_tables(statistics)}
+    return statistics, tables, html(Report(statistics=statistics, tables=list(tables.values()), drawings=[]))
 
 
 def texts(table):
@@ -178,7 +178,7 @@ def test_an_older_ledger_without_failed_runs_is_unfinished_and_one_with_all_runs
     assert not study.withheld and not study.ledger["imputed"].any()
     lose_runs(folder, arm="mse", fold=0, seed=0)
     study = load([folder]).studies[0]
-    assert "59 of 60" in study.withheld and any("writes its tables anew" in p for p in study.problems)
+    assert "59 of 60" in study.withheld and any("rewrites its tables" in p for p in study.problems)
 
 
 def test_pairs_that_one_arm_lacks_are_left_out_of_all_rows_and_it_is_said(tmp_path):
@@ -191,12 +191,12 @@ def test_pairs_that_one_arm_lacks_are_left_out_of_all_rows_and_it_is_said(tmp_pa
 
 
 def test_a_fold_without_a_chosen_trial_is_left_out_of_what_the_search_promised(tmp_path):
-    folder = make_results(tmp_path / "lus", base={"progression": {"judged_by": "log_loss"}})
+    folder = make_results(tmp_path / "lus", base={"progression": {"selection_metric": "log_loss"}})
     fail_runs(folder, "no trial of its search is complete", arm="weighted", fold=1)
     trials = pd.read_parquet(folder / "trials.parquet")
     died = (trials["arm"] == "weighted") & (trials["fold"] == 1)
     trials.assign(
-        state=trials["state"].mask(died, "failed"), objective=trials["objective"].mask(died)
+        state=trials["state"].mask(died, "failed"), selection_score=trials["selection_score"].mask(died)
     ).to_parquet(folder / "trials.parquet")
     _, tables, _ = reported(folder)
     assert set(tables["overtuning"].data["fold"]) == {0, 2, 3, 4}

@@ -1,6 +1,7 @@
 """The command on whole and damaged results folders."""
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ import pandas as pd
 import pytest
 from make_results import lose_runs, make_results
 
-from analysis.load import load
-from analysis.report import main
+from analysis.report import logged_to_stderr, main
+from analysis.results.load import load
 
 pytestmark = pytest.mark.slow
 
@@ -127,3 +128,11 @@ def test_cautions_reach_every_table_and_the_page(tmp_path):
     for path in [*texts, tmp_path / "out/index.html"]:
         for caution in ("phantom", "not temporal", "not nested"):
             assert caution in path.read_text(), (path, caution)
+
+
+def test_what_the_package_logs_is_shown_on_standard_error_while_the_command_runs(capsys):
+    log = logging.getLogger("analysis.figures.importance")
+    with logged_to_stderr():
+        log.info("arm 1 / 4")
+    log.info("arm 2 / 4")
+    assert capsys.readouterr().err == "arm 1 / 4\n"

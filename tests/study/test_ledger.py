@@ -9,8 +9,8 @@ import optuna
 import pandas as pd
 import pytest
 
-from analysis.failures import failed_finals
-from analysis.load import load as load_results
+from analysis.results.load import load as load_results
+from analysis.tables.failures import failed_finals
 from learner_ray.cohort import load
 from learner_ray.run.folder import RunStore
 from learner_ray.run.spec import Source

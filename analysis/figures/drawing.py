@@ -1,0 +1,79 @@
+"""The style of all figures, and how they are saved: SVG and PDF, with their data as CSV."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+INK, FAINT = "#1a1c1f", "#8a8f98"
+"""Text and lines; the page replaces both by its theme's colours."""
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6BBE", "#7F7F7F")
+"""Okabe and Ito's colours, told apart with any colour vision; black and yellow are left out for the dark
+page.
+"""
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none", "pdf.fonttype": 42, "font.family": "sans-serif", "font.size": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": FAINT, "axes.labelcolor": INK,
+    "axes.titlesize": 10, "axes.titlecolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
+    "legend.frameon": False, "text.parse_math": False,  # a dollar in a name is a dollar
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure, what it shows in words, and the numbers behind it."""
+
+    name: str
+    title: str
+    description: str
+    """Stands above the picture: what is drawn and how to read it."""
+    figure: Figure
+    data: pd.DataFrame
+    """The numbers behind the picture, with the runs they come from."""
+    spoken: str = ""
+    """The numbers that a screen reader says in place of the picture, where they are few."""
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture as SVG; equal data give equal text."""
+        buffer = io.StringIO()
+        with matplotlib.rc_context({**STYLE, "svg.hashsalt": self.name}):
+            self.figure.savefig(
+                buffer, format="svg", transparent=True, metadata={"Date": None, "Title": self.title}
+            )
+        # The layout is settled now. With any engine left, even "none", every other format is drawn twice.
+        self.figure.set_layout_engine(None)
+        return buffer.getvalue()
+
+
+def canvas(width: float, height: float) -> Figure:
+    """Make an empty figure in the report's style.
+
+    Args:
+        width: in inches.
+        height: in inches.
+    """
+    with matplotlib.rc_context(STYLE):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(drawing: Drawing, folder: Path) -> None:
+    """Write a figure as NAME.svg and NAME.pdf and its data as NAME.csv.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{drawing.name}.svg").write_text(drawing.svg, encoding="utf-8")
+    with matplotlib.rc_context(STYLE):
+        metadata = {"CreationDate": None, "Title": drawing.title}
+        drawing.figure.savefig(folder / f"{drawing.name}.pdf", metadata=metadata)
+    drawing.data.to_csv(folder / f"{drawing.name}.csv", index=False)

@@ -1,0 +1,136 @@
+"""The Methods section and the reporting checklist of a report, filled from the study's own records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from analysis.results.study import StudyResults
+from analysis.statistics.corrected_t import ROPE
+from analysis.statistics.metrics import METRICS
+from analysis.statistics.study_statistics import StudyStatistics
+from analysis.tables.captions import design_of
+
+UNKNOWN = "not recorded"
+
+AUTHORS_TOPICS = (
+    "eligibility, setting and dates; de-identification and ethics; missing data; demographics by partition; "
+    "fairness and health inequalities; external testing; failure analysis; limitations; intended use; "
+    "protocol and registration; data availability; funding and interests"
+)
+
+
+def methods(statistics: Sequence[StudyStatistics]) -> list[str]:
+    """Write a Methods paragraph per study, from what was recorded, and one on the statistics."""
+    return [_study_methods(item.study) for item in statistics] + [statistics_methods(statistics[0].draws)]
+
+
+def _study_methods(study: StudyResults) -> str:
+    info, cohort = study.info, study.cohort
+    get = _getter(info)
+    kind = "a synthetic (phantom) cohort" if cohort.get("phantom") else "the cohort"
+    pairs = (
+        "consecutive visits" if cohort.get("temporal", True) else "neighbouring scans (no sequence in time)"
+    )
+    return (
+        f"{study.modality}: {kind} {cohort.get('name', UNKNOWN)} has {_sizes(study)}. A progression pair is "
+        f"two {pairs} of one patient, worse or better when {_outcome(study)} or more. The protocol was "
+        f"{get('protocol')} cross-validation by patient ({design_of(study)}). {_search(study)} Code "
+        f"{get('git_sha')}, splits {get('split_hash')}, command `{get('command')}`."
+    )
+
+
+def _search(study: StudyResults) -> str:
+    """Say in a sentence what was searched, on which patients and by which metric."""
+    get = _getter(study.info)
+    fixed = study.info.get("fixed_at")
+    if fixed:
+        return (
+            "Nothing was searched: in every fold all arms had the setting that the search of "
+            f"{fixed.get('arm', UNKNOWN)} had chosen there. Test patients took no part in pretraining, "
+            "search or early stopping."
+        )
+    searched = sorted({key for arm in study.arms for key in arm.searched})
+    if not searched:
+        return "Nothing was searched. Test patients took no part in pretraining or early stopping."
+    selected = f"selected by {get('selection_metric')}, over {', '.join(searched)}"
+    if study.info.get("development"):
+        return (
+            f"Each arm had its own search of {get('trials')} trials in the first fold, {selected}, and its "
+            "choice was frozen for all others, whose test patients had therefore taken part in it."
+        )
+    return (
+        f"Each arm had its own search of {get('trials')} trials per fold, {selected}; the best trial was "
+        "trained again with every seed. Test patients took no part in pretraining, search or early stopping."
+    )
+
+
+def _getter(values: dict[str, Any]) -> Callable[[str], str]:
+    """A function from keys to values as text, with a gap named as such."""
+    return lambda key: str(values[key]) if values.get(key) not in (None, "") else UNKNOWN
+
+
+def _sizes(study: StudyResults) -> str:
+    names = {"patients": "patients", "visits": "visits", "scans": "scans", "pairs": "progression pairs"}
+    counts = "/".join(map(str, study.cohort.get("class_counts", ["?"])))
+    sizes = ", ".join(f"{study.cohort.get(key, '?')} {name}" for key, name in names.items())
+    return f"{sizes} (worse/same/better {counts})"
+
+
+def _outcome(study: StudyResults) -> str:
+    score = study.cohort.get("score") or {}
+    unit = f" {score['unit']}" if score.get("unit") else ""
+    return f"the {score.get('name', 'score')} changes by {score.get('change_threshold', '?')}{unit}"
+
+
+def statistics_methods(draws: int) -> str:
+    """Write a Methods paragraph on the statistics, with their sources.
+
+    Args:
+        draws: how many bootstrap draws the intervals rest on.
+    """
+    return (
+        f"Intervals are 95 % percentile intervals of a patient-cluster bootstrap ({draws:,} draws; Field and "
+        "Welsh 2007) of confusion matrices averaged over seeds and repeats; differences use the same draws "
+        "for both arms. Arms were compared with the reference by p = max(p bootstrap, p / 2 of the corrected "
+        "resampled t test over folds and repeats (Nadeau and Bengio 2003)), adjusted by Holm (1979) over the "
+        "declared arms of each study. The combination is a heuristic calibrated by simulation, not a "
+        "theorem. "
+        f"Probabilities of practical equivalence (±{ROPE}) are those of the Bayesian correlated t test "
+        "(Benavoli et al. 2017). The F1 of a class that nobody has or predicts counts as 0. Studies are "
+        "never pooled."
+    )
+
+
+def checklist(study: StudyResults) -> list[tuple[str, str]]:
+    """Fill a reporting checklist from the study's own records.
+
+    Returns:
+        Pairs of a topic of CLAIM 2024 or TRIPOD+AI and what is recorded; the last names what is left to the
+        authors.
+    """
+    info, cohort = study.info, study.cohort
+    get, data = _getter(info), _getter(cohort)
+    versions = ", ".join(f"{name} {version}" for name, version in (info.get("versions") or {}).items())
+    hardware = ", ".join(f"{name} {value}" for name, value in (info.get("hardware") or {}).items())
+    weights = (info.get("base") or {}).get("encoder", {}).get("weights", UNKNOWN)
+    models = "; ".join(f"{arm.label}: {arm.edits or 'base'}" for arm in study.arms if not arm.control)
+    recorded = {
+        "Data source": ("synthetic " if cohort.get("phantom") else "")
+        + f"{data('name')}, hash {data('hash')}",
+        "Data left out": "; ".join(map(str, (info.get("left_out") or ["none"])[:10])),
+        "Outcome and reference standard": f"worse, same or better: {_outcome(study)} or more",
+        "Sample size": f"{_sizes(study)}; no sample size calculation is recorded",
+        "Partitions": f"{get('protocol')}, by patient: {design_of(study)}; splits {get('split_hash')}",
+        "Model": models,
+        "Starting weights": str(weights),
+        "Software": versions or UNKNOWN,
+        "Hardware": hardware or UNKNOWN,
+        "Training and search": f"{get('trials')} trials per arm and fold, profile {get('profile')}",
+        "Choice of the final model": f"best by {get('selection_metric')}, then trained again",
+        "Performance measures": f"{METRICS[study.primary_metric].label} (primary), all others in the tables",
+        "Uncertainty and significance": "patient-cluster bootstrap, corrected t, Holm; see Methods",
+        "Robustness": "class threshold, controls, shuffled labels; see Validity",
+        "Code": f"{get('git_sha')}, command {get('command')}",
+    }
+    return [*recorded.items(), ("For the authors to state", AUTHORS_TOPICS)]

@@ -1,0 +1,95 @@
+"""One HTML page with tables and figures inside it; it loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+
+from analysis.figures.drawing import FAINT, INK, Drawing
+from analysis.page.methods import checklist, methods
+from analysis.page.sentences import verdict_sentences
+from analysis.page.validity import checks
+from analysis.statistics.study_statistics import StudyStatistics
+from analysis.tables.table import Table
+
+_IDENTIFIERS = re.compile(r'(\bid="|url\(#|href="#)')
+
+
+def inline_svg(drawing: Drawing) -> Markup:
+    """Return a figure as SVG to stand in a page: in the page's colours, with ids of its own, named and
+    described for screen readers.
+    """
+    svg = drawing.svg
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # Different names have different ids, so that no figure takes another's gradients.
+    prefix = re.sub(r"[^a-zA-Z0-9-]", lambda found: f"_{ord(found[0]):x}_", drawing.name)
+    svg = _IDENTIFIERS.sub(rf"\g<1>{prefix}-", svg)
+    svg = svg.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
+    label = Markup('<svg role="img" aria-labelledby="{0}-name {0}-text" ').format(prefix)
+    named = Markup('<title id="{0}-name">{1}</title><desc id="{0}-text">{2}</desc>').format(
+        prefix, drawing.title, drawing.spoken or drawing.description
+    )
+    opening = svg.index(">", svg.index("<svg"))
+    return label + Markup(svg[4 : opening + 1]) + named + Markup(svg[opening + 1 :])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that a report shows, ready to be written."""
+
+    statistics: Sequence[StudyStatistics]
+    """One per study, in the order they are shown."""
+    tables: Sequence[Table]
+    """The main table first."""
+    drawings: Sequence[Drawing]
+    """The forest plot first, where there is one."""
+
+
+def _intervals(value: object) -> Markup:
+    """A cell whose bracketed interval stands on a line of its own, with the mark that follows it."""
+    two = r' <span class="ci">\1\3</span>'
+    return Markup(re.sub(r" (\[[^\]]*\])(, )?( †)?", two, str(escape(str(value)))))
+
+
+def html(report: Report) -> str:
+    """Return the whole page: verdicts first, then the main table and the forest plot, then the rest."""
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["intervals"] = _intervals
+    figures = [(drawing, inline_svg(drawing)) for drawing in report.drawings]
+    first = [f for f in figures if f[0].name == "forest"]
+    return environment.get_template("page.html").render(
+        studies=[
+            {
+                "study": item.study,
+                "verdicts": verdict_sentences(item),
+                "checks": checks(item),
+                "checklist": checklist(item.study),
+            }
+            for item in report.statistics
+        ],
+        methods=methods(report.statistics),
+        main_table=report.tables[0],
+        tables=report.tables[1:],
+        forest=first,
+        figures=[f for f in figures if f not in first],
+        style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),
+    )
+
+
+def write_page(report: Report, out: Path) -> Path:
+    """Write the page to OUT/index.html and return its path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "index.html"
+    path.write_text(html(report), encoding="utf-8")
+    return path

@@ -1,0 +1,72 @@
+"""Proper scores of the predicted probabilities, and how well those are calibrated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.results.parquet_tables import PROBABILITIES
+from analysis.statistics.bootstrap import DRAWS, interval, patient_weights, resampled
+from analysis.statistics.metrics import Array
+
+SMALLEST = 1e-6
+"""Probabilities are raised to this before the logarithm, so that one sure mistake costs 13.8 nats."""
+
+PROPER_SCORES = {"brier": "Brier score", "nll": "Log-loss (nats)"}
+
+
+def pair_scores(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Score the probabilities of every row of a ledger; lower is better.
+
+    Returns:
+        ``brier`` (Brier 1950, summed over the three classes) and ``nll`` (log-loss in nats), indexed as the
+        ledger.
+    """
+    p = ledger[PROBABILITIES].to_numpy(dtype=np.float64)
+    y = ledger["y_true"].to_numpy(dtype=np.int64)
+    brier = ((p - np.eye(3)[y]) ** 2).sum(1)
+    nll = -np.log(np.maximum(p[np.arange(len(p)), y], SMALLEST))
+    return pd.DataFrame({"brier": brier, "nll": nll}, index=ledger.index)
+
+
+def proper_scores(ledger: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+    """Average the scores per arm, with patient-bootstrap intervals.
+
+    Returns:
+        The columns of ``Comparison.metrics``, one row per arm and score.
+    """
+    table = ledger[["arm", "repeat", "seed", "patient"]].join(pair_scores(ledger))
+    patient, patients = pd.factorize(table["patient"], sort=True)
+    weights = patient_weights(max(len(patients), 1), draws)
+    rows = []
+    for arm, group in table.assign(patient=patient).groupby("arm", sort=False):
+        n = np.bincount(group["patient"], minlength=len(patients)).astype(np.float64)
+        for name in PROPER_SCORES:
+            sums = np.bincount(group["patient"], group[name], minlength=len(patients))
+            drawn = resampled(weights, np.stack([sums, n], axis=1))
+            low, high = interval(drawn[:, 0] / np.where(drawn[:, 1] > 0, drawn[:, 1], np.nan))
+            by_seed = group.groupby(["repeat", "seed"])[name].mean().groupby("repeat").var()
+            row = {"arm": arm, "metric": name, "value": sums.sum() / n.sum(), "low": low, "high": high}
+            rows.append(row | {"seed_sd": float(np.sqrt(by_seed.mean()))})
+    return pd.DataFrame(rows)
+
+
+def reliability(ledger: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
+    """Compare predicted with observed frequencies, all three classes pooled one against the rest.
+
+    Returns:
+        One row per arm and occupied bin of equal width: predicted, observed, count.
+    """
+    p: Array = ledger[PROBABILITIES].to_numpy(dtype=np.float64)
+    hit = np.eye(3)[ledger["y_true"].to_numpy(dtype=np.int64)]
+    table = pd.DataFrame(
+        {
+            "arm": np.repeat(ledger["arm"].to_numpy(), 3),
+            "bin": np.minimum((p * bins).astype(np.int64), bins - 1).ravel(),
+            "predicted": p.ravel(),
+            "observed": hit.ravel(),
+        }
+    )
+    grouped = table.groupby(["arm", "bin"], sort=False)
+    means = grouped[["predicted", "observed"]].mean().assign(count=grouped.size())
+    return means.reset_index().sort_values(["arm", "bin"], ignore_index=True)

@@ -1,0 +1,89 @@
+"""Sensitivity of the result to the class threshold, and of the classes to site and device."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.results.study import StudyResults
+from analysis.statistics.metrics import METRICS
+
+PERMUTATIONS = 999
+ROUNDING = 1e-9
+"""Part of the threshold by which a change may miss it: 0.3 - 0.1 is a change of 0.2."""
+
+
+def thresholds(study: StudyResults) -> list[float]:
+    """Choose the class thresholds to try: the declared one, one smaller and one larger.
+
+    Returns:
+        In the score's unit: 15, 25, 35 of S/F; 1, 2, 3 points of MMSE; empty where none is declared.
+    """
+    declared = (study.cohort.get("score") or {}).get("change_threshold")
+    if not declared or float(declared) <= 1:
+        return []
+    declared = float(declared)
+    step = 1.0 if declared < 5 else 0.4 * declared
+    return [declared - step, declared, declared + step]
+
+
+def threshold_sensitivity(study: StudyResults) -> pd.DataFrame:
+    """Compute each arm's difference with the reference when pairs are classed by another change of score.
+
+    Predictions stay as they were made, so this asks about the test's labels, not about training.
+
+    Returns:
+        One row per threshold and tested arm: value, difference; empty where no threshold or change is
+        recorded.
+    """
+    known = "change" in study.compared and study.compared["change"].notna().any()
+    if not known or study.reference not in set(study.compared["arm"]):
+        return pd.DataFrame()
+    function = METRICS[study.primary_metric].function
+    ledger = study.compared.dropna(subset=["change"])
+    change, called = ledger["change"].to_numpy(dtype=np.float64), ledger["y_pred"].to_numpy(dtype=np.int64)
+    arm, arms = pd.factorize(ledger["arm"])
+    rows = []
+    for threshold in thresholds(study):
+        least = threshold * (1 - ROUNDING)
+        y = np.where(change <= -least, 0, np.where(change >= least, 2, 1))
+        counts = np.bincount((arm * 3 + y) * 3 + called, minlength=9 * len(arms)).reshape(-1, 3, 3)
+        values = dict(zip(arms, function(counts.astype(np.float64)), strict=True))
+        for name in (a for a in arms if a in study.family):
+            value, difference = float(values[name]), float(values[name] - values[study.reference])
+            rows.append({"threshold": threshold, "arm": name, "value": value, "difference": difference})
+    return pd.DataFrame(rows)
+
+
+def association(ledger: pd.DataFrame, column: str) -> tuple[float, float]:
+    """Measure how far the class depends on a column such as the site.
+
+    Whole patients swap their column values, so that several pairs of one patient count as one.
+
+    Returns:
+        Cramér's V over pairs, and its p by permutation of patients; NaN where the column has one value.
+    """
+    if column not in ledger:
+        return float("nan"), float("nan")
+    pairs = ledger.drop_duplicates("pair").dropna(subset=[column])
+    code, values = pd.factorize(pairs[column])
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    patient, patients = pd.factorize(pairs["patient"])
+    y = pairs["y_true"].to_numpy(dtype=np.int64)
+    of_patient = np.zeros(len(patients), dtype=np.int64)
+    of_patient[patient] = code
+    rng = np.random.default_rng(0)
+    observed = _cramers_v(y, of_patient[patient], len(values))
+    permuted = [_cramers_v(y, rng.permutation(of_patient)[patient], len(values)) for _ in range(PERMUTATIONS)]
+    return observed, float((1 + np.sum(np.array(permuted) >= observed - 1e-12)) / (PERMUTATIONS + 1))
+
+
+def _cramers_v(y: np.ndarray, code: np.ndarray, levels: int) -> float:
+    counts = np.bincount(y * levels + code, minlength=3 * levels).reshape(3, levels)
+    counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
+    if min(counts.shape) < 2:
+        return 0.0
+    expected = counts.sum(1, keepdims=True) * counts.sum(0, keepdims=True) / counts.sum()
+    chi2 = ((counts - expected) ** 2 / expected).sum()
+    return float(np.sqrt(chi2 / counts.sum() / (min(counts.shape) - 1)))

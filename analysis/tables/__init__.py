@@ -1,0 +1,1 @@
+"""Tables of a report, how their numbers and captions are written, and their formats."""

@@ -1,0 +1,109 @@
+"""Tables of several studies side by side, never pooled: the same arms elsewhere, or tuned against fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.results.run_columns import with_run_counts
+from analysis.statistics.metrics import METRICS
+from analysis.statistics.study_statistics import StudyStatistics
+from analysis.tables.captions import FAILED, contrast_mark, run_cautions
+from analysis.tables.main_table import main_table_data
+from analysis.tables.table import MISSING, NONE, Table, interval_text, number, panel_of
+
+
+def across_studies(statistics: Sequence[StudyStatistics]) -> Table | None:
+    """Table each arm's difference with the reference in every study; None where only one study has tests."""
+    shown = [item for item in statistics if len(item.comparison.tests)]
+    if len(shown) < 2:
+        return None
+    data = pd.concat([main_table_data(item) for item in shown], ignore_index=True)
+    data = data[~data["control"] & (data["arm"] != data["reference"])]
+    rows = []
+    for arm, group in data.groupby("arm", sort=False):
+        differences = group.set_index("study").reindex([item.study.key for item in shown])
+        cells = []
+        for item, (_, row) in zip(shown, differences.iterrows(), strict=True):
+            text = f"{interval_text(row, 'difference', sign='+')}, {row['verdict']}"
+            known = np.isfinite(number(row, "difference"))
+            cells.append(text + contrast_mark(item.study, str(arm)) if known else MISSING)
+        rows.append((str(group["label"].iloc[0]), [*cells, _direction(differences)]))
+    columns = [*(item.study.title for item in shown), "Direction"]
+    panel = panel_of(rows, columns)
+    notes = [
+        "Studies are compared by eye and never pooled: a direction that agrees in all of them is no test.",
+        "Differences are arm minus reference with their 95 % interval, on each study's primary metric.",
+    ]
+    return Table(
+        name="across", title="The same arms in every study", data=data, panels=[("", panel)], notes=notes,
+        cautions=[caution for item in shown for caution in run_cautions(item.study)],
+    )  # fmt: skip
+
+
+def _direction(rows: pd.DataFrame) -> str:
+    """Whether the differences agree, also with the other arm's predictions put in for runs that failed."""
+    if rows["difference"].isna().any():
+        return NONE
+    columns = [name for name in ("difference", "difference_put_in") if name in rows]
+    signs = {*np.sign(rows[columns].stack().dropna())}
+    return f"consistent in all {len(rows)}" if len(signs) == 1 else "differs"
+
+
+def tuned_and_fixed(statistics: Sequence[StudyStatistics]) -> Table | None:
+    """Table arms searched on their own beside the same arms at one fixed configuration, rank changes flagged.
+
+    Needs two studies of one cohort and one partition: one that searched its arms, one that did not.
+    """
+    frames, panels, cautions = [], [], []
+    whole = [item for item in statistics if len(item.study.ledger) and not item.study.withheld]
+    for tuned, fixed in permutations(whole, 2):
+        same = all(tuned.study.info.get(k) == fixed.study.info.get(k) for k in ("cohort_hash", "split_hash"))
+        if not same or not _searched(tuned) or _searched(fixed):
+            continue
+        both = _ranked(tuned, "tuned").merge(_ranked(fixed, "fixed"), on=["arm", "label"])
+        both["flip"] = both["tuned_rank"] != both["fixed_rank"]
+        frames.append(both.assign(tuned=tuned.study.key, fixed=fixed.study.key))
+        cautions += [*run_cautions(tuned.study), *run_cautions(fixed.study)]
+        rows = [(_marked(row), _two_ranks(row)) for _, row in both.iterrows()]
+        panel = panel_of(rows, ["Tuned", "Rank", "Fixed", "Rank, fixed", "Rank flip"])
+        panels.append((f"{tuned.study.title} against {fixed.study.title}", panel))
+    if not panels:
+        return None
+    data = pd.concat(frames, ignore_index=True)
+    return Table(
+        name="tuned-fixed", title="Tuned per arm against fixed", data=data, panels=panels, cautions=cautions
+    )
+
+
+def _marked(row: pd.Series[Any]) -> str:
+    failed = number(row, "tuned_imputed_runs") + number(row, "fixed_imputed_runs")
+    return f"{row['label']} {FAILED}" if failed else str(row["label"])
+
+
+def _searched(item: StudyStatistics) -> bool:
+    """Whether the arms were searched: they have trials, more than one each."""
+    trials = item.study.trials
+    return len(trials) > 0 and bool(trials.groupby(["arm", "repeat", "fold"]).size().max() > 1)
+
+
+def _ranked(item: StudyStatistics, side: str) -> pd.DataFrame:
+    """The arms' primary metric and their rank by it, 1 being best, in columns that begin with the side."""
+    primary, data = item.study.primary_metric, main_table_data(item)
+    kept = data[~data["control"]].dropna(subset=[f"{primary}_value"])
+    names = {f"{primary}_{part}": f"{side}_{part}" for part in ("value", "low", "high")}
+    kept = with_run_counts(kept[["arm", "label", *names, "run_hashes"]], item.study, f"{side}_")
+    kept = kept.rename(columns={**names, "run_hashes": f"{side}_run_hashes"})
+    falls = not METRICS[primary].higher_is_better
+    return kept.assign(
+        **{f"{side}_rank": kept[f"{side}_value"].rank(ascending=falls, method="min").astype(int)}
+    )
+
+
+def _two_ranks(row: pd.Series[Any]) -> list[str]:
+    sides = [[interval_text(row, f"{s}_value", f"{s}_"), str(row[f"{s}_rank"])] for s in ("tuned", "fixed")]
+    return [*sides[0], *sides[1], "flip" if row["flip"] else ""]

@@ -1,0 +1,192 @@
+"""The main table, arms against the reference, and the metrics and tests behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.results.run_columns import run_hashes, with_run_counts
+from analysis.results.study import StudyResults
+from analysis.statistics.corrected_t import ROPE
+from analysis.statistics.metrics import METRICS
+from analysis.statistics.proper_scores import PROPER_SCORES
+from analysis.statistics.study_statistics import StudyStatistics
+from analysis.tables.captions import contrast_mark, footnote, header, row_label, run_cautions
+from analysis.tables.failures import failed_finals
+from analysis.tables.table import (
+    MISSING,
+    NONE,
+    Table,
+    both_p,
+    interval_text,
+    number,
+    p_text,
+    panel_of,
+    plain_number,
+)
+
+WITHHELD = "no verdict"
+PUT_IN = (
+    "Where a final run failed, p is given twice: with the majority class in its place, and with the other "
+    "arm's predictions put in. A verdict holds both ways, so no arm is better because the reference failed."
+)
+
+
+def _wide(frame: pd.DataFrame, arm: str, metric: str, prefix: str) -> dict[str, float]:
+    """One arm's row of a long table as prefixed columns; nothing where it is missing."""
+    if frame.empty:
+        return {}
+    row = (
+        frame[(frame["arm"] == arm) & (frame["metric"] == metric)]
+        if "metric" in frame
+        else frame[frame["arm"] == arm]
+    )
+    return (
+        {f"{prefix}{c}": row.iloc[0][c] for c in row.columns if c not in ("arm", "metric")}
+        if len(row)
+        else {}
+    )
+
+
+def main_table_data(statistics: StudyStatistics) -> pd.DataFrame:
+    """Return one row per declared arm with every number of the main table, and the runs behind it."""
+    study, c, primary = statistics.study, statistics.comparison, statistics.study.primary_metric
+    hashes = run_hashes(study) if len(study.compared) else pd.Series(dtype=str)
+    controls = {a.name: a.control for a in study.arms}
+    rows = []
+    for arm in study.ordered_arms:
+        row: dict[str, object] = {
+            "study": study.key, "modality": study.modality, "cautions": "; ".join(study.cautions), "arm": arm,
+            "label": study.labels[arm], "control": controls[arm], "reference": study.reference,
+        }  # fmt: skip
+        for metric in dict.fromkeys([primary, "macro_f1", "accuracy", "qwk"]):
+            row |= _wide(c.metrics, arm, metric, f"{metric}_")
+        row |= _wide(c.contrasts, arm, primary, "")
+        row |= _wide(c.tests, arm, primary, "")
+        row |= _wide(statistics.spearman, arm, "", "spearman_")
+        if study.withheld and arm in study.family:
+            row["verdict"] = WITHHELD
+        row["final_runs"] = int(study.runs["final_runs"][arm])
+        rows.append(row | {"run_hashes": hashes.get(arm, "")})
+    return with_run_counts(pd.DataFrame(rows), study)
+
+
+def main_table(statistics: Sequence[StudyStatistics]) -> Table:
+    """Table the primary comparison: arms against the reference, controls below, one panel per study."""
+    panels, frames, notes, cautions = [], [], [], []
+    for item in statistics:
+        data = main_table_data(item)
+        frames.append(data)
+        cautions += [*run_cautions(item.study), *_reasons(item.study)]
+        if len(item.study.ledger):
+            panels.append((header(item.study), _main_table_text(item.study, data)))
+        notes.append(footnote(item.study, item.draws))
+        notes += [f"{item.study.title}: {problem}." for problem in item.study.problems]
+    notes += [
+        "Difference is arm minus reference on the same patients and draws; "
+        "p is max(p bootstrap, p Nadeau-Bengio / 2), "
+        "Holm-adjusted over the declared arms of the study; controls are not tested.",
+        "Seed SD is the spread between seeds of one partition, not a confidence interval. "
+        "The F1 of a class that nobody has or predicts counts as 0.",
+    ]
+    data = pd.concat(frames, ignore_index=True)
+    if "p_put_in" in data:
+        cautions.append(PUT_IN)
+    return Table(
+        name="headline", title="Arms against the reference", data=data, panels=panels, notes=notes,
+        cautions=cautions,
+    )  # fmt: skip
+
+
+def _reasons(study: StudyResults) -> list[str]:
+    return [f"{study.title}: {sentence}" for sentence in failed_finals(study)]
+
+
+def _main_table_text(study: StudyResults, data: pd.DataFrame) -> pd.DataFrame:
+    primary = study.primary_metric
+    columns = [f"{METRICS[primary].label} [95 % CI]", "Seed SD", "Accuracy [95 % CI]", "Difference [95 % CI]"]
+    columns += ["p (Holm)", "Verdict", "QWK", "Score Spearman [95 % CI]"]
+    rows = []
+    for _, row in data.iterrows():
+        is_reference, label = row["arm"] == study.reference, row_label(study, row["arm"])
+        if np.isnan(number(row, f"{primary}_value")):
+            rows.append((label, [MISSING] * len(columns)))
+            continue
+        verdict = "control" if row["control"] else NONE if is_reference else str(row.get("verdict", NONE))
+        cells = [
+            interval_text(row, f"{primary}_value", f"{primary}_"),
+            plain_number(number(row, f"{primary}_seed_sd")),
+            interval_text(row, "accuracy_value", "accuracy_"),
+            "reference" if is_reference else _difference(study, row),
+            both_p(row),
+            verdict,
+            plain_number(number(row, "qwk_value")),
+            interval_text(row, "spearman_value", "spearman_"),
+        ]
+        rows.append((label, cells))
+    return panel_of(rows, columns)
+
+
+def _difference(study: StudyResults, row: pd.Series[Any]) -> str:
+    return interval_text(row, "difference", sign="+") + contrast_mark(study, row["arm"])
+
+
+def all_metrics(statistics: Sequence[StudyStatistics]) -> Table:
+    """Table every metric of every arm with its 95 % interval."""
+    panels, frames, cautions = [], [], []
+    for item in statistics:
+        if item.comparison.metrics.empty:
+            continue
+        study = item.study
+        cautions += run_cautions(study)
+        data = pd.concat([item.comparison.metrics, item.proper_scores], ignore_index=True).assign(
+            study=study.key
+        )
+        data["run_hashes"] = data["arm"].map(run_hashes(study))
+        frames.append(with_run_counts(data, study))
+        text = data.assign(text=[interval_text(row) for _, row in data.iterrows()])
+        shown = text.pivot(index="arm", columns="metric", values="text").reindex(study.ordered_arms)
+        names = {**{name: metric.label for name, metric in METRICS.items()}, **PROPER_SCORES}
+        marked = {arm: row_label(study, arm) for arm in study.labels}
+        shown = shown[list(names)].fillna(MISSING).rename(columns=names, index=marked)
+        panels.append((header(study), shown))
+    data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return Table(
+        name="metrics", title="All metrics, with 95 % intervals", data=data, panels=panels, cautions=cautions
+    )
+
+
+def test_details(statistics: Sequence[StudyStatistics]) -> Table:
+    """Table both tests behind each verdict, and the probability that the arms are practically equivalent."""
+    panels, frames, cautions = [], [], []
+    for item in statistics:
+        study, tests = item.study, item.comparison.tests
+        if tests.empty:
+            continue
+        cautions += run_cautions(study)
+        traced = tests.assign(study=study.key, run_hashes=tests["arm"].map(run_hashes(study)))
+        frames.append(with_run_counts(traced, study))
+        rows = []
+        for _, row in tests.iterrows():
+            rope = [number(row, f"rope_{part}") for part in ("worse", "equivalent", "better")]
+            p = [p_text(row[name]) for name in ("p_bootstrap", "p_nadeau_bengio", "p")]
+            cells = [*p, both_p(row), str(row["test_folds"]), *map(plain_number, rope), row["verdict"]]
+            rows.append((study.labels[row["arm"]] + contrast_mark(study, row["arm"]), cells))
+        columns = ["p bootstrap", "p Nadeau-Bengio", "p combined", "p (Holm)", "Test folds", "P(worse)"]
+        columns += ["P(equivalent)", "P(better)", "Verdict"]
+        panels.append((header(study), panel_of(rows, columns)))
+    data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    notes = [
+        "p combined is max(p bootstrap, p Nadeau-Bengio / 2), a heuristic calibrated by simulation; P(...) "
+        "are "
+        f"posterior probabilities of the Bayesian correlated t test with practical equivalence within {ROPE}."
+    ]
+    if "p_put_in" in data:
+        cautions.append(PUT_IN)
+    return Table(
+        name="tests", title="Tests behind the verdicts", data=data, panels=panels, notes=notes,
+        cautions=cautions,
+    )  # fmt: skip
