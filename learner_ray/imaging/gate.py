@@ -17,20 +17,12 @@ from learner_ray.cohort.faults import few_of_each
 from learner_ray.cohort.listing import size_and_time
 from learner_ray.core.errors import UserError
 from learner_ray.imaging.errors import BadScan, ScanError, unreadable
-from learner_ray.study.profiles import PROFILES
 
 if TYPE_CHECKING:
     from learner_ray.imaging.cache import PixelCache
 
 _MAX_THREADS = 16
 """Opening files mostly waits for the disk or the network."""
-
-
-def folds_asked(folds: int | None, profile: str | None = None) -> list[int]:
-    """The numbers of folds that a study may have: as asked for, or else of the profiles."""
-    if folds is not None:
-        return [folds]
-    return [PROFILES[profile].folds] if profile else [size.folds for size in PROFILES.values()]
 
 
 def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bool = False) -> list[str]:

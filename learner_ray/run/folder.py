@@ -20,11 +20,11 @@ from learner_ray.run.integrity import (
     listed,
     read_end,
     read_object,
-    unreadable,
 )
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.run.progress import read_rows
 from learner_ray.run.spec import RunSpec, State
+from learner_ray.run.unlisted import unreadable
 
 ERROR = "error.txt"
 """Why a run has failed, in full."""

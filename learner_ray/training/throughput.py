@@ -12,8 +12,8 @@ import torch
 
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec
+from learner_ray.run.throughput import Throughput
 from learner_ray.run.user_code import load_components
-from learner_ray.study.cost_estimate import Throughput
 from learner_ray.training.data import open_data
 from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import settle

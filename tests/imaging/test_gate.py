@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from learner_ray.cli.cohort import main as cohort_command
 from learner_ray.cohort import load
-from learner_ray.cohort.__main__ import main as cohort_command
 from learner_ray.core.errors import UserError
 from learner_ray.imaging import gate
 from learner_ray.imaging.errors import BadScan, unreadable
