@@ -1,4 +1,4 @@
-"""What a run's and a study's files prove: that they are the ones which were written, whole.
+"""Whether the files of a run and a study are whole, and the ones that were written.
 
 ``state.json``, written last, lists the others with their sizes and hashes. ``config.json`` needs no entry: it
 describes the run, and the hash of what it describes is the run's name.
@@ -18,25 +18,26 @@ MODELS = "*.pt"
 
 
 ELSEWHERE = ".models-elsewhere"
-"""A file in the folder of a run that was brought here without its models: that they lack is no damage."""
+"""Marks the folder of a run that was copied without its models, so that missing models are no damage."""
 
 
 STATES = ("complete", "stopped", "failed", "diverged")
 
 
 NOT_LISTED = ("config.json", "state.json", "last.pt", "error.txt")
-"""No number comes from ``error.txt``, which a straggler may write when the run has been given up."""
+"""Files whose hashes are not listed. ``error.txt`` holds no result, and a late process may still write it
+after the run was given up."""
 
 
 class DamagedError(UserError):
-    """A file is not what this program wrote."""
+    """A file is damaged, or is not the one that this program wrote."""
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
     """The JSON object that a file holds, or None where there is no file.
 
     Raises:
-        DamagedError: it holds something else.
+        DamagedError: the file holds something else.
     """
     try:
         return json_object(path)
@@ -47,10 +48,11 @@ def read_object(path: Path) -> dict[str, Any] | None:
 
 
 def read_end(folder: Path) -> dict[str, Any] | None:
-    """How a run ended, with the list of its files, if its version made one; None while it has not.
+    """The content of ``state.json``: how a run ended, and the list of its files if its version wrote one;
+    None while the run has not ended.
 
     Raises:
-        DamagedError: ``state.json`` does not say it.
+        DamagedError: ``state.json`` is damaged.
     """
     end = read_object(folder / "state.json")
     if end is None:
@@ -83,11 +85,11 @@ def difference(
     *,
     models: bool = False,
 ) -> str:
-    """Which file of a list is not there, or is not the one that was written; empty if all are.
+    """Says which file of a list is missing or is not the one that was written; empty if all are whole.
 
     Args:
-        folder: of the run.
-        files: what :func:`listed` gave.
+        folder: the run's folder.
+        files: the list that :func:`listed` gave.
         stored_models: sizes of the models in object storage, where the folder is a copy without them.
         models: read models too, instead of comparing their sizes alone.
     """

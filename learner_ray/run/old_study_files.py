@@ -1,5 +1,5 @@
-"""Lets study files of commit 3590708 be read: the modules they import have moved, and some names with
-them."""
+"""Study files of commit 3590708 can still be read: they import modules that have moved, and some names that
+have changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OLD = ("learner_ray.config", "learner_ray.objectives", "learner_ray.errors")
 
 @contextmanager
 def old_modules() -> Iterator[None]:
-    """While it lasts the old module names can be imported."""
+    """Makes the old module names importable inside a ``with`` block."""
     finder = _OldModules()
     sys.meta_path.append(finder)
     try:

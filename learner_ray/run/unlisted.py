@@ -1,5 +1,6 @@
-"""What the files of a run prove where its version wrote no list of them: sizes and hashes are not known, so
-each file is read and compared with the others.
+"""Whether the files of a run are whole where its version wrote no list of them.
+
+Sizes and hashes are not known, so each file is read and compared with the others.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from learner_ray.run.spec import RunSpec
 def unreadable(
     folder: Path, end: Mapping[str, Any], spec: RunSpec, stored_models: Mapping[str, int] | None = None
 ) -> str:
-    """Which file of a run of a version without lists is missing, cannot be read or is, as far as one can
-    tell, of another run; empty if none is.
+    """Says which file of a run is missing, damaged or, as far as its content shows, of another run; empty if
+    none is.
 
     Args:
-        folder: of the run.
-        end: how it ended.
-        spec: what it is.
-        stored_models: as for :func:`difference`.
+        folder: the run's folder.
+        end: the content of ``state.json``.
+        spec: the run's specification.
+        stored_models: sizes of the models in object storage, where the folder is a copy without them.
     """
     rows, whole = read_rows(folder / "progress.jsonl")
     complete = end["state"] == "complete"
@@ -64,7 +65,7 @@ def _unreadable_test(folder: Path, spec: RunSpec, stored_models: Mapping[str, in
 
 
 def _other_predictions(path: Path, metrics: Mapping[str, Any] | None, patients: int) -> str:
-    """What is wrong with the predictions, which have to give the metrics that were written beside them."""
+    """Says what is wrong with the predictions, which must give the metrics that were written beside them."""
     table = _table(path)
     probabilities = ["p_worse", "p_same", "p_better"]
     if table is None or not {"patient", "pair", "y_true", "y_pred", *probabilities} <= set(table):
