@@ -36,7 +36,7 @@ from learner_ray.engine.tuning import run_study
 from learner_ray.imaging.gate import Decoded, decode, warnings
 from learner_ray.inputs import Inputs
 from learner_ray.run.spec import RunSpec, Source
-from learner_ray.study.cost_estimate import Throughput
+from learner_ray.run.throughput import Throughput
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.planned_run import FoldSearchSpec

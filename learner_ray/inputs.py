@@ -20,11 +20,11 @@ from learner_ray.cohort.table import SUFFIXES
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root
 from learner_ray.core.paths import refuse_unwritable
-from learner_ray.imaging.gate import folds_asked, inspect
+from learner_ray.imaging.gate import inspect
 from learner_ray.imaging.source import PHANTOM, open_cohort
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.run.spec import Source
-from learner_ray.study.profiles import PROFILES
+from learner_ray.study.profiles import PROFILES, folds_asked
 from learner_ray.study.results import Results
 from learner_ray.study.study import Study
 from learner_ray.study.study_file import load_study

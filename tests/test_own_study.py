@@ -14,7 +14,7 @@ from PIL import Image
 
 from analysis import report
 from learner_ray import predict, sweep, train
-from learner_ray.cohort import __main__ as cohort
+from learner_ray.cli import cohort
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own-study.md").read_text()
 SMALL = "--profile laptop --folds 2 --trials 1 --epochs 2 --set data.image_size=32 --max-concurrent 2"

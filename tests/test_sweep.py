@@ -114,7 +114,7 @@ def test_what_is_damaged_is_told_and_repaired_by_the_same_command(
         "weighted/r0-f0/final-s0: predictions.parquet is not the one that this run wrote; training it again",
         "mse/r0-f0/trial-001: state.json is damaged; training it again",
         f"weighted/r0-f1/trial-000: config.json is of run {finals['mse', 1]}; training it again",
-        "weighted/r0-f1/final-s0: last.pt is dropped, since it is damaged",
+        "weighted/r0-f1/final-s0: last.pt was removed, since it is damaged",
     ):
         assert line in said
     assert said.count("training it again") == 5

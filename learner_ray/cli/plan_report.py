@@ -5,7 +5,8 @@ from __future__ import annotations
 from analysis.statistics.power import POWER, minimum_detectable
 from analysis.statistics.simulated_studies import Design
 from learner_ray.engine.progress import duration
-from learner_ray.study.cost_estimate import Throughput, estimate_cost
+from learner_ray.run.throughput import Throughput
+from learner_ray.study.cost_estimate import estimate_cost
 from learner_ray.study.plan import Plan
 
 ENCODER_BYTES = 45e6

@@ -78,7 +78,7 @@ def _readable(path: str | os.PathLike[str]) -> Path:
     if not os.fspath(path) or not (there.is_file() or there.is_dir()):
         raise UserError(f"{path or 'an empty path'} is neither a file nor a folder; {remedy}")
     if not os.access(there, os.R_OK | (os.X_OK if there.is_dir() else 0)):
-        raise UserError(f"{path} may not be read by this user; change its permissions, or {remedy}")
+        raise UserError(f"{path} cannot be read by this user; change its permissions, or {remedy}")
     return there
 
 

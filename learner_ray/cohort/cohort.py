@@ -32,16 +32,22 @@ class Scan:
     files: tuple[str, ...]
     """Absolute paths. Several files are frames, stacked in this order."""
     patient: str
+    """Id of the patient, as written."""
     visit: str
+    """Name of the visit, unique within the patient."""
     order: float
     """Sorts the visits of a patient."""
     day: float = float("nan")
-    """Time of the visit in days, counted from anywhere as long as it is the same for all of a patient's."""
+    """Time of the visit in days since any day that is the same for all visits of the patient; NaN where
+    unknown."""
     score: float
     """The visit's score, hence the same for all its scans."""
     view: str = ""
+    """Where the scan was taken, such as a lung point; scans of one view are compared with each other."""
     site: str = ""
+    """Hospital or centre."""
     device: str = ""
+    """Scanner or probe."""
     source: str
     """The file that lists the scan."""
     row: int
@@ -65,9 +71,11 @@ class Cohort:
     """
 
     name: str
+    """Name that tables and messages use."""
     modality: str
     """``lus``, ``mri`` or any other name."""
     score: Score
+    """The score that every visit has."""
     scans: pd.DataFrame
     """One row per scan, with the columns of ``Scan``, sorted by patient, visit and scan: the order in which
     the scans were listed decides nothing."""
@@ -78,7 +86,7 @@ class Cohort:
     notes: tuple[str, ...] = ()
     """What was left out or taken for granted in reading, one sentence each."""
     contents: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of files that were read already, by path. Others are read when the hash is asked for."""
+    """SHA-256 of files that were read already, by path. Other files are read when ``hash`` needs them."""
 
     def __post_init__(self) -> None:
         missing = set(COLUMNS) - set(self.scans.columns)
@@ -124,7 +132,7 @@ class Cohort:
         return self._pairs_of(earlier, later)
 
     def class_counts(self) -> NDArray[np.int64]:
-        """Pairs of each class: worse, same, better."""
+        """The number of pairs of each class, shape (3,): worse, same, better."""
         return np.bincount(self._pairs["y"].to_numpy(int), minlength=3)
 
     def summary(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""SHA-256 of files: what makes two files one, whatever they are called.
+"""SHA-256 of files, by which two files with the same content are recognised.
 
 Reading a large archive takes long, so hashes are remembered in the cache folder. A remembered one is believed
 only while the file keeps its size, both its times, its inode and its device: a restored or synchronised file
@@ -21,28 +21,33 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root, json_object, sha256_of, write_atomic
 
 _SETTLED_SECONDS = 3.0
-"""A file changed more recently than this could change again within one tick of its time stamp."""
+"""A file that changed less than this many seconds ago could change again without a new time stamp."""
 
 
 class Stamp(NamedTuple):
     """What the file system says of a file without reading it."""
 
     size: int
+    """Bytes."""
     mtime_ns: int
+    """Time of the last change of the content, in nanoseconds; programs can set it."""
     ctime_ns: int
-    """Of the last change of the file or of its name: unlike ``mtime_ns`` nobody can set it."""
+    """Time of the last change of the file or its name, in nanoseconds; no program can set it."""
     inode: int
+    """Number of the file on its device."""
     device: int
+    """Number of the device."""
 
 
 class Known(NamedTuple):
     """What a file held when it was read."""
 
     stamp: Stamp
-    """From before that."""
+    """The file's stamp before it was read."""
     sha256: str
+    """Hash of its content, in hexadecimal."""
     settled: bool
-    """Whether any change since would show in the stamp: it was not young then."""
+    """Whether a later change would show in the stamp: the file had not just been changed."""
 
 
 def content_hashes(paths: Iterable[str], *, among: Iterable[str] = ()) -> dict[str, str]:
@@ -68,7 +73,8 @@ def content_hashes(paths: Iterable[str], *, among: Iterable[str] = ()) -> dict[s
 
 
 def last_known(paths: Iterable[str]) -> dict[str, str]:
-    """The hash that each file had when it was last read, of those that ever were. Nothing is read."""
+    """The hash that each file had when it was last read, by path. Reads none; files never read are left
+    out."""
     wanted = set(paths)
     return {path: of.sha256 for path, of in _read(_memory_file(wanted)).items() if path in wanted}
 
@@ -79,10 +85,10 @@ def remember(learnt: Mapping[str, Known], among: Iterable[str]) -> None:
 
 
 def read_hash(path: str) -> Known:
-    """Reads a file whole.
+    """Reads a file and hashes it.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     stamp = stamp_of(path)
     settled = max(stamp.mtime_ns, stamp.ctime_ns) < time.time_ns() - int(_SETTLED_SECONDS * 1e9)
@@ -90,7 +96,11 @@ def read_hash(path: str) -> Known:
 
 
 def stamp_of(path: str) -> Stamp:
-    """Raises OSError where there is no such file."""
+    """The stamp of a file.
+
+    Raises:
+        OSError: there is no such file.
+    """
     status = os.stat(path)
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 

@@ -30,7 +30,7 @@ def write_draft(folder: Path, out: Path, suffixes: Sequence[str]) -> int:
         UserError: there is no such folder, no scan in it, or the manifest exists.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; give the one that holds the scans")
+        raise UserError(f"{folder} is not a folder; give the one that holds the scans")
     if out.exists():
         raise UserError(f"{out} exists: name another file in --out, so that nothing filled in is lost")
     if out.suffix.lower() != ".csv":

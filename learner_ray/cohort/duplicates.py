@@ -1,4 +1,6 @@
-"""The same content under two names: of two patients it is trained and tested on, of one counted twice."""
+"""Files with the same content: those of two patients would be trained and tested on, those of one counted
+twice.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from learner_ray.cohort.cohort import Cohort
 from learner_ray.cohort.content import content_hashes
 from learner_ray.cohort.faults import FaultsError
 
-_REMEDY = "take out what is a copy, or go on with --allow-duplicates where all of them are meant"
+_REMEDY = "remove the copies, or continue with --allow-duplicates if all of them are intended"
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Duplicate:
     """A file that holds what an earlier one of the cohort holds, byte for byte."""
 
     line: str
-    """Both with their rows, in words."""
+    """A line that names both files and their rows."""
     whose: str
     """``another patient``, ``the same patient`` or ``the same scan``."""
 
@@ -66,18 +68,22 @@ def _name(scan: Any, path: str) -> str:
 
 
 def require_distinct(cohort: Cohort, duplicates: Iterable[Duplicate]) -> None:
-    """Raises UserError where there are duplicates."""
+    """Refuses a cohort that has duplicates.
+
+    Raises:
+        FaultsError: there are some; the message lists them.
+    """
     found = [(each.whose, each.line) for each in duplicates]
     if found:
-        count = "1 file holds" if len(found) == 1 else f"{len(found):,} files hold"
-        raise FaultsError.of(f"{cohort.name}: {count} what another one holds:", found, _REMEDY)
+        count = "1 file has" if len(found) == 1 else f"{len(found):,} files have"
+        raise FaultsError.of(f"{cohort.name}: {count} the same content as another:", found, _REMEDY)
 
 
 def hashes_of_equal_sizes(cohort: Cohort) -> dict[str, str]:
-    """SHA-256 of those files that may have a double: files of different sizes are never read.
+    """SHA-256 by path of the files that share their size with another; the others are not read.
 
     Raises:
-        UserError: one of them cannot be read.
+        UserError: a file cannot be read.
     """
     by_size: dict[int, list[str]] = defaultdict(list)
     for path in dict.fromkeys(cohort.paths):

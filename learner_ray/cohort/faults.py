@@ -1,4 +1,5 @@
-"""Mistakes in a cohort, gathered so that all can be mended in one go and told so that they fit a screen."""
+"""Mistakes in a cohort, collected so that all can be corrected at once, and listed so that they fit a
+screen."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_atomic
 
 LISTED = 20
-"""Faults of a kind that are written out, and kinds of them; the others are counted."""
+"""Faults of each kind that a message lists, and kinds that it lists; the rest are counted."""
 
 
 class FaultsError(UserError):
@@ -25,7 +26,13 @@ class FaultsError(UserError):
 
     @classmethod
     def of(cls, title: str, faults: Sequence[tuple[str, str]], remedy: str = "") -> FaultsError:
-        """Args: faults: the kind of each, and the line that tells it, in the order to tell them."""
+        """An error that lists faults under a title.
+
+        Args:
+            title: the first line of the message.
+            faults: kind and line of each fault, in the order in which to list them.
+            remedy: the last line of the message.
+        """
         shown, all_lines = few_of_each(faults), [f"  {line}" for _, line in faults]
         error = cls("\n".join([title, *shown, remedy]).rstrip())
         if set(all_lines) - set(shown):
@@ -34,7 +41,7 @@ class FaultsError(UserError):
 
 
 def few_of_each(lines: Sequence[tuple[str, str]]) -> list[str]:
-    """At most ``LISTED`` lines of each kind, kind by kind and indented, and how many more there are."""
+    """At most ``LISTED`` lines of each kind, indented and sorted by kind, and how many more there are."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for kind, line in lines:
         kinds[kind].append(line)
@@ -49,7 +56,8 @@ def few_of_each(lines: Sequence[tuple[str, str]]) -> list[str]:
 
 @contextmanager
 def all_listed(path: Path) -> Iterator[None]:
-    """Writes faults that a message has no room for to a file, which it then names."""
+    """Writes the whole list of faults to a file where the message is too short for it, and names that
+    file."""
     try:
         yield
     except FaultsError as error:
@@ -75,14 +83,14 @@ class Faults:
         return bool(self._found)
 
     def add(self, row: int, fault: str) -> None:
-        """Notes a fault with its remedy, after a semicolon; row 0 is the file as a whole."""
+        """Notes a fault, with its remedy after a semicolon; row 0 means the whole file."""
         self._found.append((row, fault))
 
     def raise_any(self) -> None:
-        """Raises what was found, in the order of the rows; of many, some of each kind.
+        """Raises the faults that were noted, in the order of their rows; of many, some of each kind.
 
         Raises:
-            UserError: there is a fault.
+            UserError: a fault was noted.
         """
         if not self._found:
             return

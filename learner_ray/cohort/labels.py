@@ -1,4 +1,4 @@
-"""Visit labels: the whole of a label is understood, or it is refused. Nothing is picked out of one.
+"""Visit labels. A label is understood as a whole or refused; no part of it is guessed from.
 
 A label is one of
 
@@ -54,8 +54,9 @@ class Label:
     """What a visit label says."""
 
     kind: Kind
+    """What kind of label it is."""
     value: Fraction
-    """As written, in the label's own unit; 0 of a baseline."""
+    """The number as written, in the label's own unit; 0 for a baseline."""
     word: str = ""
     """The unit of a time, the word of an index."""
     hyphen: bool = False
@@ -63,14 +64,14 @@ class Label:
 
     @property
     def scale(self) -> str:
-        """What the label counts, in words: labels that count different things cannot be compared."""
+        """What the label counts, in words. Labels that count different things cannot be compared."""
         if self.kind == "index":
             return f"a number of {self.word!r}"
         return {"number": "a bare number", "time": "a time with a unit"}.get(self.kind, "")
 
 
 def parse_label(text: str) -> Label | None:
-    """The meaning of a whole label; None of one that is not written as this module's description allows."""
+    """The meaning of a label; None where it is not written as this module's description allows."""
     if any(unicodedata.category(character) in _HALF_NUMBERS for character in text):
         return None
     folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
@@ -111,10 +112,10 @@ def _parse(text: str) -> Label | None:
 
 
 def clashes(labels: Mapping[int, tuple[str, Label]]) -> list[tuple[int, str]]:
-    """Why a cohort's labels cannot be put on one scale; none if they can.
+    """Says why a cohort's labels cannot be put on one scale; an empty list if they can.
 
     Args:
-        labels: by row, what is written and what it says.
+        labels: text and meaning of each label, by row.
 
     Returns:
         Row and fault of the first label of every further kind, each naming the row it clashes with.
@@ -129,7 +130,7 @@ def clashes(labels: Mapping[int, tuple[str, Label]]) -> list[tuple[int, str]]:
                     (
                         row,
                         f"visit {text!r} is {label.scale}, {labels[other][0]!r} in row {other} is {scale}: "
-                        "they cannot be put on one scale; write all one way, or add dates or days",
+                        "these cannot be compared; write all labels in one way, or add dates or days",
                     )
                 )
             first[label.scale] = row
@@ -149,15 +150,17 @@ def _hyphens(labels: Mapping[int, tuple[str, Label]]) -> list[tuple[int, str]]:
             found.append(
                 (
                     row,
-                    f"visit {labels[row][0]!r} beside {labels[other][0]!r} in row {other}: whether the "
-                    "hyphen is a minus cannot be told; write a minus after a space, and no other hyphens",
+                    f"visit {labels[row][0]!r} beside {labels[other][0]!r} in row {other}: it is "
+                    "not clear whether the hyphen is a minus; write a minus after a space, and no other "
+                    "hyphens",
                 )
             )
     return found
 
 
 def positions(labels: Iterable[Label]) -> list[float]:
-    """Where labels without clashes stand: in their own unit where they share one, else in days."""
+    """The position in time of each label, given labels without clashes: in their unit where they share one,
+    else in days."""
     every = list(labels)
     units = {label.word for label in every if label.kind == "time"}
     return [

@@ -1,7 +1,7 @@
-"""The list of what each of a cohort's files was found to hold: whoever has it need not read them again.
+"""The list of a cohort's files with their hashes, so that other processes need not read them again.
 
-A study keeps it as ``content.json``. Sizes and times of change are compared and nothing else of a stamp: on
-another node the same file has another inode.
+A study keeps it as ``content.json``. Only sizes and times of change are compared, since the same file has
+another inode on another node.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def content_list(
     """The list as plain values.
 
     Args:
-        cohort: has the ``contents`` of all its files.
-        stamps: size and time of change (ns) of each file, from before it was read, by path.
-        looks: what is odd about scans, by scan id.
+        cohort: its ``contents`` hold the hash of every file.
+        stamps: size in bytes and time of change in ns of each file before it was read, by path.
+        looks: what is unusual about scans, by scan id.
     """
     scans = {}
     for scan, files in zip(cohort.scans["scan"], cohort.scans["files"], strict=True):
@@ -35,11 +35,11 @@ def content_list(
 
 
 def listed_contents(cohort: Cohort, values: Any) -> dict[str, str]:
-    """SHA-256 by path of those files of a cohort that still have the size and time that a list states.
+    """SHA-256 by path of the files of a cohort that still have the size and time that a list states.
 
     Args:
-        cohort: of the same scan ids, wherever its files lie.
-        values: a list; of one that is damaged nothing is believed.
+        cohort: has the scan ids of the list; its files may lie elsewhere.
+        values: the list; a damaged one counts as empty.
     """
     found = {}
     try:
@@ -53,7 +53,7 @@ def listed_contents(cohort: Cohort, values: Any) -> dict[str, str]:
 
 
 def size_and_time(path: str) -> tuple[int, int] | None:
-    """Bytes, and nanoseconds of the last change, of a file; None where there is none."""
+    """Size in bytes and time of the last change in ns of a file; None where there is no such file."""
     try:
         status = os.stat(path)
     except OSError:

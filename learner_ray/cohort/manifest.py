@@ -6,7 +6,7 @@ says so. A row without a score is left out, and a note says so too.
 
 A visit label is read as ``learner_ray.cohort.labels`` describes. A date is ISO 8601, with a time where one
 day has several visits; a day is a number, with a sign, of days since anything. Where there are dates they
-give order and interval, else days, else labels; what tells the same twice must agree. Without a ``visit``
+give order and interval, else days, else labels; columns that state the same must agree. Without a ``visit``
 column visits are called 1, 2, ... in order of their dates or days, so that no date leaves this file. What
 holds for the whole cohort stands in the sidecar, see ``learner_ray.cohort.sidecar``.
 """
@@ -80,7 +80,7 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
     if not scored:
         faults.add(0, "; ".join(["lists no scan", *notes]))
     elif len({row.visit.patient for row in rows}) == 1 and not faults:
-        faults.add(0, "lists one patient only; the question is put across patients, so list several")
+        faults.add(0, "lists only one patient; pretraining compares patients, so list several")
     faults.raise_any()
     unused = [c for c in columns if c not in REQUIRED + OPTIONAL]
     notes += [f"columns not used: {', '.join(unused)}"] if unused else []
@@ -97,7 +97,7 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
 
 
 def read_unscored(path: Path) -> pd.DataFrame:
-    """The scans that a manifest lists, whether it has scores or not: they are not read.
+    """The scans that a manifest lists. Its scores, if any, are not read.
 
     Returns:
         one row per scan, with the columns of ``Scan``; ``score`` is NaN.
@@ -117,10 +117,10 @@ def read_unscored(path: Path) -> pd.DataFrame:
 
 
 def check_columns(path: Path, columns: Sequence[str], lines: Sequence[Line]) -> None:
-    """Raises where a table is no manifest.
+    """Refuses a table that is not a manifest.
 
     Raises:
-        UserError: a column is lacking or occurs twice.
+        UserError: a column is missing or occurs twice.
     """
     lacking = [name for name in REQUIRED if name not in columns]
     if not any(name in columns for name in TIMES):
@@ -147,7 +147,7 @@ def _parse(path: Path, line: int, cells: dict[str, str], faults: Faults) -> _Row
     wrong = [f"{name} is empty; fill it in" for name in REQUIRED if not values[name]]
     file = os.path.abspath(path.parent / values["path"])
     if values["path"] and not os.path.isfile(file):
-        kind = "is a folder; list its files" if os.path.isdir(file) else "does not exist; mend the path"
+        kind = "is a folder; list its files" if os.path.isdir(file) else "does not exist; correct the path"
         wrong.append(f"{values['path']} {kind}")
     score = _number(values["score"])
     if values["score"] and score is None:
@@ -216,7 +216,7 @@ def _implausible_years(lines: Sequence[Line]) -> list[str]:
         return []
     return [
         f"{len(odd)} dates lie before {_FIRST_YEAR} or after {_LAST_YEAR}, the first in row {odd[0]}: taken "
-        "as shifted to hide who it is, only differences count"
+        "to be shifted for privacy, so only their differences are used"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Scores that are not there: one rule for every reader."""
+"""Missing scores: one rule for every reader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from learner_ray.cohort.faults import LISTED
 
 ABSENT = ("", "n/a", "na", "nan")
-"""How tables write that there is no value; further codes are named by the user."""
+"""Texts that stand for a missing value in any table; the user names further codes."""
 
 
 def is_missing(cell: str, codes: Sequence[str]) -> bool:
@@ -20,7 +20,7 @@ def is_missing(cell: str, codes: Sequence[str]) -> bool:
 
 
 def without_score(rows: Sequence[int], total: int, what: str = "rows") -> list[str]:
-    """The note about the rows that are left out since they have no score; none where all have one."""
+    """The note that counts the rows left out because they have no score; empty where all have one."""
     if not rows:
         return []
     listed = ", ".join(map(str, rows[:LISTED]))

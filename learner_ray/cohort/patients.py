@@ -1,4 +1,4 @@
-"""When two ways of writing a patient's id mean one patient."""
+"""Rules by which two ways of writing an id mean the same patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a visit is rated by, and how a change of it becomes worse, same or better."""
+"""The score of a visit, and how a change of it becomes worse, same or better."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ CLASSES = ("worse", "same", "better")
 Healthier = Literal["higher", "lower"]
 
 _ROUNDING = 1e-9
-"""Part of the score's range by which a change may miss the threshold: 0.3 - 0.1 is a change of 0.2."""
+"""Share of the score's range by which a change may miss the threshold, so that 0.3 - 0.1 is a change of
+0.2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,17 @@ class Score:
     """
 
     name: str
+    """Name, such as MMSE."""
     unit: str
+    """Unit, such as points; empty for a ratio."""
     low: float
+    """Least possible value."""
     high: float
+    """Largest possible value."""
     healthier: Healthier
+    """Whether a higher or a lower score is healthier."""
     change_threshold: float
-    """A change of this much or more, in the score's unit, is worse or better; any smaller one is same."""
+    """Least change, in the score's unit, that counts as worse or better; a smaller one is same."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not isinstance(self.unit, str) or not self.name:
@@ -56,12 +62,13 @@ class Score:
             )
 
     def change(self, earlier: ArrayLike, later: ArrayLike) -> NDArray[np.float64]:
-        """Change from the earlier to the later score, in the score's unit; healthier is positive."""
+        """Change from the earlier to the later score, in the score's unit; healthier is positive. Shape (as
+        given)."""
         difference = np.subtract(later, earlier, dtype=float)
         return np.asarray(difference if self.healthier == "higher" else -difference)
 
     def classify(self, change: ArrayLike) -> NDArray[np.int64]:
-        """Class of each change (healthier positive): 0 worse, 1 same, 2 better. Shape as given.
+        """Class of each change (healthier positive): 0 worse, 1 same, 2 better. Shape (as given).
 
         Raises:
             ValueError: a change is NaN.
@@ -73,6 +80,7 @@ class Score:
         return 1 + (changes >= least).astype(np.int64) - (changes <= -least).astype(np.int64)
 
     def to_dict(self) -> dict[str, Any]:
+        """The score as plain values, as a sidecar states it."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -91,7 +99,7 @@ class Score:
 
 
 SF_RATIO = Score(name="S/F ratio", unit="", low=40.0, high=477.0, healthier="higher", change_threshold=25.0)
-"""SpO2 in per cent over FiO2 as a fraction: 100 % on room air is 476; a value under 40 is one of another
+"""SpO2 in per cent over FiO2 as a fraction: 100 % on room air is 476; a value below 40 has another
 unit. No minimal important difference is published; 20-30 is a usual "same" band."""
 
 MMSE = Score(name="MMSE", unit="points", low=0.0, high=30.0, healthier="higher", change_threshold=2.0)

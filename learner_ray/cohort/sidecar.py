@@ -1,4 +1,4 @@
-"""What a manifest's sidecar states of the cohort as a whole: its score, and what kind of cohort it is.
+"""The sidecar of a manifest, a JSON file that states the score and kind of the whole cohort.
 
 ``scans.csv`` may have a ``scans.score.json`` beside it. All keys are optional::
 
@@ -26,16 +26,22 @@ _KINDS: dict[str, type] = {"name": str, "modality": str, "temporal": bool, "phan
 
 @dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """What is known of a cohort as a whole before its scans are read."""
+    """What a sidecar, or the defaults of the modality, say of a whole cohort."""
 
     name: str
+    """Name that tables and messages use."""
     modality: str
+    """``lus``, ``mri`` or any other name."""
     score: Score
+    """The score of its visits."""
     temporal: bool = True
+    """Whether a later visit is later in time."""
     phantom: bool = False
+    """Whether the scans were made up by a program."""
 
 
 def sidecar_path(manifest: Path) -> Path:
+    """The path of a manifest's sidecar, whether it exists or not."""
     return manifest.with_name(f"{manifest.stem}.score.json")
 
 
@@ -43,7 +49,7 @@ def read_sidecar(manifest: Path, *, modality: str) -> Sidecar:
     """A manifest's sidecar, or the defaults of the modality where it has none.
 
     Raises:
-        UserError: it is no JSON object, a key or value is not allowed, or no score is known.
+        UserError: the sidecar is no JSON object, a key or value is not allowed, or no score is known.
     """
     path = sidecar_path(manifest)
     stated = _read(path) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""Who is trained, tuned and tested on: folds of patients, drawn once and shared by all arms."""
+"""Folds of patients for training, tuning and testing, drawn once and shared by all arms."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class Fold:
     """One fold of one repeat. ``test`` and ``parts`` together are all patients, each once."""
 
     repeat: int
+    """Number of the repeat, from 0."""
     fold: int
+    """Number of the fold within the repeat, from 0."""
     test: tuple[str, ...]
     """The outer test patients, sorted."""
     parts: tuple[tuple[str, ...], ...]

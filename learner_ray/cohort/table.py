@@ -16,10 +16,11 @@ Line = tuple[int, dict[str, str]]
 
 
 def read_lines(path: Path, faults: Faults) -> tuple[list[str], list[Line]]:
-    """Column names, without case, and the rows that are not empty; a short row's last cells are empty.
+    """Reads a table: its column names in lower case, and its rows but for empty ones. Cells that a short row
+    lacks are empty.
 
     Raises:
-        UserError: the file is no table in UTF-8.
+        UserError: the file is not a table in UTF-8.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
@@ -45,10 +46,10 @@ def read_lines(path: Path, faults: Faults) -> tuple[list[str], list[Line]]:
 
 
 def check_unique_columns(path: Path, columns: Sequence[str], ours: Sequence[str]) -> None:
-    """Raises where one of our columns occurs twice.
+    """Refuses a table in which one of our columns occurs twice.
 
     Raises:
-        UserError: it does.
+        UserError: a column does.
     """
     twice = sorted({c for c in columns if columns.count(c) > 1 and c in ours})
     if twice:

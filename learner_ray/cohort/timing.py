@@ -1,4 +1,4 @@
-"""When visits were: from dates, days or labels; what tells it twice must tell the same."""
+"""The times of visits, from dates, days or labels. Columns that state the same must agree."""
 
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ LIFETIME_DAYS = 36_525
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """What one row tells of when its visit was."""
+    """What one row states about the time of its visit."""
 
     row: int
+    """Number of the row in the file."""
     patient: str
+    """Id of the patient, as written."""
     name: str
-    """As written; empty where visits have no names."""
+    """Label of the visit as written; empty where visits have none."""
     days: Mapping[str, float] = field(default_factory=dict)
-    """By column, days since whenever the column counts from; the first column decides."""
+    """Days by column, each since that column's own start; the first column decides."""
 
     @property
     def day(self) -> float:
-        """By the column that decides; NaN where there is none."""
+        """Days in the column that decides; NaN where there is none."""
         return next(iter(self.days.values()), math.nan)
 
 
 def moments(visits: Sequence[Visit], faults: Faults) -> list[float]:
-    """Where each visit stands among its patient's: in days, or by its label where no column has days.
+    """The position of each visit among those of its patient: in days, or by its label where no column has
+    days.
 
-    What contradicts itself is noted: labels that cannot be read or compared, a visit with two moments, two
+    Contradictions are noted as faults: labels that cannot be read or compared, a visit with two moments, two
     visits of one moment, columns that disagree on order or interval, and visits more than a lifetime apart.
 
     Returns:
@@ -56,7 +59,7 @@ def moments(visits: Sequence[Visit], faults: Faults) -> list[float]:
             years = (ordered[-1][1] - ordered[0][1]) / 365.25
             faults.add(
                 last.row,
-                f"lies {years:.0f} years after row {first.row}, the same patient; mend one of the two",
+                f"lies {years:.0f} years after row {first.row}, the same patient; correct one of the two",
             )
     return found
 
@@ -106,8 +109,8 @@ def _one_moment_each(
         elif other.name != visit.name:
             faults.add(
                 visit.row,
-                f"visits {visit.name!r} and {other.name!r} (row {other.row}) of one patient sort alike; "
-                "give them different numbers or dates, or one name",
+                f"visits {visit.name!r} and {other.name!r} (row {other.row}) of one patient have the same "
+                "position in time; give them different numbers or dates, or one name",
             )
     return once
 
@@ -120,12 +123,12 @@ def _compare(earlier: Visit, later: Visit, labels: Mapping[int, float], faults: 
         if abs(gaps[0] - gaps[1]) > TOLERANCE_DAYS:
             faults.add(
                 later.row,
-                f"is {gaps[0]:g} days after row {earlier.row} by {decides}, {gaps[1]:g} by {column}: mend "
+                f"is {gaps[0]:g} days after row {earlier.row} by {decides}, {gaps[1]:g} by {column}: correct "
                 f"one of the two, or leave out the column {column}",
             )
     if labels.get(later.row, math.inf) < labels.get(earlier.row, -math.inf):
         faults.add(
             later.row,
             f"visit {later.name!r} comes after visit {earlier.name!r} in row {earlier.row} by {decides}, but "
-            "before it by its name: mend one of the two",
+            "before it by its name: correct one of the two",
         )

@@ -1,4 +1,5 @@
-"""The answer to a folder or table that is not recognised: what was found, what is needed, how to begin."""
+"""The message about a folder or table that is not recognised: what was found, what is needed, how to
+begin."""
 
 from __future__ import annotations
 
@@ -17,10 +18,11 @@ _EXAMPLE = ("path,patient,visit,score", "clips/p01_a.mp4,P01,1,310", "clips/p01_
 
 
 def about_folder(path: Path, needs: Mapping[str, str]) -> str:
-    """What a folder holds that is in no known layout, and what to do with it.
+    """Says what a folder in no known layout holds, and what to do with it.
 
     Args:
-        needs: by layout, what its folders hold.
+        path: the folder.
+        needs: what folders of each layout hold, by layout.
     """
     return "\n".join(
         [
@@ -35,7 +37,7 @@ def about_folder(path: Path, needs: Mapping[str, str]) -> str:
 
 
 def about_table(path: Path, columns: Sequence[str], rows: int, missing: Sequence[str]) -> str:
-    """What a table holds that is no manifest, and what to do with it."""
+    """Says what a table that is not a manifest holds, and what to do with it."""
     found = ", ".join(name[:_LONGEST_NAME] for name in columns[:_COLUMNS_SHOWN]) or "none"
     more = f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else ""
     return "\n".join(
@@ -47,7 +49,7 @@ def about_table(path: Path, columns: Sequence[str], rows: int, missing: Sequence
 
 
 def how_to_begin(folder: Path) -> list[str]:
-    """What a manifest looks like, and the command that makes the first draft of one."""
+    """Lines that show a manifest, and the command that begins one."""
     return [
         "A manifest has one row per scan; visit may also be a date (2024-01-31) or day (-5):",
         *(f"  {line}" for line in _EXAMPLE),
@@ -64,7 +66,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def count_kinds(files: Iterator[Path]) -> str:
-    """Files by the end of their names, as in "120 .mp4, 2 .csv"."""
+    """Counts files by the end of their names, as in "120 .mp4, 2 .csv"."""
     kinds = Counter(_kind(path) for path in islice(files, _MOST_FILES))
     shown = [f"{n} {kind}" for kind, n in kinds.most_common(_KINDS_SHOWN)]
     others = sum(kinds.values()) - sum(n for _, n in kinds.most_common(_KINDS_SHOWN))

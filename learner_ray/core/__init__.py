@@ -1,2 +1,1 @@
-"""What every other part stands on: configuration, components, seeds, errors and files that are whole or
-absent."""
+"""What every other part stands on: configuration, components, seeds, errors and files."""

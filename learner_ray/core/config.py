@@ -113,7 +113,7 @@ class Config:
         return self._with_values(values, strict=True)
 
     def resolved(self) -> Config:
-        """The same configuration now that its components are known, after :meth:`from_dict`.
+        """Reads a configuration of :meth:`from_dict` again, now that its components are known.
 
         Raises:
             UserError: one of them is still unknown, or does not have a key that it is given.

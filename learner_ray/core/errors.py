@@ -10,9 +10,9 @@ class UserError(Exception):
 class PlaceError(Exception):
     """A fault of the place and not of what was given: data, a node, a device or memory that has gone.
 
-    All that had ended is kept. Commands print the sentence and how to go on, and exit with 1.
+    Completed runs are kept. Commands print the sentence and how to resume, and exit with 1.
     """
 
 
 class StorageError(PlaceError):
-    """Results cannot be written any more. What had ended is kept; the same command goes on from there."""
+    """Results can no longer be written. Completed runs are kept; the same command resumes from there."""

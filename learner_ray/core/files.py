@@ -18,8 +18,8 @@ from learner_ray.core.errors import StorageError, UserError
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A stream to write a file by: a reader, a kill or a power cut at any moment finds the old content or the
-    new, never a part.
+    """Opens a stream that replaces a file at once: after a kill or a power cut, and for every reader, the
+    file holds the old content or the new, never a part.
 
     The data goes to a temporary name in the same folder (renaming is atomic only within a file system), is
     flushed to disk, and then takes the final name. Missing parent folders are made.
@@ -42,8 +42,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def keep_names(folder: Path) -> None:
-    """Has a folder's names on disk too, which may take as long as a small file; some file systems know no
-    such wish, and need none."""
+    """Flushes a folder's list of names to disk, which may take as long as writing a small file. File systems
+    that offer no such call do not need it."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -102,25 +102,25 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 LEAST_FREE_BYTES = 64 * 2**20
-"""Below this a file system counts as full: an encoder (45 MB) no longer fits."""
+"""A file system with less free space than this counts as full: an encoder (45 MB) no longer fits."""
 
 
 GONE = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENODEV,
     errno.ENOTCONN,
 }  # fmt: skip
-"""What a storage says that is not there any more, or not for us."""
+"""Error numbers of a storage that is gone, or that this user may not use."""
 
 
 def storage_fault(error: BaseException, folder: Path | None) -> str:
-    """What is wrong with a storage, if that is why an error was raised; else nothing.
+    """Says what is wrong with a storage, if that is why an error was raised; else the empty string.
 
-    PyTorch says only that its writer failed, so the space that is left is looked at too.
+    PyTorch says only that its writer failed, so the free space is looked at too.
 
     Args:
-        error: names the file itself, or else ``folder`` is blamed.
-        folder: what was being written to; None where that is not known: then every file that an error names
-            is told of.
+        error: the error; where it names no file, ``folder`` is blamed.
+        folder: the folder that was being written to; None where it is not known, and then any file that the
+            error names is blamed.
     """
     if isinstance(error, StorageError):
         return str(error)
@@ -141,11 +141,11 @@ def storage_fault(error: BaseException, folder: Path | None) -> str:
 
 
 def named_path(path: Path, wanted: Path | None = None) -> str:
-    """A path, and how to choose another where that is not plain.
+    """A path as messages name it: one in the cache with the way to choose another folder for it.
 
     Args:
-        path: what is in the way.
-        wanted: what it is in the way of, at or below ``path``; None for itself.
+        path: the path that is at fault.
+        wanted: the path that could not be used because of it, at or below ``path``; None for ``path`` itself.
     """
     with suppress(UserError):
         if (wanted or path).is_relative_to(cache_root()):
@@ -154,7 +154,7 @@ def named_path(path: Path, wanted: Path | None = None) -> str:
 
 
 def _room(path: Path) -> str:
-    """How much is left where a path is, or would be."""
+    """The free space where a path is, or would be, in brackets."""
     for part in (path, *path.absolute().parents):
         with suppress(OSError):
             return f" ({shutil.disk_usage(part).free / 2**20:.0f} MB left)"
@@ -173,12 +173,14 @@ class Standing:
 
     @property
     def has_gone(self) -> bool:
+        """Whether the folder was removed, or another now lies in its place."""
         try:
             return not os.path.samestat(os.fstat(self._handle), self._folder.stat())
         except OSError:
             return True
 
     def close(self) -> None:
+        """Lets go of the folder."""
         os.close(self._handle)
 
 

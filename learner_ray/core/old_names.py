@@ -21,7 +21,7 @@ RENAMED = {
     "objective.pairs": "loss.pairs",
     "progression.judged_by": "progression.selection_metric",
 }
-"""Configuration keys, old to new; the others are called what they were."""
+"""Configuration keys that were renamed, old to new."""
 
 DEFAULTS: dict[str, Any] = {
     "loss.margin": 0.2,
@@ -31,11 +31,10 @@ DEFAULTS: dict[str, Any] = {
     "loss.bandwidth": 1.0,
     "loss.bins": 5,
 }
-"""Keys that every old configuration had, whatever its loss, and that now belong to some losses: what they
-were where nobody set them."""
+"""Defaults of keys that every old configuration had and that now belong to some losses only."""
 
 SINCE: dict[str, Any] = {"encoder.name": "tsm_resnet18"}
-"""Keys that old configurations did not have, with the value that means what they computed."""
+"""Keys that old configurations did not have, each with the value under which the result is the old one."""
 
 _OLD = {new: old for old, new in RENAMED.items()}
 SECTIONS = {"model": "encoder", "objective": "loss"}

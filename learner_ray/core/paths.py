@@ -1,4 +1,4 @@
-"""Paths that the user names: what is wrong with one, said in a sentence, and early where it can be told."""
+"""Paths that the user names: what is wrong with one, in a sentence, and before the work where possible."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import json_object, named_path
 
 UNUSABLE = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
-"""What any storage says of a path that cannot be: below a file, say."""
+"""Error numbers of paths that no storage can have, such as one below a file."""
 
 
 def mistaken_path(error: OSError) -> str:
-    """In what way an error's path could be on no storage, such as a folder below a file; else nothing."""
+    """Says why the path of an error can exist on no storage, such as a folder below a file; else the empty
+    string."""
     if error.errno not in UNUSABLE or not isinstance(error.filename, str):
         return ""
     path = Path(error.filename)
@@ -27,7 +28,8 @@ def mistaken_path(error: OSError) -> str:
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Tells before the work, without a trace on the disk, that a folder could not be made or written to.
+    """Refuses, before the work begins, a folder that could not be made or written to. Leaves no trace on
+    disk.
 
     Raises:
         UserError: it is a file, or would lie below one.
@@ -53,8 +55,8 @@ def read_json(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
     """The JSON object in a file.
 
     Args:
-        path: of the file.
-        remedy: what to do where it is damaged, as the end of a sentence.
+        path: the file.
+        remedy: what to do if the file is damaged, as the end of a sentence.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -17,6 +17,7 @@ SHIFT_FRACTIONS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 
 
 def require(condition: bool, message: str) -> None:
+    """Raises UserError with a message unless a condition holds."""
     if not condition:
         raise UserError(message)
 
@@ -44,7 +45,8 @@ MOST = {
     "train.batch_size": 1_000_000,
     "progression.finetune_epochs": 1_000_000,
 }
-"""By key. Slips of the keyboard, which would otherwise end in the middle of the work."""
+"""Largest value of a key; above it a typing error is assumed, which would otherwise end in the middle of the
+work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,16 +128,20 @@ class TrainConfig(Section):
     batch_size: int = 16
     """Scans per step, over all devices."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    """Optimiser of pretraining; ``sgd`` has a momentum of 0.9."""
     lr: float = 1e-3
+    """Learning rate at the end of the warm-up."""
     weight_decay: float = 1e-2
+    """Weight decay of weights; biases and normalisation have none."""
     warmup: float = 0.1
     """Fraction of the schedule over which the learning rate rises; it then falls along a cosine."""
     clip: float = 20.0
     """Norm the gradient is clipped to (TSM recipe: 20)."""
     precision: Literal["auto", "float64", "float32", "bfloat16"] = "auto"
     """``auto`` is bfloat16 autocast where the processor has it, else float32. Resolved before hashing.
-    float64, slower, tells rounding from a fault: its results do not hang on the number of devices. Pixels
-    are standardised and augmented in float32 even so, so that another kind of processor may still differ."""
+    float64 is slower and shows whether a difference is rounding: its results do not depend on the number of
+    devices. Pixels are standardised and augmented in float32 in any case, so another kind of processor may
+    still give other results."""
     balance: Literal["none", "score"] = "none"
     """``score`` fills every batch from all score quantiles: rare scores are seen as often as others."""
     shuffle_scores: bool = False
@@ -166,7 +172,7 @@ class ProgressionConfig(Section):
     """d = u(t+1) - u(t) [paper]; ``both`` is [u(t), d]; ``score_difference`` that of the predicted scores.
     The others are controls that see no scan."""
     decision: Literal["prior", "argmax"] = "prior"
-    """Class by p_c / prior_c, or by p_c."""
+    """Class with the largest p_c / prior_c (``prior``) or the largest p_c (``argmax``)."""
     patients: Literal["held_out", "same"] = "same"
     """Fit on the patients the encoder was pretrained on, or on some kept out of pretraining. On OASIS-2 and
     the lung phantom, more patients for both outweighed that an encoder remembers the differences of its own
@@ -181,8 +187,9 @@ class ProgressionConfig(Section):
     """Ridge penalty of the classifier, relative to its number of inputs."""
     finetune_epochs: int = 0
     """Epochs of end-to-end training of encoder and classifier after the fit, in final runs; 0 leaves the
-    encoder as pretrained. A search judges the encoder as pretrained."""
+    encoder as pretrained. The trials of a search are judged without it."""
     finetune_lr: float = 1e-4
+    """Learning rate of the end-to-end training."""
     shuffle_labels: bool = False
     """Control: classes are permuted over the pairs the classifier is fitted on."""
 
@@ -199,4 +206,5 @@ class ProgressionConfig(Section):
 
     @property
     def uses_encoder(self) -> bool:
+        """Whether the classifier sees anything that an encoder computes."""
         return self.input in ("difference", "both", "score_difference")

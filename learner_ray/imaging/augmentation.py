@@ -1,7 +1,7 @@
 """Batches from the cache, and their augmentation.
 
-Whatever is random about a clip comes from its own key, and whatever is computed per pixel is computed the
-same at every place of a batch: one key gives the same bits whichever clips lie beside it. So no
+All random draws of a clip come from its own key, and a pixel is computed in the same way at every place of a
+batch, so that a key gives the same bits in any batch. Hence no
 transcendental function is used per pixel (vector and scalar code differ in its last bit, and which one a
 pixel meets depends on the batch), and no fused multiply-add.
 """
@@ -21,12 +21,16 @@ from learner_ray.imaging.cache import PixelCache
 from learner_ray.imaging.sampling import frame_indices
 
 ROTATION_DEG = 10.0
+"""Largest rotation, in degrees."""
 SCALE = 0.1
+"""Largest change of size, as a share."""
 TRANSLATION = 0.05
-"""Of the frame's width or height."""
+"""Largest shift, as a share of the frame's width or height."""
 GAIN = 0.1
+"""Largest change of brightness, as a share."""
 MIDTONE = 0.2
-"""Grey v in 0..1 becomes v + c v (1 - v): a gamma curve to first order, with black and white kept."""
+"""Largest c: grey v in 0..1 becomes v + c v (1 - v): a gamma curve to first order, with black and white
+kept."""
 NOISE = 0.05
 """SD of the noise, in SDs of the scan."""
 _BYTE_SD = float(np.sqrt((256**2 - 1) / 12))
@@ -35,7 +39,7 @@ FloatArray = NDArray[np.float64]
 
 
 def load_batch(cache: PixelCache, scans: Sequence[str], frames: int, *, keys: Sequence[int] | None) -> Tensor:
-    """Some frames of some scans.
+    """Reads some frames of some scans.
 
     Args:
         cache: where the pixels are.

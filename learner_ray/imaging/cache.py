@@ -44,8 +44,8 @@ class PixelCache:
 
     Attributes:
         folder: where it is.
-        bad: what is wrong with each scan that was left out, by scan id.
-        looks: what is odd about the frames of scans, of ``looks.LOOKS``, by scan id.
+        bad: the scans that were left out and why, by scan id.
+        looks: what is unusual about the frames of scans, one of ``looks.LOOKS``, by scan id.
         contents: SHA-256 of each file of each scan, by scan id; empty of a file that could not be opened.
         size: height and width of a frame in pixels.
     """
@@ -71,7 +71,7 @@ class PixelCache:
             UserError: there is none.
         """
         if not (Path(folder) / "index.json").is_file():
-            raise UserError(f"{folder} holds no pixel cache; the command that made it builds it anew")
+            raise UserError(f"{folder} holds no pixel cache; repeat the command that made it")
         return cls(Path(folder))
 
     @cached_property
@@ -88,7 +88,7 @@ class PixelCache:
         return self._pixels[entry.offset : stop].reshape(entry.shape)
 
     def length(self, scan: str) -> int:
-        """Frames of a scan."""
+        """The number of frames of a scan."""
         return self._entries[scan].shape[0]
 
     def statistics(self, scan: str) -> tuple[float, float]:
@@ -109,7 +109,7 @@ def build_cache(
     """Decode a cohort's scans, or open the cache where that was done before.
 
     Args:
-        cohort: its ``scans`` are read; files in its ``contents`` are taken to hold that.
+        cohort: its ``scans`` are read; files in its ``contents`` are not hashed again.
         size: height and width of a frame in pixels.
         slices: frames taken of a three-dimensional volume.
         root: folder of all caches; by default ``pixels`` in the user's cache folder.
@@ -138,7 +138,7 @@ def build_cache(
 
 
 def with_contents(cohort: Cohort, cache: PixelCache) -> Cohort:
-    """The cohort, with what its files were found to hold when they were decoded."""
+    """The cohort with the hashes that its files had when they were decoded."""
     rows = zip(cohort.scans["scan"], cohort.scans["files"], strict=True)
     pairs = [pair for scan, files in rows for pair in zip(files, cache.contents[scan], strict=True)]
     return replace(cohort, contents={path: sha256 for path, sha256 in pairs if sha256})

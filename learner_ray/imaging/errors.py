@@ -1,4 +1,4 @@
-"""What is wrong with one scan's file, and how many such are told."""
+"""Errors about scans that cannot be read, and the message that lists them."""
 
 from __future__ import annotations
 
@@ -31,26 +31,36 @@ class BadScan:
     """A scan that cannot be read: where it is listed, which file, and why."""
 
     scan: str
+    """Id of the scan."""
     source: str
+    """The file that lists it."""
     row: int
+    """Its row there."""
     path: str
+    """The file that cannot be read."""
     reason: str
+    """Why, in one line without the path."""
     contents: Sequence[str] = ()
-    """SHA-256 of each of the scan's files; empty of one that could not be opened."""
+    """SHA-256 of each of the scan's files; the empty string for one that could not be opened."""
 
     def __str__(self) -> str:
         return f"{self.source}, row {self.row}: {self.path} {self.reason}"
 
     @property
     def kind(self) -> str:
-        """The reason without what is this file's own: bracketed details, remedies and numbers."""
+        """The reason without the details of this file: brackets, remedies and numbers."""
         return re.sub(r"\d+", "0", re.split(r" \(|;", self.reason)[0])
 
 
 def unreadable(bad: Sequence[BadScan], good: int) -> FaultsError:
-    """The refusal of a cohort of which so many scans can be read, and these cannot."""
+    """The error about the scans of a cohort that cannot be read.
+
+    Args:
+        bad: the scans that cannot be read.
+        good: number of scans that can.
+    """
     remedy = (
-        "mend or remove them, or leave them out with --skip-bad" if good else "no scan is left to work with"
+        "repair or remove them, or leave them out with --skip-bad" if good else "no scan is left to work with"
     )
     title = f"{len(bad):,} of {len(bad) + good:,} scans cannot be read:"
     return FaultsError.of(title, [(scan.kind, str(scan)) for scan in bad], remedy)

@@ -1,6 +1,6 @@
 """The one gate of a cohort: ``python -m learner_ray.cohort check`` and every sweep go through it.
 
-First what can be told in a moment (``inspect``), without PyTorch; then what only decoding tells (``decode``).
+``inspect`` checks splits and headers in a moment, without PyTorch; ``decode`` reads every pixel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from learner_ray.cohort.faults import few_of_each
 from learner_ray.cohort.listing import size_and_time
 from learner_ray.core.errors import UserError
 from learner_ray.imaging.errors import BadScan, ScanError, unreadable
-from learner_ray.study.profiles import PROFILES
 
 if TYPE_CHECKING:
     from learner_ray.imaging.cache import PixelCache
@@ -26,27 +25,20 @@ _MAX_THREADS = 16
 """Opening files mostly waits for the disk or the network."""
 
 
-def folds_asked(folds: int | None, profile: str | None = None) -> list[int]:
-    """The numbers of folds that a study may have: as asked for, or else of the profiles."""
-    if folds is not None:
-        return [folds]
-    return [PROFILES[profile].folds] if profile else [size.folds for size in PROFILES.values()]
-
-
 def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bool = False) -> list[str]:
-    """Whether a cohort can be divided into folds with patients of every class, and its files opened.
+    """Checks that a cohort can be divided into folds with patients of every class, and that its files open.
 
     Args:
-        cohort: of any kind.
-        folds: numbers of outer folds, of which one must do.
-        seed: of the division.
-        skip_bad: pass files that cannot be opened, as long as there are others.
+        cohort: the cohort.
+        folds: numbers of outer folds, one of which must be possible.
+        seed: seed of the division.
+        skip_bad: accept files that cannot be opened, as long as there are others.
 
     Returns:
-        What is wrong with the numbers of folds that will not do, in words.
+        One sentence for each number of folds that is not possible.
 
     Raises:
-        UserError: no number of folds will do, or a scan's file is not there or its header is not one of its
+        UserError: no number of folds is possible, or a scan's file is missing or has a header of another
             kind.
     """
     complaints = _check_folds(cohort, folds, seed)
@@ -63,7 +55,7 @@ def _check_folds(cohort: Cohort, folds: Sequence[int], seed: int) -> list[str]:
         try:
             make_splits(cohort, folds=number, repeats=1, seed=seed)
         except UserError as error:
-            complaints.append(f"{number} folds will not do: {error}")
+            complaints.append(f"{number} folds are not possible: {error}")
             refused = error
     if len(complaints) == len(set(folds)):
         raise refused
@@ -71,7 +63,7 @@ def _check_folds(cohort: Cohort, folds: Sequence[int], seed: int) -> list[str]:
 
 
 def bad_headers(cohort: Cohort) -> list[BadScan]:
-    """Scans with a file that is not there, is empty, or whose header is not one of its kind."""
+    """The scans with a file that is missing, is empty, or has a header of another kind."""
     from learner_ray.imaging.headers import check_header
 
     def look(scan: Any) -> BadScan | None:
@@ -94,19 +86,21 @@ class Decoded:
     """A cohort whose every scan was read."""
 
     cohort: Cohort
-    """With what its files hold."""
+    """The cohort, with the hash of each file in its ``contents``."""
     cache: PixelCache
+    """The decoded pixels."""
     stamps: Mapping[str, tuple[int, int]]
-    """Size and time of change (ns) of each file before it was read, by path."""
+    """Size in bytes and time of change in ns of each file before it was read, by path."""
     duplicates: list[Duplicate]
-    """That were allowed."""
+    """Files with the same content, which were allowed."""
 
     @property
     def oddities(self) -> dict[str, list[str]]:
-        """What was let pass though it is odd: a sentence that names nobody, and those it is of."""
-        from learner_ray.imaging.looks import told
+        """What is unusual about scans that were accepted: a sentence for each kind, and the scans it applies
+        to."""
+        from learner_ray.imaging.looks import describe_looks
 
-        return {**told(self.cache.looks), **note_duplicates(self.duplicates)}
+        return {**describe_looks(self.cache.looks), **note_duplicates(self.duplicates)}
 
 
 def decode(
@@ -120,14 +114,15 @@ def decode(
     """Reads every pixel, into the cache that training uses, and compares what the files hold.
 
     Args:
-        cohort: of any kind.
+        cohort: the cohort.
         size: height and width of a frame in pixels.
         skip_bad: leave out scans that cannot be read instead of raising.
-        allow_duplicates: pass files that hold what another one holds.
+        allow_duplicates: accept files with the content of another.
         progress: called with the number of scans done and of all.
 
     Raises:
-        UserError: scans cannot be read, files hold the same, or the disk is full.
+        UserError: scans cannot be read, or files have the same content.
+        StorageError: the disk is full.
     """
     from learner_ray.imaging.cache import build_cache, with_contents
 
@@ -141,15 +136,16 @@ def decode(
 
 
 def note_duplicates(duplicates: Sequence[Duplicate]) -> dict[str, list[str]]:
-    """That files which hold the same were allowed, and which."""
+    """The sentence that says that duplicates were allowed, with a line for each; empty where there is
+    none."""
     if not duplicates:
         return {}
-    count = "1 file holds" if len(duplicates) == 1 else f"{len(duplicates):,} files hold"
-    return {f"{count} what another one holds (--allow-duplicates)": [each.line for each in duplicates]}
+    count = "1 file has" if len(duplicates) == 1 else f"{len(duplicates):,} files have"
+    return {f"{count} the same content as another (--allow-duplicates)": [each.line for each in duplicates]}
 
 
 def warnings(oddities: Mapping[str, Sequence[str]]) -> list[str]:
-    """Lines to print: each sentence, and a few of those it is of."""
+    """Lines to print: each sentence, and a few of the scans it applies to."""
     return [
         line
         for sentence, names in oddities.items()

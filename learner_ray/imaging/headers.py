@@ -1,4 +1,4 @@
-"""What a scan's file is, told from its name and its first bytes. Decodes nothing, and loads no PyTorch.
+"""The kind of a scan's file, found from its name and its first bytes. Decodes nothing, and loads no PyTorch.
 
 The readers open files through the same functions, so that a header refused here is one they refuse.
 """
@@ -28,13 +28,16 @@ SUFFIXES = {
     "volume": (".nii", ".nii.gz"),
     "picture": (".png", ".jpg", ".jpeg"),
 }
-"""Of the files that are read, by kind."""
+"""Suffixes of the files that can be read, by kind."""
 
 NIFTI_DAMAGE = (
     ImageFileError, HeaderDataError, OrientationError, EOFError, ValueError, OSError, zlib.error
 )  # fmt: skip
+"""Errors that nibabel raises on a damaged file."""
 PICTURE_DAMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""Errors that Pillow raises on a damaged file."""
 GZIP_MAGIC = b"\x1f\x8b"
+"""First bytes of a gzip file."""
 
 _GZIP_MOST = 1032
 """Bytes that one byte of gzip can unfold to, at most."""
@@ -54,7 +57,7 @@ def file_kind(path: str) -> str:
 
 
 def check_header(path: str) -> None:
-    """Opens a file as far as its header.
+    """Reads the header of a file.
 
     Raises:
         ScanError: it is missing, empty, of a kind that is not read, or its header is not one of its kind.
@@ -71,10 +74,11 @@ def check_header(path: str) -> None:
 
 
 def check_kind(path: str) -> str:
-    """The kind of a file that is there, is not empty and has a suffix that is read.
+    """The kind of a file: ``volume``, ``video`` or ``picture``.
 
     Raises:
-        ScanError: one of these does not hold, or it is DICOM under another name, which FFmpeg would open.
+        ScanError: the file is missing or empty, has an unknown suffix, or is DICOM under another name, which
+            FFmpeg would open.
     """
     try:
         with open(path, "rb") as stream:
@@ -85,17 +89,21 @@ def check_kind(path: str) -> str:
     if not kind:
         known = " ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
         remedy = f"; {_DICOM_REMEDY}" if path.lower().endswith((".dcm", ".ima")) else ""
-        raise ScanError(path, f"is of no supported kind ({known}){remedy}")
+        raise ScanError(path, f"is not of a supported kind ({known}){remedy}")
     if not start:
         raise ScanError(path, "is empty")
     if start[_DICOM_AT:] == _DICOM_MAGIC:
-        raise ScanError(path, f"is DICOM, whatever its name says; {_DICOM_REMEDY}")
+        raise ScanError(path, f"is a DICOM file with another suffix; {_DICOM_REMEDY}")
     return kind
 
 
 @contextmanager
 def open_video(path: str) -> Iterator[av.container.InputContainer]:
-    """A container with a video stream; FFmpeg's errors become a ScanError."""
+    """Opens a container with a video stream.
+
+    Raises:
+        ScanError: FFmpeg cannot read the file, or it holds no video.
+    """
     try:
         with av.open(path, **_OPEN_OPTIONS) as container:
             if not container.streams.video:
@@ -107,12 +115,16 @@ def open_video(path: str) -> Iterator[av.container.InputContainer]:
 
 @contextmanager
 def open_picture(path: str) -> Iterator[Image.Image]:
-    """A picture whose pixels are not read yet; Pillow's errors, then too, become a ScanError."""
+    """Opens a picture whose pixels are not read yet.
+
+    Raises:
+        ScanError: Pillow cannot read the file, now or when its pixels are read.
+    """
     try:
         with Image.open(path) as image:
             yield image
     except UnidentifiedImageError as error:  # whose text is the path again
-        raise ScanError(path, "cannot be read as a picture (it is none of a known kind)") from error
+        raise ScanError(path, "cannot be read as a picture (its format is not known)") from error
     except PICTURE_DAMAGE as error:
         raise ScanError(path, f"cannot be read as a picture ({error})") from error
 
@@ -131,10 +143,10 @@ def _check_volume(path: str) -> None:
 
 
 def nifti_kind(start: bytes) -> type[nibabel.Nifti1Image]:
-    """NIfTI-1 or -2.
+    """The class of a NIfTI-1 or NIfTI-2 image, from its first bytes.
 
     Raises:
-        ImageFileError: these are the first bytes of neither.
+        ImageFileError: the bytes begin neither.
     """
     kinds: tuple[type[nibabel.Nifti1Image], ...] = (nibabel.Nifti1Image, nibabel.Nifti2Image)
     for kind in kinds:
@@ -144,17 +156,17 @@ def nifti_kind(start: bytes) -> type[nibabel.Nifti1Image]:
 
 
 def check_nifti(path: str, header: nibabel.Nifti1Header, size: int, *, zipped: bool) -> None:
-    """Refuses what is no grey image, and a header that announces more than the file can hold: believing it
-    would take all memory.
+    """Refuses a file that is not a grey image, or whose header announces more voxels than the file can hold,
+    which would take all memory.
 
     Args:
-        path: of the file.
+        path: the file.
         header: its header.
-        size: its bytes as stored.
-        zipped: whether these are gzip's.
+        size: bytes of the file as stored.
+        zipped: whether the file is compressed by gzip.
 
     Raises:
-        ScanError: it is one of these.
+        ScanError: the file is refused.
     """
     shape, voxel = [int(length) for length in header.get_data_shape()], header.get_data_dtype()
     if len(long_axes(shape)) not in (2, 3) or voxel.kind not in "iufb":

@@ -34,13 +34,17 @@ class Entry:
     """Where a scan's frames lie, and the statistics of its foreground."""
 
     offset: int
+    """Position of the first byte in ``pixels.u8``."""
     shape: tuple[int, int, int]
+    """(T, size, size)."""
     mean: float
+    """Mean grey value of the foreground, 0 to 255."""
     sd: float
+    """SD of the grey values of the foreground."""
     contents: Sequence[str]
     """SHA-256 of each of the scan's files."""
     look: str = ""
-    """What is odd about its frames, of ``looks.LOOKS``; empty where nothing is."""
+    """What is unusual about its frames, one of ``looks.LOOKS``; empty where nothing is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +77,10 @@ def ingest(
         progress: called with the number of scans done and of all.
 
     Returns:
-        What each file held, by path; those that could be opened.
+        Stamp and hash of each file that could be opened, by path.
 
     Raises:
-        UserError: a file was changed meanwhile.
+        UserError: a file was changed while it was read.
     """
     entries: dict[str, Entry] = {}
     bad: list[BadScan] = []
@@ -151,7 +155,7 @@ def _require_unchanged(path: str, known: Known) -> None:
         now = None
     if now is None or (now.size, now.mtime_ns) != (known.stamp.size, known.stamp.mtime_ns):
         raise UserError(
-            f"{path} was changed while it was read: give the command again when the data are still"
+            f"{path} was changed while it was read: repeat the command when nothing writes to the data"
         )
 
 

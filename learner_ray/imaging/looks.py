@@ -1,7 +1,7 @@
-"""What a scan looks like when it is none: black, of one grey, frozen, or a mask in place of a picture.
+"""Scans that are probably not pictures of a patient: black, of one grey, frozen, or a mask.
 
-One rule for every kind of file, on the frames as the network would see them. Such a scan is kept and told,
-not refused: only its owner knows whether it belongs there.
+One rule for every kind of file, applied to the frames as the network would see them. Such a scan is kept and
+listed in a warning, not refused: only its owner knows whether it belongs there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOOKS = {
     "frozen": "the same in every frame",
     "mask": "of a few grey values only, as a mask is",
 }
-"""What may be odd about a scan, in words."""
+"""What may be unusual about a scan, in words."""
 
 _NOISE = 3
 """Grey values by which a codec changes what is the same."""
@@ -30,7 +30,7 @@ _MOST = 0.6
 
 
 def look_of(frames: NDArray[np.uint8]) -> str:
-    """The first of ``LOOKS`` that holds, or nothing.
+    """The first of ``LOOKS`` that applies to a scan; empty where none does.
 
     Args:
         frames: uint8 (T, size, size), with black where the picture was not square.
@@ -55,8 +55,12 @@ def _without_margins(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return frames[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def told(looks: Mapping[str, str]) -> dict[str, list[str]]:
-    """What is odd about a cohort's scans: a sentence per kind, and the ids of its scans."""
+def describe_looks(looks: Mapping[str, str]) -> dict[str, list[str]]:
+    """What is unusual about a cohort's scans: a sentence for each kind, and the ids of its scans.
+
+    Args:
+        looks: one of ``LOOKS`` by scan id, of the scans that have one.
+    """
     found = {}
     for look, words in LOOKS.items():
         scans = sorted(scan for scan, of in looks.items() if of == look)

@@ -12,7 +12,7 @@ from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_g
 
 
 def read_picture(path: str, size: int) -> NDArray[np.uint8]:
-    """A picture in grey; deeper than 8 bits it is clipped to percentiles 0.5 and 99.5 first.
+    """Reads a picture in grey. One with more than 8 bits is clipped to percentiles 0.5 and 99.5 first.
 
     Returns:
         uint8 (1, size, size).

@@ -17,7 +17,7 @@ BACKGROUND = 12
 """A pixel at or below this grey value (5 % of the range) is background."""
 
 _ROUNDING = 1e-6
-"""Of single precision, relative, in an average over pixels."""
+"""Relative rounding error of single precision in an average over pixels."""
 
 
 def fit(width: float, height: float, size: int) -> tuple[int, int]:
@@ -36,14 +36,16 @@ def pad_square(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def resize(frames: Tensor, width: int, height: int) -> Tensor:
-    """Float frames (T, h, w) at another size: bilinear, averaged over the pixels that fall together."""
+    """Float frames (T, h, w) at another size (T, height, width): bilinear, averaged over the pixels that fall
+    together."""
     return F.interpolate(frames[None], size=(height, width), mode="bilinear", antialias=True)[0]
 
 
 def grey_range(frames: Tensor) -> tuple[float, float]:
-    """The values that become black and white: percentiles 0.5 and 99.5, or the extremes where these agree.
+    """The values that become black and white in frames (T, h, w): percentiles 0.5 and 99.5, or the extremes
+    where these agree.
 
-    They are one where nothing but the rounding of resizing tells the values apart.
+    Both are equal where the values differ by no more than the rounding of resizing.
     """
     values = frames.numpy().ravel()
     low, high = np.percentile(values, (0.5, 99.5))
@@ -55,7 +57,8 @@ def grey_range(frames: Tensor) -> tuple[float, float]:
 
 
 def to_grey(frames: Tensor, low: float, high: float) -> NDArray[np.uint8]:
-    """Float frames as uint8, ``low`` as 0 and ``high`` as 255, clipped outside; black where both are one."""
+    """Float frames (T, h, w) as uint8, ``low`` as 0 and ``high`` as 255, clipped outside; black where both
+    are equal."""
     if high <= low:
         return np.zeros(frames.shape, np.uint8)
     scaled = (frames - low) * (255.0 / (high - low))

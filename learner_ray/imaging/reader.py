@@ -1,4 +1,4 @@
-"""One scan, whatever its files are."""
+"""The reader of a scan, for every kind of file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from learner_ray.imaging import picture, video, volume
 from learner_ray.imaging.headers import check_kind
 
 VERSION = 1
-"""Raised whenever a reader may give other pixels for the same file."""
+"""Increased whenever a reader may give other pixels for the same file."""
 
 
 def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.uint8]:
@@ -40,7 +40,7 @@ def _read_file(path: str, size: int, slices: int) -> NDArray[np.uint8]:
 
 
 def reader_version() -> str:
-    """Our version and those of the libraries that pixels depend on."""
+    """The versions of the readers and of the libraries that pixels depend on, as one line."""
     versions = [f"learner_ray-{VERSION}"]
     for package in ("av", "decord", "nibabel", "pillow", "torch"):
         try:

@@ -1,4 +1,4 @@
-"""Which frames of a scan are shown."""
+"""The frames of a scan that the network is shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 
 def frame_indices(length: int, frames: int, rng: np.random.Generator | None) -> NDArray[np.int64]:
-    """One frame from each of ``frames`` equal segments (TSN, Wang 2016, arXiv 1608.00859; as TSM samples).
+    """Picks one frame from each of ``frames`` equal segments (TSN, Wang 2016, arXiv 1608.00859; as TSM
+    samples).
 
     Segments differ by at most one frame in length and cover the whole scan, so that ``length == frames`` is
     the identity. A shorter scan repeats its frames, in order.
@@ -18,7 +19,10 @@ def frame_indices(length: int, frames: int, rng: np.random.Generator | None) -> 
         rng: draws the offset within each segment; None takes the segments' centres.
 
     Returns:
-        int64 (frames,), never falling.
+        int64 (frames,), in ascending order.
+
+    Raises:
+        ValueError: ``length`` or ``frames`` is below 1.
     """
     if length < 1 or frames < 1:
         raise ValueError(f"cannot take {frames} of {length} frames")

@@ -11,7 +11,11 @@ PHANTOM = "phantom:"
 
 
 def open_cohort(source: Source) -> Cohort:
-    """The cohort of a source; a phantom is made first where this machine has none."""
+    """The cohort of a source; a phantom cohort is made first where this machine has none.
+
+    Raises:
+        UserError: the data are missing, not recognised or faulty.
+    """
     if source.path.startswith(PHANTOM):
         from learner_ray.imaging.phantoms import phantom_cohort_path
 

@@ -1,10 +1,10 @@
 """Videos: every frame, once, in order.
 
 decord reads the codecs that it was measured to decode without a wrong frame when nothing is skipped. All
-else, and whatever decord refuses, counts or shapes differently, goes through PyAV with the same bilinear
-scaling: single pixels differ by a few grey levels. Neither ever seeks, since seeking returns wrong frames for
-several common codecs. What damage inside a frame can be concealed by a decoder is noticed with PyAV only.
-"""
+others, and files that decord refuses or whose frames it counts or shapes differently, go through PyAV with
+the same bilinear scaling: single pixels differ by a few grey levels. Neither ever seeks, since seeking
+returns wrong frames for several common codecs. What damage inside a frame can be concealed by a decoder is
+noticed with PyAV only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GIF_TRAILER = b"\x3b"
 
 
 def read_video(path: str, size: int) -> NDArray[np.uint8]:
-    """Every frame of a video in grey, in order.
+    """Reads every frame of a video in grey, in order.
 
     The aspect ratio as shown (pixel aspect and rotation included) is kept, see ``raster``.
 
@@ -33,7 +33,7 @@ def read_video(path: str, size: int) -> NDArray[np.uint8]:
         uint8 (T, size, size).
 
     Raises:
-        ScanError: the file is empty, truncated or damaged: anything but every frame it announces.
+        ScanError: the file is empty, truncated or damaged, so that not every frame it announces can be read.
     """
     header = _inspect(path)
     width, height = fit(header.width, header.height, size)

@@ -54,7 +54,7 @@ class AdaCon(Loss):
         return soft_cross_entropy(similarity / self.temperature, targets, normaliser)
 
     def rank(self, scores: Tensor) -> Tensor:
-        """F: the share of training scores below each score, in 0..1."""
+        """The share of training scores below each of some scores: (B,) -> (B,), in 0..1; F above."""
         known = self.sorted_scores.to(scores)
         below = torch.searchsorted(known, scores)
         up_to = torch.searchsorted(known, scores, right=True)

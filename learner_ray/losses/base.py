@@ -16,12 +16,12 @@ from learner_ray.losses.pairwise import select_pairs
 
 @dataclass(frozen=True)
 class TrainingScores:
-    """The training set a loss may scale itself by, one entry per scan."""
+    """The scores of the training set, by which a loss may scale itself; one entry per scan."""
 
     scores: Tensor
     """(N,) standardised scores."""
     patients: Tensor
-    """(N,) int64."""
+    """(N,) int64 numbers of patients."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Batch:
     scores: Tensor
     """(B,) standardised scores."""
     patients: Tensor
-    """(B,) int64."""
+    """(B,) int64 numbers of patients."""
     scans: Tensor
-    """(B,) int64; two views of a scan share it."""
+    """(B,) int64 numbers of scans; two views of a scan share one."""
     predictions: Tensor
     """(B,) predicted scores, standardised."""
     order: Tensor
@@ -45,7 +45,7 @@ class Batch:
         return len(self.embeddings)
 
     def widened(self) -> Batch:
-        """The same batch with its numbers in float32, or in float64 where they are."""
+        """A copy of the batch with all numbers in float32 or, where they are float64, in float64."""
         kind = torch.promote_types(self.embeddings.dtype, torch.float32)
         return replace(
             self,
@@ -63,13 +63,13 @@ class Loss(ABC):
     """
 
     name: ClassVar[str]
-    """What ``loss.name`` selects it by."""
+    """The value of ``loss.name`` that selects the loss."""
     Config: ClassVar[type[LossConfig]] = LossConfig
     """Its settings, a frozen dataclass; each field is a key ``loss.<field>``."""
     views: ClassVar[int] = 1
-    """Augmented views of every scan it wants in a batch."""
+    """Number of augmented views of every scan in a batch."""
     default_temperature: ClassVar[float] = 0.1
-    """Stands for ``config.temperature`` 0."""
+    """The temperature that ``config.temperature`` 0 stands for."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -81,7 +81,7 @@ class Loss(ABC):
         self.temperature = getattr(config, "temperature", 0.0) or self.default_temperature
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The scalar loss of a batch, computed in float32 at least whatever surrounds it."""
+        """The scalar loss of a batch, computed in float32 or float64 even under autocast."""
         with torch.autocast(batch.embeddings.device.type, enabled=False):
             wide = batch.widened()
             # A projection head that gets no gradient from some loss would stall data parallelism.
@@ -89,7 +89,7 @@ class Loss(ABC):
 
     @abstractmethod
     def compute(self, batch: Batch) -> Tensor:
-        """The scalar loss of a batch in float32 or float64."""
+        """The scalar loss () of a batch whose numbers are float32 or float64."""
 
     def pairs(self, batch: Batch, *, views: bool = False) -> Tensor:
         """(B, B) bool: the pairs that count, never an entry with itself.
@@ -97,7 +97,7 @@ class Loss(ABC):
         ``config.pairs`` decides between those of different patients, all, and those of one patient.
 
         Args:
-            views: whether two views of one scan count too, whatever ``config.pairs`` says.
+            views: also count two views of one scan, for any value of ``config.pairs``.
         """
         chosen = select_pairs(self.config, batch.patients[:, None], batch.patients)
         same_scan = batch.scans[:, None] == batch.scans

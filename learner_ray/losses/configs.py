@@ -1,6 +1,6 @@
-"""The settings of each loss that comes with the package, apart from PyTorch, so that they can be had at once.
+"""The settings of each loss that comes with the package, in a module that does not load PyTorch.
 
-Every key is ``loss.<field>`` in ``--set`` and in search spaces. A loss of one's own has its dataclass inside
+Every key is ``loss.<field>`` in ``--set`` and in search spaces. A loss of your own has its dataclass inside
 it: ``class Config(LossConfig)``."""
 
 from __future__ import annotations

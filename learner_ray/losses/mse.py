@@ -8,7 +8,7 @@ from learner_ray.losses.base import Batch, Loss
 
 
 class Mse(Loss):
-    """Zero. The arm `MSE Loss` of the paper's Fig. 1."""
+    """Adds nothing to the regression of the score: the arm `MSE Loss` of the paper's Fig. 1."""
 
     name = "mse"
 

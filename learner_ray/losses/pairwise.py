@@ -10,7 +10,7 @@ from learner_ray.core.config import LossConfig
 
 
 def select_pairs(config: LossConfig, a: Tensor, b: Tensor) -> Tensor:
-    """Whether pairs of these patients count under ``config.pairs``; broadcasts."""
+    """Whether pairs of patients count under ``config.pairs``: bool of the shape (a and b broadcast)."""
     same = a == b
     if config.pairs == "all":
         return torch.ones_like(same)
@@ -37,26 +37,27 @@ def score_distance(scores: Tensor) -> Tensor:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the values under the mask; zero, with zero gradient, where it is empty."""
+    """Mean () of the values where the mask (of the same shape) holds; zero, with zero gradient, where it
+    never does."""
     return values.where(mask, 0).sum() / mask.sum().clamp(min=1)
 
 
 def gaussian_kernel(distance: Tensor, bandwidth: float) -> Tensor:
-    """exp(-d^2 / 2 bandwidth^2)."""
+    """The kernel exp(-d^2 / 2 bandwidth^2) of distances; shape (as given)."""
     return (-(distance**2) / (2 * bandwidth**2)).exp()
 
 
 def kernel_targets(distance: Tensor, bandwidth: float, mask: Tensor) -> Tensor:
-    """Gaussian kernel weights of the masked pairs, each row summing to one, empty rows to zero.
+    """Gaussian kernel weights (B, B) of the masked pairs; each row sums to one, an empty one to zero.
 
-    As a softmax of the exponents, since the weights of a remote anchor would all underflow.
+    Computed as a softmax of the exponents, since the weights of a remote anchor would all underflow.
     """
     exponents = _fill(-(distance**2) / (2 * bandwidth**2), mask)
     return exponents.softmax(1).where(mask, 0)
 
 
 def uniform_targets(positive: Tensor, like: Tensor) -> Tensor:
-    """Equal weights on each row's positives, summing to one, empty rows to zero."""
+    """Equal weights (B, B) on each row's positives; a row sums to one, an empty one to zero."""
     weights = positive.to(like.dtype)
     return weights / weights.sum(1, keepdim=True).clamp(min=1)
 

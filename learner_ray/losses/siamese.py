@@ -23,7 +23,7 @@ class Siamese(Loss):
     The score head gives w: s is the difference of the predicted scores, in which the head's bias cancels,
     so that exchanging the visits exchanges worse and better. A bias-free three-way softmax could never
     say "same"; the two cut-points can. The class of a pair is that of its scores: a change beyond theta.
-    Pairs are all visits of one patient in the batch, whatever ``config.pairs``.
+    Pairs are all visits of one patient in the batch; ``config.pairs`` is not used.
 
     Defaults: theta ``threshold`` 0.5 training SDs; t ``temperature`` 0.4, a logistic noise of the change
     that fits scores of reliability 0.75. Both are fixed: s is in the units of the score.

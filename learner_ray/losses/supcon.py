@@ -11,7 +11,7 @@ from learner_ray.losses.pairwise import cosine, masked_logsumexp, soft_cross_ent
 
 
 class SupCon(Loss):
-    """Scans of one bin attract each other, whatever lies between their scores.
+    """Scans whose scores lie in one bin attract each other.
 
     ``mean over anchors i of  -1/|P(i)| sum_{p in P(i)} log( exp(s_ip) / sum_{a != i} exp(s_ia) )``
 

@@ -1,4 +1,4 @@
-"""The loss that a configuration selects, and what it is weighed against."""
+"""The loss that a configuration selects, and its sum with the mean squared error of the score."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def build_loss(config: LossConfig, training: TrainingScores) -> Loss:
     """The loss that ``config.name`` selects.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: there is no loss of this name.
     """
     loss: Loss = LOSSES.get(config.name)(config, training)
     return loss
@@ -25,8 +25,8 @@ def total_loss(loss: Loss, batch: Batch, config: LossConfig) -> tuple[Tensor, di
     """``regression_weight * MSE + contrastive_weight * loss`` over the global batch.
 
     Returns:
-        the loss to differentiate, and for the record ``loss``, ``mse`` and ``contrastive``, unweighted and
-        detached.
+        the scalar loss () to differentiate, and for the record ``loss``, ``mse`` and ``contrastive``,
+        unweighted and detached.
     """
     wide = batch.widened()
     with torch.autocast(wide.embeddings.device.type, enabled=False):

@@ -21,15 +21,15 @@ from learner_ray.run.integrity import (
     listed,
     read_end,
     read_object,
-    unreadable,
 )
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.run.progress import read_rows
 from learner_ray.run.spec import RunSpec, State
+from learner_ray.run.unlisted import unreadable
 from learner_ray.run.user_code import file_hash
 
 ERROR = "error.txt"
-"""Why a run has failed, in full."""
+"""File with the whole traceback of a run that failed."""
 
 
 class RunFolder:
@@ -41,8 +41,13 @@ class RunFolder:
         stored: StoredFolder | None = None,
         stored_models: Mapping[str, int] | None = None,
     ) -> None:
-        """Args: stored, stored_models: the folder in object storage, where ``path`` is its copy, and the
-        sizes of the models there, which the copy may lack."""
+        """Opens the folder of a run.
+
+        Args:
+            path: the folder on this machine.
+            stored: the folder in object storage, where ``path`` is its copy.
+            stored_models: sizes in bytes of the models in object storage, which the copy may lack.
+        """
         self.path = path
         self._stored = stored
         self._stored_models = stored_models
@@ -57,7 +62,7 @@ class RunFolder:
 
     @property
     def address(self) -> str:
-        """What other processes and nodes find it by."""
+        """The path or URL by which other processes and nodes find the folder."""
         return self._stored.url if self._stored else str(self.path.resolve())
 
     def fetch(self, *, models: bool = True) -> None:
@@ -66,14 +71,14 @@ class RunFolder:
             self._stored.fetch(without="" if models else MODELS)
 
     def publish(self, *names: str) -> None:
-        """Tells the storage, where the files are a copy: of these files, or of all."""
+        """Uploads these files, or all, where the folder is a copy of one in object storage."""
         if self._stored:
             self._stored.publish(names or None, last=(self.checkpoint.name, "state.json"))
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """How the run ended, as ``state`` and ``reason``; None while it has not, and where that cannot be
-        read: see :meth:`fault`."""
+        """How the run ended, as ``state`` and ``reason``; None while it has not ended, and where its end
+        cannot be read: see :meth:`fault`."""
         try:
             end = read_end(self.path)
         except DamagedError:
@@ -81,15 +86,16 @@ class RunFolder:
         return end and {"state": end["state"], "reason": end["reason"]}
 
     def fault(self, run_hash: str, *, models: bool = False) -> str:
-        """Why the end of the run is not to be believed: which of its files is not the one that it wrote.
-        Of a copy: which file in the storage, where models are compared as they are listed, by size.
+        """Says which file of a run that has ended is missing or is not the one that the run wrote.
+
+        Where the folder is a copy, the files in object storage are checked, and models there by their size.
 
         Args:
-            run_hash: of the run that the folder is for.
+            run_hash: hash of the run that should lie in this folder.
             models: read encoders too, instead of comparing their sizes alone.
 
         Returns:
-            A sentence without its full stop; nothing where all is whole or the run has not ended.
+            A sentence without its full stop; empty where every file is whole or the run has not ended.
         """
         fault = self._fault(run_hash, models)
         if fault and self._stored:  # or is it the copy alone, or what was known of the models there?
@@ -114,14 +120,14 @@ class RunFolder:
         return difference(self.path, end["files"], self._stored_models, models=models)
 
     def begin_anew(self, run_hash: str) -> None:
-        """Removes what a run with a :meth:`fault` has left, its end before all else; the next process that is
-        given the run trains it as if it had never been."""
+        """Removes the files of a run with a :meth:`fault`, ``state.json`` first, so that the run is trained
+        anew."""
         try:
             with locked(self):
                 if self.fault(run_hash):
                     self._clear()
         except HeldError:
-            return  # another sweep has found the same and trains it already
+            return  # another sweep has found the same fault and is training the run
 
     def _clear(self) -> None:
         (self.path / ELSEWHERE).unlink(missing_ok=True)
@@ -135,11 +141,11 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Of the last epoch that was saved, while the run has not ended."""
+        """The file of the last epoch that was saved; it exists only while the run has not ended."""
         return self.path / "last.pt"
 
     def drop_checkpoint(self) -> None:
-        """Removes it, where there is one."""
+        """Removes the checkpoint, if there is one."""
         if self._stored:
             self._stored.remove(self.checkpoint.name)
         else:
@@ -150,7 +156,7 @@ class RunFolder:
         return read_rows(self.path / "progress.jsonl")[0]
 
     def write_spec(self, spec: RunSpec) -> None:
-        """Writes what the run is, unless its file says just that."""
+        """Writes ``config.json``, unless it says the same already."""
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             if self._read_spec() == spec:
@@ -161,10 +167,10 @@ class RunFolder:
         self.publish("config.json")
 
     def read_spec(self) -> RunSpec:
-        """What the run is.
+        """The specification of the run.
 
         Raises:
-            DamagedError: there is no ``config.json``, or it is not that of a run.
+            DamagedError: there is no ``config.json``, or it does not describe a run.
         """
         try:
             return self._read_spec()
@@ -174,11 +180,11 @@ class RunFolder:
     def _read_spec(self) -> RunSpec:
         values = read_object(self.path / "config.json")
         if values is None:
-            raise DamagedError("there is no config.json, so this is no run's folder")
+            raise DamagedError("there is no config.json, so this is not the folder of a run")
         return RunSpec.from_dict(values)
 
     def finish(self, state: State, reason: str = "") -> None:
-        """Writes how the run ended, which never changes afterwards, and drops what only a restart needs."""
+        """Writes ``state.json``, which never changes afterwards, and removes the checkpoint."""
         self.path.mkdir(parents=True, exist_ok=True)
         if self.state is None:
             self.fetch(models=False)  # of a copy: the process that trained the run may be on another machine
@@ -198,19 +204,19 @@ class RunFolder:
 
 
 class HeldError(Exception):
-    """Somebody else trains the run."""
+    """Another process is training the run."""
 
 
 @contextmanager
 def locked(folder: RunFolder, *, within_s: float = 0.0) -> Iterator[None]:
-    """Holds a run's folder; the lock names its holder.
+    """Locks a run's folder; the lock file names the host and process that hold it.
 
     Args:
-        folder: the run's.
-        within_s: how long to wait for whoever else holds it, in seconds.
+        folder: the run's folder.
+        within_s: how long to wait for another holder, in seconds.
 
     Raises:
-        HeldError: it is still held then. Whoever waits longer must be able to say that it waits.
+        HeldError: the folder is still locked then. A caller that waits longer must say so to the user.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + within_s
@@ -232,13 +238,19 @@ class RunStore:
     """All runs of one results root, by hash, shared by its studies."""
 
     def __init__(self, root: Path, stored: StoredFolder | None = None) -> None:
-        """Args: stored: the results root in object storage, where ``root`` is its copy."""
+        """Opens the runs of a results root.
+
+        Args:
+            root: the results root on this machine.
+            stored: the results root in object storage, where ``root`` is its copy.
+        """
         self.root = root / "runs"
         self._stored = stored.below("runs") if stored else None
         self._stored_models: dict[str, dict[str, int]] = {}
         """Sizes of the models in the storage at the last fetch, by run and name."""
 
     def folder(self, run_hash: str) -> RunFolder:
+        """The folder of a run, whether it exists or not."""
         path = self.root / run_hash
         if not self._stored:
             return RunFolder(path)
@@ -254,7 +266,7 @@ class RunStore:
         return old if (self.root / old.hash / "config.json").exists() else spec
 
     def fetch(self) -> None:
-        """Brings all runs up to date, but for their models, where they are copies."""
+        """Brings all runs up to date, apart from their models, where they are copies of object storage."""
         if self._stored:
             for name, size in self._stored.fetch(without=MODELS).items():
                 run_hash, _, file = name.rpartition("/")

@@ -13,19 +13,19 @@ from learner_ray.core.old_names import DEFAULTS, SINCE, key_now, key_then
 
 
 def keys_now(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A dictionary by dotted keys, under the names of now."""
+    """A dictionary of dotted keys under their present names."""
     return {key_now(key): value for key, value in values.items()}
 
 
 def config_now(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested configuration under the names of now, as dotted keys."""
+    """A nested configuration as a dictionary of dotted keys under their present names."""
     return keys_now(flatten(values))
 
 
 def config_then(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested configuration of now as commit 3590708 would have written it, for the hash of a run.
+    """A nested configuration as commit 3590708 would have written it, for the hash of a run.
 
-    Keys that came later are left out where they are at the value that means what was computed then.
+    Keys that came later are left out while they have the value under which the result is the old one.
     """
     flat = DEFAULTS | flatten(values)
     nested: dict[str, Any] = {}
@@ -38,12 +38,12 @@ def config_then(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def row_now(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of ``progress.jsonl`` under the names of now."""
+    """A row of ``progress.jsonl`` under its present names."""
     return {"selection_score" if key == "objective" else key: value for key, value in row.items()}
 
 
 def columns_now(names: Iterable[str]) -> dict[str, str]:
-    """The columns of ``trials.parquet`` and ``audits.parquet`` that are called otherwise now, old to new."""
+    """The columns of ``trials.parquet`` and ``audits.parquet`` that were renamed, old to new."""
     renamed = {}
     for name in names:
         if name == "objective":
@@ -54,7 +54,7 @@ def columns_now(names: Iterable[str]) -> dict[str, str]:
 
 
 def study_now(study: Mapping[str, Any]) -> dict[str, Any]:
-    """What a ``study.json`` says, under the names of now."""
+    """The content of a ``study.json`` under its present names."""
     now = {_STUDY_KEYS.get(key, key): value for key, value in study.items()}
     if isinstance(now.get("base"), dict):
         now["base"] = base_now(now["base"])
@@ -73,8 +73,8 @@ _STUDY_KEYS = {"scheduler": "pruner", "search_metric": "selection_metric"}
 
 
 def base_now(base: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested base configuration under the names of now, whole: with the keys that came later, and without
-    those that its loss does not have and nobody set."""
+    """A complete base configuration under its present names: with the keys that came later, and without keys
+    that its loss does not have and that were never set."""
     return Config.from_dict(config_now(base)).to_dict()
 
 

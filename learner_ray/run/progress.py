@@ -12,8 +12,11 @@ from learner_ray.run.old_names import row_now
 
 
 def read_rows(path: Path) -> tuple[list[dict[str, Any]], bool]:
-    """The epochs that a ``progress.jsonl`` tells of, from the first on without a gap, and whether that is all
-    it holds. A file that is absent holds none."""
+    """Reads the rows of a ``progress.jsonl`` up to the first line that is damaged or out of order.
+
+    Returns:
+        the rows, one per epoch from 1 on, and whether the whole file could be read. A missing file has none.
+    """
     try:
         lines = path.read_bytes().decode(errors="replace").splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What results depend on besides the configuration: versions, the commit and the processor."""
+"""The software and hardware that results depend on: versions, the commit and the processor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def git_sha() -> str:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells."""
+    """The processor's name; empty where the system does not say."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What one run is: its configuration, patients and cohort, and the hash that names it."""
+"""The specification of a run: its configuration, patients and cohort, and the hash that names it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,11 @@ class Source:
     path: str
     """A manifest or folder, or ``phantom:<modality>``."""
     format: str | None = None
+    """The layout of a folder (``--format``); None where it is recognised."""
     modality: str = "lus"
+    """Modality of the scans, which decides the score where the data state none."""
     cohort_hash: str = ""
+    """Hash of the cohort that the run was planned with; empty where any will do."""
     missing: tuple[str, ...] = ()
     """Codes that stand for "no score" in the cohort's table."""
     bad_scans: tuple[str, ...] = ()
@@ -50,31 +53,32 @@ class Source:
     study_file: str = ""
     """The study file that defines components of the run; empty where none is the user's own."""
     components: tuple[tuple[str, str], ...] = ()
-    """By kind, what tells the versions of the run's own components apart: part of the identity."""
+    """Kind and version of each component that does not come with this package: part of the run's identity."""
     study_file_hash: str = ""
-    """SHA-256 of the study file, for which commit 3590708 took a component's identity."""
+    """SHA-256 of the study file, which was a component's identity at commit 3590708."""
     contents: str = ""
-    """Path or URL of the list of what the cohort's files hold; empty where there is none."""
+    """Path or URL of the list of the cohort's files and their hashes; empty where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One trial or final run, complete: whoever holds it can train it anywhere."""
+    """All that is needed to train one trial or final run on any machine."""
 
     config: Config
     patients: Patients
     source: Source
     threads: int = 1
     recorded_hash: str = field(default="", compare=False)
-    """What a run read from its file is called: a version with fewer keys named it by those it had."""
+    """Hash under which a run that was read from its file is stored: an older version had fewer keys."""
 
     @property
     def is_final(self) -> bool:
+        """Whether this is a final run, which is tested, and not a trial of a search."""
         return bool(self.patients.test)
 
     @cached_property
     def hash(self) -> str:
-        """Configuration, cohort, patients, seed and precision; 16 hexadecimal digits."""
+        """16 hexadecimal digits that name the run, taken over its configuration, cohort and patients."""
         return self.recorded_hash or self._hash(config_then(self.config.to_dict()))
 
     def _hash(self, config: Mapping[str, Any]) -> str:
@@ -92,6 +96,7 @@ class RunSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
+        """The specification as plain values, the content of ``config.json``."""
         source = asdict(self.source)
         # Beside the source: a version that does not know them refuses unknown keys in it.
         beside = {key: source.pop(key) for key in ("contents", "missing")}
@@ -107,10 +112,11 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
-        """What ``to_dict`` gave, now or in a version with fewer keys, which then have their defaults.
+        """The specification that ``to_dict`` described, in this version or an older one with fewer keys,
+        which then have their defaults.
 
         Raises:
-            DamagedError: the dictionary is no run's, or was edited so that its hash is another's.
+            DamagedError: the dictionary describes no run, or was edited so that its hash no longer fits.
         """
         try:
             patients = Patients(**{role: tuple(who) for role, who in values["patients"].items()})

@@ -24,7 +24,7 @@ def components_of(config: Config) -> dict[str, str]:
 
 
 def identities(config: Config) -> dict[str, str]:
-    """What tells the versions of a run's components apart, by kind; of the package's own, nothing.
+    """The version of each of a run's components, by kind. Those of this package have none.
 
     Raises:
         UserError: a component is unknown, or its package cannot be imported.
@@ -115,7 +115,7 @@ def _import_content(path: Path, content_hash: str) -> ModuleType:
 
 
 def _line(error: BaseException, path: Path) -> str:
-    """Which line of a file an error comes from, as far as it is told."""
+    """The line of a file that an error comes from, as ", line 3"; empty where it is not known."""
     if isinstance(error, SyntaxError):  # it names the line itself
         return ""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]

@@ -7,19 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from learner_ray.run.throughput import Throughput
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.pruners import PRUNERS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Throughput:
-    """Seconds that one device takes, measured on the base configuration."""
-
-    train_per_scan: float
-    """Of one scan in one epoch of pretraining."""
-    evaluate_per_scan: float
-    """Of one scan that is embedded."""
 
 
 @dataclass(frozen=True, kw_only=True)

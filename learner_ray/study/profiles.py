@@ -41,3 +41,10 @@ PROFILES = {
     "workstation": Size(folds=5, repeats=1, seeds=3, trials=16, audits=1),
     "paper": Size(folds=5, repeats=3, seeds=3, trials=48, audits=1),
 }
+
+
+def folds_asked(folds: int | None, profile: str | None = None) -> list[int]:
+    """The numbers of folds that a study may have: as asked for, or else of the profiles."""
+    if folds is not None:
+        return [folds]
+    return [PROFILES[profile].folds] if profile else [size.folds for size in PROFILES.values()]

@@ -27,7 +27,9 @@ class Data:
     """A cohort and the cache of its pixels at one image size."""
 
     cohort: Cohort
+    """The cohort as planned."""
     cache: PixelCache
+    """The pixels of its readable scans."""
     scans: pd.DataFrame
     """The readable scans, indexed by scan id, in the cohort's order."""
 

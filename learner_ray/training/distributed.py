@@ -26,7 +26,9 @@ class World:
     """The processes that train one run together; the default is one process alone."""
 
     rank: int = 0
+    """Number of this process, from 0."""
     size: int = 1
+    """Number of processes."""
 
     @classmethod
     def current(cls) -> World:
@@ -41,11 +43,12 @@ class World:
         return self.rank == 0
 
     def shares(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Deals rows out to the ranks: contiguous parts, sizes differing by one at most, some maybe empty."""
+        """Divides rows (N,) among the ranks: contiguous parts whose sizes differ by at most one; some may be
+        empty."""
         return np.array_split(rows, self.size)
 
     def gather(self, own: Tensor, lengths: Sequence[int]) -> Tensor:
-        """(lengths[rank], ...) of every rank -> (sum(lengths), ...), by rank.
+        """Joins the rows of all ranks, in the order of ranks: (lengths[rank], ...) -> (sum(lengths), ...).
 
         This rank's rows keep their graph and the others' are constants. All ranks compute the same loss of
         the same rows, so a rank's rows have their whole gradient without further communication, and the
@@ -89,7 +92,7 @@ class World:
             dist.broadcast(tensor, src=0)
 
     def told(self, value: T) -> T:
-        """What the first rank has, on every rank."""
+        """The first rank's value, on every rank."""
         if self.size == 1:
             return value
         values = [value]
@@ -103,6 +106,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation over the batch of all ranks, on CPUs, where ``SyncBatchNorm`` has no kernel."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalises (B, C, H, W) by the statistics of all ranks' batches."""
         if not self.training:
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))

@@ -23,14 +23,16 @@ from learner_ray.training.precision import autocast
 from learner_ray.training.progression import Progression, clip_pairs, fitted_classes
 
 CLIP = 1.0
-"""Norm the gradient is clipped to."""
+"""Largest norm of the gradient; a longer one is shortened to it."""
 
 
 class Scaled(nn.Module):
     """A fitted ``Scaler``: blocks (N, D) to one standardised matrix."""
 
     mean: Tensor
+    """(D,) means of all blocks."""
     length: Tensor
+    """(D,) lengths of all blocks."""
 
     def __init__(self, scaler: Scaler) -> None:
         super().__init__()
@@ -39,6 +41,7 @@ class Scaled(nn.Module):
         self.register_buffer("length", torch.tensor(np.concatenate(lengths)))
 
     def forward(self, blocks: Sequence[Tensor]) -> Tensor:
+        """The scaled blocks side by side, (N, D)."""
         return (torch.cat(list(blocks), 1).double() - self.mean) / self.length
 
 
@@ -62,7 +65,7 @@ class LogisticHead(nn.Module):
         return full
 
     def classifier(self) -> LogisticClassifier:
-        """The classifier that the module has become."""
+        """The classifier with the module's present weights."""
         w, b = self.weight.detach().cpu().numpy(), self.bias.detach().cpu().numpy()
         if len(w) == 2:
             w, b = w[1:] - w[:1], b[1:] - b[:1]
@@ -88,7 +91,7 @@ class OrdinalHead(nn.Module):
         return torch.stack([F.logsigmoid(-theta - s), same.log(), F.logsigmoid(s - theta)], 1)
 
     def classifier(self) -> OrdinalClassifier:
-        """The classifier that the module has become."""
+        """The classifier with the module's present weights."""
         w, theta = self.weight.detach().cpu().numpy(), float(self.log_theta.detach())
         return OrdinalClassifier(self._fitted.scale, np.append(w, theta))
 
@@ -116,8 +119,12 @@ def finetune(
     log-likelihood weighted so that a visit pair counts once, and the classifier's ridge penalty.
 
     Args:
-        network: changed in place.
-        pairs: as in the fit.
+        network: the pretrained network; it is changed in place.
+        progression: the classifier as fitted on the pairs.
+        pairs: the visit pairs that it was fitted on.
+        data: the scans of these pairs.
+        config: the run's configuration.
+        device: where to train.
 
     Returns:
         The progression with the trained classifier.

@@ -1,4 +1,4 @@
-"""What a run is judged by on validation and test pairs."""
+"""Metrics of a run on validation and test pairs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 
 CLASSES = (0, 1, 2)
-"""worse, same, better."""
+"""Numbers of the classes worse, same and better."""
 
 
 def progression_metrics(
@@ -45,7 +45,7 @@ def progression_metrics(
 
 
 def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Spearman's rank correlation; NaN below three points or where one side is constant."""
+    """Spearman's rank correlation of (N,) and (N,); NaN below three points or where one side is constant."""
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(spearmanr(a, b).statistic)

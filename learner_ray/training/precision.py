@@ -1,4 +1,4 @@
-"""Which number format a machine trains fastest in."""
+"""Number formats of training, and the one that a machine is fastest in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 
 
 def fastest_precision(device: str) -> Literal["float32", "bfloat16"]:
-    """What ``auto`` is on a device: bfloat16 where it computes in it natively, else float32.
+    """The precision that ``auto`` stands for: bfloat16 where the device computes in it natively, else
+    float32.
 
     A CPU that only emulates bfloat16 is slower with it, so support is asked for, not assumed.
     """
@@ -27,5 +28,5 @@ def autocast(precision: str, device: str) -> contextlib.AbstractContextManager[o
 
 
 def weight_format(precision: str) -> torch.dtype:
-    """The numbers that weights are kept in; bfloat16 is of the forward pass alone."""
+    """The number format of weights; bfloat16 is used in the forward pass only."""
     return torch.float64 if precision == "float64" else torch.float32

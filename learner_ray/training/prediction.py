@@ -1,4 +1,4 @@
-"""A final run's encoder and classifier on scans they have not seen: the table and the embeddings."""
+"""Prediction of new scans by a final run: the table and the embeddings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_atomic
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.gate import warnings
-from learner_ray.imaging.looks import told
+from learner_ray.imaging.looks import describe_looks
 from learner_ray.imaging.reader import reader_version
 from learner_ray.run.provenance import versions
 from learner_ray.training.data import Data
@@ -35,7 +35,11 @@ STATED = ("learner-ray", "torch", "numpy")
 
 
 def given(paths: Sequence[str]) -> pd.DataFrame:
-    """Scans of the command line, each a visit of one patient, with the columns of ``Scan``."""
+    """The scans of the command line, each a visit of one patient, with the columns of ``Scan``.
+
+    Raises:
+        UserError: a scan is given twice.
+    """
     twice = sorted({path for path in paths if list(paths).count(path) > 1})
     if twice:
         raise UserError(f"{', '.join(twice)}: given twice; give each scan once")
@@ -55,7 +59,7 @@ def given(paths: Sequence[str]) -> pd.DataFrame:
 
 
 def listed(manifest: Path, predictor: Predictor) -> pd.DataFrame:
-    """Scans of a manifest, with the columns of ``Scan``; its scores, if any, are not read.
+    """The scans of a manifest, with the columns of ``Scan``; its scores, if any, are not read.
 
     Raises:
         UserError: the manifest is faulty, or of a modality that the run was not trained on.
@@ -73,7 +77,7 @@ def listed(manifest: Path, predictor: Predictor) -> pd.DataFrame:
 def predict(
     predictor: Predictor, scans: pd.DataFrame, *, skip_bad: bool = False
 ) -> tuple[pd.DataFrame, Embeddings]:
-    """The table, one row per scan, and the embeddings (N, 512) of its rows.
+    """Predicts scans: a table with one row per scan, and the embeddings (N, D) of its rows.
 
     Raises:
         UserError: scans are of a kind that the run was not trained on, or cannot be read.
@@ -86,7 +90,7 @@ def predict(
         cache = build_cache(cohort, size, root=Path(temporary), skip_bad=skip_bad)
         for bad in cache.bad.values():
             print(f"left out: {bad}", file=sys.stderr)
-        for line in warnings(told(cache.looks)):
+        for line in warnings(describe_looks(cache.looks)):
             print(line, file=sys.stderr)
         readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
         data = Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
@@ -114,7 +118,8 @@ def _table(predictor: Predictor, scans: pd.DataFrame, embedded: Embedded) -> tup
 
 
 def _check_kinds(predictor: Predictor, scans: pd.DataFrame) -> None:
-    """Told before anything is read; a file that is not there is told by the cache, with all others."""
+    """Refuses scans of another kind before any is read; missing files are left to the cache, which lists
+    all."""
     kinds = scans["files"].map(kind_of_scan)
     wrong = [
         f"  {row.source}, row {row.row}: {row.scan} is {kind}"
@@ -159,7 +164,7 @@ def _stated(found: Mapping[str, str]) -> str:
 
 
 def write(table: pd.DataFrame, embeddings: Embeddings, out: Path) -> None:
-    """Writes table and embeddings, each whole or not at all."""
+    """Writes the table and the embeddings (N, D), each whole or not at all."""
     buffer = io.BytesIO()
     np.save(buffer, embeddings, allow_pickle=False)
     write_atomic(out.with_suffix(".npy"), buffer.getvalue())

@@ -23,10 +23,19 @@ def pair_table(
     decided: NDArray[np.int64],
     embedded: Embedded,
 ) -> pd.DataFrame:
-    """One row per test pair: the ledger's columns that a run itself knows.
+    """The ledger's columns that a run itself knows, one row per test pair.
 
-    ``p_*`` are class probabilities and ``y_pred`` the class decided on. Predicted scores and the cosine
-    distance of the embeddings are means over a pair's clips, NaN for a control without an encoder.
+    Args:
+        cohort: the cohort, which hashes the ids of patients.
+        pairs: the N test pairs, with the columns of :meth:`Cohort.pairs`.
+        scans: the scans of the test patients.
+        probabilities: (N, 3) class probabilities.
+        decided: (N,) the classes decided on.
+        embedded: embeddings and predicted scores of the scans.
+
+    Returns:
+        ``p_*`` are class probabilities and ``y_pred`` the class decided on. Predicted scores and the cosine
+        distance of the embeddings are means over a pair's clips, NaN for a control without an encoder.
     """
     table = pd.DataFrame(
         {
@@ -69,7 +78,7 @@ def _encoder_columns(pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedde
 
 
 def score_table(cohort: Cohort, scans: pd.DataFrame, embedded: Embedded) -> pd.DataFrame:
-    """One row per test scan: its true and its predicted score."""
+    """The true and the predicted score of each test scan, one row per scan."""
     return pd.DataFrame(
         {
             "patient": [cohort.hashed_patient(p) for p in scans["patient"]],

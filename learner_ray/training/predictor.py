@@ -1,4 +1,4 @@
-"""What a final run leaves behind so that other scans can be predicted, and its use.
+"""The predictor of a final run: the files that let it predict other scans, and their use.
 
 ``encoder.pt`` holds the network's tensors and ``predictor.json`` everything else: neither can carry code.
 """
@@ -23,12 +23,14 @@ from learner_ray.run.provenance import git_sha, versions
 from learner_ray.run.spec import RunSpec
 from learner_ray.training.data import Data
 from learner_ray.training.pretraining import Pretraining, ScoreScale, encode, untrained_network
-from learner_ray.training.process import settle
+from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.tensors import UnreadableError, read_tensors, write_tensors
 
 ENCODER = "encoder.pt"
+"""File of the network's tensors."""
 DESCRIPTION = "predictor.json"
+"""File of all else that prediction needs."""
 
 
 def write_predictor(
@@ -54,13 +56,13 @@ def write_predictor(
 
 
 def kinds_of_scans(scans: pd.DataFrame) -> list[str]:
-    """What scans consist of, sorted: ``video``, ``volume``, ``picture``, or ``3 x picture`` for three files
+    """The kinds of some scans, sorted: ``video``, ``volume``, ``picture``, or ``3 x picture`` for three files
     stacked into one scan."""
     return sorted({kind_of_scan(files) for files in scans["files"]})
 
 
 def kind_of_scan(files: tuple[str, ...]) -> str:
-    """What one scan consists of."""
+    """The kind of a scan, as in :func:`kinds_of_scans`."""
     kinds = "+".join(sorted({file_kind(file) or Path(file).suffix for file in files}))
     return kinds if len(files) == 1 else f"{len(files)} x {kinds}"
 
@@ -84,10 +86,10 @@ class Predictor:
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Predictor:
-        """The predictor of a run's folder.
+        """The predictor that lies in a run's folder.
 
         Raises:
-            UserError: it holds no final run that is complete and has an encoder, or its files are damaged.
+            UserError: the folder holds no complete final run with an encoder, or its files are damaged.
         """
         folder = RunFolder(path)
         spec = folder.read_spec()
@@ -111,8 +113,8 @@ class Predictor:
         return predictor
 
     def embed(self, data: Data) -> Embedded:
-        """Embeddings and predicted scores, in the score's unit, of all scans of some data."""
-        settle(self.spec.threads)
+        """Embeddings (D,) and predicted scores, in the score's unit, of all scans of some data."""
+        make_deterministic(self.spec.threads)
         scans = data.scans["scan"].tolist()
         output = encode(self._network, data, scans, self.spec.config, self._device)
         embeddings, standardised = output.embedding.cpu().numpy(), output.score.cpu().numpy()
@@ -130,4 +132,4 @@ def _require_final(folder: RunFolder, spec: RunSpec) -> None:
     if state != "complete":
         raise UserError(f"{folder.path} is {state}; {remedy}")
     if not spec.config.progression.uses_encoder:
-        raise UserError(f"{folder.path} is of a control that sees no scan; {remedy}")
+        raise UserError(f"{folder.path} belongs to a control that uses no scan; {remedy}")

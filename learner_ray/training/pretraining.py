@@ -27,18 +27,21 @@ from learner_ray.training.tensors import UnreadableError, read_tensors, write_te
 
 
 class DivergedError(Exception):
-    """The loss is no longer a finite number."""
+    """The loss became infinite or not a number."""
 
 
 @dataclass(frozen=True)
 class ScoreScale:
-    """Mean and SD of the scores that an encoder was trained on: it predicts standardised ones."""
+    """Mean and SD of the scores that an encoder was trained on, since it predicts standardised ones."""
 
     mean: float
+    """Mean, in the score's unit."""
     sd: float
+    """SD, in the score's unit; 1 where all scores are equal."""
 
     @classmethod
     def of(cls, scores: NDArray[np.float64]) -> ScoreScale:
+        """The scale of scores (N,); mean 0 and SD 1 where there are none."""
         return cls(float(scores.mean()), float(scores.std()) or 1.0) if len(scores) else cls(0.0, 1.0)
 
     def embedded(
@@ -50,10 +53,10 @@ class ScoreScale:
 
 
 def untrained_network(config: Config, device: str) -> Network:
-    """A run's network before its first step, in the numbers that its precision asks for.
+    """A run's network before its first step, in the number format of its precision.
 
     Raises:
-        UserError: the weights it starts from cannot be had.
+        UserError: the weights it starts from are missing or damaged.
     """
     network = build_network(config.encoder, config.data.frames, config.seed)
     return network.to(device, weight_format(config.train.precision))
@@ -63,7 +66,8 @@ def untrained_network(config: Config, device: str) -> Network:
 def encode(
     network: Network, data: Data, scans: list[str], config: Config, device: str, batch_size: int = 32
 ) -> Output:
-    """What a network says of scans, shown without augmentation, in their order."""
+    """The network's outputs for N scans without augmentation, in their order: embeddings (N, D), projections,
+    and standardised scores (N,)."""
     network.eval()
     outputs = []
     for start in range(0, max(len(scans), 1), batch_size):
@@ -121,7 +125,7 @@ class Pretraining:
         return (self.config.train.stop_epoch or self.config.train.epochs) if self.config.pretrains else 0
 
     def run_epoch(self) -> dict[str, float]:
-        """Trains one epoch; the means of the loss and its parts over its scans.
+        """Trains one epoch and returns the means of the loss and its parts over its scans.
 
         Raises:
             DivergedError: the loss became infinite or not a number.
@@ -135,9 +139,10 @@ class Pretraining:
         return {name: total / len(self._scans) for name, total in sums.items()} | {"lr": lr}
 
     def steps(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Trains the steps of an epoch: how many scans each saw, and the loss and its parts there."""
+        """Trains the steps of an epoch and yields, for each, its number of scans, and the loss and its
+        parts."""
         self.network.train()
-        torch.manual_seed(random_key(self.config.seed, self.epoch))  # for dropout, should a model have it
+        torch.manual_seed(random_key(self.config.seed, self.epoch))  # for encoders with dropout
         for step, rows in enumerate(self._batches()):
             self._set_lr(self.epoch * self._steps_per_epoch + step)
             yield len(rows), self._step(rows)
@@ -200,7 +205,7 @@ class Pretraining:
 
     @torch.inference_mode()
     def embed(self, patients: tuple[str, ...], batch_size: int = 32) -> Embedded:
-        """Embeddings and predicted scores of all scans of some patients, in the cohort's order."""
+        """Embeddings (D,) and predicted scores of all scans of some patients, in the cohort's order."""
         scans = self._data.of(patients)["scan"].to_numpy()
         shares = self.world.shares(np.arange(len(scans)))
         own = scans[shares[self.world.rank]].tolist()
@@ -236,15 +241,15 @@ class Pretraining:
         write_tensors(state, path)
 
     def restore(self, content: bytes, run_hash: str, epochs: int) -> None:
-        """Goes on from what ``save`` wrote.
+        """Continues from a checkpoint that ``save`` wrote.
 
         Args:
-            content: of the file.
-            run_hash: of this run.
-            epochs: that its progress tells of.
+            content: the bytes of the file.
+            run_hash: hash of this run.
+            epochs: number of epochs in the run's ``progress.jsonl``.
 
         Raises:
-            UnreadableError: that is damaged or of another run, and nothing has been changed here.
+            UnreadableError: the checkpoint is damaged or of another run; nothing was changed here.
         """
         state = read_tensors(content)
         own = {name: tensor.shape for name, tensor in self.network.state_dict().items()}
@@ -254,7 +259,7 @@ class Pretraining:
         if {"optimizer", "epoch"} - state.keys() or _shapes(state.get("network")) != own:
             raise UnreadableError("it is of another run")
         if state["epoch"] > epochs:
-            raise UnreadableError("progress.jsonl does not reach its epoch")
+            raise UnreadableError("progress.jsonl ends before its epoch")
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]

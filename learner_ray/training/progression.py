@@ -1,4 +1,4 @@
-"""Worse / same / better from two visits of one patient."""
+"""The progression classifier: worse / same / better from two visits of one patient."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class Embedded:
-    """What an encoder says of each scan, and the cohort's frames around it."""
+    """The embedding and the predicted score of each scan."""
 
     embeddings: Mapping[str, Array]
     """(D,) by scan id; empty for controls without an encoder."""
@@ -37,7 +37,7 @@ class Embedded:
 
 
 def clip_pairs(pairs: pd.DataFrame, scans: pd.DataFrame) -> pd.DataFrame:
-    """All scan pairs behind the visit pairs, one row each: ``index`` into ``pairs``, ``earlier``, ``later``.
+    """The scan pairs of some visit pairs, one row each: ``index`` into ``pairs``, ``earlier``, ``later``.
 
     Scans of the same view are compared where both visits have one, else every scan with every other.
     """
@@ -63,9 +63,14 @@ def features(
     embedded: Embedded,
     places: Sequence[str] = (),
 ) -> list[Array]:
-    """The classifier's inputs as blocks (N clip pairs, block width) that are scaled one by one.
+    """The classifier's inputs as blocks (N clip pairs, width), each of which is scaled by itself.
 
-    ``places`` are the sites and devices of the fit, one input each: a pair of another place has none of them.
+    Args:
+        config: ``config.input`` decides what the inputs are.
+        pairs: the visit pairs.
+        clips: the N clip pairs that :func:`clip_pairs` found for them.
+        embedded: embeddings and predicted scores of the scans.
+        places: sites and devices of the fit, one input each; a pair from another place has none of them.
     """
     of_pair = pairs.iloc[clips["index"].to_numpy()]
     if config.input == "nothing":
@@ -88,17 +93,17 @@ def features(
 
 
 def place_indicators(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One column per site and device that occurs, 1 where a pair is of it."""
+    """Indicator columns, one per site and device that occurs: 1 for the pairs from there."""
     return pd.get_dummies(pairs[["site", "device"]])
 
 
 def stacked(embeddings: Mapping[str, Array], scans: Iterable[str]) -> Array:
-    """Embeddings of some scans, (N, D)."""
+    """The embeddings of some scans as one array (N, D)."""
     return np.stack([embeddings[scan] for scan in scans]).astype(float)
 
 
 def fitted_classes(config: ProgressionConfig, pairs: pd.DataFrame, seed: int) -> NDArray[np.int64]:
-    """The classes that a classifier is fitted to: the pairs' own, permuted for the control."""
+    """The classes (N,) that a classifier is fitted to: those of the pairs, permuted for the control."""
     y = pairs["y"].to_numpy(np.int64)
     if config.shuffle_labels:
         return np.random.default_rng(random_key(seed, "shuffled labels")).permutation(y)
@@ -110,11 +115,13 @@ class Progression:
     """A classifier fitted on some pairs, deciding on others."""
 
     config: ProgressionConfig
+    """The settings it was fitted with."""
     prior: Array
-    """Class shares of the fit: worse, same, better."""
+    """(3,) class shares of the fit: worse, same, better."""
     places: tuple[str, ...]
     """Sites and devices of the fit, where these are inputs."""
     classifier: Classifier
+    """The fitted classifier of clip pairs."""
 
     @classmethod
     def fit(
@@ -125,6 +132,15 @@ class Progression:
         embedded: Embedded,
         seed: int,
     ) -> Progression:
+        """Fits a classifier on visit pairs.
+
+        Args:
+            config: kind, inputs and penalty of the classifier.
+            pairs: the visit pairs, with the columns of :meth:`Cohort.pairs`.
+            scans: the scans of their patients.
+            embedded: embeddings and predicted scores of these scans.
+            seed: seed of random draws, where the kind has any.
+        """
         clips = clip_pairs(pairs, scans)
         y = fitted_classes(config, pairs, seed)
         counts = np.bincount(y, minlength=3)
@@ -145,12 +161,12 @@ class Progression:
         return np.asarray(floored / floored.sum(1, keepdims=True))
 
     def decide(self, probabilities: Array) -> NDArray[np.int64]:
-        """The class of each pair, by p_c / prior_c or by p_c."""
+        """The class of each pair, by p_c / prior_c or by p_c: (N, 3) -> (N,)."""
         scores = probabilities / self.prior if self.config.decision == "prior" else probabilities
         return np.asarray(scores.argmax(1))
 
     def state(self) -> dict[str, Any]:
-        """All of it as plain values that JSON keeps exactly."""
+        """The fitted classifier as plain values that JSON keeps exactly."""
         kind = next(name for name, cls in CLASSIFIERS.items() if isinstance(self.classifier, cls))
         return {
             "config": asdict(self.config),
@@ -162,7 +178,7 @@ class Progression:
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Progression:
-        """What ``state`` described."""
+        """The progression that ``state`` described."""
         classifier = CLASSIFIERS[state["classifier"]].restore(state["fitted"])
         config = ProgressionConfig(**state["config"])
         return cls(config, np.array(state["prior"]), tuple(state["places"]), classifier)

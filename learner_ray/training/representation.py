@@ -1,4 +1,4 @@
-"""What the embeddings of a pretraining run look like while it goes on: for watching, not for deciding.
+"""Metrics of the embeddings during pretraining: for watching a run, not for choosing one.
 
 All linear algebra is PyTorch's, in float64: its results follow from the number of threads that a run records,
 where those of NumPy's BLAS follow from the machine.
@@ -21,9 +21,9 @@ from learner_ray.training.metrics import spearman
 CLOSE = 0.5
 """Scans whose scores differ by at most this many SDs should lie close together (alignment)."""
 LEAST_SPREAD = 1e-3
-"""Share of the embeddings' length that must differ between scans."""
+"""Share of the embeddings' length that must differ between scans, or they count as collapsed."""
 LEAST_RANK = 0.075
-"""Share of the possible RankMe that must be reached; 0 is one direction, 1 is all alike.
+"""Share of the possible RankMe below which embeddings count as collapsed; 0 is one direction, 1 all alike.
 
 Both limits were set from encoders that had learned: 90 final runs of 15 arms at 64 pixels, on the test scans
 of the lung phantom (n = 48) and of OASIS-2 (n = 122), and short trainings on one OASIS-2 fold. Least spread
@@ -44,11 +44,11 @@ class EmbeddedScans:
     embeddings: Tensor
     """(N, D) float64."""
     scores: Array
-    """(N,)"""
+    """(N,) true scores, in the score's unit."""
     patients: NDArray[np.int64]
     """(N,) numbers of patients."""
     visits: Array
-    """(N,) sort the visits of a patient."""
+    """(N,) numbers that sort the visits of a patient."""
 
     @classmethod
     def of(cls, scans: pd.DataFrame, embeddings: Mapping[str, Any]) -> EmbeddedScans:
@@ -65,7 +65,8 @@ class EmbeddedScans:
 def representation_metrics(validation: EmbeddedScans, fitted: EmbeddedScans) -> dict[str, float]:
     """Metrics of the validation scans' embeddings; linear probes are fitted on other patients' scans.
 
-    Each is NaN where it has nothing to look at. No p-value is given: pairs of scans are far from independent.
+    A metric is NaN where there are too few scans for it. No p-value is given: pairs of scans are far from
+    independent.
 
     Args:
         validation: the scans that are judged.
@@ -75,16 +76,16 @@ def representation_metrics(validation: EmbeddedScans, fitted: EmbeddedScans) -> 
         distance_between, distance_within: Spearman of cosine distance and absolute score difference over scan
         pairs of different patients, and of different visits of one patient.
         score_probe: Spearman of a ridge probe's prediction and the score.
-        change_probe: the same for embedding and score differences of consecutive visits, each visit being
-        the mean of its scans.
-        alignment: mean squared distance of pairs of different patients whose scores are ``CLOSE``, and
-        uniformity: log mean exp(-2 squared distance) over all pairs, both on centred embeddings of unit
-        length (Wang and Isola 2020, arXiv 2005.10242): 2 and about -4 where nothing is learned, in theory.
-        rankme: effective number of directions (Garrido 2023, arXiv 2210.02885), centred; ``rank_share``:
-        where it lies between 1 and the most that N scans allow; spread: length of the centred embeddings as
-        a share of their whole length. collapsed: 1 where one of these two is below its limit, else 0.
-        neighbour_same_patient: how often the nearest scan of another visit is of the same patient;
-        neighbour_chance: of a scan drawn at random. Far above chance: patients, not scores, are told apart.
+        change_probe: Spearman of a ridge probe for embedding and score differences of consecutive visits,
+        each visit being the mean of its scans. alignment: mean squared distance of pairs of different
+        patients whose scores are ``CLOSE``, and uniformity: log mean exp(-2 squared distance) over all pairs,
+        both on centred embeddings of unit length (Wang and Isola 2020, arXiv 2005.10242): 2 and about -4
+        where nothing is learned, in theory. rankme: effective number of directions (Garrido 2023, arXiv
+        2210.02885), centred; ``rank_share``: where it lies between 1 and the most that N scans allow; spread:
+        length of the centred embeddings as a share of their whole length. collapsed: 1 where one of these two
+        is below its limit, else 0. neighbour_same_patient: how often the nearest scan of another visit is of
+        the same patient; neighbour_chance: that share for a scan drawn at random. Far above chance, the
+        encoder tells patients apart, not scores.
     """
     metrics = {
         **_distances(validation),

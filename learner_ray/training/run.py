@@ -1,4 +1,4 @@
-"""One trial or final run from its specification to its files. Knows no Ray."""
+"""One trial or final run, from its specification to its files. Does not use Ray."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.predictions import pair_table, score_table, write_table
 from learner_ray.training.predictor import write_predictor
 from learner_ray.training.pretraining import DivergedError, Pretraining
-from learner_ray.training.process import settle
+from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
 from learner_ray.training.tensors import UnreadableError
@@ -32,7 +32,7 @@ epoch or this much work, whichever is longer."""
 
 
 class TrainingRun:
-    """A run that is advanced by the epoch, so that a scheduler can stop it in between.
+    """A run that is trained epoch by epoch, so that a pruner can stop it in between.
 
     The folder's files are the truth: a run whose folder holds a checkpoint goes on from there, and one whose
     folder holds ``state.json`` has ended. In a world of several ranks all advance together, and the first one
@@ -48,10 +48,10 @@ class TrainingRun:
     ) -> None:
         self.world = world
         self.devices: float = world.size
-        """As is written down, of the time: less than one where runs share a GPU."""
+        """Devices at work on the run, as recorded: less than one where runs share a GPU."""
         self.spec = spec = replace(spec, config=load_components(spec.source, spec.config))
         self.folder = folder
-        settle(spec.threads)
+        make_deterministic(spec.threads)
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
         folder.write_spec(spec)
@@ -72,7 +72,9 @@ class TrainingRun:
         try:
             pretraining.restore(content, self.spec.hash, epochs=len(rows))
         except UnreadableError as error:
-            self._note = f"{self.folder.checkpoint.name} is dropped, since {error}: the run begins anew"
+            self._note = (
+                f"{self.folder.checkpoint.name} was removed, since {error}: the run starts from the beginning"
+            )
             if self.world.is_first:
                 print(f"{self.folder.path}: {self._note}", flush=True)
                 self.folder.drop_checkpoint()
@@ -87,17 +89,18 @@ class TrainingRun:
 
     @property
     def ended(self) -> bool:
+        """Whether the run has ended, in this process or an earlier one."""
         return self.folder.state is not None
 
     @property
     def last_row(self) -> dict[str, Any] | None:
-        """The progress of the last finished epoch; after a restart, the last one of before."""
+        """The progress row of the last finished epoch, before or after a restart; None before the first."""
         return self._rows[-1] if self._rows else None
 
     def advance(self) -> dict[str, Any] | None:
-        """Runs one epoch and returns its progress, or None where the run ended instead.
+        """Trains one epoch and returns its progress row; None where the run ended instead.
 
-        Beside numbers there may be a ``note``, which is for the user and not for ``progress.jsonl``.
+        The row may hold a ``note`` for the user, which is not written to ``progress.jsonl``.
         """
         pretraining = self._pretraining
         try:

@@ -13,7 +13,8 @@ from learner_ray.core.files import keep_names, replacing
 
 
 class UnreadableError(Exception):
-    """Not a whole file of tensors. Says so in words of its own: PyTorch would advise to load it unsafely."""
+    """A file does not hold tensors, or is not whole. PyTorch's own message would advise to load it
+    unsafely."""
 
 
 def write_tensors(value: Any, path: Path) -> None:
@@ -24,7 +25,7 @@ def write_tensors(value: Any, path: Path) -> None:
 
 
 def read_tensors(content: bytes) -> Any:
-    """What ``write_tensors`` wrote, on the CPU.
+    """The tensors that ``write_tensors`` wrote, on the CPU.
 
     Raises:
         UnreadableError: the content was cut short, changed, or is something else.

@@ -1,4 +1,4 @@
-"""How fast this machine trains, by training a little."""
+"""How fast this machine trains, measured by training for a moment."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch
 
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec
+from learner_ray.run.throughput import Throughput
 from learner_ray.run.user_code import load_components
-from learner_ray.study.cost_estimate import Throughput
 from learner_ray.training.data import open_data
 from learner_ray.training.pretraining import Pretraining
-from learner_ray.training.process import settle
+from learner_ray.training.process import make_deterministic
 from learner_ray.training.run import TrainingRun
 
 
 def measure_throughput(spec: RunSpec) -> Throughput:
-    """Runs two epochs of a trial that pretrains and validates, and times the second."""
+    """Trains two epochs of a trial and times the second."""
     data = open_data(spec.source, spec.config.data.image_size)
     with tempfile.TemporaryDirectory() as folder:
         run = TrainingRun(spec, RunFolder(Path(folder)), _device())
@@ -37,27 +37,32 @@ def measure_throughput(spec: RunSpec) -> Throughput:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A training step, by the machine's clock (seconds)."""
+    """One training step."""
 
     begin: float
+    """Start by the machine's clock, in seconds."""
     end: float
+    """End by the machine's clock, in seconds."""
     scans: int
+    """Scans in the step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stint:
-    """What one process trained in a while."""
+    """The steps that one process trained in a given time."""
 
     steps: tuple[Step, ...]
+    """The steps, in order."""
     memory: int
-    """Bytes taken of the GPU at the end, by whomever; 0 on CPUs."""
+    """Bytes of the GPU that all processes had taken at the end; 0 on CPUs."""
     capacity: int
-    """Bytes that the GPU has; 0 on CPUs."""
+    """Bytes of memory that the GPU has; 0 on CPUs."""
 
 
 def train_for(spec: RunSpec, seconds: float) -> Stint:
-    """Trains steps of a run and keeps nothing. The first is left out: libraries set themselves up in it."""
-    settle(spec.threads)
+    """Trains steps of a run for some seconds and keeps nothing. The first step is not counted, since
+    libraries initialise in it."""
+    make_deterministic(spec.threads)
     spec = replace(spec, config=load_components(spec.source, spec.config))
     data = open_data(spec.source, spec.config.data.image_size)
     pretraining = Pretraining(spec.config, data, spec.patients.pretrain, _device())

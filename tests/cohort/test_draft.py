@@ -31,5 +31,5 @@ def test_a_folder_without_a_scan(tmp_path):
     (tmp_path / "scans" / "IM0001").write_bytes(b"")
     with pytest.raises(UserError, match=r"holds no scan that can be read.*found: 1 without a suffix"):
         write_draft(tmp_path / "scans", tmp_path / "manifest.csv", SUFFIXES)
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         write_draft(tmp_path / "absent", tmp_path / "manifest.csv", SUFFIXES)

@@ -13,7 +13,7 @@ from learner_ray.core.errors import UserError
 def faulty(missing: int) -> Faults:
     faults = Faults("scans.csv")
     for row in range(2, missing + 2):
-        faults.add(row, f"{row}.mp4 does not exist; mend the path")
+        faults.add(row, f"{row}.mp4 does not exist; correct the path")
     faults.add(missing + 2, "score 'many' is not a number: write it as one; remove rows without a score")
     return faults
 

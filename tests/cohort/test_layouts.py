@@ -181,7 +181,10 @@ def test_two_tables_of_sessions_must_be_one(oasis2):
     ("session", "told"),
     [
         (("OAS2_0001_MR3", 3, 300, 27), "row 3: visit '2' comes after visit '3' in row 5 by MR Delay, but"),
-        (("OAS2_0001_MR3", 3, 400, 27), "row 5: visits '3' and '2' (row 3) of one patient sort alike"),
+        (
+            ("OAS2_0001_MR3", 3, 400, 27),
+            "row 5: visits '3' and '2' (row 3) of one patient have the same position in time",
+        ),
         (("OAS2_0001_MR3", 3, -99999, 27), "row 3: lies 275 years after row 5, the same patient"),
         (("OAS2_001_MR3", 3, 900, 27), "row 5: patient 'OAS2_001_' and 'OAS2_0001' in row 2 look like one"),
     ],

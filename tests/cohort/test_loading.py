@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from learner_ray.cli.cohort import report
 from learner_ray.cohort import load
-from learner_ray.cohort.__main__ import report
 from learner_ray.core.errors import UserError
 
 

@@ -79,7 +79,7 @@ def test_view_site_and_device_are_kept_and_other_columns_noted(write_manifest):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("absent.mp4", "P1", "3", "300"), "row 6: absent.mp4 does not exist; mend the path"),
+        (("absent.mp4", "P1", "3", "300"), "row 6: absent.mp4 does not exist; correct the path"),
         (("", "P1", "3", "300"), "row 6: path is empty; fill it in"),
         ((".", "P1", "3", "300"), "row 6: . is a folder; list its files"),
         (("c.mp4", " ", "3", "300"), "row 6: patient is empty; fill it in"),
@@ -96,7 +96,10 @@ def test_view_site_and_device_are_kept_and_other_columns_noted(write_manifest):
         ),
         (("c.mp4", "P1", "3", "4.6"), "row 6: score 4.6 is outside 40 to 477, the range of S/F ratio"),
         (("c.mp4", "P1", "2", "300"), "row 6: score 300 differs from 325 in row 3, the same visit"),
-        (("c.mp4", "P1", "02", "325"), "row 6: visits '02' and '2' (row 3) of one patient sort alike"),
+        (
+            ("c.mp4", "P1", "02", "325"),
+            "row 6: visits '02' and '2' (row 3) of one patient have the same position in time",
+        ),
         (
             ("c.mp4", "P1", "v2", "325"),
             "row 6: visit 'v2' is a number of 'visit', '1' in row 2 is a bare number",
@@ -174,7 +177,7 @@ def test_an_unknown_table_is_answered_on_one_screen(write_manifest):
 
 
 def test_one_patient_only(write_manifest):
-    assert "lists one patient only" in fault(write_manifest(VALID[:2]))
+    assert "lists only one patient" in fault(write_manifest(VALID[:2]))
 
 
 def test_no_scan(write_manifest):

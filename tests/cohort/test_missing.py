@@ -2,9 +2,9 @@
 
 import pytest
 
+from learner_ray.cli import cohort
 from learner_ray.cli import options as sweep
 from learner_ray.cli.missing_codes import joined
-from learner_ray.cohort import __main__ as cohort
 from learner_ray.cohort import load
 from learner_ray.cohort.missing import is_missing
 from learner_ray.core.errors import UserError

@@ -62,7 +62,7 @@ def test_visits_in_disorder_come_out_in_the_order_of_their_times(timed, labels):
     [
         (["V-1", "V0", "V1"], "visit 'V-1' beside 'V0' in row 3"),
         (["m06", "2", "3"], "row 3: visit '2' is a bare number, 'm06' in row 2 is a time with a unit"),
-        (["y1", "m12", "m18"], "visits 'm12' and 'y1' (row 2) of one patient sort alike"),
+        (["y1", "m12", "m18"], "visits 'm12' and 'y1' (row 2) of one patient have the same position in time"),
     ],
 )
 def test_labels_that_cannot_be_ordered_are_refused(timed, labels, told):
@@ -93,7 +93,7 @@ def test_days_have_a_sign_and_give_order_and_interval(timed):
         (
             ("date", "day"),
             [("2024-01-01", "0"), ("2024-01-31", "300")],
-            "row 3: is 30 days after row 2 by date, 300 by day: mend one",
+            "row 3: is 30 days after row 2 by date, 300 by day: correct one",
         ),
         (
             ("date",),

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from learner_ray.cli.cohort import main as cohort_command
 from learner_ray.cohort import load
-from learner_ray.cohort.__main__ import main as cohort_command
 from learner_ray.core.errors import UserError
 from learner_ray.imaging import gate
 from learner_ray.imaging.errors import BadScan, unreadable
@@ -91,8 +91,8 @@ FAULTS: dict[Callable[[Path], None], list[str]] = {
     garbage: ["row 10: ", "p2-1.png cannot be read as a picture (it is none"],
     empty_clip: ["row 10: ", "p2-1.mp4 is empty"],
     half_a_volume_header: ["row 10: ", "p2-1.nii.gz cannot be read as NIfTI"],
-    dicom_by_another_name: ["row 10: ", "p2-1.mp4 is DICOM, whatever its name"],
-    dicom: ["row 10: ", "p2-1.dcm is of no supported kind", "DICOM is not read"],
+    dicom_by_another_name: ["row 10: ", "p2-1.mp4 is a DICOM file with another suffix"],
+    dicom: ["row 10: ", "p2-1.dcm is not of a supported kind", "DICOM is not read"],
     one_class: ["class 'worse' is absent"],
     copied: ["row 20: p4-3.png has the content of p1-1.png in row 6, of another patient"],
     linked: ["row 20: p4-3.png has the content of p1-1.png in row 6, of another patient"],
@@ -130,7 +130,7 @@ def test_copies_that_are_meant_are_let_pass_and_told(
     for options in ([], ["--decode"]):
         assert check(listed, "--allow-duplicates", *options) == 0
         printed = capsys.readouterr().out
-        assert "warning: 1 file holds what another one holds (--allow-duplicates):\n" in printed
+        assert "warning: 1 file has the same content as another (--allow-duplicates):\n" in printed
         assert "row 20" in printed and "row 6" in printed
 
 
@@ -157,7 +157,7 @@ def test_with_few_scans_bad_the_others_may_be_used(listed: Path, capsys: pytest.
 def test_one_of_the_profiles_numbers_of_folds_is_enough(listed: Path) -> None:
     cohort = load(listed, modality="lus")
     (complaint,) = gate.inspect(cohort, folds=[2, 100])
-    assert complaint.startswith("100 folds will not do: ")
+    assert complaint.startswith("100 folds are not possible: ")
     with pytest.raises(UserError):
         gate.inspect(cohort, folds=[100])
 
@@ -245,6 +245,6 @@ def test_what_a_sweep_let_pass_is_told_and_stands_in_the_study(
     assert "p7-3.png cannot be read" in left_out
     assert [note.partition(" (")[0] for note in kept] == [
         "1 scan is black",
-        "1 file holds what another one holds",
+        "1 file has the same content as another",
     ]
     assert json.loads((out / "content.json").read_text())["scans"]["p7-4.png"]["look"] == "black"

@@ -27,13 +27,14 @@ from learner_ray.imaging.phantoms.lus import FRAMES_PER_SECOND, lus_clip
 from learner_ray.imaging.phantoms.mri import affine, mri_volume
 
 VERSION = 2
-"""Raised whenever the default cohort's files change."""
+"""Increased whenever the default cohort's files change."""
 
 COLUMNS = ("path", "patient", "visit", "date", "score", "view", "site", "device")
 SITES = ("north", "south", "west")
 
 _PATIENT_SD, _VISIT_SD = 0.06, 0.04
-"""Of the visible severity around what the score says: of a patient, for good, and of a visit."""
+"""SDs by which the visible severity differs from the score: constant in a patient, and from visit to
+visit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +64,8 @@ def write_phantom(modality: str, folder: Path, *, patients: int = 36, visits: in
         modality: ``lus`` for clips with an S/F ratio, or ``mri`` for volumes with an MMSE.
         folder: made where it does not exist.
         patients: two or more.
-        visits: of every patient, with one scan each.
-        seed: of all that is drawn.
+        visits: number of visits of every patient, with one scan each.
+        seed: seed of all random draws.
 
     Returns:
         The manifest.

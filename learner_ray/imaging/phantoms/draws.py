@@ -1,4 +1,4 @@
-"""What both phantoms draw alike: traits that stay with a patient, smooth noise, and grey values."""
+"""Random draws of both phantoms: traits that stay with a patient, smooth noise, and grey values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def draw_traits(
 def smooth_noise(
     rng: np.random.Generator, shape: tuple[int, ...], sigma: float | tuple[float, ...]
 ) -> FloatArray:
-    """White noise blurred by a Gaussian of ``sigma`` samples that wraps around, scaled to SD 1."""
+    """White noise (shape as given) blurred by a Gaussian of ``sigma`` samples that wraps around, with SD
+    1."""
     field = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="wrap")
     return np.asarray(field / field.std(), dtype=np.float32)
 
@@ -51,8 +52,8 @@ def match_quantiles(values: FloatArray, quantiles: FloatArray) -> FloatArray:
     histogram tells of it.
 
     Args:
-        values: of any shape.
-        quantiles: the distribution, at evenly spaced probabilities from 0 to 1.
+        values: values of any shape.
+        quantiles: (Q,) the distribution, at evenly spaced probabilities from 0 to 1.
     """
     low, high = values.min(), values.max()
     counts, edges = np.histogram(values, bins=4096, range=(low, high))
@@ -73,7 +74,7 @@ def match_at_scales(
     Args:
         frames: (T, H, W); H and W are multiples of the scales.
         inside: (H, W) the pixels that are moved.
-        quantiles: as in :func:`match_quantiles`, of the full frames.
+        quantiles: (Q,) the distribution of the full frames, as in :func:`match_quantiles`.
         coarse: scale -> SD of the means of scale x scale pixels, as a share of the full frames' SD.
     """
     frames = frames.copy()
@@ -96,7 +97,7 @@ def tone(quantiles: FloatArray, visit: np.random.Generator, spread: float) -> Fl
     """Another rising distribution near a given one: a scanner's settings are never quite those of last time.
 
     Args:
-        quantiles: at evenly spaced probabilities from 0 to 1, the first one kept.
+        quantiles: (Q,) at evenly spaced probabilities from 0 to 1; the first one is kept.
         visit: draws the difference.
         spread: its SD, as a share of the largest quantile.
     """

@@ -59,7 +59,7 @@ class _View:
 def lus_clip(
     patient: np.random.Generator, visit: np.random.Generator, severity: float
 ) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
-    """A clip of one intercostal view.
+    """Draws a clip of one intercostal view.
 
     Args:
         patient: draws anatomy and probe; the same state at every visit of a patient.

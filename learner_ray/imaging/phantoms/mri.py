@@ -72,7 +72,7 @@ class _Head:
 def mri_volume(
     patient: np.random.Generator, visit: np.random.Generator, severity: float
 ) -> NDArray[np.int16]:
-    """A head.
+    """Draws the volume of a head.
 
     Args:
         patient: draws anatomy and scanner; the same state at every visit of a patient.
@@ -80,8 +80,8 @@ def mri_volume(
         severity: 0 for no atrophy to 1.
 
     Returns:
-        int16 ``SHAPE`` in RAS+ order, voxels of ``SPACING_MM``. Within the head the values have a
-        distribution drawn without regard to the severity.
+        int16 of ``SHAPE`` (X, Y, Z) in RAS+ order, voxels of ``SPACING_MM``. Within the head the values have
+        a distribution drawn without regard to the severity.
     """
     head = _draw_head(patient, visit)
     image = _shell(head)
@@ -92,7 +92,7 @@ def mri_volume(
 
 
 def affine() -> NDArray[np.float64]:
-    """Voxel indices to mm, the middle of the volume at the origin."""
+    """The matrix (4, 4) from voxel indices to mm, with the middle of the volume at the origin."""
     matrix = np.diag([SPACING_MM] * 3 + [1.0])
     matrix[:3, 3] = -SPACING_MM * (np.array(SHAPE) - 1) / 2
     return matrix

@@ -1,0 +1,15 @@
+"""How fast one device trains and embeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """Seconds that one device takes, measured on the base configuration."""
+
+    train_per_scan: float
+    """Seconds for one scan in one epoch of pretraining."""
+    evaluate_per_scan: float
+    """Seconds to embed one scan."""
