@@ -16,8 +16,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.results import old_names as analysis_names
 from learner_ray.core.config import Config
+from learner_ray.core.old_names import RENAMED
 from learner_ray.run.folder import RunFolder
+from learner_ray.run.old_names import columns_now
 from learner_ray.run.user_code import import_file
 from learner_ray.study.study_json import read_study
 from learner_ray.sweep import main
@@ -79,3 +82,17 @@ def test_a_study_goes_on_and_is_extended(
     assert main([*command, "--seeds", "2", "--extend"]) == 0
     final_runs = ledger["run_hash"].nunique()
     assert len(runs(kept) - before) == final_runs, "a second seed of every final run, and nothing else"
+
+
+def test_analysis_translates_the_same_names(kept: Path) -> None:
+    """It imports nothing of learner_ray, so it has a table of its own."""
+    for name in ("lus", "own"):
+        folder = kept / "results" / name
+        ours, raw = read_study(folder / "study.json"), json.loads((folder / "study.json").read_text())
+        theirs = analysis_names.translated_study(raw)
+        assert ours is not None
+        for key in ours.keys() - {"base", "hash"}:  # learner_ray adds what a base lacks
+            assert theirs[key] == ours[key]
+        columns = list(pd.read_parquet(folder / "trials.parquet"))
+        assert analysis_names.translated_columns(columns) == columns_now(columns)
+    assert {old: analysis_names.config_key(old) for old in RENAMED} == RENAMED
