@@ -122,7 +122,7 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
         precision=devices.precision,
         seed=args.seed,
         threads=1,
-        pruner=args.pruner,
+        pruner=args.pruner or study.pruner,
         sampler=args.sampler,
         winner=inputs.winner,
         development=args.protocol == "development",

@@ -25,6 +25,7 @@ from learner_ray.imaging.source import PHANTOM, open_cohort
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.run.spec import Source
 from learner_ray.study.profiles import PROFILES
+from learner_ray.study.pruner_choice import check_pruner
 from learner_ray.study.results import Results
 from learner_ray.study.study import Study
 from learner_ray.study.study_file import load_study
@@ -95,6 +96,7 @@ def _check_numbers(
     """The edits and the sizes that are asked for, which can be, of arms that there are."""
     edits = parse_edits(args)
     study.base.with_values(edits)
+    check_pruner(args.pruner or study.pruner)
     for name in arms:
         study.arm(name)
     size = {name: n for name in COUNTS if (n := getattr(args, name)) is not None}

@@ -1,1 +1,2 @@
-"""A study: its arms, its plan, the search of each arm in each fold, and the tables. Knows no Ray and no PyTorch."""
+"""A study: its arms, its plan, the search of each arm in each fold, and the tables. It knows no Ray and no
+PyTorch."""

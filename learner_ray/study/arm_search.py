@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from learner_ray.run.folder import RunStore
 from learner_ray.run.progress import selection_score
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
-from learner_ray.study.pruners import PRUNERS
+from learner_ray.study.pruner_choice import search_pruner
+from learner_ray.study.pruners import TrialProgress
 from learner_ray.study.retry import Retry, is_whole
 from learner_ray.study.samplers import grid_points, make_sampler
 from learner_ray.study.study import BaseValues, Space, Suggest, distributions_of
@@ -41,11 +42,17 @@ class ArmSearch:
         self.chooser: ArmSearch = self
         """Whose choice is taken: another group's search where ``group.chosen_by`` names one."""
         self.outcomes: list[RunResult] = []
-        self.pruner = PRUNERS[group.pruner](group.config.train.epochs)
+        self.pruner = search_pruner(
+            group.pruner,
+            epochs=group.config.train.epochs,
+            search=f"r{group.fold.repeat}-f{group.fold.fold}",
+        )
         self._space = space
         self._store = store
         self._study = study
         self._asked: dict[int, optuna.Trial] = {}
+        self._scores: dict[int, dict[int, float]] = {}
+        """By the number of a running trial, the selection score of every epoch it has reported."""
         self._repeats = 0
         self._running: dict[str, PlannedRun] = {}
 
@@ -184,23 +191,47 @@ class ArmSearch:
         if outcome.planned.role != "trial":
             return
         number = outcome.planned.number
-        self.pruner.replay(number, outcome.progress)
+        scores = {row["epoch"]: selection_score(row) for row in outcome.progress}
+        self.pruner.end(self._progress(outcome.planned, scores, outcome))
+        self._scores.pop(number, None)
         self._tell(self._asked.pop(number), outcome)
 
+    def should_prune(self, planned: PlannedRun, row: Mapping[str, Any]) -> bool:
+        """Whether a running trial is stopped after an epoch, whose progress row is given. At the end of its
+        schedule there is nothing to stop."""
+        train, epoch = planned.spec.config.train, row["epoch"]
+        if planned.role != "trial" or epoch >= (train.stop_epoch or train.epochs):
+            return False
+        scores = self._scores.setdefault(planned.number, {})
+        if epoch > len(scores) + 1:  # the epochs before it were reported in an earlier start
+            rows = self._store.folder(planned.spec.hash).progress()
+            scores.update({each["epoch"]: selection_score(each) for each in rows})
+        scores[epoch] = selection_score(row)
+        known = {each: score for each, score in scores.items() if each <= epoch}
+        return self.pruner.should_prune(self._progress(planned, known))
+
+    def _progress(
+        self, planned: PlannedRun, scores: Mapping[int, float], result: RunResult | None = None
+    ) -> TrialProgress:
+        """A trial as a pruner sees it."""
+        return TrialProgress(
+            number=planned.number,
+            scores=dict(sorted(scores.items())),
+            parameters=planned.parameters,
+            distributions=self._asked[planned.number].distributions,
+            state=result.state if result else "running",
+            selection_score=result.selection_score if result else math.nan,
+        )
+
     def _tell(self, trial: optuna.Trial, outcome: RunResult) -> None:
-        import optuna
+        from learner_ray.study.optuna_pruners import ending
 
         for row in outcome.progress:
             if math.isfinite(selection_score(row)):
                 trial.report(row["selection_score"], row["epoch"])
         trial.set_user_attr("run_hash", outcome.planned.spec.hash)
-        states = optuna.trial.TrialState
-        if not math.isfinite(outcome.selection_score) or outcome.state in ("failed", "diverged"):
-            self._study.tell(trial, state=states.FAIL)
-        elif outcome.state == "stopped":
-            self._study.tell(trial, state=states.PRUNED)
-        else:
-            self._study.tell(trial, outcome.selection_score)
+        state, value = ending(outcome.state, outcome.selection_score)
+        self._study.tell(trial, value, state=state)
 
 
 StudyFactory = Callable[[str], "optuna.Study"]

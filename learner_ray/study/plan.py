@@ -14,6 +14,7 @@ from learner_ray.run.user_code import with_code
 from learner_ray.study.designs import Winner
 from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.profiles import Size
+from learner_ray.study.pruner_choice import PrunerChoice
 from learner_ray.study.study import Arm, Study
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Plan:
     folds: list[Fold]
     groups: list[FoldSearchSpec]
     seed: int
-    pruner: str
+    pruner: PrunerChoice
     sampler: str
     winner: Winner | None
     """Whose settings all arms are fixed at."""
@@ -78,7 +79,7 @@ def make_plan(
     precision: str,
     seed: int,
     threads: int,
-    pruner: str = "halving",
+    pruner: PrunerChoice = "halving",
     sampler: str = "tpe",
     winner: Winner | None = None,
     development: bool = False,

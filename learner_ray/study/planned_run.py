@@ -12,6 +12,7 @@ from learner_ray.core.seeding import random_key
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.progress import selection_score
 from learner_ray.run.spec import Patients, RunSpec, Source
+from learner_ray.study.pruner_choice import PrunerChoice
 from learner_ray.study.study import Arm
 
 
@@ -35,8 +36,8 @@ class FoldSearchSpec:
     threads: int = 1
     chosen_by: str = ""
     """Name of the group whose choice this one takes instead of searching; empty for a group of its own."""
-    pruner: str = "halving"
-    """Of ``pruners.PRUNERS``."""
+    pruner: PrunerChoice = "halving"
+    """What stops trials early: a name, or an object of a study file."""
     sampler: str = "tpe"
     """Of ``samplers.SAMPLERS``."""
 

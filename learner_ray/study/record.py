@@ -15,6 +15,7 @@ from learner_ray.core.files import write_json
 from learner_ray.run.provenance import git_sha, processor, versions
 from learner_ray.study.ledger import protocol
 from learner_ray.study.plan import Plan
+from learner_ray.study.pruner_choice import pruner_text
 from learner_ray.study.study_json import read_study, study_hash
 
 SELECTION_METRICS = {
@@ -111,7 +112,7 @@ def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False)
         "audits": plan.size.audits,
         "selection_metric": f"{SELECTION_METRICS[metric]} on inner validation pairs",
         "seed": plan.seed,
-        "pruner": plan.pruner,
+        "pruner": pruner_text(plan.pruner),
         "sampler": plan.sampler,
         "development": plan.development,
         "fixed_at": _fixed_at(plan),

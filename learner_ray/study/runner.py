@@ -118,8 +118,7 @@ class StudyRunner:
         """Takes in a running run's epoch; False where the pruner stops the trial, which is then over."""
         for callback in self.callbacks:
             callback.on_row(planned, row)
-        group = self.groups[planned.group]
-        if planned.role != "trial" or group.pruner.keeps(planned.number, row):
+        if not self.groups[planned.group].should_prune(planned, row):
             return True
         self.store.folder(planned.spec.hash).finish("stopped", f"not among the best at epoch {row['epoch']}")
         return False
