@@ -20,7 +20,11 @@ from learner_ray.run.spec import Source
 
 def components_of(config: Config) -> dict[str, str]:
     """The components that decide what a run of a configuration computes: kind to name."""
-    return {"loss": config.loss.name, "encoder": config.encoder.name}
+    return {
+        "loss": config.loss.name,
+        "encoder": config.encoder.name,
+        "selection_metric": config.progression.selection_metric,
+    }
 
 
 def identities(config: Config) -> dict[str, str]:
