@@ -21,7 +21,7 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.imaging.gate import folds_asked, inspect
-from learner_ray.imaging.source import PHANTOM, open_cohort
+from learner_ray.imaging.source import PHANTOM, open_cohort, with_layout
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.run.spec import Source
 from learner_ray.study.profiles import PROFILES
@@ -66,6 +66,7 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
     for folder in (results.out, results.store.root, cache_root()):
         refuse_unwritable(folder)
     with all_listed(results.faults):
+        source = with_layout(source)
         cohort = open_cohort(source)
         if cohort.modality != study.modality:
             raise UserError(
