@@ -30,7 +30,7 @@ from learner_ray.core.config import Config, TrainConfig, flatten
 from learner_ray.core.seeding import random_key
 from learner_ray.run.spec import RunSpec, Source
 from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
-from learner_ray.study.planned_run import FoldSearchSpec, RunResult
+from learner_ray.study.planned_run import FoldSearchSpec, RunResult, SearchSettings
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.samplers import SAMPLERS
 from learner_ray.study.study import Arm, Suggest
@@ -99,11 +99,8 @@ def search(landscape: Landscape, pruner: str, sampler: str) -> list[RunResult]:
         fixed=frozenset(),
         fold=Fold(repeat=0, fold=0, test=("a",), parts=(("b",), ("c",), ("d",), ("e",))),
         trials=EPOCHS * max(BUDGETS) + 1,  # more than the budget allows
-        seeds=1,
-        seed=landscape.seed,
+        settings=SearchSettings(seed=landscape.seed, seeds=1, pruner=pruner, sampler=sampler),
         source=Source(path="synthetic"),
-        pruner=pruner,
-        sampler=sampler,
     )
     study = StudyRunner([group], space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
     simulate(study, landscape.train, devices=1, until=EPOCHS * max(BUDGETS))

@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
 from learner_ray.training.selection_metrics import selection_metric
 
 SECONDS_BETWEEN_SUMMARIES = 600.0
 
 
-class Progress:
-    """A callback that prints a line for every run that ends, and now and then one for every arm.
+class Progress(Callback):
+    """Prints a line for every run that ends, and now and then one for every arm.
 
     Args:
         runs: how many each arm has.

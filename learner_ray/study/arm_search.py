@@ -1,4 +1,4 @@
-"""One group (arm x repeat x fold): its search, then its final runs, as runs to hand out."""
+"""The search of one arm in one fold (a group), then its final runs, as runs to hand out."""
 
 from __future__ import annotations
 
@@ -22,11 +22,19 @@ if TYPE_CHECKING:
 
 
 class ArmSearch:
-    """Asks its own Optuna study for trials, one at a time, then hands out audits and final runs.
+    """Asks its own Optuna study for trials, one at a time, then plans the audits and the final runs.
 
-    One trial at a time: what is suggested depends on the group's earlier trials alone, never on the order in
-    which a cluster happened to finish them. Runs that ended already, in this study or another of the same
-    root, are told and not handed out: resuming a study is nothing but asking again.
+    With one trial at a time, what is suggested depends on the earlier trials of this search alone, never on
+    the order in which a cluster happens to finish them. A run that has ended already, in this study or in
+    another of the same root, is told to Optuna and not handed out: to resume a study is to ask again.
+
+    Args:
+        group: what the search is to do, in which arm and fold.
+        space: asks for the values of a trial.
+        store: the folders of all runs.
+        study: the Optuna study of this search.
+        retry: which failed runs are trained again.
+        chooser: the search whose best trial is taken, where this one does not search itself.
     """
 
     def __init__(
@@ -36,14 +44,14 @@ class ArmSearch:
         store: RunStore,
         study: optuna.Study,
         retry: Retry | None = None,
+        chooser: ArmSearch | None = None,
     ) -> None:
         self.group = group
         self._retry = retry or Retry()
-        self.chooser: ArmSearch = self
-        """Whose choice is taken: another group's search where ``group.chosen_by`` names one."""
+        self.chooser = chooser or self
         self.outcomes: list[RunResult] = []
         self.pruner = search_pruner(
-            group.pruner,
+            group.settings.pruner,
             epochs=group.config.train.epochs,
             search=f"r{group.fold.repeat}-f{group.fold.fold}",
         )
@@ -58,11 +66,13 @@ class ArmSearch:
 
     @property
     def trial_outcomes(self) -> list[RunResult]:
+        """The results of the trials that have ended, in order of their numbers."""
         return [outcome for outcome in self.outcomes if outcome.planned.role == "trial"]
 
     @property
     def best(self) -> RunResult | None:
-        """The complete trial of the highest selection score; the earlier one of two that tie."""
+        """The complete trial with the highest selection score, of two that tie the earlier one; None while
+        there is none."""
         if self.chooser is not self:
             return self.chooser.best
         scored = [
@@ -72,6 +82,7 @@ class ArmSearch:
 
     @property
     def is_done(self) -> bool:
+        """Whether every run of this search has ended that can be."""
         return not self._running and self._searched and (self._all_repeated or self.is_hopeless)
 
     @property
@@ -83,7 +94,7 @@ class ArmSearch:
 
     @property
     def _all_repeated(self) -> bool:
-        return self._repeats == self.group.audit_runs + self.group.seeds
+        return self._repeats == self.group.audit_runs + self.group.settings.seeds
 
     @property
     def _searched(self) -> bool:
@@ -114,9 +125,8 @@ class ArmSearch:
             self.end(outcome)
 
     def _ended_before(self, planned: PlannedRun) -> RunResult | None:
-        """The outcome of a run that ended in an earlier start, if its files are the ones that it wrote and it
-        is not to be trained again.
-        """
+        """The result of a run that ended in an earlier start, if its files are the ones that it wrote and it
+        is not to be trained again."""
         folder = self._store.folder(planned.spec.hash)
         fault = folder.fault(planned.spec.hash)
         if fault:
@@ -148,13 +158,13 @@ class ArmSearch:
         # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
         # resumed search suggests what the undisturbed one would have.
         seeds = group.run_seed("sampler", 0), group.run_seed("sampler", number)
-        self._study.sampler = make_sampler(group.sampler, *seeds)
+        self._study.sampler = make_sampler(group.settings.sampler, *seeds)
         if number == 0:
             # The search starts from the base configuration: its choice is never worse than no search.
             base = BaseValues(group.config, group.fixed)
             self._space(base, group.config)
             self._study.enqueue_trial(base.values)
-        elif group.sampler == "grid":
+        elif group.settings.sampler == "grid":
             # Where all points have been tried the sampler goes on by itself.
             self._study.enqueue_trial(self._grid[number - 1] if number <= len(self._grid) else {})
         trial = self._study.ask()
@@ -171,7 +181,8 @@ class ArmSearch:
         )
 
     def _again(self, role: Literal["audit", "final"], number: int) -> PlannedRun:
-        """The chosen configuration up to its best epoch, or the arm's own where nothing was searched."""
+        """Trains the best trial's configuration again, up to its best epoch; where nothing was searched, the
+        arm's own."""
         group, best = self.group, self.best
         parameters = dict(best.planned.parameters) if best else {}
         values = {**parameters, "train.stop_epoch": best.best_epoch} if best else {}
@@ -185,7 +196,7 @@ class ArmSearch:
         )
 
     def end(self, outcome: RunResult) -> None:
-        """Takes in how a run ended."""
+        """Takes in the result of a run."""
         del self._running[outcome.planned.label]
         self.outcomes.append(outcome)
         if outcome.planned.role != "trial":

@@ -53,7 +53,7 @@ def estimate_cost(plan: Plan, throughput: Throughput) -> list[ArmCost]:
                 arm=arm.name,
                 trials=sum(group.trials for group in groups),
                 audits=sum(group.audit_runs for group in groups),
-                finals=sum(group.seeds for group in groups),
+                finals=sum(group.settings.seeds for group in groups),
                 device_seconds=sum(_group_seconds(plan, group, throughput) for group in groups),
             )
         )
@@ -69,12 +69,14 @@ def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) ->
         trial["pretrain"] * throughput.train_per_scan + trial["embed"] * throughput.evaluate_per_scan
     )
     space = tuple(plan.spaces[group.arm.name].items())
-    trial_epochs = expected_epochs(plan.pruner, group.trials, epochs, space) + group.audit_runs * epochs
+    trial_epochs = (
+        expected_epochs(plan.settings.pruner, group.trials, epochs, space) + group.audit_runs * epochs
+    )
     searched = trial_epochs * trial_epoch
     final_run = (
         epochs * final["pretrain"] * throughput.train_per_scan + final["embed"] * throughput.evaluate_per_scan
     )
-    return searched + group.seeds * final_run
+    return searched + group.settings.seeds * final_run
 
 
 def _scans(plan: Plan, group: FoldSearchSpec, *, final: bool) -> dict[str, int]:

@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 import re
+import warnings
 from typing import Any
 
 import optuna
@@ -42,7 +43,9 @@ def named(choice: str, epochs: int) -> BasePruner:
         raise UserError(f"--pruner is {choice!r}; known of Optuna: {', '.join(f'optuna.{n}' for n in known)}")
     settings = {"max_resource": epochs} if name == "hyperband" else SETTINGS.get(name, {})
     try:
-        return known[name](**settings)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return known[name](**settings)
     except (TypeError, ValueError) as error:
         raise UserError(
             f"--pruner {choice} needs settings ({error}): give an object of it in a study file, "

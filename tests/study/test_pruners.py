@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import warnings
 from typing import Any
 
 import optuna
@@ -26,6 +27,7 @@ from tests.study.old_pruners import OldHalving, OldOneEpoch
 from tests.study.small_study import curve, runner, story
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+pytestmark = pytest.mark.filterwarnings("ignore:All-NaN slice")  # Optuna's, of trials without a number
 
 
 class Falling(Pruner):
@@ -53,10 +55,22 @@ class Counting(optuna.pruners.BasePruner):
         return len(set(self.seen)) % self.every == 0 and not value >= best + 1
 
 
+def patient(wrapped: optuna.pruners.BasePruner) -> optuna.pruners.BasePruner:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.pruners.PatientPruner(wrapped, patience=1)
+
+
+def wilcoxon() -> optuna.pruners.BasePruner:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.pruners.WilcoxonPruner()
+
+
 CHOICES = {
     **{name: name for name in PRUNERS.built_in},
     **{f"optuna.{name}": f"optuna.{name}" for name in names() if name not in ("patient", "threshold")},
-    "patient": optuna.pruners.PatientPruner(optuna.pruners.MedianPruner(n_startup_trials=1), patience=1),
+    "patient": patient(optuna.pruners.MedianPruner(n_startup_trials=1)),
     "threshold": optuna.pruners.ThresholdPruner(lower=-0.6, n_warmup_steps=2),
     "own": Falling(),
     "own of Optuna's kind": Counting(),
@@ -260,8 +274,8 @@ def test_a_run_begun_anew_counts_by_what_its_files_say() -> None:
         ("optuna.mean", r"known of Optuna: optuna\.hyperband, optuna\.median"),
         ("optuna.patient", r"needs settings.*Study\(pruner=optuna\.pruners\.PatientPruner\(\.\.\.\)\)"),
         ("optuna.wilcoxon", "compares the scores of many instances"),
-        (optuna.pruners.WilcoxonPruner(), "compares the scores of many instances"),
-        (optuna.pruners.PatientPruner(optuna.pruners.WilcoxonPruner(), 1), "compares the scores"),
+        (wilcoxon(), "compares the scores of many instances"),
+        (patient(wilcoxon()), "compares the scores"),
         (Falling, r"give an object of it, Falling\(\.\.\.\)"),
         (3, "pruner is 3: give a name, or an object"),
     ],
