@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -24,21 +25,21 @@ from learner_ray.study.optuna_pruners import OptunaSearchPruner, names
 from learner_ray.study.pruner_choice import check_pruner, pruner_text, search_pruner
 from learner_ray.study.pruners import Pruner, TrialProgress
 from tests.study.old_pruners import OldHalving, OldOneEpoch
-from tests.study.small_study import curve, runner, story
+from tests.study.small_study import curve, run, runner, story
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 pytestmark = pytest.mark.filterwarnings("ignore:All-NaN slice")  # Optuna's, of trials without a number
 
 
-class Falling(Pruner):
-    """A user's own: stops a trial that has not risen for some epochs."""
+class Behind(Pruner):
+    """A user's own: stops a trial that is too far behind the best earlier one at the same epoch."""
 
-    def __init__(self, patience: int = 2) -> None:
-        self.patience = patience
+    def __init__(self, margin: float = 0.005) -> None:
+        self.margin = margin
 
     def should_prune(self, trial: TrialProgress, earlier: Any, epochs: int) -> bool:
-        before = [trial.score_at(epoch) for epoch in range(1, trial.epoch - self.patience + 1)]
-        return bool(before and earlier) and trial.score <= max(before)
+        best = max((other.score_at(trial.epoch) for other in earlier), default=-math.inf)
+        return trial.score < best - self.margin
 
 
 class Counting(optuna.pruners.BasePruner):
@@ -72,7 +73,7 @@ CHOICES = {
     **{f"optuna.{name}": f"optuna.{name}" for name in names() if name not in ("patient", "threshold")},
     "patient": patient(optuna.pruners.MedianPruner(n_startup_trials=1)),
     "threshold": optuna.pruners.ThresholdPruner(lower=-0.6, n_warmup_steps=2),
-    "own": Falling(),
+    "own": Behind(),
     "own of Optuna's kind": Counting(),
 }
 every_pruner = pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
@@ -276,7 +277,7 @@ def test_a_run_begun_anew_counts_by_what_its_files_say() -> None:
         ("optuna.wilcoxon", "compares the scores of many instances"),
         (wilcoxon(), "compares the scores of many instances"),
         (patient(wilcoxon()), "compares the scores"),
-        (Falling, r"give an object of it, Falling\(\.\.\.\)"),
+        (Behind, r"give an object of it, Behind\(\.\.\.\)"),
         (3, "pruner is 3: give a name, or an object"),
     ],
 )
@@ -297,7 +298,24 @@ def test_an_error_of_a_user_s_own_pruner_is_told_as_such() -> None:
 def test_a_study_is_identified_by_its_pruner_with_its_settings_and_its_source() -> None:
     assert pruner_text("halving") == "halving" and pruner_text("optuna.median") == "optuna.median"
     assert pruner_text(Halving(eta=3)) == "Halving(eta=3, min_epochs=None)"
-    own = pruner_text(Falling(patience=4))
-    assert own.startswith("Falling(patience=4) [") and own != pruner_text(Falling(patience=5))
+    own = pruner_text(Behind(margin=4))
+    assert own.startswith("Behind(margin=4) [") and own != pruner_text(Behind(margin=5))
     wrapping = pruner_text(CHOICES["patient"])
     assert "MedianPruner(" in wrapping and "n_startup_trials=1" in wrapping and " at 0x" not in wrapping
+
+
+@pytest.mark.parametrize(
+    "name", ["halving", "optuna.median", "optuna.hyperband", "own", "own of Optuna's kind"]
+)
+def test_a_study_killed_in_the_middle_of_a_trial_prunes_like_an_undisturbed_one(
+    name: str, tmp_path: Path
+) -> None:
+    """On real files: a trial that was cut short is asked about again with the epochs it had."""
+    undisturbed = runner(tmp_path / "whole", pruner=CHOICES[name], trials=8, seeds=1)
+    run(undisturbed)
+    for cut in (3, 5, 9):
+        run(runner(tmp_path / "cut", pruner=CHOICES[name], trials=8, seeds=1), at_most=cut, finish_last=False)
+    resumed = runner(tmp_path / "cut", pruner=CHOICES[name], trials=8, seeds=1)
+    run(resumed)
+    assert story(resumed) == story(undisturbed)
+    assert any(o.state == "stopped" for o in undisturbed.outcomes)
