@@ -28,7 +28,7 @@ from learner_ray.core.config import Config, TrainConfig
 from learner_ray.run.provenance import git_sha, processor
 from learner_ray.run.spec import RunSpec, Source
 from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
-from learner_ray.study.planned_run import FoldSearchSpec
+from learner_ray.study.planned_run import FoldSearchSpec, SearchSettings
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Arm, Suggest
 from tests.small_cohort import write_cohort
@@ -131,8 +131,7 @@ def simulated(trials: int, devices: int) -> tuple[float, float, int]:
             fixed=frozenset(),
             fold=Fold(repeat=number, fold=0, test=("a",), parts=(("b",), ("c",), ("d",), ("e",))),
             trials=trials // devices,
-            seeds=1,
-            seed=0,
+            settings=SearchSettings(seed=0, seeds=1),
             source=Source(path="synthetic"),
         )
         for number in range(devices)

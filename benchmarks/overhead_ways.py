@@ -194,11 +194,12 @@ def ours(job: Job) -> float:
         def open(self, folder: RunFolder) -> TrainingRun:
             return training_run(folder, job.run_class)
 
-    runner = StudyRunner(job.plan.groups, space, RunStore(job.folder), optuna_studies(out))
+    store = RunStore(job.folder)
     searched = job.plan.study.searched_keys(job.group.config, job.group.fixed)
-    ledger = LedgerWriter(job.plan, runner, out)
-    curves = Curves(out / "tensorboard", runner.store, searched, ["mse"])
-    runner.callbacks = [Progress({"mse": job.trials}), curves, ledger]
+    ledger = LedgerWriter(job.plan, out)
+    curves = Curves(out / "tensorboard", store, searched, ["mse"])
+    callbacks = [Progress({"mse": job.trials}), curves, ledger]
+    runner = StudyRunner(job.plan.groups, space, store, optuna_studies(out), callbacks=callbacks)
     runner.resume()
     run_study(
         runner, scratch=out / ".tune", max_concurrent=job.slots, resources={"cpu": 1}, trainable=Measured

@@ -1,4 +1,4 @@
-"""Schedulers and samplers at equal budgets of epochs, on synthetic learning curves and a fake clock.
+"""Pruners and samplers at equal budgets of epochs, on synthetic learning curves and a fake clock.
 
     python benchmarks/schedulers.py [--quick] [--replicates 100]
 
@@ -25,12 +25,12 @@ import optuna
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from learner_ray.cohort import Fold
+from learner_ray.core.components import PRUNERS
 from learner_ray.core.config import Config, TrainConfig, flatten
 from learner_ray.core.seeding import random_key
 from learner_ray.run.spec import RunSpec, Source
 from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
-from learner_ray.study.planned_run import FoldSearchSpec, RunResult
-from learner_ray.study.pruners import SCHEDULERS
+from learner_ray.study.planned_run import FoldSearchSpec, RunResult, SearchSettings
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.samplers import SAMPLERS
 from learner_ray.study.study import Arm, Suggest
@@ -91,7 +91,7 @@ class Landscape:
             yield {"epoch": epoch, "selection_score": -loss, "seconds/train": 1.0, "seconds/evaluate": 0.0}
 
 
-def search(landscape: Landscape, scheduler: str, sampler: str) -> list[RunResult]:
+def search(landscape: Landscape, pruner: str, sampler: str) -> list[RunResult]:
     """The trials of one group on one device, in order, until the largest budget is spent."""
     group = FoldSearchSpec(
         arm=Arm(name="contrastive", label="MSE + contrastive"),
@@ -99,11 +99,8 @@ def search(landscape: Landscape, scheduler: str, sampler: str) -> list[RunResult
         fixed=frozenset(),
         fold=Fold(repeat=0, fold=0, test=("a",), parts=(("b",), ("c",), ("d",), ("e",))),
         trials=EPOCHS * max(BUDGETS) + 1,  # more than the budget allows
-        seeds=1,
-        seed=landscape.seed,
+        settings=SearchSettings(seed=landscape.seed, seeds=1, pruner=pruner, sampler=sampler),
         source=Source(path="synthetic"),
-        scheduler=scheduler,
-        sampler=sampler,
     )
     study = StudyRunner([group], space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
     simulate(study, landscape.train, devices=1, until=EPOCHS * max(BUDGETS))
@@ -125,14 +122,14 @@ def regrets(landscape: Landscape, outcomes: list[RunResult]) -> list[float]:
     return found
 
 
-def row(scheduler: str, sampler: str, crossing: bool, replicates: int) -> str:
+def row(pruner: str, sampler: str, crossing: bool, replicates: int) -> str:
     """One line of the table."""
     found: list[list[float]] = []
     started: list[int] = []
     complete: list[int] = []
     for seed in range(replicates):
         landscape = Landscape(seed, crossing)
-        outcomes = search(landscape, scheduler, sampler)
+        outcomes = search(landscape, pruner, sampler)
         found.append(regrets(landscape, outcomes))
         started.append(len(outcomes))
         complete.append(sum(outcome.state == "complete" for outcome in outcomes))
@@ -141,7 +138,7 @@ def row(scheduler: str, sampler: str, crossing: bool, replicates: int) -> str:
     cells = [f"{mean:.4f} ± {error:.4f}" for mean, error in zip(means, errors, strict=True)]
     trials = f"{np.mean(complete):.0f} of {np.mean(started):.0f}"
     curves = "cross" if crossing else "agree"
-    return "| " + " | ".join([curves, scheduler, sampler, *cells, trials]) + " |"
+    return "| " + " | ".join([curves, pruner, sampler, *cells, trials]) + " |"
 
 
 def main() -> None:
@@ -154,12 +151,12 @@ def main() -> None:
     print(f"Regret in log-loss (mean ± standard error of {replicates} replicates) after as many epochs as")
     print(f"N whole schedules of {EPOCHS} epochs have; trials that ran to their end, of those started.\n")
     budgets = " | ".join(f"N = {budget}" for budget in BUDGETS)
-    print(f"| curves | scheduler | sampler | {budgets} | trials |")
+    print(f"| curves | pruner | sampler | {budgets} | trials |")
     print("|---|---|---|" + "---|" * (len(BUDGETS) + 1))
     for crossing in (False, True):
-        for scheduler in SCHEDULERS:
+        for pruner in PRUNERS.built_in:
             for sampler in SAMPLERS:
-                print(row(scheduler, sampler, crossing, replicates), flush=True)
+                print(row(pruner, sampler, crossing, replicates), flush=True)
 
 
 if __name__ == "__main__":

@@ -95,8 +95,13 @@ def _execute(args: argparse.Namespace, inputs: Inputs) -> int:
         if args.retry == "failed-trials":
             print("Failed trials run again: what was suggested after them is searched anew", flush=True)
         retry = RETRY.get(args.retry, ())
-        runner = StudyRunner(plan.groups, inputs.study.space, results.store, studies, retry)
-        stopped_by = run_plan(plan, runner, results, args, devices)
+        ledger = LedgerWriter(plan, results.out)
+        curves = Curves(
+            results.out / "tensorboard", results.store, plan.space, [arm.name for arm in plan.arms]
+        )
+        callbacks = [Progress(plan.runs_per_arm), curves, ledger, results]
+        runner = StudyRunner(plan.groups, inputs.study.space, results.store, studies, retry, callbacks)
+        stopped_by = run_plan(plan, runner, ledger, results, args, devices)
     if stopped_by is not None:
         return 128 + stopped_by
     print(summary(plan, runner, results.out))
@@ -122,7 +127,7 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
         precision=devices.precision,
         seed=args.seed,
         threads=1,
-        pruner=args.pruner,
+        pruner=args.pruner or study.pruner,
         sampler=args.sampler,
         winner=inputs.winner,
         development=args.protocol == "development",
@@ -182,19 +187,13 @@ def read_scans(plan: Plan, args: argparse.Namespace, results: Results) -> tuple[
 def run_plan(
     plan: Plan,
     runner: StudyRunner,
+    ledger: LedgerWriter,
     results: Results,
     args: argparse.Namespace,
     devices: Devices,
 ) -> int | None:
     """Runs what is left; the signal that ended it early, or None."""
     out = results.out
-    ledger = LedgerWriter(plan, runner, out)
-    runner.callbacks = [
-        Progress(plan.runs_per_arm),
-        Curves(out / "tensorboard", runner.store, plan.space, [arm.name for arm in plan.arms]),
-        ledger,
-        results,
-    ]
     if runner.resume():
         print("All of it has run before: nothing left to run.")
         ledger.write()

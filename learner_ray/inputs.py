@@ -21,10 +21,11 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.imaging.gate import inspect
-from learner_ray.imaging.source import PHANTOM, open_cohort
+from learner_ray.imaging.source import PHANTOM, open_cohort, with_layout
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.run.spec import Source
 from learner_ray.study.profiles import PROFILES, folds_asked
+from learner_ray.study.pruner_choice import check_pruner
 from learner_ray.study.results import Results
 from learner_ray.study.study import Study
 from learner_ray.study.study_file import load_study
@@ -65,6 +66,7 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
     for folder in (results.out, results.store.root, cache_root()):
         refuse_unwritable(folder)
     with all_listed(results.faults):
+        source = with_layout(source)
         cohort = open_cohort(source)
         if cohort.modality != study.modality:
             raise UserError(
@@ -95,6 +97,7 @@ def _check_numbers(
     """The edits and the sizes that are asked for, which can be, of arms that there are."""
     edits = parse_edits(args)
     study.base.with_values(edits)
+    check_pruner(args.pruner or study.pruner)
     for name in arms:
         study.arm(name)
     size = {name: n for name in COUNTS if (n := getattr(args, name)) is not None}

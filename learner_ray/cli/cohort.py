@@ -11,7 +11,7 @@ from pathlib import Path
 
 from learner_ray.cli.command import answer
 from learner_ray.cli.missing_codes import add_option, joined
-from learner_ray.cohort import CLASSES, FORMATS, Cohort, load
+from learner_ray.cohort import CLASSES, Cohort, load
 from learner_ray.cohort.draft import write_draft
 from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
 from learner_ray.cohort.faults import all_listed
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("check", help="say what is found at a path, and what is wrong with it")
     one.add_argument("path", help="manifest (.csv, .tsv) or folder")
     one.add_argument("--modality", default="", help="decides the score where none is stated: lus or mri")
-    one.add_argument("--format", choices=FORMATS, help="by default the path is recognised")
+    one.add_argument("--format", help="manifest, or the name of a source (default: recognised)")
     one.add_argument("--folds", type=int, help="of the study to come (default: those of the profiles)")
     one.add_argument("--decode", action="store_true", help="read every pixel, not headers alone")
     one.add_argument(

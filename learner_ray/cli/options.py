@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from learner_ray.cli.missing_codes import add_option
+from learner_ray.core.components import PRUNERS
 from learner_ray.core.errors import UserError
 from learner_ray.study.profiles import PROFILES
-from learner_ray.study.pruners import PRUNERS
 from learner_ray.study.samplers import SAMPLERS
 from learner_ray.study.study_file import study_names
 
@@ -42,7 +42,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--arms", help="comma-separated (default: the study's)")
     for name in ("trials", "folds", "repeats", "seeds", "audits", "epochs"):
         p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
-    p.add_argument("--pruner", choices=PRUNERS, default="halving", help="what stops trials early")
+    p.add_argument(
+        "--pruner",
+        metavar="NAME",
+        help=f"what stops trials early: {', '.join(PRUNERS.built_in)}, one of Optuna's as in optuna.median, "
+        "or your own (default: the study's, else halving)",
+    )
+    p.add_argument("--scheduler", dest="pruner", help=argparse.SUPPRESS)  # what it was called before
     p.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who suggests what to try next")
     p.add_argument(
         "--devices-per-trial", type=_count, default=1, metavar="N", help="CPUs or GPUs of each run"

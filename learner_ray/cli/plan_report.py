@@ -23,7 +23,7 @@ def plan_report(plan: Plan, throughput: Throughput, slots: int) -> str:
     """
     costs = estimate_cost(plan, throughput)
     seconds = sum(cost.device_seconds for cost in costs)
-    finals = sum(g.seeds for g in plan.groups if g.config.progression.uses_encoder)
+    finals = sum(g.settings.seeds for g in plan.groups if g.config.progression.uses_encoder)
     width = max(len(cost.arm) for cost in costs)
     rows = [
         f"  {cost.arm:{width}}  {cost.trials:5d} trials  {cost.audits:4d} audits  "

@@ -7,23 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learner_ray.cohort.cohort import Cohort
-from learner_ray.cohort.layouts import LAYOUTS
 from learner_ray.cohort.manifest import read_manifest
 from learner_ray.cohort.score import CLASSES, MMSE, SEVERITY, SF_RATIO, Score
+from learner_ray.cohort.sources.find import layout_of, needs, read, recognised
 from learner_ray.cohort.splits import Fold, load_splits, make_splits, save_splits, splits_hash
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.cohort.unrecognised import about_folder, how_to_begin
+from learner_ray.core.components import SOURCES
 from learner_ray.core.errors import UserError
 
 __all__ = [
     "CLASSES",
-    "FORMATS",
+    "MANIFEST",
     "MMSE",
     "SEVERITY",
     "SF_RATIO",
     "Cohort",
     "Fold",
     "Score",
+    "format_of",
     "load",
     "load_splits",
     "make_splits",
@@ -31,38 +33,59 @@ __all__ = [
     "splits_hash",
 ]
 
-FORMATS = ("manifest", *LAYOUTS)
-"""What ``--format`` may name."""
+MANIFEST = "manifest"
+"""What ``--format`` calls a manifest; all else that it takes are names of sources."""
 
 
 def load(
     path: str | os.PathLike[str], *, format: str | None = None, modality: str, missing: Sequence[str] = ()
 ) -> Cohort:
-    """The cohort at a path: a manifest, a folder with one, or a folder in a known layout.
+    """The cohort at a path: a manifest, a folder with one, or a folder laid out like a known source.
 
     Args:
         path: a ``.csv`` or ``.tsv`` manifest, or a folder.
-        format: one of ``FORMATS``; by default the path is recognised.
+        format: ``manifest`` or the name of a source; by default the path is recognised.
         modality: decides the score of a manifest that states none.
         missing: codes that stand for "no score"; such rows are left out, and a note counts them.
 
     Raises:
         UserError: there is nothing at the path, it is not recognised, or what is there is faulty.
     """
-    if format not in (None, *FORMATS):
-        raise UserError(f"--format {format} is unknown; known: {', '.join(FORMATS)}")
+    name = format_of(path, format=format)
     path = _readable(path)
     manifest = _manifest(path)
-    if format == "manifest" or (format is None and manifest is not None):
-        if manifest is None:
-            raise UserError(f"{path} holds no manifest.csv or manifest.tsv; give the manifest's own path")
-        return read_manifest(manifest, modality=modality, missing=missing)
-    names = [name for name, layout in LAYOUTS.items() if path.is_dir() and layout.recognises(path)]
-    if format is not None and format not in names:
-        raise UserError(f"{path} is not in the layout {format}, which needs {LAYOUTS[format].needs}")
-    if format is None and len(names) != 1:
+    if name != MANIFEST or manifest is None:
+        return read(layout_of(name), path, tuple(missing))
+    return read_manifest(manifest, modality=modality, missing=missing)
+
+
+def format_of(path: str | os.PathLike[str], *, format: str | None = None) -> str:
+    """How what lies at a path is to be read: ``manifest``, or the name of a source.
+
+    Args:
+        path: as in :func:`load`.
+        format: what the user says it is.
+
+    Raises:
+        UserError: there is nothing at the path, or it is not recognised, or not what the user says.
+    """
+    if format not in (None, MANIFEST) and not SOURCES.knows(format):
+        raise UserError(f"--format {format} is unknown; known: {', '.join((MANIFEST, *SOURCES.names))}")
+    path = _readable(path)
+    manifest = _manifest(path)
+    if format == MANIFEST and manifest is None:
+        raise UserError(f"{path} holds no manifest.csv or manifest.tsv; give the manifest's own path")
+    if format == MANIFEST or (format is None and manifest is not None):
+        return MANIFEST
+    if format is not None:
+        layout = layout_of(format)
+        if not (path.is_dir() and layout.recognises(path)):
+            raise UserError(f"{path} is not in the layout {format}, which needs {layout.needs}")
+        return format
+    names = list(recognised(path))
+    if len(names) != 1:
         raise UserError(_unrecognised(path, names))
-    return LAYOUTS[format or names[0]].read(path, missing)
+    return names[0]
 
 
 def _readable(path: str | os.PathLike[str]) -> Path:
@@ -97,4 +120,4 @@ def _unrecognised(path: Path, names: list[str]) -> str:
     if path.is_file():
         kind = f"{path} is no manifest; a manifest is a table with the suffix {' or '.join(SUFFIXES)}"
         return "\n".join([kind, *how_to_begin(path.parent)])
-    return about_folder(path, {name: layout.needs for name, layout in LAYOUTS.items()})
+    return about_folder(path, needs())

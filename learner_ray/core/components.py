@@ -37,5 +37,39 @@ ENCODERS = Registry(
     },
 )
 
-KINDS = {registry.kind: registry for registry in (LOSSES, ENCODERS)}
-"""By the word that entry points (``learner_ray.<kind>``) and configuration keys use."""
+SELECTION_METRICS = Registry(
+    kind="selection_metric",
+    base="learner_ray.training.selection_metrics:SelectionMetric",
+    selected_by="progression.selection_metric",
+    built_in={
+        "kappa": BuiltIn(address="learner_ray.training.selection_metrics:Kappa"),
+        "macro_f1": BuiltIn(address="learner_ray.training.selection_metrics:MacroF1"),
+        "balanced_accuracy": BuiltIn(address="learner_ray.training.selection_metrics:BalancedAccuracy"),
+        "log_loss": BuiltIn(address="learner_ray.training.selection_metrics:LogLoss"),
+    },
+)
+
+SOURCES = Registry(
+    kind="source",
+    base="learner_ray.cohort.sources.base:SourceLayout",
+    selected_by="--format",
+    built_in={
+        "covid-blues": BuiltIn(address="learner_ray.cohort.sources.covid_blues:CovidBlues"),
+        "oasis2": BuiltIn(address="learner_ray.cohort.sources.oasis2:Oasis2"),
+    },
+)
+
+PRUNERS = Registry(
+    kind="pruner",
+    base="learner_ray.study.pruners:Pruner",
+    also="optuna.pruners:BasePruner",
+    selected_by="--pruner",
+    built_in={
+        "halving": BuiltIn(address="learner_ray.study.halving:Halving"),
+        "none": BuiltIn(address="learner_ray.study.pruners:NoPruning"),
+        "one-epoch": BuiltIn(address="learner_ray.study.halving:OneEpoch"),
+    },
+)
+
+KINDS = {registry.kind: registry for registry in (LOSSES, ENCODERS, SELECTION_METRICS, SOURCES, PRUNERS)}
+"""By the word that entry points (``learner_ray.<kind>``) and messages use."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from learner_ray.core.components import KINDS
+from learner_ray.core.components import KINDS, SELECTION_METRICS
 from learner_ray.core.errors import UserError
 from learner_ray.core.old_names import SECTIONS, key_now
 from learner_ray.core.sections import (
@@ -135,7 +135,10 @@ class Config:
                 top[section], unused = _component(self, section, changes, unused, strict=strict)
             else:
                 top[section] = dataclasses.replace(getattr(self, section), **changes)
-        return dataclasses.replace(self, **top, unused=unused)
+        changed = dataclasses.replace(self, **top, unused=unused)
+        if strict:  # one of a study file that has not been read is not known yet
+            SELECTION_METRICS.require(changed.progression.selection_metric)
+        return changed
 
 
 COMPONENTS = {"loss": LossConfig, "encoder": EncoderConfig}

@@ -37,6 +37,10 @@ class Registry:
     base: str
     """``module:Class`` that every component derives from."""
     built_in: Mapping[str, BuiltIn]
+    selected_by: str = ""
+    """The key or option that takes a name, as messages call it; empty is ``<kind>.name``."""
+    also: str = ""
+    """``module:Class`` of another library whose subclasses will do too, with or without a name."""
     _added: dict[str, type] = field(default_factory=dict)
 
     @property
@@ -55,10 +59,19 @@ class Registry:
         if name in self.built_in:
             return _import(self.built_in[name].address)
         points = self._entry_points()
-        if name not in points:
-            raise UserError(f"{self.kind}.name is {name!r}; known: {', '.join(self.names)}")
+        self.require(name)
         self._added[name] = self._checked(_load(points[name]), name)
         return self._added[name]
+
+    def require(self, name: str) -> None:
+        """Refuses a name that no component has, without importing any.
+
+        Raises:
+            UserError: no component has this name.
+        """
+        if not self.knows(name):
+            selected_by = self.selected_by or f"{self.kind}.name"
+            raise UserError(f"{selected_by} is {name!r}; known: {', '.join(self.names)}")
 
     def is_own(self, name: str) -> bool:
         """Whether a component is a class of the user's own file."""
@@ -117,6 +130,8 @@ class Registry:
         return _entry_points(f"learner_ray.{self.kind}")
 
     def _checked(self, cls: Any, name: str) -> Any:
+        if self.also and isinstance(cls, type) and issubclass(cls, _import(self.also)):
+            return cls
         base: Any = _import(self.base)
         if not (
             isinstance(cls, type) and issubclass(cls, base) and isinstance(getattr(cls, "name", None), str)

@@ -180,9 +180,10 @@ class ProgressionConfig(Section):
     pairs: Literal["consecutive", "ordered"] = "consecutive"
     """Fit on consecutive visits, or on every two visits of a patient in both orders. Testing always uses
     consecutive ones; controls without an encoder always fit on them."""
-    selection_metric: Literal["kappa", "macro_f1", "balanced_accuracy", "log_loss"] = "kappa"
-    """What a search maximises on inner validation pairs: quadratic-weighted kappa, macro-F1, balanced
-    accuracy, or minus the log-loss. Replayed searches chose best by kappa (docs/log.md, 2026-11-25)."""
+    selection_metric: str = "kappa"
+    """What a search maximises on inner validation pairs: ``kappa`` (quadratic-weighted), ``macro_f1``,
+    ``balanced_accuracy``, ``log_loss`` (minus it), or one's own. Replayed searches chose best by kappa
+    (docs/log.md, 2026-11-25)."""
     l2: float = 1.0
     """Ridge penalty of the classifier, relative to its number of inputs."""
     finetune_epochs: int = 0

@@ -18,6 +18,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from analysis.results.names import file_name
 from learner_ray.run.folder import RunStore
+from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
 
 METRICS = (
@@ -34,8 +35,8 @@ METRICS = (
 STATUS = {"complete": api_pb2.STATUS_SUCCESS, "stopped": api_pb2.STATUS_SUCCESS}
 
 
-class Curves:
-    """A callback that writes one event file per run, with our own epoch as the step.
+class Curves(Callback):
+    """Writes one event file per run, with our own epoch as the step.
 
     Everything here is derived from ``progress.jsonl``: a folder is written anew when its run starts again.
     """

@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
+from learner_ray.training.selection_metrics import selection_metric
 
 SECONDS_BETWEEN_SUMMARIES = 600.0
 
 
-class Progress:
-    """A callback that prints a line for every run that ends, and now and then one for every arm.
+class Progress(Callback):
+    """Prints a line for every run that ends, and now and then one for every arm.
 
     Args:
         runs: how many each arm has.
@@ -87,8 +89,7 @@ class Progress:
 
 def _judged(outcome: RunResult, score: float) -> str:
     """A selection score as the metric that it is made of."""
-    judge = outcome.planned.spec.config.progression.selection_metric
-    return f"{judge.replace('_', ' ')} {-score if judge == 'log_loss' else score:.3f}"
+    return selection_metric(outcome.planned.spec.config.progression.selection_metric).shown(score)
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from learner_ray.cohort import Cohort, load
+from dataclasses import replace
+
+from learner_ray.cohort import MANIFEST, Cohort, format_of, load
+from learner_ray.core.components import SOURCES
 from learner_ray.run.object_storage import fetched
 from learner_ray.run.spec import Source
 
@@ -22,3 +25,16 @@ def open_cohort(source: Source) -> Cohort:
         return load(phantom_cohort_path(source.path.removeprefix(PHANTOM)), modality=source.modality)
     path = fetched(source.path)
     return load(path, format=source.format, modality=source.modality, missing=source.missing)
+
+
+def with_layout(source: Source) -> Source:
+    """A source with the name of its layout, where that is a class of the user's or of another package: the
+    processes that train are told by the name where to find the class, and recognise nothing.
+
+    Raises:
+        UserError: there is nothing at the path, or it is not recognised.
+    """
+    if source.path.startswith(PHANTOM) or source.format is not None:
+        return source
+    name = format_of(fetched(source.path))
+    return source if name in (MANIFEST, *SOURCES.built_in) else replace(source, format=name)

@@ -20,7 +20,11 @@ from learner_ray.run.spec import Source
 
 def components_of(config: Config) -> dict[str, str]:
     """The components that decide what a run of a configuration computes: kind to name."""
-    return {"loss": config.loss.name, "encoder": config.encoder.name}
+    return {
+        "loss": config.loss.name,
+        "encoder": config.encoder.name,
+        "selection_metric": config.progression.selection_metric,
+    }
 
 
 def identities(config: Config) -> dict[str, str]:
@@ -42,11 +46,14 @@ def with_code(source: Source, config: Config, study_file: str) -> Source:
         UserError: a component is defined where no other process can import it.
     """
     found = identities(config)
-    own = [k for k in found if KINDS[k].is_own(components_of(config)[k])]
+    names = components_of(config)
+    own = [(kind, names[kind]) for kind in found if KINDS[kind].is_own(names[kind])]
+    if source.format and KINDS["source"].is_own(source.format):  # the cohort's hash says what it read
+        own.append(("source", source.format))
     if own and not study_file:
-        name = components_of(config)[own[0]]
+        kind, name = own[0]
         raise UserError(
-            f"the {own[0]} {name!r} is defined in a script or notebook, where the processes that train "
+            f"the {kind} {name!r} is defined in a script or notebook, where the processes that train "
             "cannot find it: put it into a study file (.py) and give that file's path for the study"
         )
     return replace(source, components=tuple(sorted(found.items())), study_file=study_file if own else "")

@@ -1,9 +1,9 @@
-"""One group (arm x repeat x fold): its search, then its final runs, as runs to hand out."""
+"""The search of one arm in one fold (a group), then its final runs, as runs to hand out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from learner_ray.run.folder import RunStore
 from learner_ray.run.progress import selection_score
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
-from learner_ray.study.pruners import PRUNERS
+from learner_ray.study.pruner_choice import search_pruner
+from learner_ray.study.pruners import TrialProgress
 from learner_ray.study.retry import Retry, is_whole
 from learner_ray.study.samplers import grid_points, make_sampler
 from learner_ray.study.study import BaseValues, Space, Suggest, distributions_of
@@ -21,11 +22,19 @@ if TYPE_CHECKING:
 
 
 class ArmSearch:
-    """Asks its own Optuna study for trials, one at a time, then hands out audits and final runs.
+    """Asks its own Optuna study for trials, one at a time, then plans the audits and the final runs.
 
-    One trial at a time: what is suggested depends on the group's earlier trials alone, never on the order in
-    which a cluster happened to finish them. Runs that ended already, in this study or another of the same
-    root, are told and not handed out: resuming a study is nothing but asking again.
+    With one trial at a time, what is suggested depends on the earlier trials of this search alone, never on
+    the order in which a cluster happens to finish them. A run that has ended already, in this study or in
+    another of the same root, is told to Optuna and not handed out: to resume a study is to ask again.
+
+    Args:
+        group: what the search is to do, in which arm and fold.
+        space: asks for the values of a trial.
+        store: the folders of all runs.
+        study: the Optuna study of this search.
+        retry: which failed runs are trained again.
+        chooser: the search whose best trial is taken, where this one does not search itself.
     """
 
     def __init__(
@@ -35,27 +44,35 @@ class ArmSearch:
         store: RunStore,
         study: optuna.Study,
         retry: Retry | None = None,
+        chooser: ArmSearch | None = None,
     ) -> None:
         self.group = group
         self._retry = retry or Retry()
-        self.chooser: ArmSearch = self
-        """Whose choice is taken: another group's search where ``group.chosen_by`` names one."""
+        self.chooser = chooser or self
         self.outcomes: list[RunResult] = []
-        self.pruner = PRUNERS[group.pruner](group.config.train.epochs)
+        self.pruner = search_pruner(
+            group.settings.pruner,
+            epochs=group.config.train.epochs,
+            search=f"r{group.fold.repeat}-f{group.fold.fold}",
+        )
         self._space = space
         self._store = store
         self._study = study
         self._asked: dict[int, optuna.Trial] = {}
+        self._scores: dict[int, dict[int, float]] = {}
+        """By the number of a running trial, the selection score of every epoch it has reported."""
         self._repeats = 0
         self._running: dict[str, PlannedRun] = {}
 
     @property
     def trial_outcomes(self) -> list[RunResult]:
+        """The results of the trials that have ended, in order of their numbers."""
         return [outcome for outcome in self.outcomes if outcome.planned.role == "trial"]
 
     @property
     def best(self) -> RunResult | None:
-        """The complete trial of the highest selection score; the earlier one of two that tie."""
+        """The complete trial with the highest selection score, of two that tie the earlier one; None while
+        there is none."""
         if self.chooser is not self:
             return self.chooser.best
         scored = [
@@ -65,6 +82,7 @@ class ArmSearch:
 
     @property
     def is_done(self) -> bool:
+        """Whether every run of this search has ended that can be."""
         return not self._running and self._searched and (self._all_repeated or self.is_hopeless)
 
     @property
@@ -76,7 +94,7 @@ class ArmSearch:
 
     @property
     def _all_repeated(self) -> bool:
-        return self._repeats == self.group.audit_runs + self.group.seeds
+        return self._repeats == self.group.audit_runs + self.group.settings.seeds
 
     @property
     def _searched(self) -> bool:
@@ -107,9 +125,8 @@ class ArmSearch:
             self.end(outcome)
 
     def _ended_before(self, planned: PlannedRun) -> RunResult | None:
-        """The outcome of a run that ended in an earlier start, if its files are the ones that it wrote and it
-        is not to be trained again.
-        """
+        """The result of a run that ended in an earlier start, if its files are the ones that it wrote and it
+        is not to be trained again."""
         folder = self._store.folder(planned.spec.hash)
         fault = folder.fault(planned.spec.hash)
         if fault:
@@ -141,13 +158,13 @@ class ArmSearch:
         # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
         # resumed search suggests what the undisturbed one would have.
         seeds = group.run_seed("sampler", 0), group.run_seed("sampler", number)
-        self._study.sampler = make_sampler(group.sampler, *seeds)
+        self._study.sampler = make_sampler(group.settings.sampler, *seeds)
         if number == 0:
             # The search starts from the base configuration: its choice is never worse than no search.
             base = BaseValues(group.config, group.fixed)
             self._space(base, group.config)
             self._study.enqueue_trial(base.values)
-        elif group.sampler == "grid":
+        elif group.settings.sampler == "grid":
             # Where all points have been tried the sampler goes on by itself.
             self._study.enqueue_trial(self._grid[number - 1] if number <= len(self._grid) else {})
         trial = self._study.ask()
@@ -164,7 +181,8 @@ class ArmSearch:
         )
 
     def _again(self, role: Literal["audit", "final"], number: int) -> PlannedRun:
-        """The chosen configuration up to its best epoch, or the arm's own where nothing was searched."""
+        """Trains the best trial's configuration again, up to its best epoch; where nothing was searched, the
+        arm's own."""
         group, best = self.group, self.best
         parameters = dict(best.planned.parameters) if best else {}
         values = {**parameters, "train.stop_epoch": best.best_epoch} if best else {}
@@ -178,29 +196,53 @@ class ArmSearch:
         )
 
     def end(self, outcome: RunResult) -> None:
-        """Takes in how a run ended."""
+        """Takes in the result of a run."""
         del self._running[outcome.planned.label]
         self.outcomes.append(outcome)
         if outcome.planned.role != "trial":
             return
         number = outcome.planned.number
-        self.pruner.replay(number, outcome.progress)
+        scores = {row["epoch"]: selection_score(row) for row in outcome.progress}
+        self.pruner.end(self._progress(outcome.planned, scores, outcome))
+        self._scores.pop(number, None)
         self._tell(self._asked.pop(number), outcome)
 
+    def should_prune(self, planned: PlannedRun, row: Mapping[str, Any]) -> bool:
+        """Whether a running trial is stopped after an epoch, whose progress row is given. At the end of its
+        schedule there is nothing to stop."""
+        train, epoch = planned.spec.config.train, row["epoch"]
+        if planned.role != "trial" or epoch >= (train.stop_epoch or train.epochs):
+            return False
+        scores = self._scores.setdefault(planned.number, {})
+        if epoch > len(scores) + 1:  # the epochs before it were reported in an earlier start
+            rows = self._store.folder(planned.spec.hash).progress()
+            scores.update({each["epoch"]: selection_score(each) for each in rows})
+        scores[epoch] = selection_score(row)
+        known = {each: score for each, score in scores.items() if each <= epoch}
+        return self.pruner.should_prune(self._progress(planned, known))
+
+    def _progress(
+        self, planned: PlannedRun, scores: Mapping[int, float], result: RunResult | None = None
+    ) -> TrialProgress:
+        """A trial as a pruner sees it."""
+        return TrialProgress(
+            number=planned.number,
+            scores=dict(sorted(scores.items())),
+            parameters=planned.parameters,
+            distributions=self._asked[planned.number].distributions,
+            state=result.state if result else "running",
+            selection_score=result.selection_score if result else math.nan,
+        )
+
     def _tell(self, trial: optuna.Trial, outcome: RunResult) -> None:
-        import optuna
+        from learner_ray.study.optuna_pruners import ending
 
         for row in outcome.progress:
             if math.isfinite(selection_score(row)):
                 trial.report(row["selection_score"], row["epoch"])
         trial.set_user_attr("run_hash", outcome.planned.spec.hash)
-        states = optuna.trial.TrialState
-        if not math.isfinite(outcome.selection_score) or outcome.state in ("failed", "diverged"):
-            self._study.tell(trial, state=states.FAIL)
-        elif outcome.state == "stopped":
-            self._study.tell(trial, state=states.PRUNED)
-        else:
-            self._study.tell(trial, outcome.selection_score)
+        state, value = ending(outcome.state, outcome.selection_score)
+        self._study.tell(trial, value, state=state)
 
 
 StudyFactory = Callable[[str], "optuna.Study"]

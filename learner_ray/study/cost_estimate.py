@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learner_ray.core.components import PRUNERS
 from learner_ray.run.throughput import Throughput
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec
-from learner_ray.study.pruners import PRUNERS
+from learner_ray.study.pruner_choice import PrunerChoice, SearchPruner, search_pruner
+from learner_ray.study.pruners import TrialProgress
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +44,7 @@ def estimate_cost(plan: Plan, throughput: Throughput) -> list[ArmCost]:
                 arm=arm.name,
                 trials=sum(group.trials for group in groups),
                 audits=sum(group.audit_runs for group in groups),
-                finals=sum(group.seeds for group in groups),
+                finals=sum(group.settings.seeds for group in groups),
                 device_seconds=sum(_group_seconds(plan, group, throughput) for group in groups),
             )
         )
@@ -53,12 +59,15 @@ def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) ->
     trial_epoch = (
         trial["pretrain"] * throughput.train_per_scan + trial["embed"] * throughput.evaluate_per_scan
     )
-    trial_epochs = expected_epochs(plan.pruner, group.trials, epochs) + group.audit_runs * epochs
+    space = tuple(plan.spaces[group.arm.name].items())
+    trial_epochs = (
+        expected_epochs(plan.settings.pruner, group.trials, epochs, space) + group.audit_runs * epochs
+    )
     searched = trial_epochs * trial_epoch
     final_run = (
         epochs * final["pretrain"] * throughput.train_per_scan + final["embed"] * throughput.evaluate_per_scan
     )
-    return searched + group.seeds * final_run
+    return searched + group.settings.seeds * final_run
 
 
 def _scans(plan: Plan, group: FoldSearchSpec, *, final: bool) -> dict[str, int]:
@@ -72,18 +81,59 @@ def _scans(plan: Plan, group: FoldSearchSpec, *, final: bool) -> dict[str, int]:
     }
 
 
+DRAWS, DRAWS_SLOW = 200, 20
+"""Searches that are simulated under a pruner of the package, and under any other, which may be slow."""
+
+
 @functools.cache
-def expected_epochs(pruner: str, trials: int, epochs: int, draws: int = 200) -> float:
-    """Epochs that all trials of a group run in the mean, when no trial is better than another by its number.
+def expected_epochs(
+    pruner: PrunerChoice,
+    trials: int,
+    epochs: int,
+    space: tuple[tuple[str, BaseDistribution], ...] = (),
+    draws: int = 0,
+) -> float:
+    """The mean number of epochs that all trials of a search run, when no trial is better by its number.
 
     A trial is given one random quality that its selection score shows at every epoch: ranks that hold from
-    rung to rung, so that stopping spares most."""
+    rung to rung, so that stopping spares most.
+
+    Args:
+        space: the distribution of every searched key, for pruners that look at parameters.
+        draws: searches to simulate; 0 is as many as the pruner is quick enough for.
+    """
+    known = pruner in PRUNERS.built_in if isinstance(pruner, str) else False
+    draws = draws or (DRAWS if known else DRAWS_SLOW)
     rng, total = np.random.default_rng(0), 0
     for _ in range(draws if epochs else 0):
-        stops = PRUNERS[pruner](epochs)
+        stops = search_pruner(pruner, epochs=epochs, search="r0-f0")
         for number, quality in enumerate(rng.random(trials)):
-            epoch = 1
-            while stops.keeps(number, {"epoch": epoch, "selection_score": quality}) and epoch < epochs:
-                epoch += 1
-            total += epoch
+            trial = TrialProgress(
+                number=number,
+                scores={},
+                parameters={} if known else _parameters(space, number),
+                distributions=dict(space),
+            )
+            total += _epochs_until_stopped(stops, trial, float(quality), epochs)
     return total / draws
+
+
+def _epochs_until_stopped(pruner: SearchPruner, trial: TrialProgress, quality: float, epochs: int) -> int:
+    """Epochs that a trial of one quality runs; the pruner is told of its end."""
+    scores: dict[int, float] = {}
+    for epoch in range(1, epochs + 1):
+        scores[epoch] = quality
+        if epoch < epochs and pruner.should_prune(replace(trial, scores=dict(scores))):
+            break
+    state = "complete" if len(scores) == epochs else "stopped"
+    pruner.end(replace(trial, scores=scores, state=state, selection_score=quality))
+    return len(scores)
+
+
+@functools.cache
+def _parameters(space: tuple[tuple[str, BaseDistribution], ...], number: int) -> dict[str, Any]:
+    """Random values of a search space, the same for one number."""
+    import optuna
+
+    sampler = optuna.samplers.RandomSampler(seed=number)
+    return optuna.create_study(sampler=sampler).ask(dict(space)).params

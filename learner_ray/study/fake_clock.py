@@ -59,7 +59,7 @@ class MemoryRun(RunFolder):
 
 
 class MemoryStore(RunStore):
-    """Runs in memory, by hash. Shared by two coordinators it is what the results folder is to two starts."""
+    """Runs in memory, by hash. Shared by two runners it is what the results folder is to two starts."""
 
     def __init__(self) -> None:
         self._runs: dict[str, MemoryRun] = {}
@@ -169,14 +169,14 @@ class _Clock:
         self.now = 0.0
         self.epochs = 0
         self.events: list[_Event] = []
-        self._coordinator = runner
+        self._runner = runner
 
     def plan(self, running: _Running) -> None:
         """Lets a run train its next epoch, or end."""
         epoch = running.next_epoch()
         if epoch is None:
             running.run.finish(running.curve.state, running.curve.reason)
-            self._coordinator.ended(running.planned)
+            self._runner.ended(running.planned)
             return
         seconds, row = epoch
         heapq.heappush(self.events, _Event(self.now + seconds, running.number, row, running))
@@ -188,7 +188,7 @@ class _Clock:
         if event.row["epoch"] > len(running.run.rows):
             running.run.rows.append(event.row)
             self.epochs += 1
-        if self._coordinator.row(running.planned, event.row):
+        if self._runner.row(running.planned, event.row):
             self.plan(running)
         else:
-            self._coordinator.ended(running.planned)
+            self._runner.ended(running.planned)

@@ -17,9 +17,10 @@ from learner_ray.core.errors import StorageError
 from learner_ray.core.files import write_atomic
 from learner_ray.run.folder import RunStore
 from learner_ray.run.progress import selection_score
+from learner_ray.study.callback import Callback
 from learner_ray.study.imputed import majority_rows
 from learner_ray.study.plan import Plan
-from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
+from learner_ray.study.planned_run import FoldSearchSpec, RunResult
 from learner_ray.study.runner import StudyRunner
 
 SORTED_BY = ["arm", "repeat", "fold"]
@@ -30,20 +31,21 @@ FAILED = ("failed", "diverged")
 NO_TRIAL = "no trial of its search is complete, so there is no setting to train anew"
 
 
-class LedgerWriter:
-    """A callback that keeps a study's tables up to date while it runs."""
+class LedgerWriter(Callback):
+    """Keeps a study's tables up to date while it runs.
 
-    def __init__(self, plan: Plan, runner: StudyRunner, folder: Path) -> None:
+    Args:
+        plan: what is run.
+        folder: the study's results folder.
+    """
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan = plan
-        self._coordinator = runner
         self._folder = folder
         self._written_at = -math.inf
 
-    def on_start(self, planned: PlannedRun) -> None:
-        """Nothing: tables hold runs that have ended."""
-
-    def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
-        """Nothing: tables hold runs that have ended."""
+    def on_begin(self, runner: StudyRunner) -> None:
+        self._runner = runner
 
     def on_end(self, outcome: RunResult) -> None:
         if time.monotonic() - self._written_at > SECONDS_BETWEEN_WRITES:
@@ -51,7 +53,7 @@ class LedgerWriter:
 
     def write(self) -> None:
         """Writes the tables of all runs that have ended so far."""
-        write_tables(self._plan, self._coordinator, self._folder)
+        write_tables(self._plan, self._runner, self._folder)
         self._written_at = time.monotonic()
 
 
@@ -120,7 +122,7 @@ def final_runs(runner: StudyRunner) -> list[FinalRun]:
             )
         found += [
             FinalRun(group=group, seed=seed, run_hash="", state="failed", error=NO_TRIAL)
-            for seed in range(group.seeds if search.is_hopeless else 0)
+            for seed in range(group.settings.seeds if search.is_hopeless else 0)
         ]
     return found
 

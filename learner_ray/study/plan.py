@@ -1,4 +1,4 @@
-"""From a study and a cohort to the groups that will run."""
+"""From a study and a cohort to the searches that will run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from learner_ray.core.old_names import key_now
 from learner_ray.run.spec import Source
 from learner_ray.run.user_code import with_code
 from learner_ray.study.designs import Winner
-from learner_ray.study.planned_run import FoldSearchSpec
+from learner_ray.study.planned_run import FoldSearchSpec, SearchSettings
 from learner_ray.study.profiles import Size
+from learner_ray.study.pruner_choice import PrunerChoice
 from learner_ray.study.study import Arm, Study
 
 if TYPE_CHECKING:
@@ -32,23 +33,21 @@ class Plan:
     profile: str
     size: Size
     base: Config
-    """The study's base with the profile's, the cohort's and the user's edits."""
+    """The study's base configuration with the edits of the profile, the cohort and the user."""
     edits: dict[str, Any]
-    """The user's ``--set``."""
+    """The values of the user's ``--set``, by dotted key."""
     arms: tuple[Arm, ...]
     cohort: Cohort
     source: Source
     folds: list[Fold]
     groups: list[FoldSearchSpec]
-    seed: int
-    pruner: str
-    sampler: str
+    settings: SearchSettings
     winner: Winner | None
-    """Whose settings all arms are fixed at."""
+    """The trials whose settings all arms are fixed at, under ``--fixed-from``."""
     development: bool
     """Whether arms are searched in the first fold alone, and frozen for the others."""
     spaces: dict[str, dict[str, BaseDistribution]]
-    """By arm, the distribution of every key that it searches."""
+    """The distribution of every key that an arm searches, by the arm's name."""
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
@@ -57,10 +56,12 @@ class Plan:
 
     @property
     def runs(self) -> int:
+        """The number of all runs."""
         return sum(self.runs_per_arm.values())
 
     @property
     def runs_per_arm(self) -> dict[str, int]:
+        """The number of runs of every arm, by its name."""
         runs: dict[str, int] = {}
         for group in self.groups:
             runs[group.arm.name] = runs.get(group.arm.name, 0) + group.runs
@@ -79,7 +80,7 @@ def make_plan(
     precision: str,
     seed: int,
     threads: int,
-    pruner: str = "halving",
+    pruner: PrunerChoice = "halving",
     sampler: str = "tpe",
     winner: Winner | None = None,
     development: bool = False,
@@ -119,18 +120,23 @@ def make_plan(
         source=source,
         folds=folds,
         groups=[],
-        seed=seed,
-        pruner=pruner,
-        sampler=sampler,
+        settings=SearchSettings(
+            seed=seed,
+            seeds=size.seeds,
+            audits=size.audits,
+            threads=threads,
+            pruner=pruner,
+            sampler=sampler,
+        ),
         winner=winner,
         development=development,
         spaces=spaces,
     )
-    groups = [_group(plan, arm, fold, fixed[arm.name], threads) for fold in folds for arm in chosen]
+    groups = [_group(plan, arm, fold, fixed[arm.name]) for fold in folds for arm in chosen]
     return replace(plan, groups=groups)
 
 
-def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str], threads: int) -> FoldSearchSpec:
+def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str]) -> FoldSearchSpec:
     settings = plan.winner.settings[fold.repeat, fold.fold] if plan.winner else {}
     config = plan.base.with_values({**settings, **arm.edits, **plan.edits})
     searched = bool(plan.spaces[arm.name])
@@ -142,13 +148,8 @@ def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str], threads: int
         fold=fold,
         trials=plan.size.trials if searched and not follows else 0,
         chosen_by=f"{arm.name}/r{DEVELOPMENT[0]}-f{DEVELOPMENT[1]}" if follows else "",
-        seeds=plan.size.seeds,
-        audits=plan.size.audits,
-        seed=plan.seed,
+        settings=plan.settings,
         source=with_code(plan.source, config, plan.study.file),
-        threads=threads,
-        pruner=plan.pruner,
-        sampler=plan.sampler,
     )
 
 

@@ -12,12 +12,31 @@ from learner_ray.core.seeding import random_key
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.progress import selection_score
 from learner_ray.run.spec import Patients, RunSpec, Source
+from learner_ray.study.pruner_choice import PrunerChoice
 from learner_ray.study.study import Arm
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """What the searches of all arms and folds of a study share."""
+
+    seed: int
+    """The study's seed."""
+    seeds: int
+    """Final runs of every arm in every fold."""
+    audits: int = 0
+    """Runs of the best trial under other seeds, on its own patients: how much of its score was luck."""
+    threads: int = 1
+    """Threads of every run."""
+    pruner: PrunerChoice = "halving"
+    """What stops trials early: a name, or an object of a study file."""
+    sampler: str = "tpe"
+    """What suggests the next trial: a name of ``samplers.SAMPLERS``."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldSearchSpec:
-    """What a group's runs have in common."""
+    """The search of one arm in one fold: what its trials, audits and final runs have in common."""
 
     arm: Arm
     config: Config
@@ -26,42 +45,39 @@ class FoldSearchSpec:
     """Keys that the search leaves alone."""
     fold: Fold
     trials: int
-    seeds: int
-    audits: int = 0
-    """Runs of the chosen trial under other seeds, on its own patients: what choosing the best made of it."""
-    seed: int
-    """The study's."""
+    """Trials of the search; 0 trains the arm's own configuration."""
+    settings: SearchSettings
     source: Source
-    threads: int = 1
     chosen_by: str = ""
-    """Name of the group whose choice this one takes instead of searching; empty for a group of its own."""
-    pruner: str = "halving"
-    """Of ``pruners.PRUNERS``."""
-    sampler: str = "tpe"
-    """Of ``samplers.SAMPLERS``."""
+    """Name of the group whose best trial this one takes instead of searching; empty for a group that has a
+    search of its own, or none."""
 
     @property
     def audit_runs(self) -> int:
-        """Audits that there will be: without a search there is nothing to audit."""
-        return self.audits if self.trials else 0
+        """Audits that there will be: without trials there is nothing to audit."""
+        return self.settings.audits if self.trials else 0
 
     @property
     def runs(self) -> int:
-        """Trials, audits and final runs."""
-        return self.trials + self.audit_runs + self.seeds
+        """The number of trials, audits and final runs."""
+        return self.trials + self.audit_runs + self.settings.seeds
 
     @property
     def name(self) -> str:
+        """The group's name: arm, repeat and fold, as in ``mse/r0-f2``."""
         return f"{self.arm.name}/r{self.fold.repeat}-f{self.fold.fold}"
 
     def run_seed(self, role: str, number: int = 0) -> int:
         """The seed of a run: the same for every arm, so that arms are paired, unless one is given a seed
         offset."""
         seed_offset = (self.arm.seed_offset,) if self.arm.seed_offset else ()
-        return random_key(self.seed, self.fold.repeat, self.fold.fold, role, number, *seed_offset) % 2**31
+        return (
+            random_key(self.settings.seed, self.fold.repeat, self.fold.fold, role, number, *seed_offset)
+            % 2**31
+        )
 
     def patients(self, *, final: bool) -> Patients:
-        """Who is trained, tuned and tested on.
+        """Whom a run may see, by role.
 
         The outer training patients come in four parts of similar class mix. A trial validates on the first; a
         final run has no validation patients. Classifiers are fitted on the patients of pretraining, or on one
@@ -83,56 +99,62 @@ class FoldSearchSpec:
         return Patients(pretrain=pretrain, classifier=held_out, validation=validation, test=test)
 
     def spec(self, config: Config, *, final: bool) -> RunSpec:
+        """The complete specification of a run of this group with a configuration."""
         return RunSpec(
-            config=config, patients=self.patients(final=final), source=self.source, threads=self.threads
+            config=config,
+            patients=self.patients(final=final),
+            source=self.source,
+            threads=self.settings.threads,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """A run to do for a group."""
+    """A run that is to be trained for a group: a trial, an audit or a final run."""
 
     group: str
+    """The group's name."""
     number: int
-    """Of the trial within its group, or of the seed."""
+    """The number of the trial within its group, or of the seed of an audit or a final run."""
     spec: RunSpec
     role: Literal["trial", "audit", "final"]
     parameters: dict[str, Any]
-    """What the search suggested."""
+    """The values that the search suggested, by dotted key."""
 
     @property
     def final(self) -> bool:
+        """Whether it is a final run, which is tested."""
         return self.role == "final"
 
     @property
     def arm(self) -> str:
-        """What comes before the fold in the group's name; an arm's own name may have slashes."""
+        """The arm's name, which may have slashes itself: what comes before the fold in the group's."""
         return self.group.rpartition("/")[0]
 
     @property
     def label(self) -> str:
-        """The readable name, as in TensorBoard."""
+        """The run's readable name, as TensorBoard shows it."""
         number = f"{self.number:03d}" if self.role == "trial" else f"s{self.number}"
         return f"{self.group}/{self.role}-{number}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """How a run ended, read from the run's files."""
+    """How a run ended and what came out of it, read from the run's files."""
 
     planned: PlannedRun
     state: str
     reason: str
     selection_score: float
-    """The best over the later half of the schedule's epochs, or over all of a trial that was stopped before;
-    higher is better; NaN where there is none."""
+    """The best score over the later half of the schedule's epochs, or over all of a trial that was stopped
+    before; higher is better; NaN where there is none."""
     best_epoch: int
     progress: list[dict[str, Any]]
     device_seconds: float
 
     @classmethod
     def read(cls, planned: PlannedRun, folder: RunFolder) -> RunResult | None:
-        """The outcome, or None while the run has not ended."""
+        """The result of a run, or None while it has not ended."""
         state = folder.state
         if state is None:
             return None

@@ -1,55 +1,99 @@
-"""Who stops trials before their schedule ends, by name."""
+"""What stops the trials of a search before their schedule ends: the interface of a pruner."""
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from learner_ray.study.halving import Halving
-
-
-class Pruner(Protocol):
-    """Sees the progress of one group's trials, one trial after the other. It keeps no files: a resumed study
-    replays the trials that have ended."""
-
-    def keeps(self, number: int, row: Mapping[str, Any]) -> bool:
-        """Whether the trial of this number may go on after an epoch (its progress row)."""
-
-    def replay(self, number: int, progress: Sequence[Mapping[str, Any]]) -> None:
-        """Takes in a trial that has ended."""
+from learner_ray.core.components import PRUNERS
+from learner_ray.core.errors import UserError
 
 
-class NoStopping:
-    """Lets every trial run its whole schedule."""
+@dataclass(frozen=True, kw_only=True)
+class TrialProgress:
+    """A trial of a search as far as it has run, read from the run's own files."""
 
-    def keeps(self, number: int, row: Mapping[str, Any]) -> bool:
-        return True
+    number: int
+    """The trial's place in its search, from 0."""
+    scores: Mapping[int, float]
+    """The selection score of every epoch so far, from epoch 1 on; higher is better, NaN is no number."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """The values that the search suggested, by dotted configuration key."""
+    distributions: Mapping[str, Any] = field(default_factory=dict)
+    """The Optuna distribution that each of the parameters was drawn from."""
+    state: str = "running"
+    """``running``, or how the trial ended: ``complete``, ``stopped``, ``failed`` or ``diverged``."""
+    selection_score: float = math.nan
+    """The score by which an ended trial is chosen; NaN where it has none."""
 
-    def replay(self, number: int, progress: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing to remember."""
+    @property
+    def epoch(self) -> int:
+        """The last epoch that the trial has finished; 0 before the first."""
+        return max(self.scores, default=0)
+
+    @property
+    def score(self) -> float:
+        """The selection score of the last finished epoch; minus infinity where it is no number, so that such
+        a trial is worse than any other."""
+        return self.score_at(self.epoch)
+
+    def score_at(self, epoch: int) -> float:
+        """The selection score of one epoch; minus infinity where there is none or it is no number."""
+        score = self.scores.get(epoch, math.nan)
+        return -math.inf if math.isnan(score) else score
 
 
-class OneEpoch(Halving):
-    """Lets a trial go on after its first epoch if it is among the best ``top`` of its group so far.
+class Pruner(ABC):
+    """Decides after every epoch of a trial whether the trial is stopped.
 
-    Trials come one after the other and none is taken up again, so more than ``top`` run their whole
-    schedule: about ``top * (1 + log(n / top))`` of n. Source: Egele 2024, arXiv 2404.04111, whose trials all
-    wait after one epoch.
+    A pruner remembers nothing: all it may go by is what :meth:`should_prune` is given, which is read from the
+    runs' files. So a study that was killed and resumed decides as one that was not. It is never asked before
+    the first epoch or after the last one, and it is not told which arm the trial belongs to, so that arms are
+    treated alike.
+
+    Define a subclass in a study file and give an object of it to ``Study(pruner=...)``. A subclass with a
+    ``name`` and no required argument can be selected by ``--pruner`` too.
     """
 
-    def __init__(self, *, epochs: int, top: int = 3) -> None:
-        super().__init__(epochs=epochs)
-        self.top = top
-        self.rungs = [1] if epochs > 1 else []
-        self._values = {rung: {} for rung in self.rungs}
+    name: ClassVar[str]
+    """What ``--pruner`` selects it by."""
 
-    def _places(self, reached: int) -> int:
-        return self.top
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        PRUNERS.added(cls)
+
+    @abstractmethod
+    def should_prune(self, trial: TrialProgress, earlier: Sequence[TrialProgress], epochs: int) -> bool:
+        """Whether a trial is stopped after the epoch that it has just finished.
+
+        Args:
+            trial: the trial, with the scores of all its epochs so far, the one just finished included.
+            earlier: the trials of the same search (one arm, one fold) with lower numbers, in order; all have
+                ended.
+            epochs: the length of the schedule.
+        """
 
 
-PRUNERS: dict[str, Callable[[int], Pruner]] = {
-    "halving": lambda epochs: Halving(epochs=epochs),
-    "none": lambda epochs: NoStopping(),
-    "one-epoch": lambda epochs: OneEpoch(epochs=epochs),
-}
-"""Makes a group's pruner from the epochs of its schedule."""
+class NoPruning(Pruner):
+    """Lets every trial run its whole schedule."""
+
+    name = "none"
+
+    def should_prune(self, trial: TrialProgress, earlier: Sequence[TrialProgress], epochs: int) -> bool:
+        return False
+
+
+def asked(pruner: object, question: Callable[[], Any]) -> bool:
+    """What a pruner decides. The user's own code may raise anything, which is told as the user's mistake.
+
+    Raises:
+        UserError: the pruner raised something.
+    """
+    try:
+        return bool(question())
+    except Exception as error:
+        name = type(pruner).__name__
+        raise UserError(f"the pruner {name} fails: {type(error).__name__}: {error}") from error

@@ -15,16 +15,9 @@ from learner_ray.core.files import write_json
 from learner_ray.run.provenance import git_sha, processor, versions
 from learner_ray.study.ledger import protocol
 from learner_ray.study.plan import Plan
+from learner_ray.study.pruner_choice import pruner_text
 from learner_ray.study.study_json import read_study, study_hash
-
-SELECTION_METRICS = {
-    "kappa": "quadratic-weighted kappa",
-    "macro_f1": "macro-F1",
-    "balanced_accuracy": "balanced accuracy",
-    "log_loss": "negative log-loss",
-}
-"""How tables and texts call what a search maximises."""
-
+from learner_ray.training.selection_metrics import selection_metric
 
 IDENTITY = (
     "study",
@@ -65,7 +58,8 @@ def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False)
     from optuna.distributions import distribution_to_json
 
     cohort = plan.cohort
-    counts, metric = cohort.class_counts(), plan.base.progression.selection_metric
+    counts = cohort.class_counts()
+    metric = selection_metric(plan.base.progression.selection_metric)
     return {
         "study": plan.study.name,
         "modality": plan.study.modality,
@@ -109,13 +103,13 @@ def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False)
         "seeds": plan.size.seeds,
         "trials": plan.size.trials,
         "audits": plan.size.audits,
-        "selection_metric": f"{SELECTION_METRICS[metric]} on inner validation pairs",
-        "seed": plan.seed,
-        "pruner": plan.pruner,
-        "sampler": plan.sampler,
+        "selection_metric": f"{metric.label} on inner validation pairs",
+        "seed": plan.settings.seed,
+        "pruner": pruner_text(plan.settings.pruner),
+        "sampler": plan.settings.sampler,
         "development": plan.development,
         "fixed_at": _fixed_at(plan),
-        "threads": plan.groups[0].threads,
+        "threads": plan.settings.threads,
         "split_hash": splits_hash(plan.folds),
         "command": " ".join(["python -m learner_ray.sweep", *sys.argv[1:]]),
         "versions": versions(),

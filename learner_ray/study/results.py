@@ -8,19 +8,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from learner_ray.core.errors import UserError
 from learner_ray.run.folder import RunStore
 from learner_ray.run.object_storage import StoredFolder, is_url
-from learner_ray.study.planned_run import PlannedRun, RunResult
+from learner_ray.study.callback import Callback
+from learner_ray.study.planned_run import RunResult
 
 SECONDS_BETWEEN_PUBLISHING = 60.0
 """Of a study's tables and curves; runs publish their own files after every epoch."""
 
 
-class Results:
-    """A study's folder, with the runs beside it. Listens to the study, to publish its tables now and then.
+class Results(Callback):
+    """A study's folder, with the runs beside it. As a callback it publishes the study's tables now and then.
 
     Args:
         address: the folder's path, or its URL in object storage.
@@ -71,12 +71,6 @@ class Results:
             # A run that begins again writes its curves anew, in a file of another name.
             self._stored.publish(whole="tensorboard")
             self._published_at = time.monotonic()
-
-    def on_start(self, planned: PlannedRun) -> None:
-        """Nothing: tables hold runs that have ended."""
-
-    def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
-        """Nothing: tables hold runs that have ended."""
 
     def on_end(self, outcome: RunResult) -> None:
         if time.monotonic() - self._published_at > SECONDS_BETWEEN_PUBLISHING:

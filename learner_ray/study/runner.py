@@ -1,32 +1,29 @@
-"""Hands out the runs of all groups and takes in how they end. Whoever has devices asks it for work."""
+"""Hands out the runs of a study and takes in how they end. Whoever has devices asks it for the next run."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from learner_ray.run.folder import RunStore
 from learner_ray.study.arm_search import ArmSearch, StudyFactory
+from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
 from learner_ray.study.retry import Retry
 from learner_ray.study.study import Space
 
 
-class Callback(Protocol):
-    """Is told what happens in a study."""
-
-    def on_start(self, planned: PlannedRun) -> None:
-        """A run was handed out."""
-
-    def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
-        """A running run finished an epoch."""
-
-    def on_end(self, outcome: RunResult) -> None:
-        """A run ended, now or in an earlier start of the study."""
-
-
 class StudyRunner:
-    """The search of every group, and the one who decides which runs next."""
+    """The searches of all groups (one group per arm and fold), and the one who decides which run is next.
+
+    Args:
+        groups: what each search is to do.
+        space: asks for the values of a trial.
+        store: the folders of all runs.
+        optuna_study: makes the Optuna study of a group's name.
+        retry: roles of runs that are trained again, once, where they have failed.
+        callbacks: are told what happens.
+    """
 
     def __init__(
         self,
@@ -35,46 +32,52 @@ class StudyRunner:
         store: RunStore,
         optuna_study: StudyFactory,
         retry: Collection[str] = (),
+        callbacks: Sequence[Callback] = (),
     ) -> None:
-        """Args: retry: roles of runs that are trained again, once, where they have failed."""
         self.store = store
+        self.callbacks = list(callbacks)
         again = Retry(roles=frozenset(retry))
-        self.groups = {
-            group.name: ArmSearch(group, space, store, optuna_study(group.name), again) for group in groups
-        }
+        made: dict[str, ArmSearch] = {}
+        for group in sorted(groups, key=lambda group: bool(group.chosen_by)):  # those that search come first
+            chooser = made[group.chosen_by] if group.chosen_by else None
+            made[group.name] = ArmSearch(group, space, store, optuna_study(group.name), again, chooser)
+        self.groups = {group.name: made[group.name] for group in groups}
         self._followers: dict[str, list[ArmSearch]] = {name: [] for name in self.groups}
         for search in self.groups.values():
             if search.group.chosen_by:
-                search.chooser = self.groups[search.group.chosen_by]
                 self._followers[search.group.chosen_by].append(search)
-        self.callbacks: list[Callback] = []
         self._ready: list[PlannedRun] = []
         self._announced: dict[str, int] = dict.fromkeys(self.groups, 0)
         # Only a group whose run has ended can have new ones: asking all is slow in a large study.
         self._unasked = list(self.groups.values())
+        for callback in self.callbacks:
+            callback.on_begin(self)
 
     @property
     def is_done(self) -> bool:
+        """Whether every run has ended that can be."""
         return all(group.is_done for group in self.groups.values())
 
     @property
     def remaining(self) -> int:
+        """Runs still to end in all groups, the running ones included."""
         return sum(group.remaining for group in self.groups.values())
 
     @property
     def outcomes(self) -> list[RunResult]:
+        """The results of all runs that have ended, group by group."""
         return [outcome for group in self.groups.values() for outcome in group.outcomes]
 
     @property
     def failed(self) -> list[RunResult]:
-        """Of runs that have failed or diverged."""
+        """The results of runs that have failed or diverged."""
         return [outcome for outcome in self.outcomes if outcome.state in ("failed", "diverged")]
 
     @property
     def is_short(self) -> bool:
         """Whether a result is lacking: a run failed, or a final run diverged or can never begin.
 
-        A trial that diverges is an outcome of the search, which tries what may not work.
+        A trial that diverges is a result of the search, which tries what may not work.
         """
         lacking = any(o.state == "failed" or o.planned.role != "trial" for o in self.failed)
         return lacking or any(group.is_hopeless for group in self.groups.values())
@@ -87,8 +90,8 @@ class StudyRunner:
     def next_run(self) -> PlannedRun | None:
         """A run to start now, or None while all that is left depends on running ones.
 
-        The group with most runs left goes first, so that no group is left alone at the end with its trials to
-        be run one after the other.
+        The group with the most runs left goes first, so that no group is left alone at the end with trials
+        that must run one after the other.
         """
         self._refill()
         if not self._ready:
@@ -107,7 +110,7 @@ class StudyRunner:
             self._announce(group)
 
     def _announce(self, group: ArmSearch) -> None:
-        """Tells the callbacks of outcomes they have not heard of."""
+        """Tells the callbacks of results they have not heard of."""
         known = self._announced[group.group.name]
         for outcome in group.outcomes[known:]:
             for callback in self.callbacks:
@@ -115,17 +118,16 @@ class StudyRunner:
         self._announced[group.group.name] = len(group.outcomes)
 
     def row(self, planned: PlannedRun, row: dict[str, Any]) -> bool:
-        """Takes in a running run's epoch; False where the pruner stops the trial, which is then over."""
+        """Takes in an epoch of a running run; False where the pruner stops the trial, which is then over."""
         for callback in self.callbacks:
             callback.on_row(planned, row)
-        group = self.groups[planned.group]
-        if planned.role != "trial" or group.pruner.keeps(planned.number, row):
+        if not self.groups[planned.group].should_prune(planned, row):
             return True
         self.store.folder(planned.spec.hash).finish("stopped", f"not among the best at epoch {row['epoch']}")
         return False
 
     def ended(self, planned: PlannedRun) -> None:
-        """Takes in that a run's process is done with it. A run that left no state was interrupted."""
+        """Takes in that the process of a run has ended. A run that left no state was interrupted."""
         outcome = RunResult.read(planned, self.store.folder(planned.spec.hash))
         if outcome is None:
             return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from learner_ray.core.config import Config, all_keys, flatten
 from learner_ray.core.errors import UserError
 from learner_ray.core.old_names import key_now
+from learner_ray.study.pruner_choice import PrunerChoice, check_pruner
 
 if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
     import optuna
@@ -122,6 +123,8 @@ class Study:
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Per profile, dotted edits to the base configuration."""
     primary_metric: str = "macro_f1"
+    pruner: PrunerChoice = "halving"
+    """What stops trials early, unless ``--pruner`` names another: a name, or an object of a pruner."""
     objectives: tuple[type, ...] = ()
     """Nothing: study files of commit 3590708 list here the losses that they define."""
     file: str = ""
@@ -136,6 +139,7 @@ class Study:
             raise UserError(f"study {self.name}: two arms share a name among {', '.join(names)}")
         for edits in (*(arm.edits for arm in self.arms), *self.profiles.values()):
             self.base.with_values(dict(edits))  # a wrong edit fails here, before anything runs
+        check_pruner(self.pruner)
 
     def arm(self, name: str) -> Arm:
         for arm in self.arms:

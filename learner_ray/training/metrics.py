@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +21,41 @@ CLASSES = (0, 1, 2)
 """Numbers of the classes worse, same and better."""
 
 
-def progression_metrics(
-    y: NDArray[np.int64], probabilities: NDArray[np.float64], decided: NDArray[np.int64]
-) -> dict[str, float]:
-    """Metrics of N progression pairs.
+Classes = NDArray[np.int64]
+Probabilities = NDArray[np.float64]
+
+PROGRESSION_METRICS: dict[str, Callable[[Classes, Probabilities, Classes], float]] = {
+    "macro_f1": lambda y, p, decided: float(
+        f1_score(y, decided, labels=CLASSES, average="macro", zero_division=0)
+    ),
+    "accuracy": lambda y, p, decided: float(accuracy_score(y, decided)),
+    "balanced_accuracy": lambda y, p, decided: float(balanced_accuracy_score(y, decided)),
+    "kappa": lambda y, p, decided: float(cohen_kappa_score(y, decided, labels=CLASSES, weights="quadratic")),
+    "log_loss": lambda y, p, decided: float(log_loss(y, p, labels=CLASSES)),
+}
+"""By name, what is computed from the true classes, the probabilities and the classes decided on: macro-F1
+over all three classes (a class that nobody has or predicts counts 0), accuracy, balanced accuracy,
+quadratic-weighted kappa (NaN where undefined) and log-loss in nats."""
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silences scikit-learn: few pairs may lack a class, and the metrics above say what then holds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def progression_metrics(y: Classes, probabilities: Probabilities, decided: Classes) -> dict[str, float]:
+    """All of ``PROGRESSION_METRICS`` of N progression pairs.
 
     Args:
         y: (N,) classes 0 worse, 1 same, 2 better.
         probabilities: (N, 3).
         decided: (N,) the classes decided on.
-
-    Returns:
-        macro-F1 over all three classes (a class that nobody has or predicts counts 0), accuracy, balanced
-        accuracy, quadratic-weighted kappa (NaN where undefined) and log-loss in nats.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few pairs may lack a class: the values above say what then holds
-        return {
-            "macro_f1": float(f1_score(y, decided, labels=CLASSES, average="macro", zero_division=0)),
-            "accuracy": float(accuracy_score(y, decided)),
-            "balanced_accuracy": float(balanced_accuracy_score(y, decided)),
-            "kappa": float(cohen_kappa_score(y, decided, labels=CLASSES, weights="quadratic")),
-            "log_loss": float(log_loss(y, probabilities, labels=CLASSES)),
-        }
+    with without_warnings():
+        return {name: metric(y, probabilities, decided) for name, metric in PROGRESSION_METRICS.items()}
 
 
 def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -24,6 +24,7 @@ from learner_ray.training.pretraining import DivergedError, Pretraining
 from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
+from learner_ray.training.selection_metrics import selection_metric
 from learner_ray.training.tensors import UnreadableError
 
 CHECKPOINT_SECONDS = 10.0
@@ -149,16 +150,16 @@ class TrainingRun:
         scans = self._data.of(patients.validation)
         probabilities = progression.predict(pairs, scans, embedded)
         y = pairs["y"].to_numpy(int)
-        metrics = progression_metrics(y, probabilities, progression.decide(probabilities))
+        decided = progression.decide(probabilities)
+        metrics = progression_metrics(y, probabilities, decided)
         predicted = np.array([embedded.predictions[scan] for scan in scans["scan"]])
         metrics["score_spearman"] = spearman(predicted, scans["score"].to_numpy(float))
         fitted = EmbeddedScans.of(self._data.of(patients.classifier), embedded.embeddings)
         watched = representation_metrics(EmbeddedScans.of(scans, embedded.embeddings), fitted)
         scored = {f"validation/{k}": v for k, v in metrics.items()}
-        judge = self.spec.config.progression.selection_metric
-        return (
-            scored | watched | {"selection_score": -metrics[judge] if judge == "log_loss" else metrics[judge]}
-        )
+        metric = selection_metric(self.spec.config.progression.selection_metric)
+        score = float(metric.compute(y, probabilities, decided))
+        return scored | watched | {"selection_score": score}
 
     def _pairs(self, patients: tuple[str, ...], *, ordered: bool = False) -> pd.DataFrame:
         """The pairs of some patients whose visits both have a readable scan: consecutive ones, or all."""

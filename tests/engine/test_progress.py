@@ -28,8 +28,8 @@ class Watched(Progress):
 
 
 def test_done_running_and_left_are_all_runs_at_any_time(capsys: pytest.CaptureFixture[str]) -> None:
-    study, progress = runner(MemoryStore()), Watched()
-    study.callbacks = [progress]
+    progress = Watched()
+    study = runner(MemoryStore(), callbacks=[progress])
     simulate(study, lambda spec: Curve(rows=curve(spec)), devices=3)
     for summary in progress.seen:
         rows = re.findall(r"(\d+) done +(\d+) running +(\d+) left +(\d+) failed", summary)
@@ -42,8 +42,8 @@ def test_done_running_and_left_are_all_runs_at_any_time(capsys: pytest.CaptureFi
 
 
 def test_failures_are_counted_and_give_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    study, progress = runner(MemoryStore()), Watched()
-    study.callbacks = [progress]
+    progress = Watched()
+    study = runner(MemoryStore(), callbacks=[progress])
 
     def train(spec: object) -> Curve:
         return Curve(rows=iter(()), state="diverged", reason="the loss is nan in epoch 1")

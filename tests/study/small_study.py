@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from learner_ray.cohort import Fold
 from learner_ray.core.config import Config, TrainConfig
 from learner_ray.run.folder import RunStore
 from learner_ray.run.spec import RunSpec, Source
-from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun
+from learner_ray.study.callback import Callback
+from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, SearchSettings
+from learner_ray.study.pruner_choice import PrunerChoice
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Arm, Suggest
 
@@ -34,11 +36,12 @@ def groups(
     seeds: int = 2,
     audits: int = 0,
     epochs: int = 8,
-    pruner: str = "halving",
+    pruner: PrunerChoice = "halving",
     sampler: str = "tpe",
     development: bool = False,
 ) -> list[FoldSearchSpec]:
     found = []
+    shared = SearchSettings(seed=0, seeds=seeds, audits=audits, pruner=pruner, sampler=sampler)
     for fold in FOLDS:
         for name in ("mse", "contrastive"):
             edits = {"loss.name": name}
@@ -50,22 +53,24 @@ def groups(
                     fold=fold,
                     trials=0 if development and fold.fold else trials,
                     chosen_by=f"{name}/r0-f0" if development and fold.fold else "",
-                    seeds=seeds,
-                    audits=audits,
-                    seed=0,
-                    pruner=pruner,
-                    sampler=sampler,
+                    settings=shared,
                     source=Source(path="phantom:lus", cohort_hash="0"),
                 )
             )
     return found
 
 
-def runner(root: Path | RunStore, *, retry: Collection[str] = (), **kwargs: Any) -> StudyRunner:
+def runner(
+    root: Path | RunStore,
+    *,
+    retry: Collection[str] = (),
+    callbacks: Sequence[Callback] = (),
+    **kwargs: Any,
+) -> StudyRunner:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     studies = lambda name: optuna.create_study(direction="maximize", study_name=name)  # noqa: E731
     store = root if isinstance(root, RunStore) else RunStore(root)
-    return StudyRunner(groups(**kwargs), space, store, studies, retry)
+    return StudyRunner(groups(**kwargs), space, store, studies, retry, callbacks)
 
 
 def story(runner: StudyRunner) -> list[tuple[str, str, str, int, float]]:

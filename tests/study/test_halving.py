@@ -3,38 +3,45 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner_ray.study.halving import Halving
+from learner_ray.study.halving import Halving, OneEpoch
+from learner_ray.study.pruner_choice import search_pruner
+from learner_ray.study.pruners import Pruner, TrialProgress
 
 values = st.lists(st.floats(-10, 10), min_size=1, max_size=30)
 
 
+def kept(pruner: Pruner, scores: list[float], *, epoch: int, epochs: int = 8) -> list[bool]:
+    """Which of some trials go on that reach an epoch one after the other, each with its score there."""
+    search, found = search_pruner(pruner, epochs=epochs, search="r0-f0"), []
+    for number, score in enumerate(scores):
+        trial = TrialProgress(number=number, scores={epoch: score})
+        found.append(not search.should_prune(trial))
+        search.end(trial)
+    return found
+
+
 def test_rungs_are_powers_of_eta_below_the_end() -> None:
-    assert Halving(epochs=27, eta=3, min_epochs=1).rungs == [1, 3, 9]
-    assert Halving(epochs=8).rungs == [2, 4]
+    assert Halving(eta=3, min_epochs=1).rungs(27) == [1, 3, 9]
+    assert Halving().rungs(8) == [2, 4]
 
 
 def test_between_rungs_every_trial_goes_on() -> None:
-    halving = Halving(epochs=8)
-    assert all(halving.keeps(i, {"epoch": 3, "selection_score": -i}) for i in range(9))
+    assert all(kept(Halving(), [-i for i in range(9)], epoch=3))
 
 
 @given(values)
 def test_a_best_value_is_kept_and_one_below_the_best_half_is_not(scores: list[float]) -> None:
-    halving = Halving(epochs=8, eta=2)
-    for number, value in enumerate(scores):
-        kept = halving.keeps(number, {"epoch": 2, "selection_score": value})
-        better = sum(other > value for other in scores[:number])
-        assert kept or better > 0
-        assert not kept or number == 0 or better < (number + 2) // 2
+    for number, goes_on in enumerate(kept(Halving(eta=2), scores, epoch=2)):
+        better = sum(other > scores[number] for other in scores[:number])
+        assert goes_on or better > 0
+        assert not goes_on or number == 0 or better < (number + 2) // 2
 
 
-@given(values)
-def test_replayed_trials_count_like_live_ones(scores: list[float]) -> None:
-    live, replayed = Halving(epochs=8), Halving(epochs=8)
-    for number, value in enumerate(scores[:-1]):
-        live.keeps(number, {"epoch": 2, "selection_score": value})
-        replayed.replay(
-            number, [{"epoch": 1, "selection_score": 0.0}, {"epoch": 2, "selection_score": value}]
-        )
-    last = {"epoch": 2, "selection_score": scores[-1]}
-    assert live.keeps(99, last) == replayed.keeps(99, last)
+def test_one_epoch_keeps_the_best_so_far() -> None:
+    expected = [True, True, True, False, True, True]
+    assert kept(OneEpoch(top=2), [1, 3, 2, 0, 2.5, 4], epoch=1) == expected
+    assert all(kept(OneEpoch(top=2), [1, 3, 2, 0, 2.5, -100], epoch=2))
+
+
+def test_a_trial_without_a_number_is_kept_behind_no_other() -> None:
+    assert kept(Halving(), [1.0, float("nan")], epoch=2) == [True, False]

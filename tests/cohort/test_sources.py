@@ -1,13 +1,23 @@
 """Public data sets are recognised as distributed; what is left out is counted."""
 
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from learner_ray.cohort import MMSE, SEVERITY, load
-from learner_ray.cohort.layouts import PLANES
+from learner_ray.cohort import MMSE, SEVERITY, SF_RATIO, load
+from learner_ray.cohort.cohort import Cohort, Scan, scan_table
+from learner_ray.cohort.sources.base import SourceLayout
+from learner_ray.cohort.sources.find import layout_of, recognised
+from learner_ray.cohort.sources.oasis2 import PLANES
+from learner_ray.cohort.sources.tables import FIRST_ROW, left_out, read_table
+from learner_ray.core.components import SOURCES
+from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
+from learner_ray.imaging.source import with_layout
+from learner_ray.run.spec import Source
+from learner_ray.run.user_code import with_code
 
 
 def test_real_oasis2(shared_data):
@@ -220,3 +230,110 @@ def test_counts_are_of_what_there_is(covid_blues):
         "1 of 3 clips in severity.csv are not in lus_videos",
         "not used in lus_videos: 1 .mp4, 1 .txt",
     )
+
+
+class OneFolderPerPatient(SourceLayout):
+    """A user's own: ``P01/1.png`` and ``scores.csv``, whose rows are patient, visit and score."""
+
+    name = "per_patient"
+    needs = "scores.csv and a folder per patient"
+
+    def recognises(self, folder):
+        return (folder / "scores.csv").is_file() and not (folder / "manifest.csv").exists()
+
+    def read(self, folder, missing=()):
+        table = read_table(folder / "scores.csv", ("patient", "visit", "score"))
+        rows = [row for row in table.itertuples() if row.score not in missing]
+        scans = [
+            Scan(
+                scan=f"{row.patient}/{row.visit}",
+                files=(str(folder / row.patient / f"{row.visit}.png"),),
+                patient=row.patient,
+                visit=row.visit,
+                order=float(row.visit),
+                score=float(row.score),
+                source=str(folder / "scores.csv"),
+                row=row.Index + FIRST_ROW,
+            )
+            for row in rows
+        ]
+        notes = left_out(len(table) - len(rows), len(table), "rows left out: no score")
+        return Cohort(name="own", modality="lus", score=SF_RATIO, scans=scan_table(scans), notes=tuple(notes))
+
+
+def _write_own(folder):
+    for patient in ("P01", "P02"):
+        (folder / patient).mkdir(parents=True)
+        for visit in (1, 2):
+            (folder / patient / f"{visit}.png").write_bytes(b"")
+    lines = ["P01,1,300", "P01,2,350", "P02,1,200", "P02,2,-9"]
+    (folder / "scores.csv").write_text("\n".join(["patient,visit,score", *lines]) + "\n")
+
+
+def _write_covid_blues(folder):
+    (folder / "lus_videos").mkdir()
+    clips = ["patient_1_R1", "patient_1_L1", "patient_2_R1", "patient_2_L1"]
+    for clip in clips:
+        (folder / "lus_videos" / f"{clip}.mp4").write_bytes(b"")
+    lines = [f"{clip},{severity}" for clip, severity in zip(clips, (1, 2, 0, -9), strict=True)]
+    (folder / "severity.csv").write_text("\n".join(["video_file,Severity Score", *lines]) + "\n")
+
+
+def _write_oasis2(folder):
+    rows = [("OAS2_0001", 1, 0, 30), ("OAS2_0001", 2, 400, 28), ("OAS2_0002", 1, 0, 29)]
+    rows.append(("OAS2_0002", 2, 500, -9))
+    lines = []
+    for subject, visit, delay, mmse in rows:
+        lines.append(f"{subject},{subject}_MR{visit},{visit},{delay},{mmse}")
+        for plane in PLANES:
+            (folder / plane).mkdir(exist_ok=True)
+            (folder / plane / f"{subject}_MR{visit}_{plane}.nii.gz").write_bytes(b"")
+    table = ["Subject ID,MRI ID,Visit,MR Delay,MMSE", *lines]
+    (folder / "oasis_longitudinal.csv").write_text("\n".join(table) + "\n")
+
+
+WRITERS = {"covid-blues": _write_covid_blues, "oasis2": _write_oasis2, "per_patient": _write_own}
+
+
+@pytest.mark.parametrize("name", [*SOURCES.built_in, "per_patient"])
+def test_every_source_is_recognised_alone_and_reads_a_whole_cohort(tmp_path, name):
+    folder, empty = tmp_path / "data", tmp_path / "empty"
+    folder.mkdir()
+    empty.mkdir()
+    WRITERS[name](folder)
+    assert list(recognised(folder)) == [name] and list(recognised(empty)) == []
+    assert layout_of(name).needs in about(empty)
+
+    cohort = load(folder, modality="lus", missing=("-9",))
+    assert len(cohort.scans) == 3 and len(cohort.pairs()) == 1
+    assert any("no score" in note for note in cohort.notes)
+    assert all(
+        Path(file).is_absolute() and Path(file).exists() for files in cohort.scans["files"] for file in files
+    )
+    assert cohort.scans["score"].between(cohort.score.low, cohort.score.high).all()
+    again = load(folder, format=name, modality="lus", missing=("-9",))
+    pd.testing.assert_frame_equal(again.scans, cohort.scans)
+
+
+def about(folder):
+    with pytest.raises(UserError) as caught:
+        load(folder, modality="lus")
+    return str(caught.value)
+
+
+def test_a_source_that_fails_is_told_with_its_name(tmp_path):
+    _write_own(tmp_path)
+    (tmp_path / "scores.csv").write_text("patient,visit,score\nP01,first,300\n")
+    with pytest.raises(UserError, match="the source 'per_patient' fails: ValueError"):
+        load(tmp_path, modality="lus")
+
+
+def test_a_user_s_own_source_names_itself_to_the_processes_that_train(tmp_path):
+    """They recognise nothing: they are told the name, and the study file that defines it."""
+    _write_own(tmp_path)
+    source = with_layout(Source(path=str(tmp_path), missing=("-9",)))
+    assert source.format == "per_patient"
+    planned = with_code(source, Config(), "/study.py")
+    assert planned.study_file == "/study.py" and planned.components == ()
+    with pytest.raises(UserError, match="the source 'per_patient' is defined in a script or notebook"):
+        with_code(source, Config(), "")

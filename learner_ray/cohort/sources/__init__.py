@@ -1,0 +1,1 @@
+"""Public data sets whose folders are recognised as they are distributed, one file each."""

@@ -1,0 +1,120 @@
+"""COVID-BLUES (github NinaWie/COVID-BLUES): lung ultrasound of one exam per patient.
+
+Its folder holds ``severity.csv`` and ``lus_videos/patient_11_L3.mp4``. The pairs are of neighbouring lung
+points and not temporal."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from learner_ray.cohort.cohort import Cohort, Scan, scan_table
+from learner_ray.cohort.faults import Faults
+from learner_ray.cohort.missing import without_score
+from learner_ray.cohort.patients import check_spellings
+from learner_ray.cohort.score import SEVERITY
+from learner_ray.cohort.sources.base import SourceLayout
+from learner_ray.cohort.sources.tables import (
+    FIRST_ROW,
+    check_patients,
+    check_unique,
+    left_out,
+    numbers,
+    read_table,
+    visible,
+)
+from learner_ray.cohort.unrecognised import count_kinds
+
+LUNG_POINTS = ("L1", "L2", "L3", "R1", "R2", "R3")
+_CLIP = re.compile(r"(patient_\d+)_([LR][123])(?:_\d+)?")
+
+
+class CovidBlues(SourceLayout):
+    """A visit is a lung point, its score the mean severity of its clips."""
+
+    name = "covid-blues"
+    needs = "severity.csv and lus_videos/"
+
+    def recognises(self, folder: Path) -> bool:
+        return (folder / "severity.csv").is_file() and (folder / "lus_videos").is_dir()
+
+    def read(self, folder: Path, missing: Sequence[str] = ()) -> Cohort:
+        table = folder / "severity.csv"
+        severity, notes = _severities(table, missing)
+        clips, foreign = _clips(folder / "lus_videos")
+        points: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name in sorted(clips.keys() & severity.keys()):
+            if parts := _CLIP.fullmatch(name):
+                points[parts[1], parts[2]].append(name)
+        scans = [
+            Scan(
+                scan=f"lus_videos/{clips[name].name}",
+                files=(str(clips[name].absolute()),),
+                patient=patient,
+                visit=point,
+                order=float(LUNG_POINTS.index(point)),
+                score=fmean(severity[each][1] for each in names),
+                source=str(table),
+                row=severity[name][0],
+            )
+            for (patient, point), names in points.items()
+            for name in names
+        ]
+        notes = [
+            f"visits are lung points in the order {' '.join(LUNG_POINTS)}, so pairs are not temporal",
+            *notes,
+        ]
+        notes += left_out(
+            len(clips.keys() - severity.keys()), len(clips), f"clips left out: no severity in {table.name}"
+        )
+        absent = len(severity.keys() - clips.keys())
+        notes += left_out(absent, len(severity), f"clips in {table.name} are not in lus_videos")
+        notes += [f"not used in lus_videos: {foreign}"] if foreign else []
+        faults = Faults(str(table))
+        check_spellings([(scan.row, scan.patient) for scan in scans], faults)
+        faults.raise_any()
+        check_patients(folder, scans, notes)
+        return Cohort(
+            name="COVID-BLUES",
+            modality="lus",
+            score=SEVERITY,
+            scans=scan_table(scans),
+            temporal=False,
+            notes=tuple(notes),
+        )
+
+
+def _clips(folder: Path) -> tuple[dict[str, Path], str]:
+    """Clips by the name without its suffix, and the other files, counted by kind.
+
+    Raises:
+        UserError: two clips have one name, and nobody can tell which of them was rated.
+    """
+    clips: dict[str, Path] = {}
+    foreign = []
+    faults = Faults(str(folder))
+    for path in visible(folder):
+        if not _CLIP.fullmatch(path.stem):
+            foreign.append(path)
+        elif clips.setdefault(path.stem, path) != path:
+            faults.add(0, f"{clips[path.stem].name} and {path.name} are two clips of one name; keep one")
+    faults.raise_any()
+    return clips, count_kinds(iter(foreign))
+
+
+def _severities(path: Path, missing: Sequence[str]) -> tuple[dict[str, tuple[int, float]], list[str]]:
+    """Row and severity of each clip that has one, by the clip's name; and a note about the others."""
+    table = read_table(path, ("video_file", "Severity Score"))
+    names = table["video_file"].str.strip()
+    faults = Faults(str(path))
+    severities = numbers(table["Severity Score"], SEVERITY, missing, faults)
+    check_unique(names, faults)
+    faults.raise_any()
+    rated = list(zip(names, table.index + FIRST_ROW, severities, strict=True))
+    unrated = [int(row) for _, row, value in rated if math.isnan(value)]
+    notes = without_score(unrated, len(table), f"rows of {path.name}")
+    return {name: (int(row), value) for name, row, value in rated if not math.isnan(value)}, notes

@@ -1,0 +1,133 @@
+"""From what a user names or gives as the pruner to the pruner of one search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from learner_ray.core.components import PRUNERS
+from learner_ray.core.errors import UserError
+from learner_ray.core.registry import source_hash
+from learner_ray.study.pruners import Pruner, TrialProgress, asked
+
+if TYPE_CHECKING:
+    import optuna
+
+OPTUNA = "optuna."
+"""Begins the names of Optuna's pruners, which are loaded when such a name is asked for."""
+
+PrunerChoice: TypeAlias = "str | Pruner | optuna.pruners.BasePruner"
+"""A name, or an object of a study file."""
+
+
+class SearchPruner(Protocol):
+    """The pruner of one search (one arm in one fold), which hears of its trials in order of their number.
+
+    It keeps no files: a resumed study tells it of the trials that have ended.
+    """
+
+    def should_prune(self, trial: TrialProgress) -> bool:
+        """Whether the running trial is stopped after the epoch it has just finished."""
+
+    def end(self, trial: TrialProgress) -> None:
+        """Takes in a trial that has ended, in this start of the study or in an earlier one."""
+
+
+def search_pruner(choice: PrunerChoice, *, epochs: int, search: str) -> SearchPruner:
+    """The pruner of one search.
+
+    Args:
+        choice: a name (``--pruner``) or an object (``Study(pruner=...)``), which is left as it is.
+        epochs: length of the schedule.
+        search: name of the search without its arm, by which some of Optuna's pruners draw: arms are paired.
+
+    Raises:
+        UserError: there is no such pruner, or it cannot prune a search.
+    """
+    pruner = _pruner_of(choice, epochs)
+    if isinstance(pruner, Pruner):
+        return _WithHistory(pruner, epochs)
+    from learner_ray.study.optuna_pruners import OptunaSearchPruner
+
+    return OptunaSearchPruner(pruner, search)
+
+
+def check_pruner(choice: PrunerChoice) -> None:
+    """Refuses what is no pruner, or one that needs settings and is given by its name alone.
+
+    Raises:
+        UserError: as :func:`search_pruner` does.
+    """
+    _pruner_of(choice, epochs=1)
+
+
+def pruner_text(choice: PrunerChoice) -> str:
+    """What identifies a pruner in ``study.json``: its name, settings, and the version of a user's own class.
+
+    A pruner that comes with the package, by its name, is that name alone.
+    """
+    if isinstance(choice, str):
+        own = "" if choice.startswith(OPTUNA) else PRUNERS.identity(choice)
+        return choice + (f" [{own}]" if own else "")
+    own = "" if _is_public(type(choice)) else f" [{source_hash(type(choice))}]"
+    return _object_text(choice) + own
+
+
+def _is_public(cls: type) -> bool:
+    """Whether a class comes with this package or with Optuna, whose versions ``study.json`` states."""
+    return cls.__module__.startswith(("optuna.", "learner_ray."))
+
+
+def _object_text(value: object) -> str:
+    """An object with its settings, as text that is the same in every process."""
+    if isinstance(value, type) or callable(value):
+        return str(getattr(value, "__qualname__", type(value).__name__))
+    if value is None or isinstance(value, bool | int | float | str | tuple | list | dict):
+        return repr(value)
+    settings = sorted((key.lstrip("_"), each) for key, each in getattr(value, "__dict__", {}).items())
+    return f"{type(value).__name__}({', '.join(f'{key}={_object_text(each)}' for key, each in settings)})"
+
+
+def _pruner_of(choice: Any, epochs: int) -> Any:
+    """One of our pruners, or one of Optuna's."""
+    if isinstance(choice, Pruner):
+        return choice
+    if isinstance(choice, str) and not choice.startswith(OPTUNA):
+        if not PRUNERS.knows(choice):
+            raise UserError(
+                f"--pruner is {choice!r}; known: {', '.join(PRUNERS.names)}; of Optuna, as in optuna.median"
+            )
+        made = _made(PRUNERS.get(choice), choice)
+        if isinstance(made, Pruner):
+            return made
+        choice = made
+    from learner_ray.study.optuna_pruners import checked, named
+
+    return named(choice, epochs) if isinstance(choice, str) else checked(choice)
+
+
+def _made(cls: Any, name: str) -> Any:
+    """An object of a pruner's class, with its default settings."""
+    try:
+        return cls()
+    except TypeError as error:
+        raise UserError(
+            f"the pruner {name!r} needs settings ({error}): give an object of it in a study file, "
+            f"Study(pruner={cls.__name__}(...))"
+        ) from error
+
+
+class _WithHistory:
+    """One of our pruners together with the trials that it compares a new one with."""
+
+    def __init__(self, pruner: Pruner, epochs: int) -> None:
+        self._pruner = pruner
+        self._epochs = epochs
+        self._earlier: list[TrialProgress] = []
+
+    def should_prune(self, trial: TrialProgress) -> bool:
+        return asked(
+            self._pruner, lambda: self._pruner.should_prune(trial, tuple(self._earlier), self._epochs)
+        )
+
+    def end(self, trial: TrialProgress) -> None:
+        self._earlier.append(trial)

@@ -1,0 +1,1 @@
+"""A package that extends learner_ray and is no part of it."""
