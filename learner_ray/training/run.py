@@ -28,7 +28,7 @@ from learner_ray.training.tensors import UnreadableError
 
 CHECKPOINT_SECONDS = 10.0
 """A checkpoint is written after an epoch when the last one is older than this: a crash costs at most one
-epoch or this much work, whichever is longer."""
+epoch or this much work, the longer of the two."""
 
 
 class TrainingRun:
