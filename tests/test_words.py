@@ -67,7 +67,7 @@ def public_names() -> list[Name]:
 
 
 def described_by_bases() -> dict[str, set[str]]:
-    """The documented methods of every class, by its name: one that is overridden need not be described again."""
+    """The documented methods of every class, by its name: an override need not repeat it."""
     return {
         node.name: {m.name for m in node.body if isinstance(m, ast.FunctionDef) and ast.get_docstring(m)}
         for _, tree in sources()
