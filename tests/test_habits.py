@@ -25,6 +25,12 @@ def test_the_newest_version_of_the_changelog_is_the_package_s() -> None:
     assert found == sorted(found, key=lambda v: [int(part) for part in v.split(".")], reverse=True)
 
 
+def test_the_image_of_the_cluster_files_has_the_package_s_version() -> None:
+    for name in ("Dockerfile", "kuberay.yaml"):
+        text = (ROOT / "cluster" / name).read_text()
+        assert set(re.findall(r"learner-ray:([0-9.]+)", text)) == {VERSION}, name
+
+
 def test_the_citation_names_the_software_this_version_and_the_paper() -> None:
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors"} <= cited.keys()  # what the format requires
