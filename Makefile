@@ -1,5 +1,7 @@
 # `make sweep` and `make test` are all a fresh machine needs: each makes .venv and installs by itself.
 PYTHON ?= python3
+# Pinned versions, for Python 3.11 or newer; /dev/null takes the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 STAMP := .venv/.installed
 
@@ -7,7 +9,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest --durations=10
 BESIDE := -n auto --dist loadgroup
 
-.PHONY: sweep test test-fast test-cluster test-long check clean
+.PHONY: sweep test test-fast test-cluster test-long check docs clean
 
 sweep: $(STAMP)
 	$(BIN)/python -m learner_ray.sweep lus
@@ -30,11 +32,16 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(MAKE) test
+
+# Works offline: nothing is loaded from elsewhere, neither here nor by the pages.
+docs: $(STAMP)
+	$(BIN)/python docs/build.py build/docs
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[test,docs]'
 	touch $@
 
 clean:

@@ -97,7 +97,7 @@ def judge(config: Config, data: Data, patients: Patients, pretraining: Pretraini
 
 
 def score_spearman(scans: pd.DataFrame, embedded: Embedded) -> float:
-    """Of the test patients' scans."""
+    """Spearman correlation of predicted and true scores of the test patients' scans."""
     predicted = np.array([embedded.predictions[scan] for scan in scans["scan"]])
     return spearman(predicted, scans["score"].to_numpy(float))
 

@@ -89,7 +89,7 @@ def peak_rss_gib(root: int) -> float:
 
 
 def processor_seconds(root: int) -> float:
-    """Of a process and all below it that run now."""
+    """Processor time of a process and all below it that run now, in seconds."""
     ticks = 0
     for process in tree(root):
         try:

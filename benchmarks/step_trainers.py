@@ -25,7 +25,7 @@ from learner_ray.run.spec import Source
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.precision import fastest_precision
 from learner_ray.training.pretraining import Pretraining
-from learner_ray.training.process import make_deterministic
+from learner_ray.training.process import make_deterministic, training_device
 
 WORKERS = 2
 """Of the plain trainer's DataLoader."""
@@ -152,7 +152,7 @@ def cat_shift(x: Tensor, frames: int, fraction: float) -> Tensor:
 def main() -> None:
     name, options = sys.argv[1], json.loads(sys.argv[2])
     torch.set_num_threads(options["threads"])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = training_device()
     precision = fastest_precision(device)
     values = {
         "data.image_size": options["size"],

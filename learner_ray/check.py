@@ -47,10 +47,9 @@ def check(address: str) -> int:
     if (results / "study.json").exists():
         faults = study_faults(results)
         store, runs = RunStore(results.parent, stored and stored.above), run_hashes(results)
-    elif (results / "runs").is_dir():
+    elif (store := RunStore(results, stored)).root.is_dir():
         faults = [fault for path in results.glob("*/study.json") for fault in study_faults(path.parent)]
-        store = RunStore(results, stored)
-        runs = [path.name for path in (results / "runs").iterdir() if path.is_dir()]
+        runs = [path.name for path in store.root.iterdir() if path.is_dir()]
     else:
         raise UserError(f"{address} holds neither a study nor runs: give a results folder")
     for run in sorted(runs):

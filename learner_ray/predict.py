@@ -54,12 +54,11 @@ def _predict(argv: list[str] | None) -> int:
 
 def carry_out(args: argparse.Namespace) -> None:
     """Predicts what the command line names. PyTorch is loaded here: no mistake waits for it."""
-    import torch
-
     from learner_ray.training.prediction import given, listed, predict, write
     from learner_ray.training.predictor import Predictor
+    from learner_ray.training.process import training_device
 
-    predictor = Predictor.load(args.run, "cuda" if torch.cuda.is_available() else "cpu")
+    predictor = Predictor.load(args.run, training_device())
     scans = given(args.scans) if args.scans else listed(args.manifest, predictor)
     table, embeddings = predict(predictor, scans, skip_bad=args.skip_bad)
     if args.out is None:

@@ -64,7 +64,7 @@ def scan_table(scans: Iterable[Scan]) -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cohort:
-    """All scans of one modality with one score, checked by whoever read them.
+    """All scans of one modality with one score, as a reader checked them.
 
     Raises:
         ValueError: ``scans`` lacks a column, a scan id occurs twice, or one patient has two spellings.

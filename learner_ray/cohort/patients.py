@@ -39,7 +39,7 @@ def check_spellings(patients: Iterable[tuple[int, str]], faults: Faults) -> None
     """Notes a fault for every id that means the patient of an earlier row and is written differently.
 
     One patient under two spellings would sit on both sides of a split, and two patients are never merged
-    either: whoever wrote the ids decides.
+    either: only the author of the ids can decide.
 
     Args:
         patients: row and id, as written.

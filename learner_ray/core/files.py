@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -11,9 +12,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from learner_ray.core.errors import StorageError, UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -99,6 +103,13 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """
     finite = json.loads(json.dumps(value), parse_constant=lambda name: None)
     write_atomic(path, json.dumps(finite, sort_keys=True, indent=1) + "\n")
+
+
+def write_parquet(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
+    """Write a table as Parquet without its index, whole or not at all."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    write_atomic(path, buffer.getvalue())
 
 
 LEAST_FREE_BYTES = 64 * 2**20

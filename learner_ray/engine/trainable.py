@@ -122,12 +122,10 @@ def device_name() -> str:
 
 def training_run(folder: RunFolder, kind: type[TrainingRun] | None = None) -> TrainingRun:
     """The run of a folder, on the device or the part of a GPU that Ray has given this process."""
-    import torch
-
-    from learner_ray.training.process import keep_to_share
+    from learner_ray.training.process import keep_to_share, training_device
     from learner_ray.training.run import TrainingRun
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = training_device()
     share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
     if device == "cuda":
         keep_to_share(share)

@@ -19,7 +19,7 @@ def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.u
     """All frames of a scan; several files are stacked in the order given.
 
     Args:
-        files: video, NIfTI or picture files, told apart by their suffix.
+        files: video, NIfTI or picture files, distinguished by their suffix.
         size: height and width of a frame in pixels.
         slices: frames taken of a three-dimensional volume.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import pandas as pd
 
 from learner_ray.cohort import Fold
 from learner_ray.core.errors import StorageError
-from learner_ray.core.files import write_atomic
+from learner_ray.core.files import write_parquet
 from learner_ray.run.folder import RunStore
 from learner_ray.run.progress import selection_score
 from learner_ray.study.callback import Callback
@@ -227,6 +226,4 @@ def _write(table: pd.DataFrame, keys: Sequence[str], path: Path) -> None:
     """Writes whole or not at all; sorted, so that a table does not tell in which order runs ended."""
     if len(table):
         table = table.sort_values(list(keys), ignore_index=True)
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
-    write_atomic(path, buffer.getvalue())
+    write_parquet(path, table)

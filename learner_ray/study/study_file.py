@@ -8,15 +8,18 @@ import pkgutil
 from dataclasses import replace
 from pathlib import Path
 
-import search_spaces
 from learner_ray.core.errors import UserError
 from learner_ray.run.user_code import import_file
 from learner_ray.study.study import Study
 
+RECIPES = "search_spaces"
+"""Package of the studies that come with this one. They import this one, so it finds them by name alone."""
+
 
 def study_names() -> list[str]:
-    """The studies that come with the package."""
-    return sorted(m.name for m in pkgutil.iter_modules(search_spaces.__path__) if not m.name.startswith("_"))
+    """The names of the studies that come with the package."""
+    folder = importlib.import_module(RECIPES).__path__
+    return sorted(m.name for m in pkgutil.iter_modules(folder) if not m.name.startswith("_"))
 
 
 def load_study(name: str) -> Study:
@@ -26,7 +29,7 @@ def load_study(name: str) -> Study:
         UserError: there is no such study, or the file declares none.
     """
     if name in study_names():
-        module = importlib.import_module(f"search_spaces.{name}")
+        module = importlib.import_module(f"{RECIPES}.{name}")
     elif name.endswith(".py"):
         module = import_file(Path(name))
     else:

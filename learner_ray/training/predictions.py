@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
-from learner_ray.core.files import write_atomic
 from learner_ray.training.classifiers import Array
 from learner_ray.training.progression import Embedded, clip_pairs
 
@@ -88,10 +84,3 @@ def score_table(cohort: Cohort, scans: pd.DataFrame, embedded: Embedded) -> pd.D
             "predicted": [embedded.predictions[scan] for scan in scans["scan"]],
         }
     )
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Writes a Parquet file whole or not at all."""
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
-    write_atomic(path, buffer.getvalue())

@@ -32,6 +32,11 @@ def make_deterministic(threads: int) -> None:
     _keep_freed_memory()
 
 
+def training_device() -> str:
+    """The device that a run trains on in this process: ``cuda`` where there is a GPU, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def keep_to_share(share: float) -> None:
     """Limits this process to its share of the GPU's memory, so that a run that needs more fails alone.
 

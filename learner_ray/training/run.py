@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from learner_ray.core.files import write_atomic, write_json
+from learner_ray.core.files import write_atomic, write_json, write_parquet
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec, State
 from learner_ray.run.user_code import load_components
 from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.metrics import progression_metrics, spearman
-from learner_ray.training.predictions import pair_table, score_table, write_table
+from learner_ray.training.predictions import pair_table, score_table
 from learner_ray.training.predictor import write_predictor
 from learner_ray.training.pretraining import DivergedError, Pretraining
 from learner_ray.training.process import make_deterministic
@@ -29,7 +29,7 @@ from learner_ray.training.tensors import UnreadableError
 
 CHECKPOINT_SECONDS = 10.0
 """A checkpoint is written after an epoch when the last one is older than this: a crash costs at most one
-epoch or this much work, whichever is longer."""
+epoch or this much work, the longer of the two."""
 
 
 class TrainingRun:
@@ -207,9 +207,10 @@ class TrainingRun:
         probabilities = progression.predict(pairs, scans, embedded)
         decided = progression.decide(probabilities)
         table = pair_table(self._data.cohort, pairs, scans, probabilities, decided, embedded)
-        write_table(table, self.folder.path / "predictions.parquet")
+        write_parquet(self.folder.path / "predictions.parquet", table)
         if self._pretraining is not None:
-            write_table(score_table(self._data.cohort, scans, embedded), self.folder.path / "scores.parquet")
+            scores = score_table(self._data.cohort, scans, embedded)
+            write_parquet(self.folder.path / "scores.parquet", scores)
             write_predictor(self.folder, self.spec, self._data, self._pretraining, progression)
         metrics = progression_metrics(pairs["y"].to_numpy(int), probabilities, decided)
         write_json(self.folder.path / "metrics.json", metrics)

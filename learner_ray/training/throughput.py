@@ -16,7 +16,7 @@ from learner_ray.run.throughput import Throughput
 from learner_ray.run.user_code import load_components
 from learner_ray.training.data import open_data
 from learner_ray.training.pretraining import Pretraining
-from learner_ray.training.process import make_deterministic
+from learner_ray.training.process import make_deterministic, training_device
 from learner_ray.training.run import TrainingRun
 
 
@@ -24,7 +24,7 @@ def measure_throughput(spec: RunSpec) -> Throughput:
     """Trains two epochs of a trial and times the second."""
     data = open_data(spec.source, spec.config.data.image_size)
     with tempfile.TemporaryDirectory() as folder:
-        run = TrainingRun(spec, RunFolder(Path(folder)), _device())
+        run = TrainingRun(spec, RunFolder(Path(folder)), training_device())
         row = run.advance()
         row = (run.advance() if spec.config.train.epochs > 1 else None) or row
     assert row is not None, "a new run has an epoch before it"
@@ -65,7 +65,7 @@ def train_for(spec: RunSpec, seconds: float) -> Stint:
     make_deterministic(spec.threads)
     spec = replace(spec, config=load_components(spec.source, spec.config))
     data = open_data(spec.source, spec.config.data.image_size)
-    pretraining = Pretraining(spec.config, data, spec.patients.pretrain, _device())
+    pretraining = Pretraining(spec.config, data, spec.patients.pretrain, training_device())
     endless = itertools.chain.from_iterable(pretraining.steps() for _ in itertools.count())
     next(endless)
     steps: list[Step] = []
@@ -75,9 +75,5 @@ def train_for(spec: RunSpec, seconds: float) -> Stint:
         scans, _ = next(endless)  # whose loss was read: the device has done the step
         steps.append(Step(begin=begin, end=time.time(), scans=scans))
         begin = steps[-1].end
-    free, capacity = torch.cuda.mem_get_info() if _device() == "cuda" else (0, 0)
+    free, capacity = torch.cuda.mem_get_info() if training_device() == "cuda" else (0, 0)
     return Stint(steps=tuple(steps), memory=capacity - free, capacity=capacity)
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"

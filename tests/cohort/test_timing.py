@@ -123,7 +123,7 @@ def test_what_agrees_is_no_contradiction(timed):
 def test_shifted_years_are_a_note(timed):
     cohort = load(timed(["date"], [("1901-01-01",), ("1901-03-01",)]), modality="lus")
     (note,) = cohort.notes
-    assert note.startswith("3 dates lie before 1925 or after 2099, the first in row 2: taken as shifted")
+    assert note.startswith("3 dates lie before 1925 or after 2099, the first in row 2: taken to be shifted")
     assert cohort.pairs()["interval_days"].tolist() == [59]
 
 

@@ -88,7 +88,7 @@ def copied_within_a_patient(manifest: Path) -> None:
 
 
 FAULTS: dict[Callable[[Path], None], list[str]] = {
-    garbage: ["row 10: ", "p2-1.png cannot be read as a picture (it is none"],
+    garbage: ["row 10: ", "p2-1.png cannot be read as a picture (its format is not known"],
     empty_clip: ["row 10: ", "p2-1.mp4 is empty"],
     half_a_volume_header: ["row 10: ", "p2-1.nii.gz cannot be read as NIfTI"],
     dicom_by_another_name: ["row 10: ", "p2-1.mp4 is a DICOM file with another suffix"],

@@ -123,7 +123,7 @@ def test_a_checkpoint_that_cannot_be_used_is_dropped_and_the_run_begins_anew(
     run = TrainingRun(short, folder)
     assert run.last_row is None and not folder.checkpoint.exists()
     row = run.advance()
-    assert row is not None and row["epoch"] == 1 and row["note"].startswith("last.pt is dropped")
+    assert row is not None and row["epoch"] == 1 and row["note"].startswith("last.pt was removed")
     assert "starts from the beginning" in (said := capsys.readouterr().out) and "weights_only" not in said
     assert "note" not in folder.progress()[0]
 
