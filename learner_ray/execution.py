@@ -28,6 +28,7 @@ from learner_ray.cohort.listing import NAME, content_list
 from learner_ray.core.components import LOSSES
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import Standing, write_json
+from learner_ray.encoders.network import network_bytes
 from learner_ray.engine.connection import Devices, find_devices, left_as_found, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
@@ -130,14 +131,16 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
     return plan
 
 
-def measured_throughput(plan: Plan) -> Throughput:
-    """Measured on the first arm that pretrains."""
+def measured_throughput(plan: Plan) -> dict[str, Throughput]:
+    """By encoder, measured on the first arm that pretrains it."""
     from learner_ray.training.throughput import measure_throughput
 
+    measured: dict[str, Throughput] = {}
     for group in plan.groups:
-        if group.config.pretrains:
-            return measure_throughput(group.spec(group.config, final=False))
-    return Throughput(train_per_scan=0, evaluate_per_scan=0)
+        if group.config.pretrains and group.config.encoder.name not in measured:
+            spec = group.spec(group.config, final=False)
+            measured[group.config.encoder.name] = measure_throughput(spec)
+    return measured
 
 
 def slots_of(args: argparse.Namespace, devices: Devices, share: int = 1) -> int:
@@ -264,12 +267,13 @@ def measures_sharing(plan: Plan, runner: StudyRunner, args: argparse.Namespace, 
 def largest_trial(plan: Plan) -> RunSpec:
     """A trial of the arm that needs the most memory, in its base configuration."""
 
-    def pixels(group: FoldSearchSpec) -> int:
+    def size(group: FoldSearchSpec) -> int:
         config = group.config
         views: int = LOSSES.get(config.loss.name).views
-        return views * config.train.batch_size * config.data.frames * config.data.image_size**2
+        pixels = views * config.train.batch_size * config.data.frames * config.data.image_size**2
+        return pixels * network_bytes(config.encoder, config.data.frames)
 
-    largest = max((group for group in plan.groups if group.config.pretrains), key=pixels)
+    largest = max((group for group in plan.groups if group.config.pretrains), key=size)
     return largest.spec(largest.config, final=False)
 
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from analysis.power import POWER, minimum_detectable
 from analysis.simulation import Design
 from learner_ray.engine.progress import duration
 from learner_ray.study.cost_estimate import Throughput, estimate_cost
 from learner_ray.study.plan import Plan
 
-ENCODER_BYTES = 45e6
-"""Of a final run's encoder, a ResNet-18 in float32; all else in a run's folder is small beside it."""
+
+def encoder_bytes(plan: Plan) -> int:
+    """What the encoders of all final runs take of a disk; all else in a run's folder is small beside them."""
+    from learner_ray.encoders.network import network_bytes
+
+    seen = [group for group in plan.groups if group.config.progression.uses_encoder]
+    return sum(group.seeds * network_bytes(group.config.encoder, group.config.data.frames) for group in seen)
 
 
-def plan_report(plan: Plan, throughput: Throughput, slots: int) -> str:
+def plan_report(plan: Plan, throughput: Mapping[str, Throughput], slots: int) -> str:
     """The cost of a plan and what it can tell apart, in words.
 
     Args:
         plan: what would run.
-        throughput: measured on this machine.
+        throughput: measured on this machine, by encoder.
         slots: runs at a time.
     """
     costs = estimate_cost(plan, throughput)
     seconds = sum(cost.device_seconds for cost in costs)
-    finals = sum(g.seeds for g in plan.groups if g.config.progression.uses_encoder)
     width = max(len(cost.arm) for cost in costs)
     rows = [
         f"  {cost.arm:{width}}  {cost.trials:5d} trials  {cost.audits:4d} audits  "
@@ -34,7 +40,7 @@ def plan_report(plan: Plan, throughput: Throughput, slots: int) -> str:
         [
             *rows,
             f"In all {plan.runs} runs, {duration(seconds)} of device time as measured here, about "
-            f"{duration(seconds / slots)} with {slots} at a time; {finals * ENCODER_BYTES / 1e9:.1f} GB of "
+            f"{duration(seconds / slots)} with {slots} at a time; {encoder_bytes(plan) / 1e9:.1f} GB of "
             "disk for final encoders.",
             detectable(plan),
         ]

@@ -69,7 +69,7 @@ class Config:
             given = getattr(self, section)
             known = KINDS[section].knows(given.name) and component_config(section, given.name)
             if known and type(given) is common is not known:  # named by its name alone
-                object.__setattr__(self, section, known(**vars(given)))
+                object.__setattr__(self, section, known(**_stated(given)))
 
     def __getattr__(self, name: str) -> Any:
         # A study file of commit 3590708 asks for config.objective.name.
@@ -136,6 +136,11 @@ class Config:
             else:
                 top[section] = dataclasses.replace(getattr(self, section), **changes)
         return dataclasses.replace(self, **top, unused=unused)
+
+
+def _stated(section: Any) -> dict[str, Any]:
+    """The values of a section that are not its defaults: a component may have defaults of its own."""
+    return {f.name: v for f in dataclasses.fields(section) if (v := getattr(section, f.name)) != f.default}
 
 
 COMPONENTS = {"loss": LossConfig, "encoder": EncoderConfig}

@@ -73,7 +73,7 @@ def listed(manifest: Path, predictor: Predictor) -> pd.DataFrame:
 def predict(
     predictor: Predictor, scans: pd.DataFrame, *, skip_bad: bool = False
 ) -> tuple[pd.DataFrame, Embeddings]:
-    """The table, one row per scan, and the embeddings (N, 512) of its rows.
+    """The table, one row per scan, and the embeddings (N, width of the encoder) of its rows.
 
     Raises:
         UserError: scans are of a kind that the run was not trained on, or cannot be read.
