@@ -84,8 +84,8 @@ class EncoderConfig(Section):
     """Normalisation: of the batch, of its first layer alone (``partial``), constants, or of groups of
     channels."""
     weights: str = "none"
-    """``none``, ``imagenet`` (of the ``tsm_`` encoders; downloaded once, checked by hash) or the path of a state
-    dict of the encoder."""
+    """``none``, ``imagenet`` (of the ``tsm_`` encoders; downloaded once, checked by hash) or the path of a
+    state dict of the encoder."""
     projection_dim: int = 0
     """Width of a projection head that only the contrastive term sees; 0 is no head."""
 
@@ -97,8 +97,8 @@ class EncoderConfig(Section):
         )
         require(
             self.shifts or self.shift_fraction == 0,
-            f"encoder.shift_fraction is {self.shift_fraction}, but {self.name} shifts nothing between frames: "
-            "leave it out, or set it to 0, where that encoder is used",
+            f"encoder.shift_fraction is {self.shift_fraction}, but {self.name} shifts nothing between "
+            "frames: leave the key out, or set it to 0, for that encoder",
         )
         require(self.projection_dim >= 0, "encoder.projection_dim must not be negative")
 

@@ -31,8 +31,8 @@ class VolumeConfig(UnshiftedConfig):
 def _check_monai(config: EncoderConfig) -> None:
     require(
         config.weights != "imagenet",
-        f"encoder.weights=imagenet: {config.name} has no ImageNet weights here; give the path of a state dict "
-        "with its own names, or none, or use tsm_resnet18, tsm_resnet34 or tsm_resnet50",
+        f"encoder.weights=imagenet: {config.name} has no ImageNet weights here; give the path of a state "
+        "dict with its own names, or none, or use tsm_resnet18, tsm_resnet34 or tsm_resnet50",
     )
 
 

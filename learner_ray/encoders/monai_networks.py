@@ -213,8 +213,8 @@ def _pool_deterministically(network: nn.Module) -> None:
 
 
 class _MaxPool3d(nn.Module):
-    """``nn.MaxPool3d(3, stride=2, padding=1)``, one dimension after the other; where voxels tie, their gradient
-    is shared."""
+    """``nn.MaxPool3d(3, stride=2, padding=1)``, one dimension after the other; where voxels tie, their
+    gradient is shared."""
 
     def forward(self, x: Tensor) -> Tensor:
         for dim in (2, 3, 4):

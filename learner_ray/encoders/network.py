@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import NamedTuple
 
@@ -41,6 +42,9 @@ class Network(nn.Module):
         super().__init__()
         self.frames = frames
         self.encoder: Encoder = ENCODERS.get(config.name)(config, frames)
+        # The weight gradient of a bfloat16 Conv3d on a CPU is wrong where few slices are left: seen with
+        # torch 2.13, whose oneDNN gives 1e36 or NaN for 2 slices and a kernel of 3.
+        self._float32_on_cpu = any(isinstance(layer, nn.Conv3d) for layer in self.encoder.modules())
         width = _width(self.encoder, config.name)
         self.score = nn.Linear(width, 1)
         self.projection: nn.Module = nn.Identity()
@@ -59,23 +63,29 @@ class Network(nn.Module):
         if x.ndim != 4 or x.shape[1] != self.frames:
             raise ValueError(f"expected (B, {self.frames}, H, W), not {tuple(x.shape)}")
         numbers = self.score.weight.dtype
-        embedding = self.encoder(x.to(numbers)).to(numbers)
+        with self._encoder_precision(x.device.type):
+            embedding = self.encoder(x.to(numbers)).to(numbers)
         if embedding.shape != (len(x), self.encoder.width):
             raise ValueError(
-                f"the encoder {self.encoder.config.name} gave {tuple(embedding.shape)} for {len(x)} scans; its "
-                f"forward must give (B, width), here {(len(x), self.encoder.width)}"
+                f"the encoder {self.encoder.config.name} gave {tuple(embedding.shape)} for {len(x)} scans; "
+                f"its forward must give (B, width), here {(len(x), self.encoder.width)}"
             )
         # bfloat16 would leave the scores three digits, for no gain: the heads cost next to nothing.
         with torch.autocast(x.device.type, enabled=False):
             return Output(embedding, self.score(embedding).squeeze(1), self.projection(embedding))
+
+    def _encoder_precision(self, device: str) -> contextlib.AbstractContextManager[object]:
+        if self._float32_on_cpu and device == "cpu":
+            return torch.autocast(device, enabled=False)
+        return contextlib.nullcontext()
 
 
 def _width(encoder: Encoder, name: str) -> int:
     width = getattr(encoder, "width", None)
     if not isinstance(width, int) or width < 1:
         raise UserError(
-            f"the encoder {name!r} has the width {width!r}: set self.width to the length of its embedding, in "
-            "its __init__ or in the class"
+            f"the encoder {name!r} has the width {width!r}: set self.width to the length of its embedding, "
+            "in its __init__ or in the class"
         )
     return width
 

@@ -170,8 +170,8 @@ def _require_same(winner: Winner, cohort: Cohort, folds: Sequence[Fold]) -> None
 def _require_depth(config: Config, cohort: Cohort) -> None:
     if config.progression.uses_encoder and config.encoder.volumetric and _stacked(cohort) > 1:
         raise UserError(
-            f"encoder.name={config.encoder.name} looks at volumes, but the scans of {cohort.name} are stacks of "
-            "single files, between which there is no depth: use an encoder of single frames"
+            f"encoder.name={config.encoder.name} looks at volumes, but the scans of {cohort.name} are stacks "
+            "of single files, between which there is no depth: use an encoder of single frames"
         )
 
 
