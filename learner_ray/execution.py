@@ -49,8 +49,10 @@ from learner_ray.study.samplers import make_sampler
 
 RUNS_WORTH_MEASURING = 8
 """Per GPU; with fewer left it is not asked how many could share one."""
-DECIDES_MEMORY = ("data.", "train.batch_size")
+DECIDES_MEMORY = ("data.", "train.batch_size", "encoder.")
 """Keys; where they are searched, no one trial speaks for all."""
+TAKES_NO_MEMORY = "encoder.shift_fraction"
+"""The key among them that may be searched even so."""
 
 
 def execute(args: argparse.Namespace, inputs: Inputs) -> int:
@@ -258,7 +260,7 @@ def measures_sharing(plan: Plan, runner: StudyRunner, args: argparse.Namespace, 
     """
     said = args.trials_per_gpu or args.max_concurrent or args.devices_per_trial > 1
     enough = devices.gpus and runner.remaining >= RUNS_WORTH_MEASURING * devices.gpus
-    alike = not any(key.startswith(DECIDES_MEMORY) for key in plan.space)
+    alike = not any(key.startswith(DECIDES_MEMORY) for key in {*plan.space} - {TAKES_NO_MEMORY})
     trained = [group.config for group in plan.groups if group.config.pretrains]
     tuned = any(config.progression.finetune_epochs for config in trained)
     return bool(enough and not said and alike and trained and not tuned)

@@ -134,6 +134,7 @@ class MonaiEfficientNetB0(_ByFrame):
         for block in network.modules():
             if isinstance(block, MBConvBlock):
                 block.drop_connect_rate = 0.0
+        network._avg_pooling = _Mean()
         network._dropout = nn.Identity()
         network._fc = nn.Identity()
         return cast(nn.Module, network)

@@ -18,6 +18,7 @@ from learner_ray.core.components import ENCODERS
 from learner_ray.core.config import Config, EncoderConfig, all_keys
 from learner_ray.core.errors import UserError
 from learner_ray.encoders import FrameEncoder, Network, build_network
+from learner_ray.encoders.network import network_bytes
 from learner_ray.encoders.normalisation import BATCH_NORMS
 from learner_ray.run.spec import Source
 from learner_ray.run.user_code import with_code
@@ -110,6 +111,8 @@ def test_a_scan_is_evaluated_alike_whatever_lies_beside_it(name: str) -> None:
 def test_what_was_saved_predicts_the_same_bits(name: str, tmp_path: Any) -> None:
     network = evaluated(name)
     write_tensors(network.state_dict(), tmp_path / "encoder.pt")
+    size = (tmp_path / "encoder.pt").stat().st_size
+    assert network_bytes(settings(name), FRAMES) == pytest.approx(size, rel=0.03)
     loaded = build_network(settings(name), FRAMES, seed=1).eval()
     loaded.load_state_dict(read_tensors((tmp_path / "encoder.pt").read_bytes()))
     assert torch.equal(loaded(clips(2)).embedding, network(clips(2)).embedding)
