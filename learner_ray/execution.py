@@ -28,6 +28,7 @@ from learner_ray.cohort.listing import NAME, content_list
 from learner_ray.core.components import LOSSES
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import Standing, write_json
+from learner_ray.encoders.network import network_bytes
 from learner_ray.engine.connection import Devices, find_devices, left_as_found, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
@@ -48,8 +49,10 @@ from learner_ray.study.samplers import make_sampler
 
 RUNS_WORTH_MEASURING = 8
 """Per GPU; with fewer left it is not asked how many could share one."""
-DECIDES_MEMORY = ("data.", "train.batch_size")
+DECIDES_MEMORY = ("data.", "train.batch_size", "encoder.")
 """Keys; where they are searched, no one trial speaks for all."""
+TAKES_NO_MEMORY = "encoder.shift_fraction"
+"""The key among them that may be searched even so."""
 
 
 def execute(args: argparse.Namespace, inputs: Inputs) -> int:
@@ -135,14 +138,16 @@ def plan_study(args: argparse.Namespace, inputs: Inputs, devices: Devices) -> Pl
     return plan
 
 
-def measured_throughput(plan: Plan) -> Throughput:
-    """Measured on the first arm that pretrains."""
+def measured_throughput(plan: Plan) -> dict[str, Throughput]:
+    """By encoder, measured on the first arm that pretrains it."""
     from learner_ray.training.throughput import measure_throughput
 
+    measured: dict[str, Throughput] = {}
     for group in plan.groups:
-        if group.config.pretrains:
-            return measure_throughput(group.spec(group.config, final=False))
-    return Throughput(train_per_scan=0, evaluate_per_scan=0)
+        if group.config.pretrains and group.config.encoder.name not in measured:
+            spec = group.spec(group.config, final=False)
+            measured[group.config.encoder.name] = measure_throughput(spec)
+    return measured
 
 
 def slots_of(args: argparse.Namespace, devices: Devices, share: int = 1) -> int:
@@ -254,7 +259,7 @@ def measures_sharing(plan: Plan, runner: StudyRunner, args: argparse.Namespace, 
     """
     said = args.trials_per_gpu or args.max_concurrent or args.devices_per_trial > 1
     enough = devices.gpus and runner.remaining >= RUNS_WORTH_MEASURING * devices.gpus
-    alike = not any(key.startswith(DECIDES_MEMORY) for key in plan.space)
+    alike = not any(key.startswith(DECIDES_MEMORY) for key in {*plan.space} - {TAKES_NO_MEMORY})
     trained = [group.config for group in plan.groups if group.config.pretrains]
     tuned = any(config.progression.finetune_epochs for config in trained)
     return bool(enough and not said and alike and trained and not tuned)
@@ -263,12 +268,13 @@ def measures_sharing(plan: Plan, runner: StudyRunner, args: argparse.Namespace, 
 def largest_trial(plan: Plan) -> RunSpec:
     """A trial of the arm that needs the most memory, in its base configuration."""
 
-    def pixels(group: FoldSearchSpec) -> int:
+    def size(group: FoldSearchSpec) -> int:
         config = group.config
         views: int = LOSSES.get(config.loss.name).views
-        return views * config.train.batch_size * config.data.frames * config.data.image_size**2
+        pixels = views * config.train.batch_size * config.data.frames * config.data.image_size**2
+        return pixels * network_bytes(config.encoder, config.data.frames)
 
-    largest = max((group for group in plan.groups if group.config.pretrains), key=pixels)
+    largest = max((group for group in plan.groups if group.config.pretrains), key=size)
     return largest.spec(largest.config, final=False)
 
 

@@ -3,7 +3,7 @@
 The scans of one patient, in the order of the visits, or those of many in a manifest. The table has one row
 per scan: predicted score, and from the second visit on the probabilities of worse, same and better since the
 visit before (the same for all scans of a visit). Embeddings are written beside it, as float32 in the order of
-the rows: as text, 512 numbers would make a row that no spreadsheet shows and that is no longer exact.
+the rows: as text, hundreds of numbers would make a row that no spreadsheet shows and that is no longer exact.
 """
 
 from __future__ import annotations

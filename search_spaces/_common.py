@@ -76,10 +76,12 @@ DEFAULT_ARMS = ("mse", "contrastive", "weighted", "majority", "earlier_score")
 
 
 def space(suggest: Suggest, config: Config) -> None:
-    """Learning rate, weight decay and shift for every arm; then what the arm's loss has."""
+    """Learning rate, weight decay and, where the encoder has one, the temporal shift for every arm; then what
+    the arm's loss has."""
     suggest.real("train.lr", 3e-4, 3e-3, log=True)
     suggest.real("train.weight_decay", 1e-3, 1e-1, log=True)
-    suggest.choice("encoder.shift_fraction", SHIFT_FRACTIONS)
+    if config.encoder.shifts:
+        suggest.choice("encoder.shift_fraction", SHIFT_FRACTIONS)
     name = config.loss.name
     if name != "mse":
         suggest.real("loss.contrastive_weight", 0.1, 10.0, log=True)

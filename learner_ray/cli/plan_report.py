@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from analysis.statistics.power import POWER, minimum_detectable
 from analysis.statistics.simulated_studies import Design
 from learner_ray.engine.progress import duration
@@ -9,21 +11,27 @@ from learner_ray.run.throughput import Throughput
 from learner_ray.study.cost_estimate import estimate_cost
 from learner_ray.study.plan import Plan
 
-ENCODER_BYTES = 45e6
-"""Of a final run's encoder, a ResNet-18 in float32; all else in a run's folder is small beside it."""
+
+def encoder_bytes(plan: Plan) -> int:
+    """What the encoders of all final runs take of a disk; all else in a run's folder is small beside them."""
+    from learner_ray.encoders.network import network_bytes
+
+    seen = [group for group in plan.groups if group.config.progression.uses_encoder]
+    return sum(
+        group.settings.seeds * network_bytes(group.config.encoder, group.config.data.frames) for group in seen
+    )
 
 
-def plan_report(plan: Plan, throughput: Throughput, slots: int) -> str:
+def plan_report(plan: Plan, throughput: Mapping[str, Throughput], slots: int) -> str:
     """The cost of a plan and what it can tell apart, in words.
 
     Args:
         plan: what would run.
-        throughput: measured on this machine.
+        throughput: measured on this machine, by encoder.
         slots: runs at a time.
     """
     costs = estimate_cost(plan, throughput)
     seconds = sum(cost.device_seconds for cost in costs)
-    finals = sum(g.settings.seeds for g in plan.groups if g.config.progression.uses_encoder)
     width = max(len(cost.arm) for cost in costs)
     rows = [
         f"  {cost.arm:{width}}  {cost.trials:5d} trials  {cost.audits:4d} audits  "
@@ -35,7 +43,7 @@ def plan_report(plan: Plan, throughput: Throughput, slots: int) -> str:
         [
             *rows,
             f"In all {plan.runs} runs, {duration(seconds)} of device time as measured here, about "
-            f"{duration(seconds / slots)} with {slots} at a time; {finals * ENCODER_BYTES / 1e9:.1f} GB of "
+            f"{duration(seconds / slots)} with {slots} at a time; {encoder_bytes(plan) / 1e9:.1f} GB of "
             "disk for final encoders.",
             detectable(plan),
         ]

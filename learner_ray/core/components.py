@@ -26,14 +26,30 @@ LOSSES = Registry(
     },
 )
 
+
+def _resnet(cls: str) -> BuiltIn:
+    address = f"learner_ray.encoders.resnet:{cls}"
+    return BuiltIn(address=address, config="learner_ray.core.sections:EncoderConfig")
+
+
+def _monai(cls: str, config: str) -> BuiltIn:
+    address, configs = f"learner_ray.encoders.monai_networks:{cls}", "learner_ray.encoders.configs"
+    return BuiltIn(address=address, config=f"{configs}:{config}", package="monai")
+
+
 ENCODERS = Registry(
     kind="encoder",
     base="learner_ray.encoders.base:Encoder",
     built_in={
-        "tsm_resnet18": BuiltIn(
-            address="learner_ray.encoders.resnet:TsmResNet18",
-            config="learner_ray.core.sections:EncoderConfig",
-        ),
+        "tsm_resnet18": _resnet("TsmResNet18"),
+        "tsm_resnet34": _resnet("TsmResNet34"),
+        "tsm_resnet50": _resnet("TsmResNet50"),
+        "monai_resnet18": _monai("MonaiResNet18", "MonaiConfig"),
+        "monai_resnet50": _monai("MonaiResNet50", "MonaiConfig"),
+        "monai_efficientnet_b0": _monai("MonaiEfficientNetB0", "MonaiEfficientNetConfig"),
+        "monai_densenet121": _monai("MonaiDenseNet121", "MonaiUnshiftedConfig"),
+        "monai_resnet18_3d": _monai("MonaiResNet18In3d", "MonaiVolumeConfig"),
+        "monai_densenet121_3d": _monai("MonaiDenseNet121In3d", "MonaiVolumeConfig"),
     },
 )
 

@@ -69,7 +69,7 @@ class Config:
             given = getattr(self, section)
             known = KINDS[section].knows(given.name) and component_config(section, given.name)
             if known and type(given) is common is not known:  # named by its name alone
-                object.__setattr__(self, section, known(**vars(given)))
+                object.__setattr__(self, section, known(**_stated(given)))
 
     def __getattr__(self, name: str) -> Any:
         # A study file of commit 3590708 asks for config.objective.name.
@@ -139,6 +139,11 @@ class Config:
         if strict:  # one of a study file that has not been read is not known yet
             SELECTION_METRICS.require(changed.progression.selection_metric)
         return changed
+
+
+def _stated(section: Any) -> dict[str, Any]:
+    """The values of a section that are not its defaults: a component may have defaults of its own."""
+    return {f.name: v for f in dataclasses.fields(section) if (v := getattr(section, f.name)) != f.default}
 
 
 COMPONENTS = {"loss": LossConfig, "encoder": EncoderConfig}

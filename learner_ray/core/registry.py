@@ -12,7 +12,7 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from typing import Any
 
 from learner_ray.core.errors import UserError
@@ -26,6 +26,8 @@ class BuiltIn:
     """``module:Class``."""
     config: str = ""
     """``module:Class`` of its configuration, where that can be had without the component itself."""
+    package: str = ""
+    """The package that computes it, where that is not this one; an extra of the same name installs it."""
 
 
 @dataclass(kw_only=True)
@@ -57,6 +59,7 @@ class Registry:
         if name in self._added:
             return self._added[name]
         if name in self.built_in:
+            self.identity(name)
             return _import(self.built_in[name].address)
         points = self._entry_points()
         self.require(name)
@@ -116,15 +119,28 @@ class Registry:
         self._added[name] = cls
 
     def identity(self, name: str) -> str:
-        """What tells one version of a component from another: nothing for one that comes with the package,
-        the package and its version for an entry point, and a hash of its source for a class of the user's.
+        """What tells one version of a component from another: nothing for one that comes with this package,
+        the package and its version for one of another package, and a hash of its source for a class of the
+        user's.
+
+        Raises:
+            UserError: no component has this name, or its package is not installed.
         """
         if name in self.built_in:
-            return ""
+            return self._version(name, self.built_in[name].package)
         cls, point = self.get(name), self._entry_points().get(name)
         if point is not None and point.dist is not None and point.module == cls.__module__:
             return f"{point.dist.name}=={point.dist.version}"
         return source_hash(cls)
+
+    def _version(self, name: str, package: str) -> str:
+        try:
+            return f"{package}=={version(package)}" if package else ""
+        except PackageNotFoundError as error:
+            raise UserError(
+                f"the {self.kind} {name} needs the package {package}, which is not installed: "
+                f"pip install 'learner-ray[{package}]'"
+            ) from error
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         return _entry_points(f"learner_ray.{self.kind}")

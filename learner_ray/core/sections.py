@@ -74,6 +74,10 @@ class EncoderConfig(Section):
     encoder, which derives from this one."""
 
     section: ClassVar[str] = "encoder"
+    shifts: ClassVar[bool] = True
+    """Whether the encoder shifts channels between frames, so that ``shift_fraction`` means something."""
+    volumetric: ClassVar[bool] = False
+    """Whether the T frames are the slices of a volume to it, in their order."""
     name: str = "tsm_resnet18"
     """The encoder: a ResNet-18 with the temporal shift [paper] unless another is named."""
     shift_fraction: float = 0.25
@@ -82,7 +86,8 @@ class EncoderConfig(Section):
     """Normalisation: of the batch, of its first layer alone (``partial``), constants, or of groups of
     channels."""
     weights: str = "none"
-    """``none``, ``imagenet`` (downloaded once, checked by hash) or a path to a ResNet-18 state dict."""
+    """``none``, ``imagenet`` (of the ``tsm_`` encoders; downloaded once, checked by hash) or the path of a
+    state dict of the encoder."""
     projection_dim: int = 0
     """Width of a projection head that only the contrastive term sees; 0 is no head."""
 
@@ -91,6 +96,11 @@ class EncoderConfig(Section):
         require(
             0 <= self.shift_fraction <= 1,
             f"encoder.shift_fraction must be in 0..1, not {self.shift_fraction}",
+        )
+        require(
+            self.shifts or self.shift_fraction == 0,
+            f"encoder.shift_fraction is {self.shift_fraction}, but {self.name} shifts nothing between "
+            "frames: leave the key out, or set it to 0, for that encoder",
         )
         require(self.projection_dim >= 0, "encoder.projection_dim must not be negative")
 

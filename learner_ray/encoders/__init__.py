@@ -1,17 +1,49 @@
-"""The encoder: temporal shift, ResNet-18, weights."""
+"""Encoders, and the network that is trained: an encoder with its heads.
 
-from learner_ray.encoders.network import Network, Output, build_network
-from learner_ray.encoders.resnet import WIDTH, ResNet18
-from learner_ray.encoders.temporal_shift import shifted_channels, temporal_shift
-from learner_ray.encoders.weights import load_weights
+The settings of the encoders lie here too, and are wanted before PyTorch is loaded: so the names below are
+imported when they are first used."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from learner_ray.core.sections import EncoderConfig as EncoderConfig
+    from learner_ray.encoders.base import Encoder as Encoder
+    from learner_ray.encoders.base import FrameEncoder as FrameEncoder
+    from learner_ray.encoders.configs import UnshiftedConfig as UnshiftedConfig
+    from learner_ray.encoders.configs import VolumeConfig as VolumeConfig
+    from learner_ray.encoders.network import Network as Network
+    from learner_ray.encoders.network import Output as Output
+    from learner_ray.encoders.network import build_network as build_network
+    from learner_ray.encoders.normalisation import with_norm as with_norm
+
+_WHERE = {
+    "Encoder": "encoders.base",
+    "EncoderConfig": "core.sections",
+    "FrameEncoder": "encoders.base",
+    "Network": "encoders.network",
+    "Output": "encoders.network",
+    "UnshiftedConfig": "encoders.configs",
+    "VolumeConfig": "encoders.configs",
+    "build_network": "encoders.network",
+    "with_norm": "encoders.normalisation",
+}
 __all__ = [
-    "WIDTH",
+    "Encoder",
+    "EncoderConfig",
+    "FrameEncoder",
     "Network",
     "Output",
-    "ResNet18",
+    "UnshiftedConfig",
+    "VolumeConfig",
     "build_network",
-    "load_weights",
-    "shifted_channels",
-    "temporal_shift",
+    "with_norm",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"learner_ray.{_WHERE[name]}"), name)

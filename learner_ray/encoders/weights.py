@@ -1,4 +1,4 @@
-"""Pretrained weights for the encoder: a file of the user's, or ImageNet's."""
+"""Pretrained weights for an encoder: a file of the user's, or public ones."""
 
 from __future__ import annotations
 
@@ -9,97 +9,100 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from learner_ray.core.errors import UserError
-from learner_ray.encoders.resnet import ResNet18
-
-IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
-"""torchvision's ``ResNet18_Weights.IMAGENET1K_V1``; the name carries the start of the SHA-256."""
 
 
-def load_weights(encoder: ResNet18, spec: str) -> None:
-    """Replace the encoder's weights by those of a file, or by ImageNet's.
+def take_weights(encoder: nn.Module, state: Mapping[str, Tensor], spec: str, what: str) -> None:
+    """Replaces an encoder's weights by those of a state dict; entries that it does not have are left out.
 
-    A file is a state dict with torchvision's ResNet-18 names, or a network saved by this package (names
-    that start with ``encoder.``); classifier weights are left out. A three-channel ``conv1`` is summed
-    over RGB. ImageNet normalisation, (grey - mean_c) / sd_c per channel, is thereby folded in as the
-    identity: our scans are standardised already, so they stand for the *normalised* channels, which are
-    equal for a grey image up to 0.16 of an SD. Nothing is left for a bias that ``conv1`` does not have.
-
-    With ``norm="group"`` only the convolutions are taken: batch normalisation's scale and offset belong
-    to statistics that group normalisation does not use.
+    Where group normalisation stands for the batch normalisation of the state dict, its scale and offset are
+    left as they are: they belong to statistics that group normalisation does not use.
 
     Args:
-        encoder: changed in place.
-        spec: ``imagenet``, downloaded once into torch's hub cache and checked by hash, or a path.
+        encoder: changed in place, or not at all.
+        state: tensors by the encoder's names.
+        spec: ``encoder.weights`` of the configuration, for messages.
+        what: the encoder's name in messages, with its article.
 
     Raises:
-        UserError: the file is missing, unreadable or not a ResNet-18, or the download fails.
+        UserError: entries are missing, or have another shape.
     """
-    state = _download() if spec == "imagenet" else _read(Path(spec))
-    state = _encoder_entries(state)
     wanted = {
         name: tensor
         for name, tensor in encoder.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        if not name.endswith("num_batches_tracked") and not _other_norm(encoder, name, state)
     }
-    if isinstance(encoder.bn1, torch.nn.GroupNorm) and "bn1.running_mean" in state:
-        wanted = {name: tensor for name, tensor in wanted.items() if tensor.ndim == 4}
-    if "conv1.weight" in state and state["conv1.weight"].ndim == 4:
-        state["conv1.weight"] = _match_channels(state["conv1.weight"], wanted["conv1.weight"].shape[1])
     missing = sorted(wanted.keys() - state.keys())
     if missing:
         raise UserError(
-            f"encoder.weights={spec}: not the weights of a ResNet-18, {len(missing)} of {len(wanted)} "
-            f"entries are missing ({', '.join(missing[:3])}, ...); give a state dict with torchvision's names"
+            f"encoder.weights={spec}: not the weights of {what}, {len(missing)} of {len(wanted)} "
+            f"entries are missing ({', '.join(missing[:3])}, ...); give a state dict with its names"
         )
     for name, tensor in wanted.items():
         if state[name].shape != tensor.shape:
             raise UserError(
-                f"encoder.weights={spec}: {name} has shape {tuple(state[name].shape)} where a ResNet-18 has "
-                f"{tuple(tensor.shape)}; give the weights of a ResNet-18"
+                f"encoder.weights={spec}: {name} has shape {tuple(state[name].shape)} where {what} has "
+                f"{tuple(tensor.shape)}; give the weights of {what}"
             )
     encoder.load_state_dict({name: state[name] for name in wanted}, strict=False)
 
 
-def _match_channels(weight: Tensor, channels: int) -> Tensor:
-    """Sum a convolution over its input channels where the network has but one."""
+def _other_norm(encoder: nn.Module, name: str, state: Mapping[str, Tensor]) -> bool:
+    """Whether an entry belongs to group normalisation here and to batch normalisation there."""
+    layer, _, _ = name.rpartition(".")
+    return isinstance(encoder.get_submodule(layer), nn.GroupNorm) and f"{layer}.running_mean" in state
+
+
+def match_channels(weight: Tensor, channels: int) -> Tensor:
+    """A convolution summed over its input channels where the network has but one."""
     return weight.sum(1, keepdim=True) if channels == 1 else weight
 
 
-def _download() -> Mapping[str, Any]:
+def download_weights(url: str) -> Mapping[str, Any]:
+    """A public state dict, fetched once into torch's hub cache and checked by the hash in its name.
+
+    Raises:
+        UserError: it cannot be fetched.
+    """
     try:
         state: Mapping[str, Any] = torch.hub.load_state_dict_from_url(
-            IMAGENET_URL, map_location="cpu", progress=False, check_hash=True, weights_only=True
+            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
         )
     except (OSError, HTTPException, RuntimeError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"encoder.weights=imagenet: cannot fetch {IMAGENET_URL} ({error}); download it elsewhere and "
+            f"encoder.weights=imagenet: cannot fetch {url} ({error}); download it elsewhere and "
             f"give its path, put it into {Path(torch.hub.get_dir()) / 'checkpoints'}, or use "
             "encoder.weights=none"
         ) from error
     return state
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_weights(spec: str) -> dict[str, Tensor]:
+    """The tensors of a state dict's file; of a network that this package saved, those of its encoder.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
+    path = Path(spec)
     if not path.is_file():
-        raise UserError(f"encoder.weights={path}: no such file; give a path, imagenet or none")
+        raise UserError(f"encoder.weights={spec}: no such file; give a path, or none")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         # Not in PyTorch's words, which advise to run what code the file holds.
         raise UserError(
-            f"encoder.weights={path}: cannot be read as a state dict; save it with "
+            f"encoder.weights={spec}: cannot be read as a state dict; save it with "
             "torch.save(model.state_dict(), path)"
         ) from error
     if not isinstance(state, Mapping):
-        raise UserError(f"encoder.weights={path}: holds a {type(state).__name__}, not a state dict")
-    return state
+        raise UserError(f"encoder.weights={spec}: holds a {type(state).__name__}, not a state dict")
+    return encoder_entries(state)
 
 
-def _encoder_entries(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of the encoder, under torchvision's names."""
+def encoder_entries(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of the encoder, without the prefix ``encoder.`` that a network of ours has before them."""
     tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
     prefix = "encoder."
     own = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,19 @@ class ArmCost:
     device_seconds: float
 
 
-def estimate_cost(plan: Plan, throughput: Throughput) -> list[ArmCost]:
+NO_TIME = Throughput(train_per_scan=0, evaluate_per_scan=0)
+
+
+def estimate_cost(plan: Plan, throughput: Mapping[str, Throughput]) -> list[ArmCost]:
     """Trainings and device time of every arm, in the plan's order.
 
     Trials are taken to be stopped as often as trials of random rank would be, and final runs to train for the
     whole schedule.
+
+    Args:
+        plan: what would run.
+        throughput: by the name of the encoder; one that no arm pretrains costs nothing, as embedding alone
+            takes hardly any time.
     """
     costs = []
     for arm in plan.arms:
@@ -45,7 +54,10 @@ def estimate_cost(plan: Plan, throughput: Throughput) -> list[ArmCost]:
                 trials=sum(group.trials for group in groups),
                 audits=sum(group.audit_runs for group in groups),
                 finals=sum(group.settings.seeds for group in groups),
-                device_seconds=sum(_group_seconds(plan, group, throughput) for group in groups),
+                device_seconds=sum(
+                    _group_seconds(plan, group, throughput.get(group.config.encoder.name, NO_TIME))
+                    for group in groups
+                ),
             )
         )
     return costs

@@ -139,6 +139,7 @@ def make_plan(
 def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str]) -> FoldSearchSpec:
     settings = plan.winner.settings[fold.repeat, fold.fold] if plan.winner else {}
     config = plan.base.with_values({**settings, **arm.edits, **plan.edits})
+    _require_depth(config, plan.cohort)
     searched = bool(plan.spaces[arm.name])
     follows = searched and plan.development and (fold.repeat, fold.fold) != DEVELOPMENT
     return FoldSearchSpec(
@@ -169,8 +170,21 @@ def _require_same(winner: Winner, cohort: Cohort, folds: Sequence[Fold]) -> None
         )
 
 
+def _require_depth(config: Config, cohort: Cohort) -> None:
+    if config.progression.uses_encoder and config.encoder.volumetric and _stacked(cohort) > 1:
+        raise UserError(
+            f"encoder.name={config.encoder.name} looks at volumes, but the scans of {cohort.name} are stacks "
+            "of single files, between which there is no depth: use an encoder of single frames"
+        )
+
+
+def _stacked(cohort: Cohort) -> int:
+    """The files that are stacked into one scan, at most."""
+    return int(cohort.scans["files"].map(len).max())
+
+
 def cohort_edits(cohort: Cohort) -> dict[str, Any]:
     """What a cohort's scans decide: several files stacked into one scan (three planes, say) are no sequence,
     so nothing is shifted between them and each is a frame."""
-    stacked = int(cohort.scans["files"].map(len).max())
+    stacked = _stacked(cohort)
     return {"encoder.shift_fraction": 0.0, "data.frames": stacked} if stacked > 1 else {}

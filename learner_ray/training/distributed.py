@@ -17,6 +17,10 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from learner_ray.core.errors import UserError
 
 T = TypeVar("T")
 
@@ -78,9 +82,14 @@ class World:
             p.grad = gradient.copy_(part.view(gradient.shape))
 
     def joined(self, network: nn.Module) -> None:
-        """Gives all ranks the first one's weights, and batch normalisation the global batch's statistics."""
+        """Gives all ranks the first one's weights, and batch normalisation the global batch's statistics.
+
+        Raises:
+            UserError: the network draws at random what it drops.
+        """
         if self.size == 1:
             return
+        _refuse_dropout(network)
         self.share_first(network)
         _synchronise_batch_norm(network)
 
@@ -102,47 +111,67 @@ class World:
         return values[0]
 
 
-class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the batch of all ranks, on CPUs, where ``SyncBatchNorm`` has no kernel."""
+class GlobalBatchNorm(BatchNorm):
+    """Batch normalisation of any number of dimensions over the batch of all ranks, on CPUs, where
+    ``SyncBatchNorm`` has no kernel."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalises (B, C, H, W) by the statistics of all ranks' batches."""
         if not self.training:
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        others = [0, *range(2, x.ndim)]
+        each = (slice(None), *[None] * (x.ndim - 2))  # a value per channel, for all of a scan
         count = wide.new_tensor(float(wide.numel() // wide.shape[1]))
         dist.all_reduce(count)
-        mean = all_reduce(wide.sum((0, 2, 3))) / count  # type: ignore[no-untyped-call]
-        centred = wide - mean[:, None, None]
+        mean = all_reduce(wide.sum(others)) / count  # type: ignore[no-untyped-call]
+        centred = wide - mean[each]
         # Squares of centred values, in a second exchange: E[x^2] - E[x]^2 would lose the digits.
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / count  # type: ignore[no-untyped-call]
+        variance = all_reduce(centred.square().sum(others)) / count  # type: ignore[no-untyped-call]
         self._track(mean.detach(), (variance * count / (count - 1)).detach())
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        normalised: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
+        scale = torch.rsqrt(variance + self.eps)
+        if self.affine:
+            normalised: Tensor = centred * (self.weight * scale)[each] + self.bias[each]
+        else:
+            normalised = centred * scale[each]
         return normalised.to(x.dtype)
 
     def _track(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None and self.running_var is not None
-        assert self.num_batches_tracked is not None and self.momentum is not None
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
         self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
-        self.running_var.lerp_(variance.to(self.running_var), self.momentum)
+        # Without a momentum, the mean over all batches so far.
+        momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean), momentum)
+        self.running_var.lerp_(variance.to(self.running_var), momentum)
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        """Nothing: a layer of the right kind stood here before."""
+
+
+def _refuse_dropout(network: nn.Module) -> None:
+    for name, layer in network.named_modules():
+        if isinstance(layer, _DropoutNd) and layer.p > 0:
+            raise UserError(
+                f"{name} of the network is a {type(layer).__name__}: what it drops would depend on the "
+                "number of devices. Set it to 0, or train each run on one device (--devices-per-trial 1)"
+            )
 
 
 def _synchronise_batch_norm(network: nn.Module) -> None:
     """Exchanges the batch normalisation of a network, keeping its parameters and their names."""
     for name, child in network.named_children():
-        if isinstance(child, nn.BatchNorm2d):
+        if isinstance(child, BatchNorm) and not isinstance(child, nn.SyncBatchNorm):
             setattr(network, name, _over_all_ranks(child))
         else:
             _synchronise_batch_norm(child)
 
 
-def _over_all_ranks(norm: nn.BatchNorm2d) -> nn.Module:
-    if norm.weight.is_cuda:
+def _over_all_ranks(norm: BatchNorm) -> nn.Module:
+    if any(tensor.is_cuda for tensor in norm.state_dict().values()):
         synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
         return synchronised
-    own = GlobalBatchNorm2d(norm.num_features, norm.eps, norm.momentum)
+    own = GlobalBatchNorm(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
     own.weight, own.bias = norm.weight, norm.bias
     own.running_mean, own.running_var = norm.running_mean, norm.running_var
     own.num_batches_tracked = norm.num_batches_tracked

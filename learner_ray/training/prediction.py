@@ -77,7 +77,8 @@ def listed(manifest: Path, predictor: Predictor) -> pd.DataFrame:
 def predict(
     predictor: Predictor, scans: pd.DataFrame, *, skip_bad: bool = False
 ) -> tuple[pd.DataFrame, Embeddings]:
-    """Predicts scans: a table with one row per scan, and the embeddings (N, D) of its rows.
+    """Predicts scans: a table with one row per scan, and the embeddings (N, width of the encoder) of
+    its rows.
 
     Raises:
         UserError: scans are of a kind that the run was not trained on, or cannot be read.

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from learner_ray.cohort import Score
+from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.core.paths import read_json
@@ -21,6 +22,7 @@ from learner_ray.imaging.reader import reader_version
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.provenance import git_sha, versions
 from learner_ray.run.spec import RunSpec
+from learner_ray.run.user_code import load_components
 from learner_ray.training.data import Data
 from learner_ray.training.pretraining import Pretraining, ScoreScale, encode, untrained_network
 from learner_ray.training.process import make_deterministic
@@ -79,9 +81,10 @@ class Predictor:
         self.progression = Progression.restore(description["progression"])
         self._scale = ScoreScale(**description["score_scale"])
         self._device = device
+        self._config = _with_encoder(spec)
         # The run's own weights come next: those it started from need not be there any more.
-        blank = replace(spec.config.encoder, weights="none")
-        self._network = untrained_network(replace(spec.config, encoder=blank), device)
+        blank = replace(self._config.encoder, weights="none")
+        self._network = untrained_network(replace(self._config, encoder=blank), device)
         self._network.load_state_dict(weights)
 
     @classmethod
@@ -116,9 +119,15 @@ class Predictor:
         """Embeddings (D,) and predicted scores, in the score's unit, of all scans of some data."""
         make_deterministic(self.spec.threads)
         scans = data.scans["scan"].tolist()
-        output = encode(self._network, data, scans, self.spec.config, self._device)
+        output = encode(self._network, data, scans, self._config, self._device)
         embeddings, standardised = output.embedding.cpu().numpy(), output.score.cpu().numpy()
         return self._scale.embedded(scans, embeddings, standardised)
+
+
+def _with_encoder(spec: RunSpec) -> Config:
+    """A run's configuration, its encoder imported where that is not one of this package."""
+    own = any(kind == "encoder" for kind, _ in spec.source.components)
+    return load_components(spec.source, spec.config) if own else spec.config
 
 
 def _require_final(folder: RunFolder, spec: RunSpec) -> None:

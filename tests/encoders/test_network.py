@@ -1,4 +1,4 @@
-"""The network: against an independent ResNet-18, its seeds, shapes and precision."""
+"""The network: against independent ResNets, its seeds, shapes and precision."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from monai.networks.nets import resnet18
+from monai.networks.nets.resnet import resnet18, resnet34, resnet50
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from learner_ray.core.config import EncoderConfig
-from learner_ray.encoders import Network, ResNet18, build_network, resnet
+from learner_ray.encoders import Network, build_network, resnet
+from learner_ray.encoders.resnet import TsmResNet, TsmResNet18, TsmResNet34, TsmResNet50
 from learner_ray.training.precision import autocast, weight_format
 
 pytestmark = pytest.mark.slow
@@ -25,31 +27,43 @@ def randomise_statistics(module: nn.Module) -> None:
             tensor.data = 0.5 + noise if name.endswith(("var", "weight")) else noise - 0.5
 
 
-def make_pair(norm: Any = "batch") -> tuple[ResNet18, nn.Module]:
-    """Our encoder without shift and MONAI's ResNet-18, of the same weights."""
+ORACLES = {TsmResNet18: resnet18, TsmResNet34: resnet34, TsmResNet50: resnet50}
+
+
+def make_encoder(
+    norm: Any = "batch", kind: type[TsmResNet] = TsmResNet18, fraction: float = 0.0, channels: int = 1
+) -> TsmResNet:
+    """An encoder of single pictures."""
+    return kind(EncoderConfig(shift_fraction=fraction, norm=norm), 1, channels)
+
+
+def make_pair(norm: Any = "batch", kind: type[TsmResNet] = TsmResNet18) -> tuple[TsmResNet, nn.Module]:
+    """Our encoder without shift and MONAI's ResNet, of the same weights."""
     torch.manual_seed(0)
-    oracle = resnet18(
+    oracle = ORACLES[kind](
         spatial_dims=2, n_input_channels=1, conv1_t_stride=2, bias_downsample=False, feed_forward=False
     )
     randomise_statistics(oracle)
-    encoder = ResNet18(frames=1, norm=norm)
+    encoder = make_encoder(norm, kind)
     missing, unexpected = encoder.load_state_dict(oracle.state_dict(), strict=False)
     assert not missing
     assert all(name.endswith("num_batches_tracked") for name in unexpected)
     return encoder, oracle
 
 
+@pytest.mark.parametrize("kind", ORACLES)
 @pytest.mark.parametrize("training", [False, True])
-def test_equals_an_independent_resnet18(training: bool) -> None:
-    encoder, oracle = (module.train(training) for module in make_pair())
-    x = torch.randn(3, 1, 64, 64)
+def test_equals_an_independent_resnet(training: bool, kind: type[TsmResNet]) -> None:
+    """In float64, since a rectified unit that rounding moves across zero changes a float32 gradient."""
+    encoder, oracle = (module.double().train(training) for module in make_pair(kind=kind))
+    x = torch.randn(3, 1, 64, 64, dtype=torch.float64)
     result, expected = encoder(x), oracle(x)
-    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(result, expected)
     result.square().sum().backward()
     expected.square().sum().backward()
     gradients = {name: p.grad for name, p in oracle.named_parameters()}
     for name, parameter in encoder.named_parameters():
-        torch.testing.assert_close(parameter.grad, gradients[name], rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(parameter.grad, gradients[name])
 
 
 def test_frozen_is_evaluation_mode_for_good() -> None:
@@ -67,8 +81,26 @@ def test_partial_normalises_the_first_layer_by_the_batch_and_no_other() -> None:
     assert [name for name, p in encoder.named_parameters() if p.ndim == 1] == ["bn1.weight", "bn1.bias"]
 
 
-def test_parameter_count_is_that_of_resnet18() -> None:
-    assert sum(p.numel() for p in ResNet18(1, channels=3).parameters()) == 11_689_512 - 513 * 1000
+PUBLISHED = {
+    TsmResNet18: (11_689_512 - 513_000, 1.814),
+    TsmResNet34: (21_797_672 - 513_000, 3.664),
+    TsmResNet50: (25_557_032 - 2_049_000, 4.089),
+}
+"""Parameters without the classifier and billions of multiplications of a picture of 224 x 224 in colour, as
+torchvision states them."""
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_size_and_cost_are_those_published(kind: type[TsmResNet]) -> None:
+    parameters, multiplications = PUBLISHED[kind]
+    with torch.device("meta"):
+        encoder = make_encoder(kind=kind, channels=3)
+        picture = torch.empty(1, 3, 224, 224)
+    with FlopCounterMode(display=False) as counted:
+        features = encoder.features(picture)
+    assert features.shape == (1, encoder.width)
+    assert sum(p.numel() for p in encoder.parameters()) == parameters
+    assert counted.get_total_flops() / 2e9 == pytest.approx(multiplications, rel=2e-3)
 
 
 def watch_shift(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:

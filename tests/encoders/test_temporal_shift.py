@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from learner_ray.core.config import SHIFT_FRACTIONS
-from learner_ray.encoders import shifted_channels, temporal_shift
+from learner_ray.encoders.temporal_shift import shifted_channels, temporal_shift
 
 
 def plain_shift(x: Tensor, frames: int, fraction: float) -> Tensor:

@@ -12,14 +12,21 @@ from torch import Tensor
 
 from learner_ray.core.config import EncoderConfig
 from learner_ray.core.errors import UserError
-from learner_ray.encoders import Network, ResNet18, build_network, load_weights
+from learner_ray.encoders import Network, build_network
+from learner_ray.encoders.resnet import TsmResNet, TsmResNet18, TsmResNet34, TsmResNet50
+
+KINDS = (TsmResNet18, TsmResNet34, TsmResNet50)
 
 
-def public_state() -> dict[str, Tensor]:
+def in_colour(kind: type[TsmResNet] = TsmResNet18) -> TsmResNet:
+    return kind(EncoderConfig(shift_fraction=0), 1, channels=3)
+
+
+def public_state(kind: type[TsmResNet] = TsmResNet18) -> dict[str, Tensor]:
     """A state dict like torchvision's: three channels, a classifier, no count of batches."""
-    encoder = ResNet18(1, channels=3)
+    encoder = in_colour(kind)
     state = {k: v for k, v in encoder.state_dict().items() if not k.endswith("num_batches_tracked")}
-    return {**state, "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    return {**state, "fc.weight": torch.zeros(1000, encoder.width), "fc.bias": torch.zeros(1000)}
 
 
 def save(state: Any, folder: Path) -> str:
@@ -28,13 +35,15 @@ def save(state: Any, folder: Path) -> str:
     return str(path)
 
 
-def test_three_channels_become_one_that_sees_grey_alike(tmp_path: Path) -> None:
-    state = public_state()
-    network = build_network(EncoderConfig(shift_fraction=0, weights=save(state, tmp_path)), 1, seed=0).eval()
-    colour = ResNet18(1, channels=3).eval()
+@pytest.mark.parametrize("kind", KINDS)
+def test_three_channels_become_one_that_sees_grey_alike(kind: type[TsmResNet], tmp_path: Path) -> None:
+    state = public_state(kind)
+    config = EncoderConfig(name=kind.name, shift_fraction=0, weights=save(state, tmp_path))
+    network = build_network(config, 1, seed=0).eval()
+    colour = in_colour(kind).eval()
     colour.load_state_dict(state, strict=False)
     grey = torch.randn(2, 1, 32, 32)
-    expected = colour(grey.expand(-1, 3, -1, -1))
+    expected = colour.features(grey.expand(-1, 3, -1, -1))
     torch.testing.assert_close(network(grey).embedding, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -72,7 +81,7 @@ def test_wrong_files_are_refused_and_change_nothing(case: str, tmp_path: Path) -
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     path = save(broken_states()[case], tmp_path)
     with pytest.raises(UserError, match=r"encoder\.weights"):
-        load_weights(network.encoder, path)
+        network.encoder.load_weights(path)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
@@ -81,12 +90,12 @@ def test_unreadable_files_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
     with pytest.raises(UserError, match="cannot be read"):
-        load_weights(ResNet18(4), str(path))
+        TsmResNet18(EncoderConfig(), 4).load_weights(str(path))
 
 
 def test_a_file_that_runs_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
-        load_weights(ResNet18(4), save({"conv1.weight": Path("x")}, tmp_path))
+        TsmResNet18(EncoderConfig(), 4).load_weights(save({"conv1.weight": Path("x")}, tmp_path))
 
 
 def test_a_missing_file_is_named() -> None:
@@ -104,11 +113,21 @@ def test_offline_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_
         build_network(EncoderConfig(weights="imagenet"), 4, seed=0)
 
 
-def test_imagenet_is_read_from_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_imagenet_is_read_from_the_cache(
+    kind: type[TsmResNet], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     cache = tmp_path / "hub" / "checkpoints"
     cache.mkdir(parents=True)
-    state = public_state()
-    torch.save(state, cache / "resnet18-f37072fd.pth")
-    encoder = build_network(EncoderConfig(weights="imagenet"), 4, seed=0).encoder
-    assert torch.equal(encoder.layer2.get_parameter("0.conv1.weight"), state["layer2.0.conv1.weight"])
+    state = public_state(kind)
+    torch.save(state, cache / Path(kind.imagenet).name)
+    encoder = build_network(EncoderConfig(name=kind.name, weights="imagenet"), 4, seed=0).encoder
+    loaded = encoder.get_parameter("layer2.0.conv1.weight")
+    assert torch.equal(loaded, state["layer2.0.conv1.weight"])
+
+
+def test_weights_of_another_depth_are_refused_by_name(tmp_path: Path) -> None:
+    path = save(public_state(TsmResNet18), tmp_path)
+    with pytest.raises(UserError, match=r"not the weights of a ResNet-34.*layer1\.2"):
+        build_network(EncoderConfig(name="tsm_resnet34", weights=path), 4, seed=0)

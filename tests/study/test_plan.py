@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from learner_ray import execution
+from learner_ray.cli.plan_report import encoder_bytes
 from learner_ray.cohort import load
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.run.spec import Source
-from learner_ray.study.plan import make_plan
+from learner_ray.study.cost_estimate import Throughput, estimate_cost
+from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import Size
-from learner_ray.study.study import Suggest
+from learner_ray.study.study import Arm, Suggest
 from learner_ray.study.study_file import load_study
 
 
@@ -56,3 +59,48 @@ def test_a_space_asks_for_nothing_that_cannot_be(asks: Callable[[Suggest], None]
     study = replace(load_study("lus"), space=lambda suggest, config: asks(suggest))
     with pytest.raises(UserError, match=r"train\.|encoder\."):
         study.searched_keys(Config(), frozenset())
+
+
+def plan_of(manifest: Path, encoders: tuple[str, ...], stacked: int = 1) -> Plan:
+    """A plan whose arms differ in their encoder."""
+    arms = tuple(Arm(name=name, label=name, edits={"encoder.name": name}) for name in encoders)
+    cohort = load(manifest, modality="lus")
+    scans = cohort.scans.assign(files=[(*files,) * stacked for files in cohort.scans["files"]])
+    study = replace(load_study("lus"), arms=arms, default_arms=encoders, reference=encoders[0])
+    return make_plan(
+        study,
+        replace(cohort, scans=scans),
+        Source(path=str(manifest)),
+        profile="laptop",
+        size=Size(folds=2, repeats=1, seeds=3, trials=1),
+        arms=encoders,
+        edits={},
+        precision="float32",
+        seed=0,
+        threads=1,
+    )
+
+
+def test_the_shift_is_searched_where_the_encoder_has_one(manifest: Path) -> None:
+    plan = plan_of(manifest, ("tsm_resnet34", "monai_densenet121"))
+    searched = {arm: "encoder.shift_fraction" in space for arm, space in plan.spaces.items()}
+    assert searched == {"tsm_resnet34": True, "monai_densenet121": False}
+
+
+def test_stacks_of_single_files_have_no_depth(manifest: Path) -> None:
+    plan_of(manifest, ("monai_densenet121",), stacked=3)
+    with pytest.raises(UserError, match="monai_densenet121_3d looks at volumes"):
+        plan_of(manifest, ("monai_densenet121_3d",), stacked=3)
+
+
+@pytest.mark.slow
+def test_cost_disk_and_memory_follow_the_encoder(manifest: Path) -> None:
+    plan = plan_of(manifest, ("tsm_resnet18", "tsm_resnet50"))
+    # 11.2 and 23.5 million parameters of four bytes, two folds and three seeds of each.
+    assert encoder_bytes(plan) == pytest.approx(6 * 4 * (11.2e6 + 23.5e6), rel=0.01)
+    assert execution.largest_trial(plan).config.encoder.name == "tsm_resnet50"
+    per_scan = {"tsm_resnet18": 1.0, "tsm_resnet50": 3.0}
+    costs = estimate_cost(
+        plan, {name: Throughput(train_per_scan=s, evaluate_per_scan=s) for name, s in per_scan.items()}
+    )
+    assert costs[1].device_seconds == pytest.approx(3 * costs[0].device_seconds)

@@ -34,13 +34,22 @@ class SmallNetwork(nn.Module):
 
     def __init__(self, config: EncoderConfig, frames: int) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(
-            nn.Conv2d(frames, 32, 5, 4, bias=False), _norm(config.norm, 32), nn.SiLU(), nn.Conv2d(32, 32, 3)
-        )
+        layers = [
+            nn.Conv2d(frames, 32, 5, 4, bias=False),
+            _norm(config.norm, 32),
+            nn.SiLU(),
+            nn.Conv2d(32, 32, 3),
+        ]
+        if config.volumetric:
+            layers = [nn.Conv3d(1, 32, (2, 5, 5), (1, 4, 4), bias=False), nn.BatchNorm3d(32), nn.SiLU(),
+                      nn.Conv3d(32, 32, (1, 3, 3))]  # fmt: skip
+        self.volumetric = config.volumetric
+        self.encoder = nn.Sequential(*layers)
         self.score = nn.Linear(32, 1)
 
     def forward(self, x: Tensor) -> Output:
-        embedding = self.encoder(x.to(self.score.weight.dtype)).mean((2, 3))
+        x = x.to(self.score.weight.dtype)
+        embedding = self.encoder(x[:, None] if self.volumetric else x).flatten(2).mean(2)
         return Output(embedding, self.score(embedding).squeeze(1), embedding)
 
 

@@ -11,11 +11,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch.multiprocessing
+from torch import nn
 
 from learner_ray.cohort import load
 from learner_ray.core.components import LOSSES
 from learner_ray.core.config import Config
+from learner_ray.core.errors import UserError
 from learner_ray.run.spec import Patients, RunSpec, Source
+from learner_ray.training.distributed import World
 from tests.training import ranks
 from tests.training.test_run import finish
 
@@ -27,6 +30,10 @@ CONFIGS = {
     for name in NAMES
     for norm in ("batch", "group", "frozen")
 }
+CONFIGS["contrastive/volume"] = BASE.with_values(
+    {"loss.name": "contrastive", "encoder.name": "monai_resnet18_3d"}
+)
+"""Stands for a network of volumes, whose batch normalisation has three dimensions."""
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 PATIENTS = Patients(
     pretrain=("p0", "p1", "p2", "p3"), classifier=("p4", "p5", "p6"), test=("p9", "p10", "p11")
@@ -113,3 +120,9 @@ def test_a_whole_run_of_two_ranks_predicts_what_one_does(
     for name in ("predictions", "scores"):
         alone, together = (pd.read_parquet(f / f"{name}.parquet") for f in (tmp_path, folder / "2" / run))
         pd.testing.assert_frame_equal(together, alone, rtol=0, atol=1e-9)
+
+
+def test_dropout_is_refused_in_a_world_of_several() -> None:
+    """Its draws would depend on how many ranks share a batch."""
+    with pytest.raises(UserError, match=r"encoder\.1 of the network is a Dropout.*--devices-per-trial 1"):
+        World(size=2).joined(nn.ModuleDict({"encoder": nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))}))
