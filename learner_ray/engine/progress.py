@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from learner_ray.core.durations import duration
 from learner_ray.study.planned_run import PlannedRun, RunResult
 
 SECONDS_BETWEEN_SUMMARIES = 600.0
@@ -89,12 +90,3 @@ def _judged(outcome: RunResult, score: float) -> str:
     """A selection score as the metric that it is made of."""
     judge = outcome.planned.spec.config.progression.selection_metric
     return f"{judge.replace('_', ' ')} {-score if judge == 'log_loss' else score:.3f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

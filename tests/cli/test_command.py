@@ -15,7 +15,7 @@ import pytest
 from learner_ray.cli.command import answer
 from learner_ray.core.errors import PlaceError, StorageError, UserError
 
-MODULES = ("sweep", "train", "predict", "cohort.__main__", "study.archive")
+MODULES = ("sweep", "train", "predict", "check", "cohort.__main__", "cli.archive", "cli.main")
 
 
 def raising(error: BaseException) -> int:
@@ -32,8 +32,8 @@ def raising(error: BaseException) -> int:
         (OSError(errno.EROFS, "Read-only file system", "/r/lus"), 1, "/r/lus: Read-only file system"),
         (OSError(errno.ENOSPC, "No space left on device", "/r/lus"), 1, "/r/lus: the disk is full"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/r/lus"), 1, "/r/lus: No such file"),
-        (StorageError("/r: gone"), 1, "/r: gone. All that has ended is kept: make room"),
-        (PlaceError("a node is gone"), 1, "once that is mended go on with:\n  the command"),
+        (StorageError("/r: gone"), 1, "/r: gone. Completed runs are saved: make room"),
+        (PlaceError("a node is gone"), 1, "mend this, then rerun the same command to resume:\n  the command"),
         (MemoryError(), 1, "memory"),
         (KeyboardInterrupt(), 130, ""),
     ],
