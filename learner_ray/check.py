@@ -1,7 +1,7 @@
 """``python -m learner_ray.check`` is ``learner-ray check``."""
 
-from learner_ray.cli.command import run_from_shell
 from learner_ray.cli.check import main
+from learner_ray.cli.command import run_from_shell
 
 __all__ = ["main"]
 

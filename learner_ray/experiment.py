@@ -1,11 +1,11 @@
 """The Python API: a study on a cohort, to plan, to run and to look at.
 
-    from learner_ray import Experiment, SweepOptions
+from learner_ray import Experiment, SweepOptions
 
-    experiment = Experiment("lus", data="scans/manifest.csv", options=SweepOptions(trials=8))
-    print(experiment.plan())
-    experiment.run()
-    print(experiment.table())
+experiment = Experiment("lus", data="scans/manifest.csv", options=SweepOptions(trials=8))
+print(experiment.plan())
+experiment.run()
+print(experiment.table())
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ class Experiment:
         return self._request.results.address
 
     def plan(self) -> PlanReport:
-        """Works out what would run: runs, hours, disk space and minimum detectable difference. Runs nothing, but
-        reads every scan once and times a few training steps.
+        """Works out what would run: runs, hours, disk space and minimum detectable difference. Runs nothing,
+        but reads every scan once and times a few training steps.
 
         Raises:
             UserError: the cohort, the options or the devices do not allow the study.
@@ -182,8 +182,8 @@ class Experiment:
         return main_table_data(self.out)
 
     def runs(self) -> pd.DataFrame:
-        """One row for every run that has ended: ``label``, ``state``, ``run_hash``, ``selection_score`` (NaN for a
-        final run) and ``device_seconds``.
+        """One row for every run that has ended: ``label``, ``state``, ``run_hash``, ``selection_score`` (NaN
+        for a final run) and ``device_seconds``.
 
         Raises:
             UserError: the results folder holds no study.
@@ -260,7 +260,8 @@ class Experiment:
 def equivalent_command(
     study: str | Path | Study, data: str | Path | None, out: str | Path | None, options: SweepOptions
 ) -> str:
-    """The command line that does what an experiment does; for a study that no command can name, the Python call."""
+    """The command line that does what an experiment does; for a study that no command can name, the Python
+    call."""
     if isinstance(study, Study):
         named = study.file or (study.name if _is_packaged(study) else "")
         if not named:

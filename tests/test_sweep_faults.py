@@ -61,7 +61,9 @@ def test_failed_runs_end_a_sweep_with_3_until_retry_has_mended_them(
     capsys.readouterr()
     assert sweep(manifest, out, *options, "--retry", "failed-trials") == 0
     said = capsys.readouterr().out
-    assert said.index("what was suggested after them is searched anew") < said.index("All runs are already complete.")
+    assert said.index("what was suggested after them is searched anew") < said.index(
+        "All runs are already complete."
+    )
 
 
 @pytest.mark.ray

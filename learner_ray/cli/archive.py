@@ -1,4 +1,5 @@
-"""``python -m learner_ray.cli.archive OUT ARCHIVE [--models]`` packs a study to be brought home from a cluster.
+"""``python -m learner_ray.cli.archive OUT ARCHIVE [--models]`` packs a study to be brought home from a
+cluster.
 
 It runs on the cluster's head; ``learner-ray sweep --cluster`` calls it.
 """

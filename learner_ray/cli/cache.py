@@ -1,4 +1,5 @@
-"""``learner-ray cache list | clear``: what is kept on this machine to be read faster, and how to remove it."""
+"""``learner-ray cache list | clear``: what is kept on this machine to be read faster, and how to remove
+it."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ def _cache(arguments: Sequence[str] | None) -> int:
     parser = make_parser(
         "learner-ray cache",
         "Lists or clears what is kept on this machine: decoded pixels, phantom cohorts, copies of data and\n"
-        "results in object storage. All of it is made or fetched again when it is needed; do not clear it while a\n"
-        "sweep runs. LEARNER_RAY_CACHE names another folder.",
+        "results in object storage. All of it is made or fetched again when it is needed; do not clear it\n"
+        "while a sweep runs. LEARNER_RAY_CACHE names another folder.",
     )
     parser.add_argument("verb", metavar="list | clear", choices=("list", "clear"), help="What to do.")
     verb = parser.parse_args(arguments).verb

@@ -6,6 +6,7 @@ learner-ray check --files DIR   whether results are still the files that were wr
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from learner_ray.cli.cohort import add_check_options, check
@@ -22,8 +23,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m learn
         prog: what was typed before them.
 
     Returns:
-        0 where all is whole, 1 where a file of the results is not, or for a fault of the place, 2 for a mistake in
-        the cohort or the command line.
+        0 where all is whole, 1 where a file of the results is not, or for a fault of the place, 2 for a
+        mistake in the cohort or the command line.
     """
     return answer(lambda: _check(arguments, prog))
 
@@ -38,7 +39,7 @@ def _check(arguments: Sequence[str] | None, prog: str) -> int:
         "with all runs; or the URL of either.",
     )
     add_check_options(parser)
-    args = parser.parse_args(None if arguments is None else joined(arguments))
+    args = parser.parse_args(joined(sys.argv[1:] if arguments is None else arguments))
     if (args.path is None) == (args.files is None):
         raise UserError("name a cohort (PATH), or a results folder with --files, and not both")
     if args.files is not None:

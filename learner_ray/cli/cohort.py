@@ -1,6 +1,5 @@
-"""``python -m learner_ray.cohort check PATH`` says what a cohort holds and what is wrong with it; ``draft FOLDER``
-begins a manifest.
-"""
+"""``python -m learner_ray.cohort check PATH`` says what a cohort holds and what is wrong with it; ``draft
+FOLDER`` begins a manifest."""
 
 from __future__ import annotations
 
@@ -66,7 +65,10 @@ def add_check_options(one: argparse.ArgumentParser) -> None:
         "--format", metavar="LAYOUT", help="Layout of the data folder, for a folder that is not recognised."
     )
     one.add_argument(
-        "--folds", type=int, metavar="N", help="Folds of the study to come. Without it: those of the profiles."
+        "--folds",
+        type=int,
+        metavar="N",
+        help="Folds of the study to come. Without it: those of the profiles.",
     )
     one.add_argument("--decode", action="store_true", help="Reads every pixel, not headers alone.")
     one.add_argument(

@@ -37,8 +37,8 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def run_from_shell(main: Callable[[], int]) -> NoReturn:
-    """Carries out a command that was typed in a shell, and ends the process with its exit code. SIGTERM ends it
-    as an exit does, so that what it began is cleaned up."""
+    """Carries out a command that was typed in a shell, and ends the process with its exit code. SIGTERM ends
+    it as an exit does, so that what it began is cleaned up."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())
 
@@ -108,9 +108,8 @@ def shown_messages(stream: str) -> Iterator[None]:
 
 
 def printable() -> None:
-    """Lets a sign that the terminal lacks end no command from here on: in a table it is shown as "?", which is
-    as wide; in a message, which may name a file, as its number.
-    """
+    """Lets a sign that the terminal lacks end no command from here on: in a table it is shown as "?", which
+    is as wide; in a message, which may name a file, as its number."""
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=errors)

@@ -10,8 +10,8 @@ from learner_ray.core.errors import UserError
 def check_files(address: str) -> int:
     """Prints which files of a results folder are not as they were written, and how many runs were looked at.
 
-    A sweep that goes on compares the sizes of its runs' files and the hashes of all but models; this reads the
-    encoders too, and changes nothing.
+    A sweep that goes on compares the sizes of its runs' files and the hashes of all but models; this reads
+    the encoders too, and changes nothing.
 
     Args:
         address: the folder's path, or its URL in object storage, from which everything is fetched.
@@ -48,7 +48,7 @@ def check_files(address: str) -> int:
         print(fault)
     print(f"{len(runs)} runs looked at: {f'{len(faults)} faults' if faults else 'all files are as written'}")
     if faults:
-        print("Rerun the command that made the results: it trains damaged runs again. It does not read encoders,")
+        print("Rerun the command that made the results: it trains damaged runs again. It reads no encoders,")
         print("so remove the encoders named above first.")
     return 1 if faults else 0
 

@@ -80,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def ask() -> int:
         width = max(map(len, VERBS))
         listed = "\n".join(f"  {verb:{width}}  {does}" for verb, (_, does) in VERBS.items())
-        parser = make_parser("learner-ray", "Hyperparameter and ablation studies for longitudinal medical imaging.")
+        parser = make_parser(
+            "learner-ray", "Hyperparameter and ablation studies for longitudinal medical imaging."
+        )
         parser.epilog = f"verbs (learner-ray VERB --help says more):\n{listed}"
         parser.add_argument("verb", metavar="VERB", choices=tuple(VERBS), help="What to do, of those below.")
         parser.parse_args(given)

@@ -103,7 +103,9 @@ def _names(text: str) -> tuple[str, ...]:
 def _default_text(option: Field[Any]) -> str:
     default = option.default
     said = default not in (None, False, (), MISSING)
-    return f" (default: {default:g})" if said and isinstance(default, float) else f" (default: {default})" * said
+    return (
+        f" (default: {default:g})" if said and isinstance(default, float) else f" (default: {default})" * said
+    )
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """Applies a final run's encoder to scans that it has not seen.
 
-Give the scans of one patient in the order of the visits, or those of many patients in a manifest. The table has
-one row per scan: the predicted score and, from the second visit on, the probabilities of worse, same and better
-since the visit before (the same for all scans of a visit). Embeddings are written beside it, as float32 in the
-order of the rows: as text, 512 numbers would make a row that no spreadsheet shows and that is no longer exact.
-"""
+Give the scans of one patient in the order of the visits, or those of many patients in a manifest. The table
+has one row per scan: the predicted score and, from the second visit on, the probabilities of worse, same and
+better since the visit before (the same for all scans of a visit). Embeddings are written beside it, as
+float32 in the order of the rows: as text, 512 numbers would make a row that no spreadsheet shows and that is
+no longer exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""``learner-ray sweep STUDY``: searches each arm, trains and tests the selected configurations, shows the table.
+"""``learner-ray sweep STUDY``: searches each arm, trains and tests the selected configurations, shows the
+table.
 
 ``learner-ray plan STUDY`` is the same with ``--plan``.
 """

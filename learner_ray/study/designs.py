@@ -45,7 +45,7 @@ def read_winner(folder: Path, arm: str | None = None) -> Winner:
     try:
         info = read_study(folder / "study.json")
         trials = pd.read_parquet(folder / "trials.parquet")
-        trials = trials.rename(columns=columns_now(list(trials)))
+        trials = trials.rename(columns=columns_now(list(trials.columns)))
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these
         raise UserError(f"{folder} holds no searched study ({error}): {remedy}") from error
     if info is None or "state" not in trials:

@@ -86,9 +86,7 @@ def read_request(
     for arm in arms:
         found.arm(arm)
     source, results = choose_source(found, data, out, options)
-    return Request(
-        study=found, arms=arms, winner=winner, source=source, results=results, options=options
-    )
+    return Request(study=found, arms=arms, winner=winner, source=source, results=results, options=options)
 
 
 def read_cohort(request: Request) -> Cohort:
@@ -151,8 +149,8 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str)
 def read_scans(
     plan: Plan, request: Request, content_list: str, progress: Callable[[int, int], None]
 ) -> tuple[Plan, Decoded]:
-    """Reads the cohort's scans, once, and completes the plan with what was found: the scans' content is part of
-    every run's identity, and so are the scans that cannot be read.
+    """Reads the cohort's scans, once, and completes the plan with what was found: the scans' content is part
+    of every run's identity, and so are the scans that cannot be read.
 
     Args:
         plan: a plan of the cohort as its table describes it.

@@ -42,8 +42,8 @@ class SweepOptions:
     format: str | None = _option(metavar="LAYOUT")
     """Layout of the data folder, for a folder that is not recognised."""
     missing: tuple[str, ...] = _option((), metavar="CODES")
-    """Comma-separated codes of a missing score, such as -1,-4,-99. Rows with such a score are left out, as rows
-    with an empty score or n/a always are."""
+    """Comma-separated codes of a missing score, such as -1,-4,-99. Rows with such a score are left out, as
+    rows with an empty score or n/a always are."""
     profile: str | None = _option(choices=tuple(PROFILES))
     """How large the study is. Without it: paper on GPUs with real data, else laptop."""
     arms: tuple[str, ...] | None = _option(metavar="ARMS")
@@ -97,9 +97,7 @@ class SweepOptions:
     one factor in or out."""
     fixed_arm: str | None = _option(metavar="ARM")
     """With --fixed-from: the arm to take for the winner."""
-    factor: Mapping[str, tuple[Any, Any]] = field(
-        default_factory=dict, metadata={"metavar": "KEY=LOW,HIGH"}
-    )
+    factor: Mapping[str, tuple[Any, Any]] = field(default_factory=dict, metadata={"metavar": "KEY=LOW,HIGH"})
     """A two-level factor; given for several keys, every combination of levels runs on top of the one arm of
     --arms."""
     half: bool = False
@@ -133,8 +131,8 @@ class SweepOptions:
         self.size_of("laptop")  # refuses sizes that no plan could have
         if "seed" in self.set:
             raise UserError(
-                f"--set seed={self.set['seed']}: every run has a seed of its own, made from the study's: give "
-                "--seed N"
+                f"--set seed={self.set['seed']}: every run has a seed of its own, made from the study's: "
+                "give --seed N"
             )
 
     def _check_designs(self) -> None:

@@ -83,7 +83,8 @@ def check_values(study: Study) -> None:
     """Checks every value that a recipe sets, alone and within the ranges of its space.
 
     Raises:
-        UserError: a key is unknown or a value impossible; the space asks for what cannot be; or a base value lies
+        UserError: a key is unknown or a value impossible; the space asks for what cannot be; or a base value
+        lies
             outside the range in which it is searched.
     """
     for arm in study.arms:
@@ -113,8 +114,8 @@ def _check_base(ranges: Mapping[str, SearchRange], config: Config, where: str) -
             continue  # a default of 0 stands for the component's own value, as in loss.temperature
         if not searched.holds(own[key]):
             raise UserError(
-                f"{where}: {key} is {own[key]!r}, outside the range in which it is searched ({searched}): change "
-                "the value, or widen the range in the study's space"
+                f"{where}: {key} is {own[key]!r}, outside the range in which it is searched ({searched}): "
+                "change the value, or widen the range in the study's space"
             )
 
 

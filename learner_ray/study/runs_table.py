@@ -23,8 +23,8 @@ def runs_table(out: Path) -> pd.DataFrame:
 
     Returns:
         columns ``label`` (arm, fold, role and number), ``state``, ``run_hash`` (the run's folder; empty for a
-        final run that could never begin), ``selection_score`` (NaN where there is none, as for final runs) and
-        ``device_seconds``.
+        final run that could never begin), ``selection_score`` (NaN where there is none, as for final runs)
+        and ``device_seconds``.
 
     Raises:
         UserError: the folder holds no study, or one of its tables is damaged.
@@ -45,7 +45,7 @@ def _rows(path: Path, role: str) -> pd.DataFrame:
         ) from error
     if table.empty:
         return table
-    table = table.rename(columns=columns_now(list(table)))
+    table = table.rename(columns=columns_now(list(table.columns)))
     number = "trial" if role == "trial" else "seed"
     table["label"] = [
         run_label(group_name(row["arm"], row["repeat"], row["fold"]), role, row[number])

@@ -70,7 +70,8 @@ def check_bounds(key: str, low: float, high: float, log: bool) -> None:
     """Refuses bounds between which no number can be drawn.
 
     Raises:
-        UserError: a bound is not finite, both are in the wrong order, or a logarithm has a bound of 0 or less.
+        UserError: a bound is not finite, both are in the wrong order, or a logarithm has a bound of 0 or
+        less.
     """
     if not -math.inf < low <= high < math.inf or (log and low <= 0):
         kind = "finite numbers above 0" if log else "finite numbers"

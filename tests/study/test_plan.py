@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from learner_ray.cohort import load
-from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.run.spec import Source
 from learner_ray.study.plan import make_plan

@@ -1,8 +1,7 @@
 """The scans of a phantom cohort, written by several processes.
 
-They are commands of their own and not a pool of ``multiprocessing``, whose processes import the caller's script
-again: a script without a ``__main__`` guard would run itself without end.
-"""
+They are commands of their own and not a pool of ``multiprocessing``, whose processes import the caller's
+script again: a script without a ``__main__`` guard would run itself without end."""
 
 from __future__ import annotations
 
@@ -66,7 +65,9 @@ def _start(task: Sequence[object]) -> subprocess.Popen[str]:
 def _answer(job: subprocess.Popen[str]) -> dict[str, Rows]:
     output, errors = job.communicate()
     if job.returncode:
-        raise RuntimeError(f"a process that writes phantom scans has ended ({job.returncode}): {errors.strip()}")
+        raise RuntimeError(
+            f"a process that writes phantom scans has ended ({job.returncode}): {errors.strip()}"
+        )
     answer = json.loads(output)
     if "errno" in answer:
         raise OSError(answer["errno"], answer["strerror"], answer["filename"])
