@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest --durations=10
 BESIDE := -n auto --dist loadgroup
 
-.PHONY: sweep test test-fast test-cluster test-long check clean
+.PHONY: sweep test test-fast test-cluster test-long check examples clean
 
 sweep: $(STAMP)
 	$(BIN)/python -m learner_ray.sweep lus
@@ -31,6 +31,10 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(MAKE) test
+
+# The notebook is made from the script; a test holds both equal.
+examples: $(STAMP)
+	$(BIN)/jupytext --to ipynb examples/quickstart.py
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from analysis.analysed import analyse
 from analysis.load import load
+from benchmarks.processes import sweep_command
 from learner_ray.imaging.phantoms import write_phantom
-from tests.small_sweep import sweep_command
 
 STUDY = """
 from dataclasses import replace

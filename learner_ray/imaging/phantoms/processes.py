@@ -76,7 +76,7 @@ def _answer(job: subprocess.Popen[str]) -> dict[str, Rows]:
 
 
 def main() -> None:
-    """Writes the patients that the first argument names, and prints their rows as JSON."""
+    """Writes the patients that the first argument names, and writes their rows to the standard output, as JSON."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the process that started this one
     from learner_ray.imaging.phantoms.cohort import write_patient
 
@@ -87,4 +87,4 @@ def main() -> None:
         answer = {"rows": rows}
     except OSError as error:
         answer = {"errno": error.errno, "strerror": error.strerror, "filename": error.filename}
-    print(json.dumps(answer, default=str))
+    sys.stdout.write(json.dumps(answer, default=str))
