@@ -11,10 +11,9 @@ print(experiment.table())
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +22,9 @@ from learner_ray.core.errors import Interrupted
 from learner_ray.core.files import write_json
 from learner_ray.imaging.gate import Decoded, warnings
 from learner_ray.study.inputs import plan_request, read_cohort, read_request, read_scans
-from learner_ray.study.options import RETRY, SweepOptions, arguments_of
+from learner_ray.study.options import RETRY, SweepOptions
+from learner_ray.study.repeat_command import equivalent_command
 from learner_ray.study.study import Study
-from learner_ray.study.study_file import load_study, study_names
 
 if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mistake is told without them
     import pandas as pd
@@ -255,37 +254,6 @@ class Experiment:
         from learner_ray.engine.run_plan import run_plan
 
         return run_plan(plan, runner, ledger, self._request.results, self.options, devices)
-
-
-def equivalent_command(
-    study: str | Path | Study, data: str | Path | None, out: str | Path | None, options: SweepOptions
-) -> str:
-    """The command line that does what an experiment does; for a study that no command can name, the Python
-    call."""
-    if isinstance(study, Study):
-        named = study.file or (study.name if _is_packaged(study) else "")
-        if not named:
-            return _call(study, data, out, options)
-        study = named
-    words = ["learner-ray", "sweep", str(study)]
-    for option, place in (("--data", data), ("--out", out)):
-        words += [] if place is None else [option, str(place)]
-    return shlex.join([*words, *arguments_of(options)])
-
-
-def _is_packaged(study: Study) -> bool:
-    return study.name in study_names() and load_study(study.name) == study
-
-
-def _call(study: Study, data: str | Path | None, out: str | Path | None, options: SweepOptions) -> str:
-    given = [
-        f"{option.name}={value!r}"
-        for option in fields(options)
-        if (value := getattr(options, option.name)) != getattr(DEFAULTS, option.name)
-    ]
-    places = [f"{name}={str(place)!r}" for name, place in (("data", data), ("out", out)) if place is not None]
-    options_text = [f"options=SweepOptions({', '.join(given)})"] if given else []
-    return f"Experiment({', '.join([f'<Study {study.name}>', *places, *options_text])}).run()"
 
 
 def _throughput(plan: Plan) -> Throughput:

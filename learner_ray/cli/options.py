@@ -1,4 +1,8 @@
-"""The options of ``learner-ray sweep``, generated from the fields of :class:`SweepOptions`."""
+"""The options of ``learner-ray sweep``, generated from the fields of :class:`SweepOptions`.
+
+By argparse and not tyro: with tyro 1.0 the import costs 0.12 s more, half of what ``--help`` takes; a mistake
+is answered by a box of a dozen lines that names the type ``{None}|INT``; and ``--set A=1 --set B=2`` is
+refused. """
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ SELECTION_METRICS = {
     "balanced_accuracy": "balanced accuracy",
     "log_loss": "negative log-loss",
 }
-"""How tables and texts call what a search maximises."""
+"""The names of the selection metrics in tables and texts."""
 
 
 IDENTITY = (
@@ -56,7 +56,7 @@ DERIVED = (
     "optuna.journal",
     "tensorboard",
 )
-"""What is written again from the plan and the runs' own files, in a folder whose ``study.json`` is gone."""
+"""The files that are written again from the plan and the runs' own files where ``study.json`` is gone."""
 
 
 def describe(
@@ -151,11 +151,11 @@ def record(
     Args:
         plan: the study as asked for now.
         folder: its results folder.
-        left_out: what is not in it, in words.
+        left_out: what the study leaves out of its data, in sentences.
         command: what repeats the study, quoted for a shell.
         extend: take in more arms, trials, seeds or repeats than the folder's study has. What was asked for
             before is kept under ``extended``.
-        allow_duplicates: whether files that hold the same were let pass.
+        allow_duplicates: whether files with the same content were let pass.
 
     Raises:
         UserError: the folder holds another study, or one whose files were changed.

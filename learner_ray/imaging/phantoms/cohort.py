@@ -32,7 +32,7 @@ COLUMNS = ("path", "patient", "visit", "date", "score", "view", "site", "device"
 SITES = ("north", "south", "west")
 
 _PATIENT_SD, _VISIT_SD = 0.06, 0.04
-"""Of the visible severity around what the score says: of a patient, for good, and of a visit."""
+"""SDs of the visible severity around what the score says: between patients, and between visits of one."""
 
 
 @dataclass(frozen=True, kw_only=True)

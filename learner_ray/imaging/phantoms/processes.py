@@ -76,7 +76,7 @@ def _answer(job: subprocess.Popen[str]) -> dict[str, Rows]:
 
 
 def main() -> None:
-    """Writes the patients that the first argument names, and writes their rows to the standard output, as JSON."""
+    """Writes the scans of the patients that the first argument names; their rows go to stdout, as JSON."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the process that started this one
     from learner_ray.imaging.phantoms.cohort import write_patient
 
