@@ -126,8 +126,11 @@ class TrainConfig(Section):
     batch_size: int = 16
     """Scans per step, over all devices."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or SGD with momentum."""
     lr: float = 1e-3
+    """Learning rate at the top of its schedule."""
     weight_decay: float = 1e-2
+    """Weight decay."""
     warmup: float = 0.1
     """Fraction of the schedule over which the learning rate rises; it then falls along a cosine."""
     clip: float = 20.0
@@ -183,6 +186,7 @@ class ProgressionConfig(Section):
     """Epochs of end-to-end training of encoder and classifier after the fit, in final runs; 0 leaves the
     encoder as pretrained. A search judges the encoder as pretrained."""
     finetune_lr: float = 1e-4
+    """Learning rate of the end-to-end training."""
     shuffle_labels: bool = False
     """Control: classes are permuted over the pairs the classifier is fitted on."""
 

@@ -58,8 +58,9 @@ def test_help_lists_every_option_and_every_key_with_its_meaning() -> None:
     for option, meaning in field_meanings(SweepOptions).items():
         assert flag(option) in said and meaning.split(". ")[0].split()[-1].rstrip(".") in said
     assert len(field_meanings(SweepOptions)) == len(fields(SweepOptions))
-    for key in all_keys().keys() - {"seed"}:
-        assert f" {key} " in said
+    for name, key in all_keys().items():
+        assert name == "seed" or f" {name} {' '.join(key.meaning.split())}" in said
+        assert key.meaning, f"{name} has no text below its field"
 
 
 @pytest.mark.parametrize("arguments", [[], ["swep"], ["import"]])
