@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mist
 
     from learner_ray.engine.connection import Devices
     from learner_ray.study.cost_estimate import Throughput
-    from learner_ray.study.ledger import LedgerWriter
     from learner_ray.study.plan import Plan
     from learner_ray.study.plan_report import PlanReport
     from learner_ray.study.runner import StudyRunner
@@ -139,6 +138,7 @@ class Experiment:
         """
         results = self._request.results
         with self._prepared() as (plan, decoded, devices), results.alone():
+            from learner_ray.study.ledger import write_tables
             from learner_ray.study.record import record
             from learner_ray.study.summary import summary
 
@@ -154,9 +154,9 @@ class Experiment:
             )
             write_json(results.out / NAME, content_list(plan.cohort, decoded.stamps, decoded.cache.looks))
             results.publish()
-            runner, ledger = self._runner(plan)
-            stopped_by = self._run_rest(plan, runner, ledger, devices)
-            ledger.write()
+            runner = self._runner(plan)
+            stopped_by = self._run_rest(plan, runner, devices)
+            write_tables(plan, runner, results.out)
             results.publish()
             if stopped_by is not None:
                 raise Interrupted(stopped_by)
@@ -224,8 +224,8 @@ class Experiment:
             said += "\nOn a cluster: the same with --cluster cluster/gpu.yaml, see cluster/README.md"
         return said
 
-    def _runner(self, plan: Plan) -> tuple[StudyRunner, LedgerWriter]:
-        """The runner of a plan with all that is told of its runs, and the writer of its tables among them."""
+    def _runner(self, plan: Plan) -> StudyRunner:
+        """The runner of a plan, with all that are told of its runs."""
         from learner_ray.engine.curves import Curves
         from learner_ray.engine.progress import Progress
         from learner_ray.study.journal import optuna_studies
@@ -236,24 +236,29 @@ class Experiment:
         if retry == "failed-trials":
             logger.info("Failed trials run again: what was suggested after them is searched anew")
         roles = RETRY[retry] if retry else ()
-        runner = StudyRunner(plan.groups, self.study.space, results.store, optuna_studies(results.out), roles)
-        ledger = LedgerWriter(plan, runner, results.out)
-        curves = Curves(
-            results.out / "tensorboard", results.store, plan.space, [arm.name for arm in plan.arms]
+        tensorboard, arms = results.out / "tensorboard", [arm.name for arm in plan.arms]
+        return StudyRunner(
+            plan.groups,
+            self.study.space,
+            results.store,
+            optuna_studies(results.out),
+            roles,
+            callbacks=lambda runner: [
+                Progress(plan.runs_per_arm),
+                Curves(tensorboard, results.store, plan.space, arms),
+                LedgerWriter(plan, runner, results.out),
+                results,
+            ],
         )
-        runner.callbacks = [Progress(plan.runs_per_arm), curves, ledger, results]
-        return runner, ledger
 
-    def _run_rest(
-        self, plan: Plan, runner: StudyRunner, ledger: LedgerWriter, devices: Devices
-    ) -> int | None:
+    def _run_rest(self, plan: Plan, runner: StudyRunner, devices: Devices) -> int | None:
         """Runs what has not ended in earlier calls; the signal that ended it early, or None."""
         if runner.resume():
             logger.info("All runs are already complete.")
             return None
         from learner_ray.engine.run_plan import run_plan
 
-        return run_plan(plan, runner, ledger, self._request.results, self.options, devices)
+        return run_plan(plan, runner, self._request.results, self.options, devices)
 
 
 def _throughput(plan: Plan) -> Throughput:

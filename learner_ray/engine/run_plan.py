@@ -11,7 +11,7 @@ from learner_ray.engine.connection import Devices, start_local
 from learner_ray.engine.sharing import MOST, measure_sharing, part
 from learner_ray.engine.tuning import run_study
 from learner_ray.run.spec import RunSpec
-from learner_ray.study.ledger import LedgerWriter
+from learner_ray.study.ledger import write_tables
 from learner_ray.study.options import SweepOptions
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec
@@ -27,7 +27,6 @@ DECIDES_MEMORY = ("data.", "train.batch_size")
 def run_plan(
     plan: Plan,
     runner: StudyRunner,
-    ledger: LedgerWriter,
     results: Results,
     options: SweepOptions,
     devices: Devices,
@@ -74,7 +73,7 @@ def run_plan(
             shutil.rmtree(out, ignore_errors=True)
             raise
         with suppress(OSError):  # what went wrong first is what is told
-            ledger.write()
+            write_tables(plan, runner, out)
         raise
     finally:
         standing.close()

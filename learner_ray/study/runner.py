@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from learner_ray.run.folder import RunStore
@@ -35,8 +35,18 @@ class StudyRunner:
         store: RunStore,
         optuna_study: StudyFactory,
         retry: Collection[str] = (),
+        callbacks: Callable[[StudyRunner], Sequence[Callback]] = lambda runner: (),
     ) -> None:
-        """Args: retry: roles of runs that are trained again, once, where they have failed."""
+        """Makes the search of every group.
+
+        Args:
+            groups: what is searched and trained, by arm and fold.
+            space: the study's search space.
+            store: the folder of all runs.
+            optuna_study: makes the Optuna study of a name.
+            retry: roles of runs that are trained again, once, where they have failed.
+            callbacks: makes those that are told what happens, from the runner whose runs they are told of.
+        """
         self.store = store
         again = Retry(roles=frozenset(retry))
         self.groups = {
@@ -47,11 +57,11 @@ class StudyRunner:
             if search.group.chosen_by:
                 search.chooser = self.groups[search.group.chosen_by]
                 self._followers[search.group.chosen_by].append(search)
-        self.callbacks: list[Callback] = []
         self._ready: list[PlannedRun] = []
         self._announced: dict[str, int] = dict.fromkeys(self.groups, 0)
         # Only a group whose run has ended can have new ones: asking all is slow in a large study.
         self._unasked = list(self.groups.values())
+        self.callbacks = list(callbacks(self))
 
     @property
     def is_done(self) -> bool:
