@@ -125,10 +125,11 @@ def test_what_repeats_an_experiment_is_quoted_and_names_a_study_that_a_command_c
     assert equivalent_command(study, "my scans", None, OPTIONS).startswith(
         "learner-ray sweep lus --data 'my scans' --profile laptop --arms mse,majority"
     )
-    other = dataclasses.replace(study, name="mine")
-    assert equivalent_command(other, None, "out", SweepOptions(trials=2)) == (
-        "Experiment(<Study mine>, out='out', options=SweepOptions(trials=2)).run()"
-    )
+    for change in ({"name": "mine"}, {"reference": "weighted"}):
+        other = dataclasses.replace(study, **change)  # type: ignore[arg-type]
+        assert equivalent_command(other, None, "out", SweepOptions(trials=2)) == (
+            f"Experiment(<Study {other.name}>, out='out', options=SweepOptions(trials=2)).run()"
+        )
 
 
 def test_the_package_itself_is_light() -> None:

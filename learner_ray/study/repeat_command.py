@@ -17,18 +17,14 @@ def equivalent_command(
     """The command line that does what an experiment does; for a study that no command can name, the Python
     call."""
     if isinstance(study, Study):
-        named = study.file or (study.name if _is_packaged(study) else "")
-        if not named:
+        named = study.file or study.name
+        if not (study.file or named in study_names()) or load_study(named) != study:
             return _call(study, data, out, options)
         study = named
     words = ["learner-ray", "sweep", str(study)]
     for option, place in (("--data", data), ("--out", out)):
         words += [] if place is None else [option, str(place)]
     return shlex.join([*words, *arguments_of(options)])
-
-
-def _is_packaged(study: Study) -> bool:
-    return study.name in study_names() and load_study(study.name) == study
 
 
 def _call(study: Study, data: str | Path | None, out: str | Path | None, options: SweepOptions) -> str:
