@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest --durations=10
 BESIDE := -n auto --dist loadgroup
 
-.PHONY: sweep test test-fast test-cluster test-long check docs clean
+.PHONY: sweep test test-fast test-cluster test-long check docs examples clean
 
 sweep: $(STAMP)
 	$(BIN)/python -m learner_ray.sweep lus
@@ -38,6 +38,9 @@ check: $(STAMP)
 # Works offline: nothing is loaded from elsewhere, neither here nor by the pages.
 docs: $(STAMP)
 	$(BIN)/python docs/build.py build/docs
+# The notebook is made from the script; a test holds both equal.
+examples: $(STAMP)
+	$(BIN)/jupytext --to ipynb examples/quickstart.py
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -26,11 +26,10 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.processes import end, named, tree
+from benchmarks.processes import end, named, sweep_command, tree
+from learner_ray.imaging.phantoms import write_phantom
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.provenance import git_sha, processor
-from tests.small_cohort import write_cohort
-from tests.small_sweep import sweep_command
 
 DRIVER, ACTOR, WORKER, NODE = "driver", "trial actor", "Train worker", "node"
 VICTIMS = (DRIVER, ACTOR, WORKER, NODE)
@@ -171,7 +170,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kills-", ignore_cleanup_errors=True) as temporary:
         root = Path(temporary)
         os.environ["LEARNER_RAY_CACHE"] = str(root / "cache")
-        manifest = write_cohort(root / "cohort")
+        manifest = write_phantom("lus", root / "cohort", patients=12)
         undisturbed: dict[bool, Study] = {}
         for victim in [args.only] if args.only else VICTIMS:
             ranks = victim == WORKER

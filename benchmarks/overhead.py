@@ -25,13 +25,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.processes import peak_pss_gib
 from learner_ray.cohort import Fold
 from learner_ray.core.config import Config, TrainConfig
+from learner_ray.imaging.phantoms import write_phantom
 from learner_ray.run.provenance import git_sha, processor
 from learner_ray.run.spec import RunSpec, Source
 from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
 from learner_ray.study.planned_run import FoldSearchSpec, SearchSettings
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Arm, Suggest
-from tests.small_cohort import write_cohort
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS, TUNE, DOCUMENTED, JOBLIB = "ours", "Tune, reuse_actors=True", "Tune -> TorchTrainer", "Optuna + joblib"
@@ -187,7 +187,7 @@ def main() -> None:
     print(f"Python {platform.python_version()}, commit {git_sha()}\n")
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["LEARNER_RAY_CACHE"] = f"{temporary}/cache"
-        manifest = write_cohort(Path(temporary) / "cohort")
+        manifest = write_phantom("lus", Path(temporary) / "cohort", patients=12)
         for kind, trials in (QUICK_TRIALS if args.quick else TRIALS).items():
             few = 2 * args.slots
             counts = {OURS: trials, TUNE: trials, DOCUMENTED: few, JOBLIB: trials}

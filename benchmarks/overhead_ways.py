@@ -32,10 +32,10 @@ from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress
 from learner_ray.engine.trainable import RunTrainable, training_run
 from learner_ray.engine.tuning import run_study
-from learner_ray.execution import optuna_studies
 from learner_ray.imaging.source import open_cohort
 from learner_ray.run.folder import RunFolder, RunStore
 from learner_ray.run.spec import RunSpec, Source
+from learner_ray.study.journal import optuna_studies
 from learner_ray.study.ledger import LedgerWriter
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.planned_run import FoldSearchSpec

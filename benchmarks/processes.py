@@ -1,4 +1,5 @@
-"""A process and all below it, read from ``/proc``: names, memory, processor time; and their end."""
+"""Processes of benchmarks: a sweep as a command; a process and all below it, read from ``/proc``, with names,
+memory and processor time; and their end."""
 
 from __future__ import annotations
 
@@ -6,12 +7,20 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def sweep_command(data: Path, out: Path, *options: str, study: str = "lus") -> list[str]:
+    """A sweep as a command line of this Python."""
+    return [
+        sys.executable, "-m", "learner_ray.sweep", study, "--data", str(data), "--out", str(out), *options,
+    ]  # fmt: skip
 
 
 def tree(root: int) -> Iterator[int]:

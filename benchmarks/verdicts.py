@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from analysis.results.load import load
 from analysis.statistics.study_statistics import study_statistics
+from benchmarks.processes import sweep_command
 from learner_ray.imaging.phantoms import write_phantom
-from tests.small_sweep import sweep_command
 
 STUDY = """
 from dataclasses import replace

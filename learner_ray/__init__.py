@@ -1,8 +1,59 @@
-"""Distributed hyperparameter and ablation studies for longitudinal medical imaging."""
+"""Distributed hyperparameter and ablation studies for longitudinal medical imaging.
 
+The names of the Python API are loaded when they are first used: ``import learner_ray`` is light.
+"""
+
+from __future__ import annotations
+
+import importlib
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from learner_ray.core.config import Config
+    from learner_ray.core.errors import PlaceError, UserError
+    from learner_ray.experiment import Experiment, SweepResult
+    from learner_ray.study.options import SweepOptions
+    from learner_ray.study.study import Arm, Study, Suggest
+    from learner_ray.study.study_file import load_study
 
 try:
     __version__ = version("learner-ray")
 except PackageNotFoundError:  # a checkout on the path of Python, not installed
     __version__ = "unknown"
+
+__all__ = [
+    "Arm",
+    "Config",
+    "Experiment",
+    "PlaceError",
+    "Study",
+    "Suggest",
+    "SweepOptions",
+    "SweepResult",
+    "UserError",
+    "load_study",
+]
+
+_HOMES = {
+    "Arm": "study.study",
+    "Config": "core.config",
+    "Experiment": "experiment",
+    "PlaceError": "core.errors",
+    "Study": "study.study",
+    "Suggest": "study.study",
+    "SweepOptions": "study.options",
+    "SweepResult": "experiment",
+    "UserError": "core.errors",
+    "load_study": "study.study_file",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -74,10 +74,10 @@ def finished(pytestconfig: pytest.Config, manifest: Path, joined: None) -> Path:
 @pytest.fixture
 def formula_runs(joined: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps of this process have runs that take milliseconds."""
-    from learner_ray import execution
+    from learner_ray.engine import run_plan
     from tests.formula_runs import use_formula_runs
 
-    monkeypatch.setattr(execution, "run_study", execution.run_study)  # as it was, afterwards
+    monkeypatch.setattr(run_plan, "run_study", run_plan.run_study)  # as it was, afterwards
     use_formula_runs()
 
 

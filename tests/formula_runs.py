@@ -148,9 +148,9 @@ def of_rank(folder: RunFolder, device: str, world: World) -> FormulaRun:
 
 def use_formula_runs(trainable: type[RunTrainable] = FormulaTrainable, *, ranks: bool = False) -> None:
     """From here on every sweep of this process has such runs; with ``ranks`` also those of worker groups."""
-    from learner_ray import execution
+    from learner_ray.engine import run_plan
 
-    execution.run_study = functools.partial(execution.run_study, trainable=trainable)
+    run_plan.run_study = functools.partial(run_plan.run_study, trainable=trainable)
     if ranks:
         from learner_ray.engine import worker_groups
 

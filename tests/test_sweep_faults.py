@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from learner_ray import execution
+from learner_ray.engine import run_plan
 from learner_ray.engine.tuning import run_study
 from learner_ray.run.folder import RunFolder
 from tests.formula_runs import FormulaRun, FormulaTrainable, use_formula_runs
@@ -34,7 +34,7 @@ class FailingTrainable(FormulaTrainable):
 
 
 def use(monkeypatch: pytest.MonkeyPatch, trainable: type[FormulaTrainable]) -> None:
-    monkeypatch.setattr(execution, "run_study", run_study)
+    monkeypatch.setattr(run_plan, "run_study", run_study)
     use_formula_runs(trainable)
 
 
@@ -54,14 +54,16 @@ def test_failed_runs_end_a_sweep_with_3_until_retry_has_mended_them(
     )
     use(monkeypatch, FormulaTrainable)
     assert sweep(manifest, out, *options) == 3, "nobody asked for it"
-    assert "nothing left to run" in capsys.readouterr().out
+    assert "All runs are already complete." in capsys.readouterr().out
     assert sweep(manifest, out, *options, "--retry", "failed") == 0
     assert set(ledger(out)["arm"]) == {"majority", "weighted"}
     assert not list(out.parent.glob("runs/*/error.txt"))
     capsys.readouterr()
     assert sweep(manifest, out, *options, "--retry", "failed-trials") == 0
     said = capsys.readouterr().out
-    assert said.index("what was suggested after them is searched anew") < said.index("nothing left to run")
+    assert said.index("what was suggested after them is searched anew") < said.index(
+        "All runs are already complete."
+    )
 
 
 @pytest.mark.ray
@@ -107,7 +109,7 @@ def test_data_moved_away_in_mid_sweep_cost_nothing_once_they_are_back(
     _, error = driver.communicate(timeout=GUARD_S)
     assert driver.returncode == 1
     assert f"error: {data / 'manifest.csv'} does not exist" in error and "Traceback" not in error
-    assert "go on with" in error
+    assert "rerun the same command" in error
     assert not any('"failed"' in path.read_text() for path in out.parent.glob("runs/*/state.json"))
     away.rename(data)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=GUARD_S)

@@ -1,6 +1,5 @@
-"""``python -m learner_ray.cohort``: ``check PATH`` says what was found, what is wrong and how many pairs each
-class has; ``draft FOLDER`` begins a manifest.
-"""
+"""``python -m learner_ray.cohort check PATH`` says what a cohort holds and what is wrong with it; ``draft
+FOLDER`` begins a manifest."""
 
 from __future__ import annotations
 
@@ -8,14 +7,13 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from learner_ray.cli.command import answer
+from learner_ray.cli.command import answer, make_parser
 from learner_ray.cli.missing_codes import add_option, joined
-from learner_ray.cohort import CLASSES, Cohort, load
-from learner_ray.cohort.draft import write_draft
-from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
-from learner_ray.cohort.faults import all_listed
-from learner_ray.study.profiles import folds_asked
+
+if TYPE_CHECKING:  # pandas comes with it, which --help does not need
+    from learner_ray.cohort import Cohort
 
 FEW_PATIENTS = 20
 """Patients with a class below which its figures are hardly worth printing."""
@@ -24,8 +22,20 @@ SIZE = 64
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0, 2 for a mistake in the cohort, 1 for a fault of the place."""
+    """Carries out the command: 0, 2 for a mistake in the cohort, 1 for a fault of the place."""
     return answer(lambda: _carry_out(sys.argv[1:] if arguments is None else arguments))
+
+
+def draft_main(arguments: Sequence[str], *, prog: str) -> int:
+    """Carries out ``learner-ray draft``: 0, 2 where there is no scan or the manifest exists."""
+
+    def carry_out() -> int:
+        parser = make_parser(prog, "Lists a folder's scans in a manifest, to be filled in.")
+        add_draft_options(parser)
+        print(draft(parser.parse_args(arguments)))
+        return 0
+
+    return answer(carry_out)
 
 
 def _carry_out(arguments: Sequence[str]) -> int:
@@ -35,37 +45,56 @@ def _carry_out(arguments: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="python -m learner_ray.cohort", description="Check a cohort, or begin one."
-    )
+    """The parser of both commands."""
+    p = make_parser("python -m learner_ray.cohort", "Checks a cohort, or begins one.")
     commands = p.add_subparsers(required=True, metavar="check | draft")
     one = commands.add_parser("check", help="say what is found at a path, and what is wrong with it")
-    one.add_argument("path", help="manifest (.csv, .tsv) or folder")
-    one.add_argument("--modality", default="", help="decides the score where none is stated: lus or mri")
-    one.add_argument("--format", help="manifest, or the name of a source (default: recognised)")
-    one.add_argument("--folds", type=int, help="of the study to come (default: those of the profiles)")
-    one.add_argument("--decode", action="store_true", help="read every pixel, not headers alone")
-    one.add_argument(
-        "--allow-duplicates", action="store_true", help="pass files that hold what another one holds"
-    )
-    one.add_argument(
-        "--out", default=".", metavar="DIR", help="where a list of faults goes that is too long to print"
-    )
-    add_option(one)
+    one.add_argument("path", help="Manifest (.csv, .tsv) or data folder.")
+    add_check_options(one)
     one.set_defaults(does=check)
     first = commands.add_parser("draft", help="list a folder's scans in a manifest, to be filled in")
-    first.add_argument("path", type=Path, help="folder that holds the scans")
-    first.add_argument("--out", type=Path, default=Path("manifest.csv"), help="default: %(default)s")
+    add_draft_options(first)
     first.set_defaults(does=draft)
     return p
 
 
+def add_check_options(one: argparse.ArgumentParser) -> None:
+    """Adds the options of a check of a cohort."""
+    one.add_argument("--modality", default="", help="lus or mri: decides the score where none is stated.")
+    one.add_argument(
+        "--format", metavar="LAYOUT", help="Layout of the data folder, for a folder that is not recognised."
+    )
+    one.add_argument(
+        "--folds",
+        type=int,
+        metavar="N",
+        help="Folds of the study to come. Without it: those of the profiles.",
+    )
+    one.add_argument("--decode", action="store_true", help="Reads every pixel, not headers alone.")
+    one.add_argument(
+        "--allow-duplicates", action="store_true", help="Passes files that have the same content."
+    )
+    one.add_argument(
+        "--out", default=".", metavar="DIR", help="Where a list of faults goes that is too long to print."
+    )
+    add_option(one)
+
+
+def add_draft_options(first: argparse.ArgumentParser) -> None:
+    """Adds the arguments of a draft."""
+    first.add_argument("path", type=Path, help="The folder that holds the scans.")
+    first.add_argument(
+        "--out", type=Path, default=Path("manifest.csv"), help="The manifest to write (default: %(default)s)."
+    )
+
+
 def draft(options: argparse.Namespace) -> str:
-    """Begins a manifest; what to do next.
+    """Begins a manifest, and returns what to do next.
 
     Raises:
         UserError: there is no scan, or the manifest exists.
     """
+    from learner_ray.cohort.draft import write_draft
     from learner_ray.imaging.headers import SUFFIXES
 
     scans = write_draft(options.path, options.out, [end for ends in SUFFIXES.values() for end in ends])
@@ -76,17 +105,22 @@ def draft(options: argparse.Namespace) -> str:
 
 
 def check(options: argparse.Namespace) -> str:
-    """Puts a cohort through the gate; what to say of it. What does not fit on a screen goes into a file.
+    """Puts a cohort through the gate and returns what it holds. Faults that fit on no screen go into a file.
 
     Raises:
         UserError: it does not pass.
     """
+    from learner_ray.cohort.faults import all_listed
+
     with all_listed(Path(options.out) / f"{Path(options.path).resolve().stem}-faults.txt"):
         return _check(options)
 
 
 def _check(options: argparse.Namespace) -> str:
+    from learner_ray.cohort import load
+    from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
     from learner_ray.imaging import gate
+    from learner_ray.study.profiles import folds_asked
 
     cohort = load(options.path, format=options.format, modality=options.modality, missing=options.missing)
     complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
@@ -105,6 +139,8 @@ def _check(options: argparse.Namespace) -> str:
 
 def report(cohort: Cohort) -> str:
     """What a cohort holds, and what to mind about it."""
+    from learner_ray.cohort import CLASSES
+
     facts, score, pairs = cohort.summary(), cohort.score, cohort.pairs()
     kind = [cohort.modality, *["phantom"] * cohort.phantom, *["not temporal"] * (not cohort.temporal)]
     unit = f" {score.unit}" if score.unit else ""

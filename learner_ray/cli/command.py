@@ -1,53 +1,79 @@
-"""What every command owes whoever types it: text on any terminal, and one sentence and an exit code for a
-mistake or a fault of the place.
+"""What every command owes whoever types it: text on any terminal, the library's messages as plain lines, and
+one sentence and an exit code for a mistake or a fault of the place.
 """
 
 from __future__ import annotations
 
+import argparse
 import errno
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Literal, NoReturn
 
-from learner_ray.core.errors import PlaceError, StorageError, UserError
+from learner_ray.core.errors import Interrupted, PlaceError, StorageError, UserError
 from learner_ray.core.files import storage_fault
 from learner_ray.core.paths import mistaken_path
 
 COMPLETE, UNFINISHED, MISTAKE, SOME_FAILED = 0, 1, 2, 3
 """Exit codes; README, "Exit codes", has all."""
 
-INTERRUPTED = "\nInterrupted; all finished runs are kept. Go on with:\n  {}"
+INTERRUPTED = "\nInterrupted. Completed runs are saved; rerun the same command to resume:\n  {}"
 
 
-def answer(carry_out: Callable[[], int], *, again: str = "") -> int:
+def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
+    """The parser of a command, with the head and the style of help that all commands share.
+
+    Args:
+        prog: the command as the user types it.
+        description: what the command does; its line breaks are kept.
+    """
+    return argparse.ArgumentParser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def run_from_shell(main: Callable[[], int]) -> NoReturn:
+    """Carries out a command that was typed in a shell, and ends the process with its exit code. SIGTERM ends
+    it as an exit does, so that what it began is cleaned up."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    sys.exit(main())
+
+
+def answer(
+    carry_out: Callable[[], int], *, again: str = "", messages: Literal["stdout", "stderr"] = "stdout"
+) -> int:
     """Carries out a command and says in a sentence what stopped it.
 
     Args:
-        carry_out: reads its arguments too; its exit code, where nothing stops it.
+        carry_out: reads its arguments too, and returns the exit code where nothing stops it.
         again: the command line that goes on where this one was stopped; empty where nothing is kept.
+        messages: where the messages of the library are shown.
 
     Returns:
-        the exit code: 1 for a fault of the place, 2 for a mistake, 130 after Ctrl-C, 141 where nobody reads
+        The exit code: 1 for a fault of the place, 2 for a mistake, 130 after Ctrl-C, 141 where nobody reads
         the output any more.
     """
     printable()
     try:
-        code = carry_out()
-        sys.stdout.flush()
-        return code
+        with shown_messages(messages):
+            code = carry_out()
+            sys.stdout.flush()
+            return code
     except UserError as error:
         return _told(str(error), MISTAKE)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if again:
             print(INTERRUPTED.format(again))
-        return 128 + signal.SIGINT
+        return 128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)
     except PlaceError as error:
         return _unfinished(str(error), again, storage=isinstance(error, StorageError))
     except MemoryError as error:
         said = " ".join(str(error).split()) or "more was asked for than there is"
-        return _unfinished(f"the memory of this machine does not suffice: {said}", again, storage=False)
+        return _unfinished(f"this machine has not enough memory: {said}", again, storage=False)
     except OSError as error:
         return _told_of_files(error, again)
     finally:
@@ -55,17 +81,42 @@ def answer(carry_out: Callable[[], int], *, again: str = "") -> int:
             _silence()
 
 
+class _PlainLines(logging.Handler):
+    """Shows messages as plain lines on the standard output or error of the moment."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints a message. An output that fails ends the command, as it does for what the command prints."""
+        print(record.getMessage(), file=getattr(sys, self._stream), flush=True)
+
+
+@contextmanager
+def shown_messages(stream: str) -> Iterator[None]:
+    """Shows what the library logs, as plain lines."""
+    library, handler = logging.getLogger("learner_ray"), _PlainLines(stream)
+    level = library.level
+    library.addHandler(handler)
+    library.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)
+        library.setLevel(level)
+
+
 def printable() -> None:
-    """From here on a sign that the terminal lacks ends no command: in a table it is "?", which is as wide; in
-    a message, which may name a file, its number.
-    """
+    """Lets a sign that the terminal lacks end no command from here on: in a table it is shown as "?", which
+    is as wide; in a message, which may name a file, as its number."""
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=errors)
 
 
 def _told_of_files(error: OSError, again: str) -> int:
-    """Of a file that cannot be used, or an output that nobody takes. All else is a fault of ours."""
+    """Says which file cannot be used, or that nobody takes the output. Any other error is a fault of ours."""
     if error.filename is None and isinstance(error, BrokenPipeError):  # as of `| head`, which has seen enough
         return 128 + signal.SIGPIPE
     if error.filename is None and error.errno == errno.ENOSPC:
@@ -82,8 +133,9 @@ def _told_of_files(error: OSError, again: str) -> int:
 def _unfinished(fault: str, again: str, *, storage: bool) -> int:
     if not again:
         return _told(fault, UNFINISHED)
-    remedy = "make room, or bring the storage back, and go on" if storage else "once that is mended go on"
-    return _told(f"{fault}. All that has ended is kept: {remedy} with:\n  {again}", UNFINISHED)
+    remedy = "make room, or bring the storage back" if storage else "mend this"
+    said = f"{fault}. Completed runs are saved: {remedy}, then rerun the same command to resume:\n  {again}"
+    return _told(said, UNFINISHED)
 
 
 def _told(fault: str, code: int) -> int:
@@ -101,6 +153,6 @@ def _output_fails() -> bool:
 
 
 def _silence() -> None:
-    """Python writes what is left once more at its end, and would complain."""
+    """Keeps Python from writing the rest of the output once more at its end, and complaining."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """The option that names the codes; what it parses is to be ``joined`` first."""
+    """Adds the option that names the codes. A command line goes through ``joined`` before it is parsed."""
     parser.add_argument(
         "--missing",
         type=_codes,
@@ -23,7 +23,7 @@ def _codes(text: str) -> tuple[str, ...]:
 
 
 def joined(arguments: Sequence[str]) -> list[str]:
-    """A command line for argparse, which takes ``-1,-4`` after ``--missing`` for options."""
+    """Joins ``--missing`` and its value by an equals sign: argparse would take ``-1,-4`` for options."""
     given = list(arguments)
     while "--missing" in given[:-1]:
         at = given.index("--missing")

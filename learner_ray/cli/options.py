@@ -1,157 +1,169 @@
-"""The options of ``python -m learner_ray.sweep``."""
+"""The options of ``learner-ray sweep``, generated from the fields of :class:`SweepOptions`.
+
+By argparse and not tyro: with tyro 1.0 the import costs 0.12 s more, half of what ``--help`` takes; a mistake
+is answered by a box of a dozen lines that names the type ``{None}|INT``; and ``--set A=1 --set B=2`` is
+refused."""
 
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from learner_ray.cli.missing_codes import add_option
-from learner_ray.core.components import PRUNERS
+from learner_ray.cli.command import make_parser
+from learner_ray.core.config import all_keys, field_meanings
 from learner_ray.core.errors import UserError
-from learner_ray.study.profiles import PROFILES
-from learner_ray.study.samplers import SAMPLERS
+from learner_ray.study.options import SweepOptions, flag
 from learner_ray.study.study_file import study_names
 
-HUNG_AFTER_S = 1800.0
-
-RETRY = {"failed": ("audit", "final"), "failed-trials": ("trial", "audit", "final")}
-"""What ``--retry`` may be, and the roles of runs that it stands for."""
+WIDTH = 100
+"""Columns of the list of keys."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """Of all options; what they are given is checked where it is used."""
-    does = "Search each arm, train and test the winners anew, show the table."
-    p = argparse.ArgumentParser(prog="python -m learner_ray.sweep", description=does)
+def sweep_parser(prog: str) -> argparse.ArgumentParser:
+    """The parser of the command; the values of its options are checked where they are used."""
+    p = make_parser(prog, "Search each arm, train and test the selected configurations, show the table.")
+    p.usage, p.epilog = f"{prog} STUDY [options]", keys_help()
     p.add_argument("study", help=f"{', '.join(study_names())}, or the path of a study file (.py)")
     p.add_argument(
-        "--data", metavar="PATH", help="manifest or folder; without it the modality's phantom cohort"
+        "--data",
+        metavar="PATH",
+        help="Manifest or data folder, or its URL. Without it: the modality's phantom cohort.",
     )
-    p.add_argument("--format", help="layout of the folder, where it is not recognised")
-    add_option(p)
     p.add_argument(
         "--out",
         metavar="DIR",
-        help="results folder, or s3://BUCKET/FOLDER (default: results/STUDY, or results/STUDY-phantom)",
+        help="Results folder, or s3://BUCKET/FOLDER. Without it: results/STUDY, or results/STUDY-phantom.",
     )
-    p.add_argument(
-        "--profile", choices=PROFILES, help="how large (default: paper on GPUs with real data, else laptop)"
-    )
-    p.add_argument("--arms", help="comma-separated (default: the study's)")
-    for name in ("trials", "folds", "repeats", "seeds", "audits", "epochs"):
-        p.add_argument(f"--{name}", type=int, help=f"{name}, instead of the profile's")
-    p.add_argument(
-        "--pruner",
-        metavar="NAME",
-        help=f"what stops trials early: {', '.join(PRUNERS.built_in)}, one of Optuna's as in optuna.median, "
-        "or your own (default: the study's, else halving)",
-    )
-    p.add_argument("--scheduler", dest="pruner", help=argparse.SUPPRESS)  # what it was called before
-    p.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="who suggests what to try next")
-    p.add_argument(
-        "--devices-per-trial", type=_count, default=1, metavar="N", help="CPUs or GPUs of each run"
-    )
-    p.add_argument(
-        "--trials-per-gpu",
-        type=_count,
-        metavar="N",
-        help="runs that share a GPU (default: measured, if many are left)",
-    )
-    p.add_argument("--max-concurrent", type=_count, help="runs at a time (default: what the devices hold)")
-    p.add_argument(
-        "--hung-after",
-        type=_seconds,
-        default=HUNG_AFTER_S,
-        metavar="SECONDS",
-        help="end a run that finishes no epoch for so long, and start it once more (default: %(default)g)",
-    )
-    p.add_argument(
-        "--retry",
-        choices=RETRY,
-        help="run failed audits and final runs again; failed-trials: trials too, and what was suggested "
-        "after them is searched anew (default: what has failed stays)",
-    )
-    p.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE", help="fix a key")
-    p.add_argument("--skip-bad", action="store_true", help="go on without scans that cannot be read")
-    p.add_argument(
-        "--allow-duplicates", action="store_true", help="go on with files that hold what another one holds"
-    )
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--address", help="of a Ray cluster, or 'local' (default: this machine's cluster, if any)")
-    p.add_argument("--extend", action="store_true", help="add arms, trials, seeds or repeats to a study")
+    add_options(p)
     _add_laptops_own(p)
-    _add_designs(p)
-    p.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
+    p.add_argument("--plan", action="store_true", help="Prints what would run, and runs nothing.")
     return p
 
 
-def _count(text: str) -> int:
-    """A whole number of 1 or more."""
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds an option for each field of :class:`SweepOptions`, with the text below the field as its help."""
+    types, meanings = get_type_hints(SweepOptions), field_meanings(SweepOptions)
+    for option in fields(SweepOptions):
+        parser.add_argument(
+            flag(option.name),
+            help=(meanings.get(option.name, "") + _default_text(option)).replace("%", "%%"),
+            **_arguments(option, types[option.name]),
+        )
 
 
-def _seconds(text: str) -> float:
-    """A finite time above zero."""
+def options_of(parsed: argparse.Namespace) -> SweepOptions:
+    """The options of a parsed command line.
+
+    Raises:
+        UserError: a value is out of its range, or two options contradict each other.
+    """
+    values = {option.name: getattr(parsed, option.name) for option in fields(SweepOptions)}
+    values["set"] = _pairs(values["set"])
+    values["factor"] = parse_factors(values["factor"])
+    return SweepOptions(**values)
+
+
+def _arguments(option: Field[Any], kind: Any) -> dict[str, Any]:
+    """What ``add_argument`` is told of a field."""
+    if kind is bool:
+        return {"action": "store_true"}
+    shown = {"metavar": option.metadata.get("metavar"), "choices": option.metadata.get("choices")}
+    if option.default is MISSING:  # a mapping
+        return {"action": "append", "default": [], "metavar": shown["metavar"]}
+    parse = _parser_of(kind)
+    return {"default": option.default, "type": parse, **{k: v for k, v in shown.items() if v}}
+
+
+def _parser_of(kind: Any) -> Callable[[str], Any]:
+    if kind in (int, int | None):
+        return _whole
+    if kind is float:
+        return _number
+    return _names if kind in (tuple[str, ...], tuple[str, ...] | None) else str
+
+
+def _whole(text: str) -> int:
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
 
 
-def _add_laptops_own(p: argparse.ArgumentParser) -> None:
-    """Options that concern the laptop alone, where a sweep is sent to a cluster."""
-    p.add_argument("--cluster", type=Path, metavar="FILE", help="run on this cluster, brought up by `ray up`")
-    p.add_argument("--with-models", action="store_true", help="with --cluster: bring encoders home, too")
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
 
 
-def for_cluster(argv: Sequence[str]) -> tuple[str, ...]:
-    """A command line without the options that concern the laptop alone."""
-    own = argparse.ArgumentParser(add_help=False)
-    _add_laptops_own(own)
-    return tuple(own.parse_known_args(argv)[1])
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
-def _add_designs(p: argparse.ArgumentParser) -> None:
-    """Other studies than every arm searched in every fold."""
-    p.add_argument(
-        "--protocol",
-        choices=("nested", "development"),
-        default="nested",
-        help="search in every fold, or in the first alone and freeze (cheaper, and not nested)",
+def _default_text(option: Field[Any]) -> str:
+    default = option.default
+    said = default not in (None, False, (), MISSING)
+    return (
+        f" (default: {default:g})" if said and isinstance(default, float) else f" (default: {default})" * said
     )
-    p.add_argument(
-        "--fixed-from",
-        metavar="DIR",
-        help="all arms of a searched study at its winner's setting, and one factor in or out",
-    )
-    p.add_argument("--fixed-arm", metavar="ARM", help="with --fixed-from: take this arm for the winner")
-    p.add_argument(
-        "--factor",
-        action="append",
-        default=[],
-        metavar="KEY=LOW,HIGH",
-        help="with others: every combination of levels, on top of the one arm of --arms",
-    )
-    p.add_argument("--half", action="store_true", help="with --factor: half of the combinations")
 
 
-def parse_edits(args: argparse.Namespace) -> dict[str, Any]:
-    """The user's dotted keys, ``--epochs`` among them."""
-    edits: dict[str, Any] = {}
-    for text in args.edits:
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    """The keys and values of ``--set``."""
+    pairs = {}
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {text}: write KEY=VALUE, as in --set train.lr=0.001")
-        if key == "seed":
-            raise UserError(f"--set {text}: every run has a seed of its own, made from the study's: --seed N")
-        edits[key] = value
-    if args.epochs is not None:
-        edits["train.epochs"] = args.epochs
-    return edits
+        pairs[key] = value
+    return pairs
+
+
+def parse_factors(texts: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+    """The keys of ``--factor KEY=LOW,HIGH``, each with its two levels.
+
+    Raises:
+        UserError: a text is not of this form.
+    """
+    factors = {}
+    for text in texts:
+        key, _, values = text.partition("=")
+        levels = values.split(",")
+        if len(levels) != 2 or not all(levels):
+            raise UserError(f"--factor {text}: write KEY=LOW,HIGH, as in --factor loss.margin=0.1,0.4")
+        factors[key] = (levels[0], levels[1])
+    return factors
+
+
+def keys_help() -> str:
+    """All configuration keys with their meaning, for ``--set`` and for search spaces."""
+    lines = ["configuration keys, for --set, --factor, arms and search spaces:"]
+    for name, key in all_keys().items():
+        if name == "seed":  # every run has its own
+            continue
+        owners = f" Only of {', '.join(key.components)}." if key.components else ""
+        text = f"{key.meaning}{owners}"
+        lines += [f"  {name}", *textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)]
+    return "\n".join(lines)
+
+
+def _add_laptops_own(p: argparse.ArgumentParser) -> None:
+    """Adds the options that concern the laptop alone, where a sweep is sent to a cluster."""
+    p.add_argument(
+        "--cluster",
+        type=Path,
+        metavar="FILE",
+        help="Runs the study on this cluster, brought up by `ray up`, and brings its results home.",
+    )
+    p.add_argument("--with-models", action="store_true", help="With --cluster: brings encoders home, too.")
+
+
+def for_cluster(arguments: Sequence[str]) -> tuple[str, ...]:
+    """A command line without the options that concern the laptop alone."""
+    own = argparse.ArgumentParser(add_help=False)
+    _add_laptops_own(own)
+    return tuple(own.parse_known_args(arguments)[1])

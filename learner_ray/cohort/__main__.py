@@ -1,8 +1,9 @@
-"""``python -m learner_ray.cohort``: check a cohort, or begin the manifest of one."""
+"""``python -m learner_ray.cohort`` checks a cohort or begins one: a door to ``learner_ray.cli.cohort``."""
 
-import sys
+from learner_ray.cli.cohort import main, parser, report
+from learner_ray.cli.command import run_from_shell
 
-from learner_ray.cli.cohort import main
+__all__ = ["main", "parser", "report"]
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_from_shell(main)

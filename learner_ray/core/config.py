@@ -41,6 +41,7 @@ __all__ = [
     "Section",
     "TrainConfig",
     "all_keys",
+    "field_meanings",
     "field_types",
     "flatten",
     "key_type",
@@ -242,7 +243,7 @@ def _add_keys(found: dict[str, Key], section: str, cls: Any, component: str) -> 
 
 
 @functools.cache
-def _meanings(cls: type) -> dict[str, str]:
+def field_meanings(cls: type) -> dict[str, str]:
     """The text below each field of a section, where its source can be had."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
@@ -263,7 +264,7 @@ def _meanings(cls: type) -> dict[str, str]:
 
 
 def _meaning(cls: type, name: str) -> str:
-    return _meanings(cls).get(name, "")
+    return field_meanings(cls).get(name, "")
 
 
 def key_type(key: str) -> Any:

@@ -16,3 +16,15 @@ class PlaceError(Exception):
 
 class StorageError(PlaceError):
     """Results can no longer be written. Completed runs are kept; the same command resumes from there."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended a study early. What had ended is kept; the same call or command goes on from there.
+
+    Args:
+        number: the signal, such as ``signal.SIGINT``.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by signal {number}")
+        self.number = number

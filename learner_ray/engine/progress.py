@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from learner_ray.core.durations import duration
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
 from learner_ray.training.selection_metrics import selection_metric
@@ -90,12 +91,3 @@ class Progress(Callback):
 def _judged(outcome: RunResult, score: float) -> str:
     """A selection score as the metric that it is made of."""
     return selection_metric(outcome.planned.spec.config.progression.selection_metric).shown(score)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

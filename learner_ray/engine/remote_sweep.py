@@ -5,7 +5,6 @@ The job belongs to the cluster: it goes on when the laptop is closed, and the sa
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
 import logging
@@ -30,7 +29,6 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from learner_ray.core.errors import UserError
 from learner_ray.run.object_storage import is_url
 from learner_ray.study.archive import unpack
-from learner_ray.study.results import Results
 
 JOB_PORT = 8265
 """Of the dashboard and job API, which answer on the head's own address alone."""
@@ -109,43 +107,41 @@ def cluster_name(file: Path) -> str:
     return name
 
 
-def submission_of(args: argparse.Namespace, arguments: Sequence[str], results: Results) -> Submission:
-    """What a parsed command line asks of a cluster.
-
-    Args:
-        args: the parsed command line.
-        arguments: the same as typed, without the options that concern the laptop alone.
-        results: where they lie, on the cluster or in object storage.
-
-    Raises:
-        UserError: there is no such cluster file, or it is none.
-    """
-    cluster_name(args.cluster)
-    return Submission(
-        cluster=args.cluster,
-        arguments=tuple(arguments),
-        out=results.out,
-        study_file=Path(args.study) if args.study.endswith(".py") else None,
-        models=args.with_models,
-    )
-
-
-def run_on_cluster(args: argparse.Namespace, arguments: Sequence[str], results: Results) -> int:
+def run_on_cluster(
+    cluster: Path,
+    arguments: Sequence[str],
+    *,
+    out: Path,
+    stored_at: str,
+    study_file: str | None = None,
+    models: bool = False,
+) -> int:
     """Submits the sweep, or finds it running, follows it to its end and brings its results home.
 
     Args:
-        args: the parsed command line.
-        arguments: the same as typed, without the options that concern the laptop alone.
-        results: where they lie, on the cluster or in object storage.
+        cluster: the cluster file.
+        arguments: the sweep's command line, without the options that concern the laptop alone.
+        out: the results folder, on the cluster.
+        stored_at: the same folder, or its URL in object storage.
+        study_file: the path of a study of the user's own, as it stands in the arguments.
+        models: whether encoders and checkpoints are brought home, too.
 
     Returns:
         The sweep's own exit code; 130 where the user left it to itself.
 
     Raises:
-        UserError: the cluster does not answer, or the results would lie over a study that ran here.
+        UserError: the cluster does not answer, its file is none, or the results would lie over a study that
+            ran here.
     """
-    submission = submission_of(args, arguments, results)
-    stored = is_url(results.address)
+    cluster_name(cluster)  # refuses what is no cluster file
+    submission = Submission(
+        cluster=cluster,
+        arguments=tuple(arguments),
+        out=out,
+        study_file=Path(study_file) if study_file else None,
+        models=models,
+    )
+    stored = is_url(stored_at)
     if stored and submission.study_file:
         raise UserError(
             "a study file of your own goes to the cluster beside the results: name an --out on /shared"
@@ -164,7 +160,7 @@ def run_on_cluster(args: argparse.Namespace, arguments: Sequence[str], results: 
         print("\nLeft to itself: the sweep goes on. The same command finds it again.")
         return 128 + signal.SIGINT
     if code != 2 and stored:
-        print(f"Results are in {results.address}; the same command without --cluster shows them here.")
+        print(f"Results are in {stored_at}; the same command without --cluster shows them here.")
     elif code != 2:
         bring_home(submission)
     return code
@@ -316,7 +312,7 @@ def bring_home(submission: Submission) -> None:
     home, archive = HOME / submission.out.name, f"{CACHE}/{submission.name}.tar.gz"
     models = " --models" if submission.models else ""
     there = f'{shlex.quote(str(submission.out))} "$HOME"/{archive}{models}'
-    launcher("exec", submission.cluster, f"{ON_HEAD}; python -m learner_ray.study.archive {there}")
+    launcher("exec", submission.cluster, f"{ON_HEAD}; python -m learner_ray.cli.archive {there}")
     with tempfile.TemporaryDirectory() as here:
         copy = Path(here) / "home.tar.gz"
         launcher("rsync-down", submission.cluster, f"~/{archive}", str(copy))

@@ -1,18 +1,12 @@
-"""A study and its runs in one archive, to bring home from a cluster.
-
-``python -m learner_ray.study.archive OUT ARCHIVE [--models]`` packs, on the cluster's head.
-"""
+"""A study and its runs in one archive, to bring home from a cluster."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tarfile
 from pathlib import Path
 
 import pandas as pd
 
-from learner_ray.cli.command import answer
 from learner_ray.core.errors import UserError
 from learner_ray.run.integrity import ELSEWHERE, MODELS
 
@@ -64,22 +58,3 @@ def unpack(archive: Path, root: Path) -> None:
         # A sweep that goes on here must not take models that were left there for lost.
         if not any(name.parent == run and name.match(MODELS) for name in names):
             (root / run / ELSEWHERE).touch()
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command: 0, or 2 where there is no study."""
-    return answer(lambda: _pack(argv))
-
-
-def _pack(argv: list[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m learner_ray.study.archive", description=__doc__)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("archive", type=Path)
-    parser.add_argument("--models", action="store_true", help="with encoders and checkpoints")
-    args = parser.parse_args(argv)
-    pack(args.out, args.archive, models=args.models)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

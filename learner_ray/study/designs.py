@@ -141,18 +141,6 @@ def factorial(study: Study, arm: Arm, factors: Mapping[str, tuple[Any, Any]], *,
     return _with_arms(study, arms, arms[0].name)
 
 
-def parse_factors(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """``KEY=LOW,HIGH`` of the command line."""
-    factors = {}
-    for text in texts:
-        key, _, values = text.partition("=")
-        levels = values.split(",")
-        if len(levels) != 2 or not all(levels):
-            raise UserError(f"--factor {text}: write KEY=LOW,HIGH, as in --factor loss.margin=0.1,0.4")
-        factors[key] = (levels[0], levels[1])
-    return factors
-
-
 def _with_arms(study: Study, arms: Sequence[Arm], reference: str) -> Study:
     names = tuple(arm.name for arm in arms)
     return replace(study, arms=tuple(arms), default_arms=names, reference=reference)

@@ -16,6 +16,16 @@ from learner_ray.study.pruner_choice import PrunerChoice
 from learner_ray.study.study import Arm
 
 
+def group_name(arm: str, repeat: int, fold: int) -> str:
+    """The readable name of the runs of one arm in one fold."""
+    return f"{arm}/r{repeat}-f{fold}"
+
+
+def run_label(group: str, role: str, number: int) -> str:
+    """The readable name of a run: its group, its role, and the number of its trial or of its seed."""
+    return f"{group}/{role}-{f'{number:03d}' if role == 'trial' else f's{number}'}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
     """What the searches of all arms and folds of a study share."""
@@ -64,8 +74,7 @@ class FoldSearchSpec:
 
     @property
     def name(self) -> str:
-        """The group's name: arm, repeat and fold, as in ``mse/r0-f2``."""
-        return f"{self.arm.name}/r{self.fold.repeat}-f{self.fold.fold}"
+        return group_name(self.arm.name, self.fold.repeat, self.fold.fold)
 
     def run_seed(self, role: str, number: int = 0) -> int:
         """The seed of a run: the same for every arm, so that arms are paired, unless one is given a seed
@@ -133,9 +142,8 @@ class PlannedRun:
 
     @property
     def label(self) -> str:
-        """The run's readable name, as TensorBoard shows it."""
-        number = f"{self.number:03d}" if self.role == "trial" else f"s{self.number}"
-        return f"{self.group}/{self.role}-{number}"
+        """The readable name, as in TensorBoard."""
+        return run_label(self.group, self.role, self.number)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -50,11 +49,13 @@ DERIVED = (
     "optuna.journal",
     "tensorboard",
 )
-"""What is written again from the plan and the runs' own files, in a folder whose ``study.json`` is gone."""
+"""The files that are written again from the plan and the runs' own files where ``study.json`` is gone."""
 
 
-def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False) -> dict[str, Any]:
-    """The study as plain data."""
+def describe(
+    plan: Plan, left_out: list[str], *, command: str = "", allow_duplicates: bool = False
+) -> dict[str, Any]:
+    """The study as plain data; ``command`` is what repeats it."""
     from optuna.distributions import distribution_to_json
 
     cohort = plan.cohort
@@ -111,7 +112,7 @@ def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False)
         "fixed_at": _fixed_at(plan),
         "threads": plan.settings.threads,
         "split_hash": splits_hash(plan.folds),
-        "command": " ".join(["python -m learner_ray.sweep", *sys.argv[1:]]),
+        "command": command,
         "versions": versions(),
         "git_sha": git_sha(),
         "hardware": {"machine": platform.machine(), "system": platform.system(), "processor": processor()},
@@ -131,22 +132,29 @@ def _fixed_at(plan: Plan) -> dict[str, Any] | None:
 
 
 def record(
-    plan: Plan, folder: Path, left_out: list[str], *, extend: bool = False, allow_duplicates: bool = False
+    plan: Plan,
+    folder: Path,
+    left_out: list[str],
+    *,
+    command: str = "",
+    extend: bool = False,
+    allow_duplicates: bool = False,
 ) -> dict[str, Any]:
     """Writes ``study.json`` and ``splits.json`` at the first start; later checks that they are this study's.
 
     Args:
         plan: the study as asked for now.
         folder: its results folder.
-        left_out: what is not in it, in words.
+        left_out: what the study leaves out of its data, in sentences.
+        command: what repeats the study, quoted for a shell.
         extend: take in more arms, trials, seeds or repeats than the folder's study has. What was asked for
             before is kept under ``extended``.
-        allow_duplicates: whether files that hold the same were let pass.
+        allow_duplicates: whether files with the same content were let pass.
 
     Raises:
         UserError: the folder holds another study, or one whose files were changed.
     """
-    now = describe(plan, left_out, allow_duplicates=allow_duplicates)
+    now = describe(plan, left_out, command=command, allow_duplicates=allow_duplicates)
     path, splits = folder / "study.json", folder / "splits.json"
     before = read_study(path)
     if before is None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.core.config import Config, all_keys, flatten
+from learner_ray.core.config import Config, flatten
 from learner_ray.core.errors import UserError
 from learner_ray.core.old_names import key_now
 from learner_ray.study.pruner_choice import PrunerChoice, check_pruner
+from learner_ray.study.recipe_checks import check_names, check_values, ranges_of
 
 if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
     import optuna
@@ -22,7 +23,7 @@ class Arm:
 
     name: str
     label: str
-    """How tables and figures call it."""
+    """The arm's name in tables and figures."""
     edits: Mapping[str, Any] = field(default_factory=dict)
     control: bool = False
     """A control is not searched: it runs at the base configuration."""
@@ -54,7 +55,7 @@ class Suggest:
         """A real number in [low, high], uniform, or uniform in its logarithm."""
         key = key_now(key)
         if key not in self._fixed:
-            _check_bounds(key, low, high, log)
+            check_bounds(key, low, high, log)
             self.values[key] = self._trial.suggest_float(key, low, high, log=log)
 
     def choice(self, key: str, options: Sequence[Any]) -> None:
@@ -66,7 +67,13 @@ class Suggest:
             self.values[key] = self._trial.suggest_categorical(key, options)
 
 
-def _check_bounds(key: str, low: float, high: float, log: bool) -> None:
+def check_bounds(key: str, low: float, high: float, log: bool) -> None:
+    """Refuses bounds between which no number can be drawn.
+
+    Raises:
+        UserError: a bound is not finite, both are in the wrong order, or a logarithm has a bound of 0 or
+        less.
+    """
     if not -math.inf < low <= high < math.inf or (log and low <= 0):
         kind = "finite numbers above 0" if log else "finite numbers"
         raise UserError(f"the space searches {key} from {low} to {high}: give {kind}, the lower one first")
@@ -109,7 +116,11 @@ def distributions_of(
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What a study file declares as ``STUDY``."""
+    """What a study file declares as ``STUDY``: a recipe for arms and their search.
+
+    Raises:
+        UserError: a name that it gives is unknown, or a value that it sets cannot be.
+    """
 
     name: str
     modality: str
@@ -126,19 +137,13 @@ class Study:
     pruner: PrunerChoice = "halving"
     """What stops trials early, unless ``--pruner`` names another: a name, or an object of a pruner."""
     objectives: tuple[type, ...] = ()
-    """Nothing: study files of commit 3590708 list here the losses that they define."""
+    """Unused: study files of commit 3590708 list here the losses that they define."""
     file: str = ""
     """The study file it was read from, filled in by whoever reads it; empty for a study of the package."""
 
     def __post_init__(self) -> None:
-        names = [arm.name for arm in self.arms]
-        for name in (*self.default_arms, self.reference):
-            if name not in names:
-                raise UserError(f"study {self.name}: no arm is called {name!r}; arms: {', '.join(names)}")
-        if len(set(names)) < len(names):
-            raise UserError(f"study {self.name}: two arms share a name among {', '.join(names)}")
-        for edits in (*(arm.edits for arm in self.arms), *self.profiles.values()):
-            self.base.with_values(dict(edits))  # a wrong edit fails here, before anything runs
+        check_names(self)
+        check_values(self)
         check_pruner(self.pruner)
 
     def arm(self, name: str) -> Arm:
@@ -151,22 +156,14 @@ class Study:
     def searched_keys(
         self, config: Config, fixed: frozenset[str]
     ) -> dict[str, optuna.distributions.BaseDistribution]:
-        """The distribution of every key that the space asks for at one configuration."""
-        try:
-            found = distributions_of(self.space, config, fixed)
-        except UserError as error:
-            raise UserError(f"study {self.name}: {error}") from error
-        except Exception as error:  # the user's own code may raise anything
-            raise UserError(f"study {self.name}: its space fails: {type(error).__name__}: {error}") from error
-        keys = all_keys()
-        unknown = [key for key in found if key not in keys]
-        if unknown:
-            raise UserError(f"study {self.name}: its space asks for unknown keys: {', '.join(unknown)}")
-        for key, distribution in found.items():
-            bounds = vars(distribution)
-            if "choices" not in bounds and keys[key].type is not float:
-                raise UserError(f"study {self.name}: its space asks for real numbers of {key}: offer choices")
-            for value in bounds.get("choices") or (bounds["low"], bounds["high"]):
-                alone = {"loss.name": config.loss.name, "encoder.name": config.encoder.name, key: value}
-                Config().with_values(alone)  # others may be searched with it
-        return found
+        """The distribution of every key that the space asks for at one configuration.
+
+        Args:
+            config: the configuration of the arm that is searched.
+            fixed: keys that the search leaves alone.
+
+        Raises:
+            UserError: the space asks for what cannot be.
+        """
+        ranges_of(self.name, self.space, config, fixed)  # refuses what cannot be searched
+        return distributions_of(self.space, config, fixed)

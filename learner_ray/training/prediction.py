@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import sys
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +27,8 @@ from learner_ray.run.provenance import versions
 from learner_ray.training.data import Data
 from learner_ray.training.predictor import Predictor, kind_of_scan
 from learner_ray.training.progression import Embedded
+
+logger = logging.getLogger(__name__)
 
 Embeddings = NDArray[np.float32]
 
@@ -90,14 +92,14 @@ def predict(
         size = predictor.spec.config.data.image_size
         cache = build_cache(cohort, size, root=Path(temporary), skip_bad=skip_bad)
         for bad in cache.bad.values():
-            print(f"left out: {bad}", file=sys.stderr)
+            logger.warning("left out: %s", bad)
         for line in warnings(describe_looks(cache.looks)):
-            print(line, file=sys.stderr)
+            logger.warning(line)
         readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
         data = Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
         embedded = predictor.embed(data)
     if predictor.description["reader"] != reader_version():
-        print(f"pixels were read by {predictor.description['reader']} in training", file=sys.stderr)
+        logger.warning("pixels were read by %s in training", predictor.description["reader"])
     return _table(predictor, readable.reset_index(drop=True), embedded)
 
 
@@ -170,4 +172,3 @@ def write(table: pd.DataFrame, embeddings: Embeddings, out: Path) -> None:
     np.save(buffer, embeddings, allow_pickle=False)
     write_atomic(out.with_suffix(".npy"), buffer.getvalue())
     write_atomic(out, table.to_csv(index=False))
-    print(f"{out}: {len(table)} scans; their embeddings in {out.with_suffix('.npy')}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -13,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from learner_ray.cli.command import answer
-from learner_ray.core.errors import PlaceError, StorageError, UserError
+from learner_ray.core.errors import Interrupted, PlaceError, StorageError, UserError
 
-MODULES = ("sweep", "train", "predict", "cohort.__main__", "study.archive")
+MODULES = ("sweep", "train", "predict", "check", "cohort.__main__", "cli.archive", "cli.main")
 
 
 def raising(error: BaseException) -> int:
@@ -32,10 +33,11 @@ def raising(error: BaseException) -> int:
         (OSError(errno.EROFS, "Read-only file system", "/r/lus"), 1, "/r/lus: Read-only file system"),
         (OSError(errno.ENOSPC, "No space left on device", "/r/lus"), 1, "/r/lus: the disk is full"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/r/lus"), 1, "/r/lus: No such file"),
-        (StorageError("/r: gone"), 1, "/r: gone. All that has ended is kept: make room"),
-        (PlaceError("a node is gone"), 1, "once that is mended go on with:\n  the command"),
+        (StorageError("/r: gone"), 1, "/r: gone. Completed runs are saved: make room"),
+        (PlaceError("a node is gone"), 1, "mend this, then rerun the same command to resume:\n  the command"),
         (MemoryError(), 1, "memory"),
         (KeyboardInterrupt(), 130, ""),
+        (Interrupted(15), 143, ""),
     ],
     ids=repr,
 )
@@ -83,3 +85,21 @@ def test_an_output_that_nobody_takes_ends_a_command_without_a_traceback(
     os.close(out)
     assert done.returncode == code and words in done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+def test_the_library_s_messages_are_plain_lines_only_while_a_command_runs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logger = logging.getLogger("learner_ray.somewhere")
+
+    def carry_out() -> int:
+        logger.info("read %d scans", 3)
+        logger.warning("warning: dark")
+        return 0
+
+    assert answer(carry_out) == 0
+    assert capsys.readouterr().out == "read 3 scans\nwarning: dark\n"
+    assert answer(carry_out, messages="stderr") == 0
+    assert capsys.readouterr() == ("", "read 3 scans\nwarning: dark\n")
+    logger.info("nobody asked")
+    assert capsys.readouterr() == ("", "")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+import learner_ray
+from learner_ray.cli.main import VERBS, main
+from learner_ray.cli.options import sweep_parser
+from learner_ray.core.config import all_keys, field_meanings
+from learner_ray.study.options import SweepOptions, flag
 from tests.imaging.make_scans import write_listed
 
 LOADED = """
@@ -36,12 +43,71 @@ def packages(*command: str) -> tuple[str, set[str]]:
     return code, {name for name in names if name not in sys.stdlib_module_names}
 
 
-@pytest.mark.parametrize("module", ["sweep", "train", "predict", "check"])
-def test_help_and_a_misspelt_option_load_our_own_modules_alone(module: str) -> None:
+@pytest.mark.parametrize(
+    "command", ["sweep", "train", "predict", "check", *(f"cli.main {verb}" for verb in VERBS)]
+)
+def test_help_and_a_misspelt_option_load_our_own_modules_alone(command: str) -> None:
     for arguments, expected in ((["--help"], "0"), (["x", "--ouf"], "2")):
-        code, loaded = packages(f"learner_ray.{module}", *arguments)
-        assert code == expected and "learner_ray" in loaded
+        code, loaded = packages(*f"learner_ray.{command}".split(), *arguments)
+        assert code == expected and loaded & OURS
         assert not loaded & HEAVY
+
+
+def test_help_lists_every_option_and_every_key_with_its_meaning() -> None:
+    said = " ".join(sweep_parser("sweep").format_help().split())
+    for option, meaning in field_meanings(SweepOptions).items():
+        assert flag(option) in said and meaning.split(". ")[0].split()[-1].rstrip(".") in said
+    assert len(field_meanings(SweepOptions)) == len(fields(SweepOptions))
+    for name, key in all_keys().items():
+        assert name == "seed" or f" {name} {' '.join(key.meaning.split())}" in said
+        assert key.meaning, f"{name} has no text below its field"
+
+
+@pytest.mark.parametrize("arguments", [[], ["swep"], ["import"]])
+def test_a_verb_that_there_is_not_is_a_mistake(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and (not arguments or "'sweep'" in error)
+
+
+def test_plan_is_a_sweep_with_plan_and_each_command_is_named_as_it_was_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for verb, shown in (("plan", "sweep"), ("sweep", "sweep"), ("check", "check"), ("draft", "draft")):
+        with pytest.raises(SystemExit):
+            main([verb, "--help"])
+        assert capsys.readouterr().out.startswith(f"usage: learner-ray {shown} ")
+
+
+def test_the_cache_is_listed_and_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LEARNER_RAY_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "pixels").mkdir(parents=True)
+    (tmp_path / "cache" / "pixels" / "x").write_bytes(b"0" * 3_000_000)
+    assert main(["cache", "list"]) == 0 and (tmp_path / "cache" / "pixels" / "x").exists()
+    assert "3.0 MB" in capsys.readouterr().out
+    assert main(["cache", "clear"]) == 0 and not list((tmp_path / "cache").iterdir())
+
+
+PRINTING = ("engine/", "run/folder.py", "study/arm_search.py", "training/run.py")
+"""Where print is still called outside of the commands. ``run/folder.py`` prints into a file."""
+
+
+def test_only_commands_print() -> None:
+    root = Path(learner_ray.__file__).parent
+    found = [
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if any(
+            isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+            for node in ast.walk(ast.parse(path.read_text()))
+        )
+    ]
+    assert [name for name in found if not name.startswith(("cli/", *PRINTING))] == []
 
 
 def test_help_of_the_report_loads_our_own_modules_alone() -> None:

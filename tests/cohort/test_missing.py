@@ -3,8 +3,8 @@
 import pytest
 
 from learner_ray.cli import cohort
-from learner_ray.cli import options as sweep
 from learner_ray.cli.missing_codes import joined
+from learner_ray.cli.options import sweep_parser
 from learner_ray.cohort import load
 from learner_ray.cohort.missing import is_missing
 from learner_ray.core.errors import UserError
@@ -40,6 +40,6 @@ def test_a_table_without_any_score(write_manifest):
 
 
 def test_codes_that_begin_with_a_minus_are_no_options():
-    for commands, first in ((sweep.parser, "lus"), (cohort.parser, "check")):
+    for parser, first in ((sweep_parser("sweep"), "lus"), (cohort.parser(), "check")):
         given = joined([first, *(["scans"] if first == "check" else []), "--missing", "-1,-4"])
-        assert commands().parse_args(given).missing == ("-1", "-4")
+        assert parser.parse_args(given).missing == ("-1", "-4")

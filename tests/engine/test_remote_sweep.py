@@ -10,10 +10,9 @@ import pytest
 import yaml
 from ray.job_submission import JobStatus
 
-from learner_ray.cli.options import for_cluster, parser
+from learner_ray.cli.options import for_cluster, sweep_parser
 from learner_ray.core.errors import UserError
-from learner_ray.engine.remote_sweep import Submission, check_home, exit_code, submission_of, tunnel
-from learner_ray.study.results import Results
+from learner_ray.engine.remote_sweep import Submission, check_home, exit_code, tunnel
 
 OUT = Path("results/lus")
 
@@ -30,7 +29,14 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def submitted(*typed: str) -> Submission:
-    return submission_of(parser().parse_args(typed), for_cluster(typed), Results(str(OUT)))
+    args = sweep_parser("sweep").parse_args(typed)
+    return Submission(
+        cluster=args.cluster,
+        arguments=for_cluster(typed),
+        out=OUT,
+        study_file=Path(args.study) if args.study.endswith(".py") else None,
+        models=args.with_models,
+    )
 
 
 def test_the_laptops_own_options_stay_there(file: Path) -> None:

@@ -78,10 +78,9 @@ def claims_a_gpu() -> Iterator[str]:
 # Whatever the second gains on this machine, and no third.
 SWEEP = """
 import sys
-from learner_ray import execution
-from learner_ray.engine import sharing
+from learner_ray.engine import run_plan, sharing
 from learner_ray.sweep import main
-execution.RUNS_WORTH_MEASURING = 2
+run_plan.RUNS_WORTH_MEASURING = 2
 sharing.SECONDS, sharing.WORTH, sharing.MOST = 1.0, 0.0, 2
 sys.exit(main(sys.argv[1:]))
 """

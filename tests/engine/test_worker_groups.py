@@ -16,9 +16,8 @@ import pytest
 import yaml
 
 from benchmarks.processes import named
-from learner_ray import execution
 from learner_ray.core.errors import UserError
-from learner_ray.engine import worker_groups
+from learner_ray.engine import run_plan, worker_groups
 from learner_ray.engine.connection import BOOTSTRAP
 from learner_ray.sweep import main
 from tests.engine.hanging import Clock
@@ -179,7 +178,7 @@ def test_ranks_that_hang_are_ended_and_their_run_goes_on(
         worker_groups.WorkerGroups, opens=lambda folder, device, world: HangsOnce(folder, world)
     )
     monkeypatch.setattr(worker_groups, "WorkerGroups", opening)
-    monkeypatch.setattr(execution, "run_study", functools.partial(execution.run_study, clock=Clock(hung)))
+    monkeypatch.setattr(run_plan, "run_study", functools.partial(run_plan.run_study, clock=Clock(hung)))
     options = [*ARGUMENTS, *TWO, "--trials", "0", "--epochs", "1", "--hung-after", "90"]
     assert sweep(manifest, tmp_path / "results" / "lus", *options) == 0
     said = capfd.readouterr().out

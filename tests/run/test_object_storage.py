@@ -275,5 +275,9 @@ def test_storage_that_is_gone_ends_the_study_in_one_sentence(
     server.stop()
     release(root)
     _, error = driver.communicate(timeout=GUARD_S)
-    assert driver.returncode == 1 and f"error: s3://{bucket}/results/" in error and "go on with" in error
+    assert (
+        driver.returncode == 1
+        and f"error: s3://{bucket}/results/" in error
+        and "rerun the same command" in error
+    )
     assert "Traceback" not in error

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from learner_ray.cli.options import parse_factors
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
-from learner_ray.study.designs import around, factorial, parse_factors, read_winner
+from learner_ray.study.designs import around, factorial, read_winner
 from learner_ray.study.study import Arm, Study
 from learner_ray.study.study_file import load_study
 

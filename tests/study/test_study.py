@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.cli.options import parser
 from learner_ray.core.errors import UserError
-from learner_ray.inputs import choose_source
+from learner_ray.study.inputs import choose_source
+from learner_ray.study.options import SweepOptions
 from learner_ray.study.study import Arm
 from learner_ray.study.study_file import load_study
 
@@ -28,5 +28,5 @@ def test_other_names_are_the_users_own(name: str) -> None:
 @pytest.mark.parametrize("name", ["../up", "w/o shift", "/etc", ".."])
 def test_the_results_of_a_study_lie_below_results_whatever_it_is_called(name: str) -> None:
     study = replace(load_study("lus"), name=name)
-    _, results = choose_source(parser().parse_args(["lus", "--data", "x.csv"]), study)
+    _, results = choose_source(study, "x.csv", None, SweepOptions())
     assert results.out.parent == Path("results") and results.out.name not in ("", ".", "..")

@@ -6,10 +6,8 @@ import csv
 import fcntl
 import gzip
 import io
-import multiprocessing
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,6 +23,7 @@ from learner_ray.core.files import cache_root, write_atomic, write_json
 from learner_ray.core.seeding import random_key
 from learner_ray.imaging.phantoms.lus import FRAMES_PER_SECOND, lus_clip
 from learner_ray.imaging.phantoms.mri import affine, mri_volume
+from learner_ray.imaging.phantoms.processes import write_patients
 
 VERSION = 2
 """Increased whenever the default cohort's files change."""
@@ -79,11 +78,7 @@ def write_phantom(modality: str, folder: Path, *, patients: int = 36, visits: in
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(COLUMNS)
     key = random_key("phantom", modality, seed)
-    # Spawned, not forked: the caller may hold threads.
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(_write_patient, modality, folder, n, visits, key) for n in range(1, patients + 1)]
-        for job in jobs:
-            rows.writerows(job.result())
+    rows.writerows(write_patients(modality, folder, patients=patients, visits=visits, key=key))
     manifest = folder / "manifest.csv"
     described = {"name": f"{modality}-phantom", "modality": modality, "temporal": True, "phantom": True}
     write_json(sidecar_path(manifest), {**described, "score": kind.score.to_dict()})
@@ -121,8 +116,8 @@ def _modality(name: str) -> _Modality:
     return _MODALITIES[name]
 
 
-def _write_patient(modality: str, folder: Path, number: int, visits: int, key: int) -> list[list[object]]:
-    """All scans of one patient, and their rows."""
+def write_patient(modality: str, folder: Path, number: int, visits: int, key: int) -> list[list[object]]:
+    """Writes all scans of one patient; their rows of the manifest."""
     kind = _modality(modality)
     patient = f"P{number:03d}"
     draw = _generator(key, patient, "course")

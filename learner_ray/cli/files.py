@@ -1,0 +1,66 @@
+"""Compares the files of a results folder with what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from learner_ray.core.errors import UserError
+
+
+def check_files(address: str) -> int:
+    """Prints which files of a results folder are not as they were written, and how many runs were looked at.
+
+    A sweep that goes on compares the sizes of its runs' files and the hashes of all but models; this reads
+    the encoders too, and changes nothing.
+
+    Args:
+        address: the folder's path, or its URL in object storage, from which everything is fetched.
+
+    Returns:
+        0 where all files are whole, else 1.
+
+    Raises:
+        UserError: the folder holds neither a study nor runs.
+    """
+    from learner_ray.run.folder import RunStore
+    from learner_ray.run.object_storage import StoredFolder, is_url
+    from learner_ray.study.archive import run_hashes
+
+    stored = StoredFolder.at(address) if is_url(address) else None
+    results = stored.local if stored else Path(address)
+    if stored:
+        stored.fetch()
+    if (results / "study.json").exists():
+        faults = study_faults(results)
+        store, runs = RunStore(results.parent, stored and stored.above), run_hashes(results)
+    elif (results / "runs").is_dir():
+        faults = [fault for path in results.glob("*/study.json") for fault in study_faults(path.parent)]
+        store = RunStore(results, stored)
+        runs = [path.name for path in (results / "runs").iterdir() if path.is_dir()]
+    else:
+        raise UserError(f"{address} holds neither a study nor runs: give a results folder")
+    for run in sorted(runs):
+        folder = store.folder(run)
+        folder.fetch()
+        fault = folder.fault(run, models=True) if folder.path.is_dir() else "it is missing"
+        faults += [f"{folder.address}: {fault}"] if fault else []
+    for fault in faults:
+        print(fault)
+    print(f"{len(runs)} runs looked at: {f'{len(faults)} faults' if faults else 'all files are as written'}")
+    if faults:
+        print("Rerun the command that made the results: it trains damaged runs again. It reads no encoders,")
+        print("so remove the encoders named above first.")
+    return 1 if faults else 0
+
+
+def study_faults(folder: Path) -> list[str]:
+    """The faults of a study's own files, apart from the tables that are derived from its runs."""
+    from learner_ray.cohort import load_splits, splits_hash
+    from learner_ray.study.study_json import read_study
+
+    try:
+        study = read_study(folder / "study.json") or {}
+        differs = splits_hash(load_splits(folder / "splits.json")) != study.get("split_hash")
+    except UserError as error:
+        return [str(error)]
+    return [f"{folder / 'splits.json'}: its splits are not those that study.json names"] if differs else []

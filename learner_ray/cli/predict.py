@@ -1,0 +1,73 @@
+"""Applies a final run's encoder to scans that it has not seen.
+
+Give the scans of one patient in the order of the visits, or those of many patients in a manifest. The table
+has one row per scan: the predicted score and, from the second visit on, the probabilities of worse, same and
+better since the visit before (the same for all scans of a visit). Embeddings are written beside it, as
+float32 in the order of the rows: as text, 512 numbers would make a row that no spreadsheet shows and that is
+no longer exact."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from learner_ray.cli.command import answer, make_parser
+from learner_ray.core.errors import UserError
+from learner_ray.core.paths import refuse_unwritable
+
+
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m learner_ray.predict") -> int:
+    """Carries out the command.
+
+    Args:
+        arguments: its arguments; without them, those of this process.
+        prog: what was typed before them.
+
+    Returns:
+        0 when the table is written, 1 when a fault of the place prevents it, 2 for a mistake.
+    """
+    return answer(lambda: _predict(arguments, prog), messages="stderr")  # the table alone goes to stdout
+
+
+def _predict(arguments: Sequence[str] | None, prog: str) -> int:
+    parser = make_parser(prog, __doc__)
+    parser.add_argument("run", type=Path, help="The folder of a complete final run, results/runs/<run_hash>.")
+    parser.add_argument(
+        "scans", nargs="*", help="Scans of one patient by visit; files of one scan joined by commas."
+    )
+    parser.add_argument(
+        "--manifest", type=Path, help="Scans of many patients: path, patient, and visit or date."
+    )
+    parser.add_argument(
+        "--out", type=Path, help="CSV to write; embeddings go beside it as .npy. Without it: the screen."
+    )
+    parser.add_argument("--skip-bad", action="store_true", help="Goes on without scans that cannot be read.")
+    args = parser.parse_args(arguments)
+    if bool(args.scans) == bool(args.manifest):
+        raise UserError("name scans, or a manifest that lists them with --manifest, and not both")
+    if args.out is not None:
+        if args.out.suffix != ".csv" or args.out.is_dir():
+            raise UserError(f"--out {args.out}: name a file ending in .csv")
+        refuse_unwritable(args.out.parent)
+    if not args.run.is_dir():
+        raise UserError(f"no run at {args.run}: give the folder of a final run, results/runs/<run_hash>")
+    carry_out(args)
+    return 0
+
+
+def carry_out(args: argparse.Namespace) -> None:
+    """Predicts for the scans that the command line names. PyTorch is loaded here: no mistake waits for it."""
+    import torch
+
+    from learner_ray.training.prediction import given, listed, predict, write
+    from learner_ray.training.predictor import Predictor
+
+    predictor = Predictor.load(args.run, "cuda" if torch.cuda.is_available() else "cpu")
+    scans = given(args.scans) if args.scans else listed(args.manifest, predictor)
+    table, embeddings = predict(predictor, scans, skip_bad=args.skip_bad)
+    if args.out is None:
+        print(table.to_csv(index=False), end="")
+    else:
+        write(table, embeddings, args.out)
+        print(f"{args.out}: {len(table)} scans; their embeddings in {args.out.with_suffix('.npy')}")

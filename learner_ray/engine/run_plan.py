@@ -1,0 +1,121 @@
+"""Runs what is left of a plan, on the devices there are."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+
+from learner_ray.core.components import LOSSES
+from learner_ray.core.files import Standing
+from learner_ray.encoders.network import network_bytes
+from learner_ray.engine.connection import Devices, start_local
+from learner_ray.engine.sharing import MOST, measure_sharing, part
+from learner_ray.engine.tuning import run_study
+from learner_ray.run.spec import RunSpec
+from learner_ray.study.ledger import write_tables
+from learner_ray.study.options import SweepOptions
+from learner_ray.study.plan import Plan
+from learner_ray.study.planned_run import FoldSearchSpec
+from learner_ray.study.results import Results
+from learner_ray.study.runner import StudyRunner
+
+RUNS_WORTH_MEASURING = 8
+"""Runs left per GPU; with fewer it is not measured how many could share one."""
+DECIDES_MEMORY = ("data.", "train.batch_size", "encoder.")
+"""Beginnings of keys that decide a trial's memory; where one is searched, no one trial speaks for all."""
+TAKES_NO_MEMORY = "encoder.shift_fraction"
+"""The key among them that may be searched even so."""
+
+
+def run_plan(
+    plan: Plan,
+    runner: StudyRunner,
+    results: Results,
+    options: SweepOptions,
+    devices: Devices,
+) -> int | None:
+    """Runs what is left of a plan.
+
+    Returns:
+        The signal that ended it early, or None.
+
+    Raises:
+        UserError: the devices do not allow it.
+        PlaceError: a fault of the place; what had ended is kept.
+    """
+    out, size = results.out, options.devices_per_trial
+    scratch = (out / ".tune").resolve()
+    measures = measures_sharing(plan, runner, options, devices)
+    share = MOST if measures else options.trials_per_gpu or 1
+    if devices.local:
+        start_local(slots_of(options, devices, share) * size)
+    if measures:
+        share = measure_sharing(largest_trial(plan))
+    slots = slots_of(options, devices, share)
+    worker_groups = None
+    if size > 1:
+        from learner_ray.engine.worker_groups import WorkerGroups
+
+        groups = min(slots, runner.remaining)
+        worker_groups = WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
+    standing = Standing(out)
+    try:
+        return run_study(
+            runner,
+            scratch=scratch,
+            max_concurrent=slots,
+            resources=resources_of(devices, share),
+            hung_after_s=options.hung_after,
+            worker_groups=worker_groups,
+            # Ray on this machine has no more devices than that.
+            limit=None if devices.local else options.max_concurrent,
+        )
+    except BaseException:
+        if standing.has_gone:
+            # Removed: what has come since has no study.json, and the same command would refuse it.
+            shutil.rmtree(out, ignore_errors=True)
+            raise
+        with suppress(OSError):  # what went wrong first is what is told
+            write_tables(plan, runner, out)
+        raise
+    finally:
+        standing.close()
+
+
+def slots_of(options: SweepOptions, devices: Devices, share: int = 1) -> int:
+    """Runs at a time, where so many share a GPU."""
+    trials = devices.trials(options.devices_per_trial) * share
+    return min(trials, options.max_concurrent or trials)
+
+
+def resources_of(devices: Devices, share: int) -> dict[str, float]:
+    """What a run asks Ray for."""
+    if not devices.gpus:
+        return {"cpu": 1}
+    # Ray on this machine is told of a CPU for each run; a cluster's node may have one for each GPU.
+    return {"cpu": 1 if devices.local else part(share), "gpu": part(share)}
+
+
+def measures_sharing(plan: Plan, runner: StudyRunner, options: SweepOptions, devices: Devices) -> bool:
+    """Whether to find out how many runs should share a GPU: nobody has said, enough are left to pay for it,
+    and one tells what the others need.
+    """
+    said = options.trials_per_gpu or options.max_concurrent or options.devices_per_trial > 1
+    enough = devices.gpus and runner.remaining >= RUNS_WORTH_MEASURING * devices.gpus
+    alike = not any(key.startswith(DECIDES_MEMORY) for key in {*plan.space} - {TAKES_NO_MEMORY})
+    trained = [group.config for group in plan.groups if group.config.pretrains]
+    tuned = any(config.progression.finetune_epochs for config in trained)
+    return bool(enough and not said and alike and trained and not tuned)
+
+
+def largest_trial(plan: Plan) -> RunSpec:
+    """A trial of the arm that needs the most memory, in its base configuration."""
+
+    def size(group: FoldSearchSpec) -> int:
+        config = group.config
+        views: int = LOSSES.get(config.loss.name).views
+        pixels = views * config.train.batch_size * config.data.frames * config.data.image_size**2
+        return pixels * network_bytes(config.encoder, config.data.frames)
+
+    largest = max((group for group in plan.groups if group.config.pretrains), key=size)
+    return largest.spec(largest.config, final=False)

@@ -1,0 +1,295 @@
+"""The Python API: a study on a cohort, to plan, to run and to look at.
+
+from learner_ray import Experiment, SweepOptions
+
+experiment = Experiment("lus", data="scans/manifest.csv", options=SweepOptions(trials=8))
+print(experiment.plan())
+experiment.run()
+print(experiment.table())
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from learner_ray.cohort.listing import NAME, content_list
+from learner_ray.core.errors import Interrupted
+from learner_ray.core.files import write_json
+from learner_ray.imaging.gate import Decoded, warnings
+from learner_ray.study.inputs import plan_request, read_cohort, read_request, read_scans
+from learner_ray.study.options import RETRY, SweepOptions
+from learner_ray.study.repeat_command import equivalent_command
+from learner_ray.study.study import Study
+
+if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mistake is told without them
+    import pandas as pd
+
+    from learner_ray.engine.connection import Devices
+    from learner_ray.run.throughput import Throughput
+    from learner_ray.study.plan import Plan
+    from learner_ray.study.plan_report import PlanReport
+    from learner_ray.study.runner import StudyRunner
+
+logger = logging.getLogger(__name__)
+
+DEFAULTS = SweepOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """How a study ended of which all runs have ended."""
+
+    out: Path
+    """The results folder."""
+    runs: int
+    """All runs of the study, those of earlier calls included."""
+    failed: int
+    """Runs that failed or diverged."""
+    complete: bool
+    """Whether no result is lacking. A trial that diverged is a result of its search; a run that failed, and a
+    final run that diverged or could never begin, are lacking."""
+    device_seconds: float
+    """The device time of all runs, in seconds."""
+    summary: str
+    """The main table, what failed, and the next commands to type."""
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+class Experiment:
+    """A study on a cohort, with its results folder.
+
+    The same experiment again, in this process or another, resumes what is unfinished and repeats nothing.
+    Progress is logged to the logger ``learner_ray`` at level INFO; nothing is printed.
+
+    Args:
+        study: the name of a study (``lus``, ``mri``), the path of a study file, or a study.
+        data: a manifest, or a data folder in a known layout, or a URL of either; without it the modality's
+            phantom cohort is made once and used.
+        out: the results folder, or a URL in object storage; without it ``results/<study>``, and
+            ``results/<study>-phantom`` on the phantom.
+        options: the size of the study, changes to its recipe, and the devices it may use.
+        command: what repeats the experiment, for ``study.json``; without it, the equivalent command line.
+
+    Raises:
+        UserError: the study, an arm, a key or a path cannot be.
+    """
+
+    def __init__(
+        self,
+        study: str | Path | Study,
+        data: str | Path | None = None,
+        out: str | Path | None = None,
+        options: SweepOptions = DEFAULTS,
+        *,
+        command: str = "",
+    ) -> None:
+        self._request = read_request(study, data, out, options)
+        self.options = options
+        self.command = command or equivalent_command(study, data, out, options)
+
+    @property
+    def study(self) -> Study:
+        """The study that runs: the one that was named, or what ``fixed_from`` or ``factor`` makes of it."""
+        return self._request.study
+
+    @property
+    def out(self) -> Path:
+        """The results folder on this machine."""
+        return self._request.results.out
+
+    @property
+    def place(self) -> str:
+        """The results folder's path, or its URL in object storage."""
+        return self._request.results.address
+
+    def plan(self) -> PlanReport:
+        """Works out what would run: runs, hours, disk space and minimum detectable difference. Runs nothing,
+        but reads every scan once and times a few training steps.
+
+        Raises:
+            UserError: the cohort, the options or the devices do not allow the study.
+        """
+        with self._prepared() as (plan, _, devices):
+            from learner_ray.engine.run_plan import slots_of
+            from learner_ray.study.plan_report import PlanReport
+
+            return PlanReport(
+                plan=plan,
+                heading=self._heading(plan, devices),
+                throughput=_throughput(plan),
+                encoder_bytes=_encoder_bytes(plan),
+                slots=slots_of(self.options, devices),
+            )
+
+    def run(self) -> SweepResult:
+        """Runs what is left of the study, and writes its tables.
+
+        Raises:
+            UserError: the cohort, the options or the devices do not allow the study, or the results folder
+                holds another one.
+            PlaceError: a fault of the place ended it early; what had ended is kept.
+            Interrupted: a signal ended it early, Ctrl-C for one; what had ended is kept.
+        """
+        results = self._request.results
+        with self._prepared() as (plan, decoded, devices), results.alone():
+            from learner_ray.study.ledger import write_tables
+            from learner_ray.study.record import record
+            from learner_ray.study.summary import summary
+
+            results.fetch()
+            left_out = _left_out(plan, decoded)
+            record(
+                plan,
+                results.out,
+                left_out,
+                command=self.command,
+                extend=self.options.extend,
+                allow_duplicates=self.options.allow_duplicates,
+            )
+            write_json(results.out / NAME, content_list(plan.cohort, decoded.stamps, decoded.cache.looks))
+            results.publish()
+            runner = self._runner(plan)
+            stopped_by = self._run_rest(plan, runner, devices)
+            write_tables(plan, runner, results.out)
+            results.publish()
+            if stopped_by is not None:
+                raise Interrupted(stopped_by)
+            return SweepResult(
+                out=results.out,
+                runs=len(runner.outcomes),
+                failed=len(runner.failed),
+                complete=not runner.is_short,
+                device_seconds=sum(outcome.device_seconds for outcome in runner.outcomes),
+                summary=summary(runner, results.out),
+            )
+
+    def table(self) -> pd.DataFrame:
+        """The numbers of the study's main table: one row per arm.
+
+        Raises:
+            UserError: the results folder holds no study with a final run.
+        """
+        from learner_ray.study.main_table import main_table_data
+
+        self._request.results.fetch()
+        return main_table_data(self.out)
+
+    def runs(self) -> pd.DataFrame:
+        """One row for every run that has ended: ``label``, ``state``, ``run_hash``, ``selection_score`` (NaN
+        for a final run) and ``device_seconds``.
+
+        Raises:
+            UserError: the results folder holds no study.
+        """
+        from learner_ray.study.runs_table import runs_table
+
+        self._request.results.fetch()
+        return runs_table(self.out)
+
+    @contextmanager
+    def _prepared(self) -> Iterator[tuple[Plan, Decoded, Devices]]:
+        """The plan with all scans read, on devices that are given back in the end."""
+        request, options = self._request, self.options
+        cohort = read_cohort(request)
+        from learner_ray.engine.head import require_named
+
+        require_named(options.address)
+        # Ray and Optuna are loaded here: no mistake that can be told before waits for them.
+        from learner_ray.engine.connection import find_devices, left_as_found
+        from learner_ray.study.journal import quiet_optuna
+
+        with quiet_optuna(), left_as_found():
+            devices = find_devices(options.address, request.shared_data, request.results.address)
+            devices.trials(options.devices_per_trial)
+            if options.trials_per_gpu is not None:
+                devices.check_share(options.trials_per_gpu, options.devices_per_trial)
+            plan = plan_request(request, cohort, gpus=devices.gpus, precision=devices.precision)
+            logger.info(self._heading(plan, devices))
+            plan, decoded = read_scans(plan, request, NAME, _log_reading)
+            for line in warnings(decoded.oddities):
+                logger.warning(line)
+            yield plan, decoded, devices
+
+    def _heading(self, plan: Plan, devices: Devices) -> str:
+        from learner_ray.study.summary import heading
+
+        said = heading(plan, devices=devices, results=self._request.results)
+        if devices.local and not devices.gpus:
+            said += "\nOn a cluster: the same with --cluster cluster/gpu.yaml, see cluster/README.md"
+        return said
+
+    def _runner(self, plan: Plan) -> StudyRunner:
+        """The runner of a plan, with all that are told of its runs."""
+        from learner_ray.engine.curves import Curves
+        from learner_ray.engine.progress import Progress
+        from learner_ray.study.journal import optuna_studies
+        from learner_ray.study.ledger import LedgerWriter
+        from learner_ray.study.runner import StudyRunner
+
+        results, retry = self._request.results, self.options.retry
+        if retry == "failed-trials":
+            logger.info("Failed trials run again: what was suggested after them is searched anew")
+        roles = RETRY[retry] if retry else ()
+        tensorboard, arms = results.out / "tensorboard", [arm.name for arm in plan.arms]
+        return StudyRunner(
+            plan.groups,
+            self.study.space,
+            results.store,
+            optuna_studies(results.out),
+            roles,
+            callbacks=[
+                Progress(plan.runs_per_arm),
+                Curves(tensorboard, results.store, plan.space, arms),
+                LedgerWriter(plan, results.out),
+                results,
+            ],
+        )
+
+    def _run_rest(self, plan: Plan, runner: StudyRunner, devices: Devices) -> int | None:
+        """Runs what has not ended in earlier calls; the signal that ended it early, or None."""
+        if runner.resume():
+            logger.info("All runs are already complete.")
+            return None
+        from learner_ray.engine.run_plan import run_plan
+
+        return run_plan(plan, runner, self._request.results, self.options, devices)
+
+
+def _throughput(plan: Plan) -> dict[str, Throughput]:
+    """Seconds per scan by the name of the encoder, measured on the first arm that pretrains it."""
+    from learner_ray.training.throughput import measure_throughput
+
+    measured: dict[str, Throughput] = {}
+    for group in plan.groups:
+        if group.config.pretrains and group.config.encoder.name not in measured:
+            spec = group.spec(group.config, final=False)
+            measured[group.config.encoder.name] = measure_throughput(spec)
+    return measured
+
+
+def _encoder_bytes(plan: Plan) -> int:
+    """The size of the encoders that all final runs will keep."""
+    from learner_ray.encoders.network import network_bytes
+
+    seen = [group for group in plan.groups if group.config.progression.uses_encoder]
+    sizes = [(g.settings.seeds, network_bytes(g.config.encoder, g.config.data.frames)) for g in seen]
+    return sum(seeds * size for seeds, size in sizes)
+
+
+def _log_reading(done: int, total: int) -> None:
+    """Says how far the reading of scans is."""
+    if done == total or done % 50 == 0:
+        logger.info("read %d of %d scans", done, total)
+
+
+def _left_out(plan: Plan, decoded: Decoded) -> list[str]:
+    """What a study leaves out of its data, or takes in though it is odd, in sentences."""
+    kept = [f"{sentence} (kept; see {NAME})" for sentence in decoded.oddities]
+    return [*plan.cohort.notes, *map(str, decoded.cache.bad.values()), *kept]

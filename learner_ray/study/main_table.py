@@ -1,0 +1,48 @@
+"""What a study asks of ``analysis``: its main table, and the metrics there are.
+
+The one place of the package that names modules of ``analysis`` for it, apart from the plan report's power.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from learner_ray.core.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def primary_metrics() -> tuple[str, ...]:
+    """The names that a study's ``primary_metric`` may have."""
+    from analysis.statistics.metrics import METRICS
+
+    return tuple(METRICS)
+
+
+def main_table_text(out: Path) -> str:
+    """The main table of a finished study, as text for a terminal."""
+    from analysis.results.load import load
+    from analysis.statistics.study_statistics import study_statistics
+    from analysis.tables.main_table import main_table
+    from analysis.tables.render import plain
+
+    return plain(main_table([study_statistics(study) for study in load([out]).studies]))
+
+
+def main_table_data(out: Path) -> pd.DataFrame:
+    """The numbers of the main table: one row per arm.
+
+    Raises:
+        UserError: the folder holds no study with a final run.
+    """
+    from analysis.results.errors import ReportError
+    from analysis.results.load import load
+    from analysis.statistics.study_statistics import study_statistics
+    from analysis.tables.main_table import main_table
+
+    try:
+        return main_table([study_statistics(study) for study in load([out]).studies]).data
+    except ReportError as error:
+        raise UserError(str(error)) from error

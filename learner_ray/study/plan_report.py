@@ -1,0 +1,97 @@
+"""What a study would cost, and the smallest difference that it could find, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from analysis.statistics.power import POWER, minimum_detectable
+from analysis.statistics.simulated_studies import Design
+from learner_ray.core.durations import duration
+from learner_ray.run.throughput import Throughput
+from learner_ray.study.cost_estimate import ArmCost, estimate_cost
+from learner_ray.study.plan import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanReport:
+    """A study's runs, hours, disk space and minimum detectable difference; ``print`` shows all of it."""
+
+    plan: Plan
+    heading: str
+    """What would run, on which devices, and where its results would go."""
+    throughput: Mapping[str, Throughput]
+    """Seconds per scan by the name of the encoder, measured on this machine."""
+    encoder_bytes: int
+    """Size of the encoders of all final runs; all else in the runs' folders is small beside them."""
+    slots: int
+    """Runs at a time."""
+
+    def __str__(self) -> str:
+        return f"{self.heading}\n{self.costs}"
+
+    @property
+    def runs(self) -> int:
+        """The number of all runs: trials, audits and final runs."""
+        return self.plan.runs
+
+    @cached_property
+    def arm_costs(self) -> Sequence[ArmCost]:
+        """The runs and device time of every arm."""
+        return estimate_cost(self.plan, self.throughput)
+
+    @property
+    def device_seconds(self) -> float:
+        """The device time of all runs together, in seconds."""
+        return sum(cost.device_seconds for cost in self.arm_costs)
+
+    @cached_property
+    def costs(self) -> str:
+        """The cost of every arm and of all together, and the minimum detectable difference, as text."""
+        width = max(len(cost.arm) for cost in self.arm_costs)
+        rows = [
+            f"  {cost.arm:{width}}  {cost.trials:5d} trials  {cost.audits:4d} audits  "
+            f"{cost.finals:4d} final runs  {duration(cost.device_seconds)} of device time"
+            for cost in self.arm_costs
+        ]
+        seconds = self.device_seconds
+        total = (
+            f"In all {self.runs} runs, {duration(seconds)} of device time as measured here, about "
+            f"{duration(seconds / self.slots)} with {self.slots} at a time; "
+            f"{self.encoder_bytes / 1e9:.1f} GB of disk for final encoders."
+        )
+        return "\n".join([*rows, total, detectable(self.plan)])
+
+
+def detectable(plan: Plan) -> str:
+    """The minimum detectable difference of the primary metric, in a sentence."""
+    family = [a for a in plan.arms if not a.control and a.name != plan.study.reference]
+    if not family or plan.study.reference not in {arm.name for arm in plan.arms}:
+        return "No arm is compared with the reference: there is no difference to detect."
+    pairs = plan.cohort.pairs()["patient"].value_counts()
+    counts = plan.cohort.class_counts()
+    worse, same, better = (float(n / counts.sum()) for n in counts)
+    size = plan.size
+    found = minimum_detectable(
+        Design(
+            patients=len(pairs),
+            folds=size.folds,
+            repeats=size.repeats,
+            seeds=size.seeds,
+            arms=len(family),
+            pairs=tuple(int(n) for n in pairs),
+            classes=(worse, same, better),
+        )
+    )
+    setting = (
+        f"{size.folds} folds, {size.repeats} repeats, {size.seeds} seeds, {len(family)} arms compared, "
+        f"{len(pairs)} patients with pairs"
+    )
+    if found is None:
+        return f"No difference in macro-F1 would be found in {POWER:.0%} of such studies ({setting})."
+    return (
+        f"Minimum detectable difference: about {found:.2f} macro-F1 ({POWER:.0%} power by simulation of the "
+        f"decision rule, Holm included; {setting}). Arms that lie closer to {plan.study.reference} cannot be "
+        "told from it."
+    )

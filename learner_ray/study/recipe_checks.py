@@ -1,0 +1,192 @@
+"""Checks of what a study's recipe names: metrics, arms, profiles, and the keys and ranges of its space.
+
+They need neither Optuna nor data, so that a mistake is told where it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from learner_ray.core.config import Config, all_keys, flatten
+from learner_ray.core.errors import UserError
+from learner_ray.core.old_names import key_now
+from learner_ray.study.profiles import PROFILES
+
+if TYPE_CHECKING:
+    from learner_ray.study.study import Space, Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRange:
+    """What a space asks for one key: one of some options, or a real number between two bounds."""
+
+    options: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """All options, or both bounds."""
+        return self.options or (self.low, self.high)
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value may be suggested."""
+        return value in self.options if self.options else self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.options)) if self.options else f"{self.low:g} to {self.high:g}"
+
+
+def known_or_refused(name: str, known: Iterable[str], where: str) -> None:
+    """Refuses a name that is not known, and says which one may have been meant.
+
+    Raises:
+        UserError: the name is unknown.
+    """
+    names = list(known)
+    if name not in names:
+        meant = get_close_matches(name, names, n=1)
+        hint = f"; did you mean {meant[0]!r}?" if meant else ""
+        raise UserError(f"{where}: no such name; known: {', '.join(names)}{hint}")
+
+
+def check_names(study: Study) -> None:
+    """Checks every name that a recipe gives.
+
+    Raises:
+        UserError: a name is unknown, or given twice.
+    """
+    from learner_ray.study.main_table import primary_metrics
+
+    here, names = f"study {study.name}", [arm.name for arm in study.arms]
+    if not study.name.strip() or not study.name.isprintable():
+        raise UserError(f"study {study.name!r}: a name is printable and not empty: call the study otherwise")
+    if len(set(names)) < len(names):
+        raise UserError(f"{here}: two arms share a name among {', '.join(names)}: rename one")
+    if not study.default_arms:
+        raise UserError(f"{here}: default_arms names no arm: name those that run without --arms")
+    for name in study.default_arms:
+        known_or_refused(name, names, f"{here}: default_arms names {name!r}")
+    if len(set(study.default_arms)) < len(study.default_arms):
+        raise UserError(f"{here}: default_arms names an arm twice: {', '.join(study.default_arms)}")
+    known_or_refused(study.reference, names, f"{here}: reference is {study.reference!r}")
+    metric = study.primary_metric
+    known_or_refused(metric, primary_metrics(), f"{here}: primary_metric is {metric!r}")
+    for profile in study.profiles:
+        known_or_refused(profile, PROFILES, f"{here}: profiles names {profile!r}")
+
+
+def check_values(study: Study) -> None:
+    """Checks every value that a recipe sets, alone and within the ranges of its space.
+
+    Raises:
+        UserError: a key is unknown or a value impossible; the space asks for what cannot be; or a base value
+        lies
+            outside the range in which it is searched.
+    """
+    for arm in study.arms:
+        _with_edits(study.base, arm.edits, f"study {study.name}: arm {arm.name!r}")
+    checked: set[str] = set()
+    for profile in ("", *study.profiles):
+        where = f"study {study.name}: profile {profile!r}" if profile else f"study {study.name}"
+        base = _with_edits(study.base, study.profiles.get(profile, {}), where)
+        for arm in study.arms:
+            if not arm.control:
+                config = base.with_values(dict(arm.edits))
+                ranges = ranges_of(study.name, study.space, config, frozenset(arm.edits), checked)
+                _check_base(ranges, config, f"{where}: arm {arm.name!r}")
+
+
+def _with_edits(config: Config, edits: Mapping[str, Any], where: str) -> Config:
+    try:
+        return config.with_values(dict(edits))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _check_base(ranges: Mapping[str, SearchRange], config: Config, where: str) -> None:
+    own, keys = flatten(config.to_dict()), all_keys()
+    for key, searched in ranges.items():
+        if key not in own or (own[key] == 0 and own[key] in keys[key].defaults):
+            continue  # a default of 0 stands for the component's own value, as in loss.temperature
+        if not searched.holds(own[key]):
+            raise UserError(
+                f"{where}: {key} is {own[key]!r}, outside the range in which it is searched ({searched}): "
+                "change the value, or widen the range in the study's space"
+            )
+
+
+def ranges_of(
+    study: str,
+    space: Space,
+    config: Config,
+    fixed: frozenset[str],
+    checked: set[str] | None = None,
+) -> dict[str, SearchRange]:
+    """What a space asks for at one configuration, checked.
+
+    Args:
+        study: the study's name, for messages.
+        space: the study's own function.
+        config: the configuration of the arm that is searched.
+        fixed: keys that the search leaves alone.
+        checked: what earlier calls have checked, which is not checked again.
+
+    Raises:
+        UserError: the space fails, or asks for an unknown key or an impossible value.
+    """
+    recorder = _Recorder(fixed)
+    try:
+        space(recorder, config)  # type: ignore[arg-type]  # it has the methods of Suggest that a space may call
+    except UserError as error:
+        raise UserError(f"study {study}: {error}") from error
+    except Exception as error:  # the user's own code may raise anything
+        raise UserError(f"study {study}: its space fails: {type(error).__name__}: {error}") from error
+    checked = set() if checked is None else checked
+    for key, searched in recorder.ranges.items():
+        asked = f"{config.loss.name}, {config.encoder.name}, {key}: {searched!r}"
+        if asked not in checked:
+            _check_range(study, config, key, searched)
+            checked.add(asked)
+    return recorder.ranges
+
+
+def _check_range(study: str, config: Config, key: str, searched: SearchRange) -> None:
+    keys = all_keys()
+    known_or_refused(key, keys, f"study {study}: its space asks for {key!r}")
+    if not searched.options and keys[key].type is not float:
+        raise UserError(
+            f"study {study}: its space asks for real numbers of {key}, which takes none: offer choices with "
+            "suggest.choice"
+        )
+    for value in searched.values:
+        # Other keys may be searched together with this one.
+        alone = {"loss.name": config.loss.name, "encoder.name": config.encoder.name, key: value}
+        _with_edits(Config(), alone, f"study {study}: its space")
+
+
+class _Recorder:
+    """Takes the place of ``Suggest`` and notes what a space asks for."""
+
+    def __init__(self, fixed: frozenset[str]) -> None:
+        self._fixed = fixed
+        self.ranges: dict[str, SearchRange] = {}
+        self.values: dict[str, Any] = {}
+
+    def real(self, key: str, low: float, high: float, *, log: bool = False) -> None:
+        from learner_ray.study.study import check_bounds
+
+        key = key_now(key)
+        if key not in self._fixed:
+            check_bounds(key, low, high, log)
+            self.ranges[key] = SearchRange(low=low, high=high)
+
+    def choice(self, key: str, options: Sequence[Any]) -> None:
+        key = key_now(key)
+        if key not in self._fixed:
+            if not options:
+                raise UserError(f"the space gives {key} no option to choose from")
+            self.ranges[key] = SearchRange(options=tuple(options))

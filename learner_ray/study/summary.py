@@ -1,0 +1,53 @@
+"""What is said of a study before it runs and after it has run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from learner_ray.core.durations import duration
+from learner_ray.study.main_table import main_table_text
+from learner_ray.study.plan import Plan
+from learner_ray.study.runner import StudyRunner
+
+
+def heading(plan: Plan, *, devices: object, results: object) -> str:
+    """What will run, on which devices, and where its results go.
+
+    Args:
+        plan: what would run.
+        devices: described by their ``str``.
+        results: the results folder, likewise.
+    """
+    cohort, counts = plan.cohort, plan.cohort.class_counts()
+    facts = cohort.summary()
+    kind = f"{'phantom ' if cohort.phantom else ''}cohort {cohort.name}"
+    if not cohort.temporal:
+        kind += " (not temporal)"
+    return "\n".join(
+        [
+            f"Study {plan.study.name}, profile {plan.profile}, {devices}; results in {results}",
+            f"{kind}: {facts['patients']} patients, {facts['scans']} scans, {facts['pairs']} pairs "
+            f"(worse/same/better {counts[0]}/{counts[1]}/{counts[2]})",
+            f"{plan.runs} runs: {len(plan.arms)} arms, {plan.size.repeats} repeats, {plan.size.folds} folds, "
+            f"{plan.size.trials} trials, {plan.size.audits} audits and {plan.size.seeds} final runs each "
+            "(without a search: final runs only); "
+            f"{plan.base.train.precision}, {plan.base.data.image_size} px, {plan.base.train.epochs} epochs",
+        ]
+    )
+
+
+def summary(runner: StudyRunner, out: Path) -> str:
+    """The main table of a study that has ended, its failed runs and the next commands to type."""
+    failed = runner.failed
+    seconds = sum(outcome.device_seconds for outcome in runner.outcomes)
+    runs = len(runner.outcomes)
+    lines = [
+        main_table_text(out),
+        f"{runs} runs, {duration(seconds)} of device time, {len(failed)} failed or diverged",
+        *([f"Finished, but {len(failed)} of {runs} runs failed or diverged:"] if runner.is_short else []),
+        *(f"  {outcome.planned.label}: {outcome.reason}" for outcome in failed),
+        "Next:",
+        f"  tensorboard --logdir {out}",
+        f"  python analysis/report.py {out} --out report",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""The examples run as they stand: a script without a ``__main__`` guard, and the notebook made from it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbclient
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SMALL = {"QUICKSTART_TRIALS": "1", "QUICKSTART_EPOCHS": "1", "QUICKSTART_PIXELS": "32"}
+
+
+@pytest.fixture
+def environment(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Makes the example small, on the tests' own cohort."""
+    for name, value in {**SMALL, "QUICKSTART_DATA": str(manifest)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
+    return dict(os.environ)
+
+
+def test_the_notebook_is_made_from_the_script() -> None:
+    script, notebook = (jupytext.read(EXAMPLES / f"quickstart.{end}") for end in ("py", "ipynb"))
+    assert [(c.cell_type, c.source) for c in script.cells] == [
+        (c.cell_type, c.source) for c in notebook.cells
+    ], "make examples"
+
+
+@pytest.mark.long
+def test_the_script_runs_without_a_guard(environment: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "quickstart.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Minimum detectable difference") == 1, "it has run itself again"
+    assert "MSE + contrastive" in done.stdout and (tmp_path / "results/quickstart/ledger.parquet").exists()
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("environment")
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    notebook = jupytext.read(EXAMPLES / "quickstart.ipynb")
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
+    said = "".join(str(output.get("text")) for cell in notebook.cells for output in cell.get("outputs", ()))
+    assert "Minimum detectable difference" in said and "MSE + contrastive" in said
