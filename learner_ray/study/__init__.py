@@ -1,2 +1,3 @@
-"""A study: its arms, its plan, the search of each arm in each fold, and the tables. It knows no Ray and no
-PyTorch."""
+"""A study: its arms, its plan, the search of each arm in each fold, and the tables. Knows neither Ray nor
+PyTorch.
+"""

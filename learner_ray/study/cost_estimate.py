@@ -1,4 +1,4 @@
-"""What a plan will cost, before it runs."""
+"""Estimates what a plan will cost, before it runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Throughput:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmCost:
-    """What one arm will take, over all folds and repeats."""
+    """The runs and the device time of one arm, over all folds and repeats."""
 
     arm: str
     trials: int
@@ -40,7 +40,7 @@ class ArmCost:
 
 
 def estimate_cost(plan: Plan, throughput: Throughput) -> list[ArmCost]:
-    """Trainings and device time of every arm, in the plan's order.
+    """The runs and the device time of every arm, in the plan's order.
 
     Trials are taken to be stopped as often as trials of random rank would be, and final runs to train for the
     whole schedule.

@@ -17,7 +17,7 @@ from learner_ray.study.study import Arm, Study
 from learner_ray.study.study_json import read_study
 
 Settings = Mapping[tuple[int, int], Mapping[str, Any]]
-"""What a search chose, by repeat and fold, as dotted keys."""
+"""The values that a search chose, by dotted key, for every repeat and fold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Winner:
     folder: str
     arm: str
     arms: tuple[str, ...]
-    """All arms of that study."""
+    """The names of all arms of that study."""
     settings: Settings
     cohort_hash: str
     split_hash: str
@@ -142,7 +142,7 @@ def factorial(study: Study, arm: Arm, factors: Mapping[str, tuple[Any, Any]], *,
 
 
 def parse_factors(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """``KEY=LOW,HIGH`` of the command line."""
+    """The factors that the command line states as ``KEY=LOW,HIGH``."""
     factors = {}
     for text in texts:
         key, _, values = text.partition("=")

@@ -109,10 +109,12 @@ class OptunaSearchPruner:
         """By epoch of the running trial, its score and whether the pruner would stop it."""
 
     def should_prune(self, trial: TrialProgress) -> bool:
+        """Whether Optuna's pruner stops the running trial after the epoch it has just finished."""
         self._show(trial, {epoch: s for epoch, s in self._shown.items() if epoch <= trial.epoch})
         return self._shown[trial.epoch][1]
 
     def end(self, trial: TrialProgress) -> None:
+        """Shows Optuna's pruner the rest of a trial that has ended, and how it ended."""
         self._show(trial, self._shown)
         assert self._trial is not None
         self._tell(self._trial, trial)

@@ -120,7 +120,7 @@ def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False)
 
 
 def _fixed_at(plan: Plan) -> dict[str, Any] | None:
-    """Whose settings all arms have, and which."""
+    """The search whose settings all arms have, and these settings; None where each arm has its own."""
     if plan.winner is None:
         return None
     settings = [
