@@ -41,7 +41,7 @@ def named(choice: str, epochs: int) -> BasePruner:
         raise UserError(_WILCOXON)
     if name not in known:
         raise UserError(f"--pruner is {choice!r}; known of Optuna: {', '.join(f'optuna.{n}' for n in known)}")
-    settings = {"max_resource": epochs} if name == "hyperband" else SETTINGS.get(name, {})
+    settings = {"max_resource": max(1, epochs)} if name == "hyperband" else SETTINGS.get(name, {})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
