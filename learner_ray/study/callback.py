@@ -1,4 +1,4 @@
-"""What is told of a running study: progress, curves and tables hang on it."""
+"""The interface of what follows a running study: progress, curves and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan will cost, before it runs."""
+"""Estimates what a plan will cost, before it runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmCost:
-    """What one arm will take, over all folds and repeats."""
+    """The runs and the device time of one arm, over all folds and repeats."""
 
     arm: str
     trials: int

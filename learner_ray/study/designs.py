@@ -17,7 +17,7 @@ from learner_ray.study.study import Arm, Study
 from learner_ray.study.study_json import read_study
 
 Settings = Mapping[tuple[int, int], Mapping[str, Any]]
-"""What a search chose, by repeat and fold, as dotted keys."""
+"""The values that a search chose, by dotted key, for every repeat and fold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Winner:
     folder: str
     arm: str
     arms: tuple[str, ...]
-    """All arms of that study."""
+    """The names of all arms of that study."""
     settings: Settings
     cohort_hash: str
     split_hash: str

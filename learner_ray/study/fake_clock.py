@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """What training a run would give."""
+    """The learning curve that training a run would give."""
 
     rows: Iterable[Row]
     """Progress rows from the first epoch on; the clock goes by their ``seconds/train`` and
@@ -97,7 +97,7 @@ def _until_stopped(rows: list[Row], run_hash: str) -> Iterator[Row]:
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
-    """What the fake clock showed."""
+    """The time and the epochs that a simulated study took."""
 
     seconds: float
     """From the first start to the last end, or to the interruption."""

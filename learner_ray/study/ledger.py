@@ -91,13 +91,14 @@ class FinalRun:
 
     @property
     def labels(self) -> dict[str, Any]:
+        """The columns that name the run in every table: arm, repeat, fold, seed and hash."""
         fold = self.group.fold
         place = {"arm": self.group.arm.name, "repeat": fold.repeat, "fold": fold.fold}
         return {**place, "seed": self.seed, "run_hash": self.run_hash}
 
     @property
     def row(self) -> dict[str, Any]:
-        """Of ``finals.parquet``."""
+        """The run's row of ``finals.parquet``."""
         cost = {"epochs": self.epochs, "device_seconds": self.device_seconds}
         return {**self.labels, "state": self.state, **cost, "error": self.error}
 
@@ -182,7 +183,8 @@ def protocol(plan: Plan) -> str:
 
 
 def audit_row(plan: Plan, outcome: RunResult) -> dict[str, Any]:
-    """The chosen trial under another seed: the selection score of its last epoch, which nobody chose."""
+    """The row of an audit: the selected trial under another seed, with the score of its last epoch, which
+    nobody chose."""
     row = trial_row(plan, outcome)
     last = selection_score(outcome.progress[-1]) if outcome.progress else math.nan
     keys = ("arm", "repeat", "fold", "run_hash", "state", "epochs", "device_seconds", "error")
@@ -190,7 +192,7 @@ def audit_row(plan: Plan, outcome: RunResult) -> dict[str, Any]:
 
 
 def trial_row(plan: Plan, outcome: RunResult) -> dict[str, Any]:
-    """A trial's row: identity, parameters, state and cost. ``selection_score`` is higher for better."""
+    """The row of a trial: its identity, parameters, state and cost. A higher selection score is better."""
     group = next(g for g in plan.groups if g.name == outcome.planned.group)
     return {
         "arm": group.arm.name,

@@ -41,7 +41,7 @@ def named(choice: str, epochs: int) -> BasePruner:
         raise UserError(_WILCOXON)
     if name not in known:
         raise UserError(f"--pruner is {choice!r}; known of Optuna: {', '.join(f'optuna.{n}' for n in known)}")
-    settings = {"max_resource": epochs} if name == "hyperband" else SETTINGS.get(name, {})
+    settings = {"max_resource": max(1, epochs)} if name == "hyperband" else SETTINGS.get(name, {})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -109,10 +109,12 @@ class OptunaSearchPruner:
         """By epoch of the running trial, its score and whether the pruner would stop it."""
 
     def should_prune(self, trial: TrialProgress) -> bool:
+        """Whether Optuna's pruner stops the running trial after the epoch it has just finished."""
         self._show(trial, {epoch: s for epoch, s in self._shown.items() if epoch <= trial.epoch})
         return self._shown[trial.epoch][1]
 
     def end(self, trial: TrialProgress) -> None:
+        """Shows Optuna's pruner the rest of a trial that has ended, and how it ended."""
         self._show(trial, self._shown)
         assert self._trial is not None
         self._tell(self._trial, trial)

@@ -1,4 +1,4 @@
-"""What the runs of one arm in one fold have in common, one run that is planned, and how it ended."""
+"""The search of one arm in one fold, a run that is planned, and its result."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def describe(
 
 
 def _fixed_at(plan: Plan) -> dict[str, Any] | None:
-    """Whose settings all arms have, and which."""
+    """The search whose settings all arms have, and these settings; None where each arm has its own."""
     if plan.winner is None:
         return None
     settings = [

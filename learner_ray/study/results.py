@@ -16,7 +16,7 @@ from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import RunResult
 
 SECONDS_BETWEEN_PUBLISHING = 60.0
-"""Of a study's tables and curves; runs publish their own files after every epoch."""
+"""Time between two copies of a study's tables and curves; runs publish their files after every epoch."""
 
 
 class Results(Callback):

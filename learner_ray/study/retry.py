@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """Which runs that have failed are trained again, each once."""
+    """Says which failed runs are trained again, each once."""
 
     roles: frozenset[str] = frozenset()
+    """Roles of runs that are: trial, audit, final."""
     tried: set[str] = field(default_factory=set)
-    """Hashes of runs that were."""
+    """Hashes of the runs that were asked about."""
 
     def wants(self, planned: PlannedRun) -> bool:
-        """Whether a failed run's run is to be trained again; asked once for each."""
+        """Whether a run that has failed is to be trained again; asked once for each."""
         wanted = planned.role in self.roles and planned.spec.hash not in self.tried
         self.tried.add(planned.spec.hash)
         return wanted

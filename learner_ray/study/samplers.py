@@ -1,4 +1,4 @@
-"""Who suggests a group's next configuration, by name."""
+"""What suggests the next trial of a search, by name."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:  # loaded where used: the command's parser asks this file for 
     from optuna.distributions import BaseDistribution
 
 LEVELS = 3
-"""Values of a real number on a grid, its ends included."""
+"""How many values a real number has on a grid, its ends included."""
 
 SAMPLERS = ("tpe", "gp", "cma-es", "nsga-ii", "qmc", "random", "grid")
 """Names that ``make_sampler`` knows."""
 
 
 def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampler:
-    """The sampler of one trial, from a seed of its group and one of its own.
+    """The sampler of one trial.
 
     It is made anew for every trial, so it may remember nothing: all it goes by is the Optuna study. On a grid
     the points are handed to that study, see :func:`grid_points`; when all have been tried the search goes on
@@ -32,6 +32,8 @@ def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampl
 
     Args:
         name: one of ``SAMPLERS``.
+        group: seed that all trials of the search share.
+        trial: seed of this trial alone.
 
     Raises:
         UserError: it needs a package that is missing.

@@ -147,6 +147,11 @@ class Study:
         check_pruner(self.pruner)
 
     def arm(self, name: str) -> Arm:
+        """The arm of a name.
+
+        Raises:
+            UserError: the study has none of this name.
+        """
         for arm in self.arms:
             if arm.name == name:
                 return arm
