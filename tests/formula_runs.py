@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learner_ray.core.files import write_atomic, write_json
+from learner_ray.core.files import write_atomic, write_json, write_parquet
 from learner_ray.core.seeding import random_key
 from learner_ray.engine.trainable import RunTrainable
 from learner_ray.run.folder import RunFolder
@@ -102,7 +102,7 @@ class FormulaRun:
 
     def _predict(self) -> None:
         from learner_ray.imaging.source import open_cohort
-        from learner_ray.training.predictions import pair_table, score_table, write_table
+        from learner_ray.training.predictions import pair_table, score_table
         from learner_ray.training.progression import Embedded
 
         cohort, test = open_cohort(self.spec.source), set(self.spec.patients.test)
@@ -117,11 +117,11 @@ class FormulaRun:
             points = {scan: np.array([self._draw(scan, "x"), 1.0]) for scan in scans["scan"]}
             predictions = {scan: 100 + 300 * self._draw(scan, "score") for scan in scans["scan"]}
             embedded = Embedded(points, predictions)
-            write_table(score_table(cohort, scans, embedded), self.folder.path / "scores.parquet")
+            write_parquet(self.folder.path / "scores.parquet", score_table(cohort, scans, embedded))
             write_atomic(self.folder.path / "encoder.pt", b"no weights")
         decided = probabilities.argmax(1)
         table = pair_table(cohort, pairs, scans, probabilities, decided, embedded)
-        write_table(table, self.folder.path / "predictions.parquet")
+        write_parquet(self.folder.path / "predictions.parquet", table)
         write_json(self.folder.path / "metrics.json", {"accuracy": float((decided == pairs["y"]).mean())})
 
     def _wait_while_held(self) -> None:
