@@ -34,7 +34,14 @@ def sweep(args: argparse.Namespace) -> int:
         results = choose_results(args)
         from learner_ray.engine.remote_sweep import run_on_cluster
 
-        return run_on_cluster(args, for_cluster(sys.argv[1:]), results)
+        return run_on_cluster(
+            args.cluster,
+            for_cluster(sys.argv[1:]),
+            out=results.out,
+            stored_at=results.address,
+            study_file=args.study if args.study.endswith(".py") else None,
+            models=args.with_models,
+        )
     from learner_ray.inputs import read_inputs
 
     inputs = read_inputs(args)

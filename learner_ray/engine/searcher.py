@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import socket
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -19,6 +18,7 @@ from learner_ray.engine.attempts import Attempts, Verdict
 from learner_ray.engine.epoch_queue import GroupStatus
 from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of
 from learner_ray.engine.interrupt import Interrupt
+from learner_ray.engine.ray_private import error_of
 from learner_ray.engine.watchdog import Watchdog
 from learner_ray.run.folder import ERROR, HeldError, locked
 from learner_ray.study.planned_run import PlannedRun
@@ -249,25 +249,15 @@ class PrunerScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if result.get("parked"):
             self._searcher.park(trial.trial_id)
-        # Tune hands results over flattened.
-        row = {key.removeprefix("row/"): value for key, value in result.items() if key.startswith("row/")}
-        keeps = not row
+        row = json.loads(result.get("row") or "null")
+        keeps = row is None
         with self._searcher.interrupt.watching_storage():
             keeps = keeps or self._searcher.row(trial.trial_id, row, result.get("device", ""))
         return str(FIFOScheduler.CONTINUE if keeps else FIFOScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Comes just before the searcher hears of it, without the error."""
-        self._searcher.errors[trial.trial_id] = _error_of(trial)
-
-
-def _error_of(trial: Any) -> BaseException | None:
-    """What Tune has written of a trial's end. ``Trial.get_pickled_error`` looks where it is copied later."""
-    try:
-        error = pickle.loads(Path(trial.pickled_error_file or "").read_bytes())
-    except (OSError, pickle.UnpicklingError):
-        return None
-    return error if isinstance(error, BaseException) else None
+        self._searcher.errors[trial.trial_id] = error_of(trial)
 
 
 def group_name(group: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from contextlib import ExitStack
@@ -73,7 +74,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             raise FaultError(self._fault(error)) from None
         if row is None:
             self.cleanup()
-        return {"row": row, "device": device, "done": row is None}
+        return {"row": as_text(row), "device": device, "done": row is None}
 
     def _fault(self, error: Exception) -> Any:
         root = self._folder.path.parent if self._folder else Path.cwd()
@@ -106,6 +107,12 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     def cleanup(self) -> None:
         self._run = None
         self._held.close()
+
+
+def as_text(row: dict[str, Any] | None) -> str | None:
+    """A row of progress as Tune passes it on unchanged: of a dictionary it makes one key for each of its
+    values."""
+    return None if row is None else json.dumps(row)
 
 
 def process_name() -> str:

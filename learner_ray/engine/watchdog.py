@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import ray
 from ray import tune
+
+from learner_ray.engine.ray_private import end_process
 
 Clock = Callable[[], float]
 
@@ -42,7 +43,7 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
             elif now - since > self.limit_s:
                 self._ended.add(trial.trial_id)
                 self._heard[trial.trial_id] = (sign, now)
-                ray.kill(trial.temporary_state.ray_actor)
+                end_process(trial)
 
     def reason(self, trial_id: str) -> str | None:
         """Why a trial died, if it was for silence."""

@@ -7,7 +7,6 @@ for it, and a run that is stopped early is one whose next epoch nobody asks for.
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -22,16 +21,13 @@ import ray
 import ray.train
 from ray import tune
 from ray.train.torch import TorchTrainer, get_device
-from ray.train.v2._internal.exceptions import (
-    InsufficientClusterResourcesError,
-    WorkerGroupStartupTimeoutError,
-)
-from ray.util.placement_group import PlacementGroup, remove_placement_group
+from ray.util.placement_group import remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from learner_ray.engine import ray_private
 from learner_ray.engine.epoch_queue import HOPELESS_AFTER, EpochQueue, EpochRequest, EpochResult
-from learner_ray.engine.faults import DEATHS, Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
-from learner_ray.engine.trainable import TICK_S, Run
+from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
+from learner_ray.engine.trainable import TICK_S, Run, as_text
 from learner_ray.run.folder import HeldError, RunFolder, locked
 from learner_ray.training.distributed import World
 
@@ -41,19 +37,11 @@ LEAVE_S = 20.0
 """Ranks that have not left by then, in a long epoch say, end with the driver."""
 PAUSE_S = 30.0
 """The longest pause before a worker group that keeps dying is started again."""
+NO_DEVICES = "not enough free devices for one worker group"
 STARTS = 5
 """Tries of Train, a minute each, to get a worker group's resources."""
 
 Opens = Callable[[RunFolder, str, World], Run]
-
-NOT_PLACED = (InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError)
-
-_SETTINGS = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a rank's death is enough: a run owes its node nothing
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-}
 
 
 class WorkerGroups:
@@ -78,13 +66,13 @@ class WorkerGroups:
         self._scratch = scratch
         self._opens = opens or training_run
         self._leaving = threading.Event()
+        self._entered = ExitStack()
         self._told: set[str] = set()
         """Why groups did not start."""
         self._threads = [threading.Thread(target=self._keep, args=(k,), daemon=True) for k in range(groups)]
 
     def __enter__(self) -> WorkerGroups:
-        for name, value in _SETTINGS.items():
-            os.environ.setdefault(name, value)
+        self._entered.enter_context(ray_private.environment(ray_private.TRAIN_SETTINGS, override=False))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "name": self.name, "scheduling_strategy": here, "max_concurrency": 10_000}
         self._dispatcher = ray.remote(EpochQueue).options(**options).remote(self.groups, HOPELESS_AFTER)
@@ -98,6 +86,7 @@ class WorkerGroups:
         until = time.monotonic() + LEAVE_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        self._entered.close()
 
     def _keep(self, group: int) -> None:
         """Has one worker group at work until all leave; starts it again when it dies."""
@@ -151,12 +140,12 @@ def training_run(folder: RunFolder, device: str, world: World) -> Run:
 
 def why(error: Exception, root: Path) -> Fault:
     """What ended a worker group: of the rank that died, where the others only missed it."""
-    if isinstance(getattr(error, "controller_failure", None), NOT_PLACED):
-        return Fault(kind=Kind.NODE, reason="so many are not free, or not there")
+    if ray_private.is_not_placed(getattr(error, "controller_failure", None)):
+        return Fault(kind=Kind.NODE, reason=NO_DEVICES)
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     for rank, failure in failures.items():
-        death = getattr(failure, "health_check_failure", None)
-        if isinstance(death, DEATHS):
+        death = ray_private.death_of_rank(failure)
+        if death is not None:
             fault = death_of(death)
             return replace(fault, reason=fault.reason.replace("its process", f"the process of rank {rank}"))
     # A rank that only heard of another's end comes last.
@@ -173,7 +162,7 @@ def why(error: Exception, root: Path) -> Fault:
 def free(placement_group: str) -> None:
     """Ends what is left of a group's ranks, and gives back their devices."""
     if placement_group:
-        remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(placement_group))))
+        remove_placement_group(ray_private.placement_group_of(placement_group))
 
 
 def work(config: dict[str, Any]) -> None:
@@ -282,7 +271,8 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
             time.sleep(TICK_S)
             return {"row": None, "done": False}
         device = "" if answer.restored else "worker group"
-        return {"row": answer.row, "device": device, "absent": answer.absent, "done": answer.row is None}
+        row = as_text(answer.row)
+        return {"row": row, "device": device, "absent": answer.absent, "done": row is None}
 
     def _ask(self) -> EpochResult:
         folder = self._folder = RunFolder.at(self._address)

@@ -17,7 +17,8 @@ import yaml
 
 from learner_ray.core.errors import UserError
 from learner_ray.engine import connection
-from learner_ray.engine.connection import BOOTSTRAP, find_devices, left_as_found
+from learner_ray.engine.connection import find_devices, left_as_found
+from learner_ray.engine.ray_private import BOOTSTRAP_FILE
 from tests.ray_head import free_address, head
 from tests.small_sweep import GUARD_S
 
@@ -102,7 +103,7 @@ def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
         **{name: [] for name in UNUSED.split()},
         **{name: {} for name in ("auth", "docker")},
     }
-    bootstrap = tmp_path / BOOTSTRAP.name
+    bootstrap = tmp_path / BOOTSTRAP_FILE.name
     bootstrap.write_text(yaml.safe_dump(config))
     fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
     with head(address, "--num-cpus=1", f"--autoscaling-config={bootstrap}", env=fake):
@@ -145,7 +146,7 @@ def test_a_short_folder_is_rays_own_and_one_that_is_a_file_is_named(
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="lr") as short:
         monkeypatch.setenv("RAY_TMPDIR", short)
-        assert connection._short_folder() is None
+        assert connection._short_folder() == {}
     (tmp_path / "taken").write_text("")
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "taken"))
     with pytest.raises(UserError, match=f"{tmp_path}/taken.*RAY_TMPDIR"):

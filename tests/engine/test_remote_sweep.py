@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +16,10 @@ from ray.job_submission import JobStatus
 
 from learner_ray.cli.options import for_cluster, parser
 from learner_ray.core.errors import UserError
-from learner_ray.engine.remote_sweep import Submission, check_home, exit_code, submission_of, tunnel
-from learner_ray.study.results import Results
+from learner_ray.engine import remote_sweep
+from learner_ray.engine.launcher import RAY_COMMAND, tunnel
+from learner_ray.engine.ray_private import JOB_CLIENT_LOGGER
+from learner_ray.engine.remote_sweep import Submission, check_home, exit_code
 
 OUT = Path("results/lus")
 
@@ -30,7 +36,14 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def submitted(*typed: str) -> Submission:
-    return submission_of(parser().parse_args(typed), for_cluster(typed), Results(str(OUT)))
+    args = parser().parse_args(typed)
+    return Submission(
+        cluster=args.cluster,
+        arguments=tuple(for_cluster(typed)),
+        out=OUT,
+        study_file=Path(args.study) if args.study.endswith(".py") else None,
+        models=args.with_models,
+    )
 
 
 def test_the_laptops_own_options_stay_there(file: Path) -> None:
@@ -68,6 +81,27 @@ def test_results_of_another_study_are_not_overwritten(file: Path) -> None:
         check_home(sent)
     (OUT / ".cluster").write_text("none:results/lus\n")
     check_home(sent)
+
+
+@pytest.mark.slow
+def test_the_launcher_is_found_by_the_name_of_its_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RAY_COMMAND, "exec", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "CLUSTER_CONFIG_FILE" in done.stdout, done.stderr
+
+
+def test_following_a_sweep_leaves_the_process_as_it_was(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(submission: Submission) -> int:
+        assert "RAY_ADDRESS" not in os.environ and os.environ["RAY_AUTH_MODE"] == "token"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(remote_sweep, "attend", interrupted)
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
+    before = dict(os.environ), signal.getsignal(signal.SIGINT), logging.getLogger(JOB_CLIENT_LOGGER).level
+    assert remote_sweep.run_on_cluster(file, ["lus"], out=OUT, stored_at=str(OUT)) == 130
+    after = dict(os.environ), signal.getsignal(signal.SIGINT), logging.getLogger(JOB_CLIENT_LOGGER).level
+    assert after == before
 
 
 @pytest.mark.ray

@@ -19,7 +19,7 @@ from benchmarks.processes import named
 from learner_ray import execution
 from learner_ray.core.errors import UserError
 from learner_ray.engine import worker_groups
-from learner_ray.engine.connection import BOOTSTRAP
+from learner_ray.engine.ray_private import BOOTSTRAP_FILE
 from learner_ray.sweep import main
 from tests.engine.hanging import Clock
 from tests.engine.planted import Goes, claim
@@ -119,7 +119,7 @@ def promise(folder: Path, cpus: int) -> None:
     """An autoscaler's file in a home, which promises one more node."""
     node = {"resources": {"CPU": cpus}, "max_workers": 1}
     promised = {"max_workers": 1, "available_node_types": {"worker": node}}
-    (folder / BOOTSTRAP.name).write_text(yaml.safe_dump(promised))
+    (folder / BOOTSTRAP_FILE.name).write_text(yaml.safe_dump(promised))
 
 
 @pytest.mark.long
@@ -156,7 +156,7 @@ def test_a_study_whose_devices_never_come_ends_and_says_so(
     assert sweep(manifest, tmp_path / "r" / "lus", *ARGUMENTS, "--devices-per-trial", str(many)) == 2
     said = capfd.readouterr()
     assert "Traceback" not in said.err
-    assert said.err.strip().endswith("could be started: so many are not free, or not there")
+    assert said.err.strip().endswith("could be started: not enough free devices for one worker group")
     assert said.out.count(f"a worker group of {many} devices did not start") == 1
 
 
