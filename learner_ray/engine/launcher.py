@@ -85,9 +85,7 @@ def connected(ssh: subprocess.Popen[bytes], port: int, said: IO[str]) -> JobSubm
     for _ in range(int(CONNECT_S * 2)):
         if ssh.poll() is not None:
             said.seek(0)
-            raise UserError(
-                f"its head cannot be reached ({last_words(said.read())}): start the cluster with `ray up`"
-            )
+            raise UserError(f"no way to its head ({last_words(said.read())}): start it with `ray up`")
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return JobSubmissionClient(f"http://127.0.0.1:{port}")
         time.sleep(0.5)

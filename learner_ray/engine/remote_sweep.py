@@ -207,7 +207,8 @@ def find_or_submit(client: JobSubmissionClient, submission: Submission) -> str:
     job_id = f"{submission.name}-{len(jobs) + 1}"
     client.submit_job(entrypoint=submission.entrypoint, submission_id=job_id)
     print(
-        f"Submitted {job_id}; Ctrl-C stops following it, the same command follows it again. In another shell:\n"
+        f"Submitted {job_id}; Ctrl-C stops following it alone, the same command follows it again.\n"
+        "In another shell:\n"
         f"  ray exec {submission.cluster} -p 6006 "
         f"'{ON_HEAD}; tensorboard --logdir {submission.out} --host 127.0.0.1'    # http://localhost:6006\n"
         f"  ray exec {submission.cluster} 'ray job stop {job_id}'",

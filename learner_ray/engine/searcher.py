@@ -14,13 +14,14 @@ from ray.tune.search import Searcher
 
 from learner_ray.core.errors import PlaceError, StorageError
 from learner_ray.core.files import write_atomic
+from learner_ray.core.locks import HeldError
 from learner_ray.engine.attempts import Attempts, Verdict
 from learner_ray.engine.epoch_queue import GroupStatus
 from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of
 from learner_ray.engine.interrupt import Interrupt
 from learner_ray.engine.ray_private import error_of
 from learner_ray.engine.watchdog import Watchdog
-from learner_ray.run.folder import ERROR, HeldError, locked
+from learner_ray.run.folder import ERROR, locked
 from learner_ray.study.planned_run import PlannedRun
 from learner_ray.study.runner import StudyRunner
 

@@ -13,8 +13,9 @@ import ray
 from ray import tune
 
 from learner_ray.core.errors import StorageError
+from learner_ray.core.locks import HeldError
 from learner_ray.engine.faults import FaultError, fault_of
-from learner_ray.run.folder import HeldError, RunFolder, locked
+from learner_ray.run.folder import RunFolder, locked
 
 if TYPE_CHECKING:
     from learner_ray.training.run import TrainingRun

@@ -24,11 +24,12 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.util.placement_group import remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from learner_ray.core.locks import HeldError
 from learner_ray.engine import ray_private
 from learner_ray.engine.epoch_queue import HOPELESS_AFTER, EpochQueue, EpochRequest, EpochResult
 from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
 from learner_ray.engine.trainable import TICK_S, Run, as_text
-from learner_ray.run.folder import HeldError, RunFolder, locked
+from learner_ray.run.folder import RunFolder, locked
 from learner_ray.training.distributed import World
 
 TRIAL_CPUS = 0.01

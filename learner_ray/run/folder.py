@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from learner_ray.core.files import write_json
+from learner_ray.core.locks import HeldError, locked_file
 from learner_ray.run.integrity import (
     ELSEWHERE,
     MODELS,
@@ -195,34 +192,19 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
 
 
-class HeldError(Exception):
-    """Somebody else trains the run."""
-
-
 @contextmanager
 def locked(folder: RunFolder, *, within_s: float = 0.0) -> Iterator[None]:
-    """Holds a run's folder; the lock names its holder.
+    """Holds a run's folder, whose ``.lock`` names the holder.
 
     Args:
         folder: the run's.
         within_s: how long to wait for whoever else holds it, in seconds.
 
     Raises:
-        HeldError: it is still held then. Whoever waits longer must be able to say that it waits.
+        HeldError: another process trains the run, and holds it still after that time.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + within_s
-    with open(folder.path / ".lock", "a") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    raise HeldError(folder.address) from error
-                time.sleep(0.05)
-        handle.truncate(0)
-        print(socket.gethostname(), os.getpid(), file=handle, flush=True)
+    with locked_file(folder.path / ".lock", within_s=within_s):
         yield
 
 

@@ -11,7 +11,6 @@ Keys are found as everywhere: ``AWS_ACCESS_KEY_ID`` and the like, a profile, or 
 from __future__ import annotations
 
 import errno
-import fcntl
 import functools
 import os
 import secrets
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import cache_root
+from learner_ray.core.locks import locked_file
 
 if TYPE_CHECKING:  # loaded where used: every command looks here, few studies lie in object storage
     from pyarrow import fs
@@ -247,8 +247,7 @@ def fetched(address: str) -> Path:
     is_file = stored.above.holds(address.rpartition("/")[2])
     whole = stored.above if is_file else stored
     whole.local.mkdir(parents=True, exist_ok=True)
-    with open(whole.local / ".lock", "w") as handle:  # one of the processes of a machine is enough
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked_file(whole.local / ".lock"):  # one of the processes of a machine is enough
         whole.fetch(removes=False)
     if not is_file and not _names(whole.local):
         raise UserError(f"{address}: there is nothing there")
