@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 import ray
-from packaging.version import Version
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError
 
 from learner_ray.engine import ray_private
@@ -33,7 +32,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
 
 
 def test_ray_is_the_version_that_was_read() -> None:
-    assert Version(ray.__version__) < Version("2.61"), "run the tests below, then raise the bound"
+    assert ray.__version__.startswith("2.60."), "run the tests below, then raise the bound"
     assert '"ray[default,tune,train]>=2.60,<2.61"' in (ROOT / "pyproject.toml").read_text()
 
 
