@@ -5,11 +5,12 @@ mistake or a fault of the place.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.core.files import storage_fault
@@ -34,9 +35,10 @@ def answer(carry_out: Callable[[], int], *, again: str = "") -> int:
     """
     printable()
     try:
-        code = carry_out()
-        sys.stdout.flush()
-        return code
+        with shown_messages("stdout"):
+            code = carry_out()
+            sys.stdout.flush()
+            return code
     except UserError as error:
         return _told(str(error), MISTAKE)
     except KeyboardInterrupt:
@@ -53,6 +55,32 @@ def answer(carry_out: Callable[[], int], *, again: str = "") -> int:
     finally:
         if _output_fails():
             _silence()
+
+
+class _PlainLines(logging.Handler):
+    """Shows messages as plain lines on the standard output or error of the moment."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints a message. An output that fails ends the command, as it does for what the command prints."""
+        print(record.getMessage(), file=getattr(sys, self._stream), flush=True)
+
+
+@contextmanager
+def shown_messages(stream: str) -> Iterator[None]:
+    """Shows what the library logs, as plain lines."""
+    library, handler = logging.getLogger("learner_ray"), _PlainLines(stream)
+    level = library.level
+    library.addHandler(handler)
+    library.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)
+        library.setLevel(level)
 
 
 def printable() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -21,6 +22,8 @@ from learner_ray.core.paths import mistaken_path
 from learner_ray.engine import head, ray_private
 from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
 from learner_ray.run.object_storage import is_url
+
+logger = logging.getLogger(__name__)
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
@@ -161,7 +164,7 @@ def bring_a_gpu(most: int) -> None:
     Raises:
         UserError: none came.
     """
-    print(f"No GPU node is up: asking for one of up to {most} GPUs", flush=True)
+    logger.info(f"No GPU node is up: asking for one of up to {most} GPUs")
     request_resources(bundles=[{"GPU": 1}])
     until = time.monotonic() + NODE_STARTS_S
     try:
@@ -253,7 +256,7 @@ def _short_folder() -> dict[str, str]:
             f"another folder, of {LONGEST_FOLDER - len('/ray')} letters at most, in RAY_TMPDIR"
         ) from error
     atexit.register(shutil.rmtree, short, ignore_errors=True)
-    print(f"{usual} is too long a path for Ray's sockets: they are in {short}", flush=True)
+    logger.info(f"{usual} is too long a path for Ray's sockets: they are in {short}")
     return {"RAY_TMPDIR": short}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from learner_ray.study.planned_run import PlannedRun, RunResult
+
+logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_SUMMARIES = 600.0
 
@@ -38,7 +41,7 @@ class Progress:
     def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
         """TensorBoard shows epochs; a note is for whoever watches."""
         if row.get("note"):
-            print(f"{planned.label}: {row['note']}", flush=True)
+            logger.info(f"{planned.label}: {row['note']}")
 
     def on_end(self, outcome: RunResult) -> None:
         arm = outcome.planned.arm
@@ -50,10 +53,10 @@ class Progress:
         if self._running.pop(outcome.planned.label, None) is None:
             return  # of an earlier start
         self._done_now += 1
-        print(self._line(outcome, arm), flush=True)
+        logger.info(self._line(outcome, arm))
         if time.monotonic() - self._summarised_at > SECONDS_BETWEEN_SUMMARIES:
             self._summarised_at = time.monotonic()
-            print(self.summary(outcome), flush=True)
+            logger.info(self.summary(outcome))
 
     def _line(self, outcome: RunResult, arm: str) -> str:
         done = self._done.total()

@@ -26,7 +26,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -162,8 +162,13 @@ def end_process(trial: Any) -> None:
     nodes = [n for n in ray.nodes() if n["Alive"] and n["NodeManagerAddress"] == result.get("node_ip")]
     if nodes and "pid" in result:
         there = NodeAffinitySchedulingStrategy(nodes[0]["NodeID"], soft=False)
-        kill = ray.remote(os.kill).options(num_cpus=0, scheduling_strategy=there)
-        ray.get(kill.remote(result["pid"], signal.SIGKILL))
+        kill = ray.remote(_kill).options(num_cpus=0, scheduling_strategy=there)
+        ray.get(kill.remote(result["pid"]))
+
+
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 def error_of(trial: Any) -> BaseException | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import shlex
 import signal
 import sys
@@ -28,6 +29,8 @@ from learner_ray.study.archive import unpack
 
 PATIENCE_S = 600.0
 """How long a cluster that was there may be out of reach."""
+
+logger = logging.getLogger(__name__)
 
 HOME = Path("results")
 
@@ -124,10 +127,10 @@ def run_on_cluster(
         check_home(submission)
     code = _follow(submission)
     if code is None:
-        print("\nStopped following the sweep; it goes on. The same command follows it again.")
+        logger.info("\nStopped following the sweep; it goes on. The same command follows it again.")
         return 128 + signal.SIGINT
     if code != 2 and stored:
-        print(f"Results are in {stored_at}; the same command without --cluster shows them here.")
+        logger.info(f"Results are in {stored_at}; the same command without --cluster shows them here.")
     elif code != 2:
         bring_home(submission)
     return code
@@ -183,7 +186,7 @@ def attend(submission: Submission) -> int:
                     f"{submission.cluster} has not answered for {PATIENCE_S / 60:.0f} minutes ({error}); "
                     "the sweep may go on there: the same command finds it again"
                 ) from error
-            print("connection lost, trying again", file=sys.stderr, flush=True)
+            logger.warning("connection to the cluster lost, trying again")
         time.sleep(2)
 
 
@@ -192,10 +195,7 @@ def find_or_submit(client: JobSubmissionClient, submission: Submission) -> str:
     jobs = [job for job in client.list_jobs() if (job.submission_id or "").startswith(submission.name)]
     for job in jobs:
         if not job.status.is_terminal():
-            print(
-                f"Found {job.submission_id} running; Ctrl-C stops following it and leaves it running.",
-                flush=True,
-            )
+            logger.info(f"Found {job.submission_id} running; Ctrl-C stops following it alone.")
             return str(job.submission_id)
     if submission.study_file is not None:
         run_launcher(
@@ -206,13 +206,12 @@ def find_or_submit(client: JobSubmissionClient, submission: Submission) -> str:
         )
     job_id = f"{submission.name}-{len(jobs) + 1}"
     client.submit_job(entrypoint=submission.entrypoint, submission_id=job_id)
-    print(
+    logger.info(
         f"Submitted {job_id}; Ctrl-C stops following it alone, the same command follows it again.\n"
         "In another shell:\n"
         f"  ray exec {submission.cluster} -p 6006 "
         f"'{ON_HEAD}; tensorboard --logdir {submission.out} --host 127.0.0.1'    # http://localhost:6006\n"
-        f"  ray exec {submission.cluster} 'ray job stop {job_id}'",
-        flush=True,
+        f"  ray exec {submission.cluster} 'ray job stop {job_id}'"
     )
     return job_id
 
@@ -228,11 +227,9 @@ class Log:
         seen = 0
         async for text in client.tail_job_logs(job):
             seen += len(text)
-            print(
-                text[max(0, len(text) - (seen - self._shown)) :] if seen > self._shown else "",
-                end="",
-                flush=True,
-            )
+            if seen > self._shown:
+                sys.stdout.write(text[max(0, len(text) - (seen - self._shown)) :])
+                sys.stdout.flush()
             self._shown = max(self._shown, seen)
 
 
@@ -243,7 +240,7 @@ def exit_code(details: Any) -> int:
     code = int(details.driver_exit_code or 1)
     if code == 3:  # it has said so itself, and is no crash
         return code
-    print(f"{details.submission_id}: {details.status.value.lower()}", file=sys.stderr)
+    logger.error(f"{details.submission_id}: {details.status.value.lower()}")
     return 128 + signal.SIGTERM if details.status == JobStatus.STOPPED else code
 
 
@@ -259,5 +256,7 @@ def bring_home(submission: Submission) -> None:
         run_launcher("exec", submission.cluster, f"rm ~/{archive}")
         unpack(copy, HOME)
     (home / ".cluster").write_text(submission.origin + "\n")
-    print(f"Brought home: {home} and its runs{'' if models else ', without encoders'}. Next, here:")
-    print(f"  python analysis/report.py {home} --out report")
+    logger.info(
+        f"Brought home: {home} and its runs{'' if models else ', without encoders'}. Next, here:\n"
+        f"  python analysis/report.py {home} --out report"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ from learner_ray.study.runner import StudyRunner
 
 if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one device per trial does not need
     from learner_ray.engine.worker_groups import WorkerGroups
+
+logger = logging.getLogger(__name__)
 
 LET_GO_S = 5.0
 """A process that was killed may hold its run for a moment longer."""
@@ -206,10 +209,9 @@ class RunSearcher(Searcher):  # type: ignore[misc]
         """Does what follows from a fault."""
         verdict = self.attempts.judge(planned.label, fault)
         if verdict.aside:
-            print(
+            logger.warning(
                 f"{verdict.aside} is put aside for the rest of the study: two runs had an error of it, "
-                f"{planned.label} the last ({fault.reason})",
-                flush=True,
+                f"{planned.label} the last ({fault.reason})"
             )
         if verdict.stops:
             kind = StorageError if fault.kind is Kind.STORAGE else PlaceError
@@ -219,7 +221,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]
             self._fail(planned, verdict, fault)
         else:
             how = ", with nothing beside it" if verdict.alone else ""
-            print(f"{planned.label}: {fault.reason}; starting it again{how}", flush=True)
+            logger.warning(f"{planned.label}: {fault.reason}; starting it again{how}")
             self._again.append(Again(planned, alone=verdict.alone, last=verdict.last))
 
     def _fail(self, planned: PlannedRun, verdict: Verdict, fault: Fault) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from learner_ray.run.spec import RunSpec
 
 if TYPE_CHECKING:
     from learner_ray.training.throughput import Stint
+
+logger = logging.getLogger(__name__)
 
 MOST = 4
 """Runs tried side by side."""
@@ -64,7 +67,7 @@ def part(share: int) -> float:
 def measure_sharing(spec: RunSpec) -> int:
     """How many runs like this one a GPU, here or on the cluster that was joined, should train at a time."""
     share = choose(lambda runs: _side_by_side(spec, runs), MOST)
-    print(f"{share} {'run' if share == 1 else 'runs'} at a time on each GPU", flush=True)
+    logger.info(f"{share} {'run' if share == 1 else 'runs'} at a time on each GPU")
     return share
 
 
@@ -78,13 +81,13 @@ def choose(measure: Callable[[int], Together | None], most: int) -> int:
     best = measure(1)
     if best is None:
         return 1
-    print(best, flush=True)
+    logger.info(best)
     alone = best.memory
     while best.runs < most and (best.runs + 1) * alone <= FILL:
         found = measure(best.runs + 1)
         if found is None:
             break
-        print(found, flush=True)
+        logger.info(found)
         if found.scans_per_s < WORTH * best.scans_per_s:
             break
         best = found
@@ -103,7 +106,7 @@ def _side_by_side(spec: RunSpec, runs: int) -> Together | None:
         ray.get(group.ready(), timeout=NODE_STARTS_S)
         return Together.of(ray.get([planned.remote(spec, SECONDS) for _ in range(runs)]))
     except ray.exceptions.RayError as error:
-        print(f"{runs} on a GPU were not measured: {_last_line(error)}", flush=True)
+        logger.info(f"{runs} runs on one GPU were not measured: {_last_line(error)}")
         return None
     finally:
         remove_placement_group(group)

@@ -7,6 +7,7 @@ for it, and a run that is stopped early is one whose next epoch nobody asks for.
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -31,6 +32,8 @@ from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_o
 from learner_ray.engine.trainable import TICK_S, Run, as_text
 from learner_ray.run.folder import RunFolder, locked
 from learner_ray.training.distributed import World
+
+logger = logging.getLogger(__name__)
 
 TRIAL_CPUS = 0.01
 """Of a trial, which only passes orders on. Each rank takes so much less than a CPU: N CPUs hold both."""
@@ -108,7 +111,7 @@ class WorkerGroups:
                 return  # so has the driver's own Ray
             if not placement_group and fault.reason not in self._told:
                 self._told.add(fault.reason)
-                print(f"a worker group of {self._size} devices did not start: {fault.reason}", flush=True)
+                logger.warning(f"a worker group of {self._size} devices did not start: {fault.reason}")
             self._leaving.wait(min(PAUSE_S, 2.0 ** (deaths - 1)) if deaths > 1 else 0)
 
     def _trainer(self, group: int) -> TorchTrainer:

@@ -113,16 +113,16 @@ def test_a_cluster_that_is_not_up_is_said_so(file: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "driver", "code", "said"),
     [
-        (JobStatus.SUCCEEDED, 0, 0, ""),
-        (JobStatus.FAILED, 3, 3, ""),
-        (JobStatus.FAILED, 2, 2, "sweep-lus-1: failed\n"),
-        (JobStatus.FAILED, None, 1, "sweep-lus-1: failed\n"),
-        (JobStatus.STOPPED, None, 143, "sweep-lus-1: stopped\n"),
+        (JobStatus.SUCCEEDED, 0, 0, []),
+        (JobStatus.FAILED, 3, 3, []),
+        (JobStatus.FAILED, 2, 2, ["sweep-lus-1: failed"]),
+        (JobStatus.FAILED, None, 1, ["sweep-lus-1: failed"]),
+        (JobStatus.STOPPED, None, 143, ["sweep-lus-1: stopped"]),
     ],
 )
 def test_a_job_s_exit_code_is_the_sweep_s(
-    status: JobStatus, driver: int | None, code: int, said: str, capsys: pytest.CaptureFixture[str]
+    status: JobStatus, driver: int | None, code: int, said: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     details = SimpleNamespace(submission_id="sweep-lus-1", status=status, driver_exit_code=driver)
     assert exit_code(details) == code
-    assert capsys.readouterr().err == said, "a study of which some runs failed is no crash"
+    assert caplog.messages == said, "a study of which some runs failed is no crash"
