@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.names import file_name
 from learner_ray.cli.options import parse_edits
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root
+from learner_ray.core.names import file_name
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.imaging.gate import folds_asked, inspect
 from learner_ray.imaging.source import PHANTOM, open_cohort

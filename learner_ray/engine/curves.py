@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from analysis.names import file_name
+from learner_ray.core.names import file_name
 from learner_ray.run.folder import RunStore
 from learner_ray.study.planned_run import PlannedRun, RunResult
 
