@@ -34,7 +34,7 @@ from learner_ray.training.data import Data, open_data
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.precision import fastest_precision
 from learner_ray.training.pretraining import Pretraining
-from learner_ray.training.process import settle
+from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 
 DECAY = 0.98
@@ -104,7 +104,7 @@ def score_spearman(scans: pd.DataFrame, embedded: Embedded) -> float:
 
 def rows_of(group: FoldSearchSpec, number: int) -> list[dict[str, Any]]:
     """All choices on one fold and seed."""
-    settle(1)
+    make_deterministic(1)
     data = open_data(group.source, group.config.data.image_size)
     rows = []
     for who in ("held_out", "same"):

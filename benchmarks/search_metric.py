@@ -33,7 +33,7 @@ from learner_ray.study.study import Suggest
 from learner_ray.study.study_file import load_study
 from learner_ray.training.data import open_data
 from learner_ray.training.pretraining import DivergedError, Pretraining
-from learner_ray.training.process import settle
+from learner_ray.training.process import make_deterministic
 
 INNER = 2
 METRICS = {
@@ -65,7 +65,7 @@ def patients_of(group: FoldSearchSpec, inner: int) -> tuple[Patients, Patients]:
 
 def rows_of(group: FoldSearchSpec, inner: int, number: int, config: Config) -> list[dict[str, Any]]:
     """Validation and test metrics of one training, by epoch."""
-    settle(1)
+    make_deterministic(1)
     data = open_data(group.source, config.data.image_size)
     validating, testing = patients_of(group, inner)
     pretraining = Pretraining(config, data, validating.pretrain)

@@ -25,7 +25,7 @@ from learner_ray.run.spec import Source
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.precision import fastest_precision
 from learner_ray.training.pretraining import Pretraining
-from learner_ray.training.process import settle
+from learner_ray.training.process import make_deterministic
 
 WORKERS = 2
 """Of the plain trainer's DataLoader."""
@@ -48,7 +48,7 @@ class Ours:
     """The pretraining loop of this package."""
 
     def __init__(self, config: Config, data: Data, device: str) -> None:
-        settle(torch.get_num_threads())
+        make_deterministic(torch.get_num_threads())
         self._data = TimedData(data.cohort, data.cache, data.scans)
         patients = tuple(data.scans["patient"].unique())
         self._pretraining = Pretraining(config, self._data, patients, device)

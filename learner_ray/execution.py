@@ -31,7 +31,7 @@ from learner_ray.core.files import Standing, write_json
 from learner_ray.engine.connection import Devices, find_devices, left_as_found, start_local
 from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress, duration
-from learner_ray.engine.sharing import MOST, measure_sharing, part
+from learner_ray.engine.sharing import MAX_RUNS_PER_GPU, gpu_fraction, measure_sharing
 from learner_ray.engine.tuning import run_study
 from learner_ray.imaging.gate import Decoded, decode, warnings
 from learner_ray.inputs import Inputs
@@ -202,7 +202,7 @@ def run_plan(
         return None
     size, scratch = args.devices_per_trial, (out / ".tune").resolve()
     measures = measures_sharing(plan, runner, args, devices)
-    share = MOST if measures else args.trials_per_gpu or 1
+    share = MAX_RUNS_PER_GPU if measures else args.trials_per_gpu or 1
     if devices.local:
         start_local(slots_of(args, devices, share) * size)
     if measures:
@@ -246,7 +246,7 @@ def resources_of(devices: Devices, share: int) -> dict[str, float]:
     if not devices.gpus:
         return {"cpu": 1}
     # Ray on this machine is told of a CPU for each run; a cluster's node may have one for each GPU.
-    return {"cpu": 1 if devices.local else part(share), "gpu": part(share)}
+    return {"cpu": 1 if devices.local else gpu_fraction(share), "gpu": gpu_fraction(share)}
 
 
 def measures_sharing(plan: Plan, runner: StudyRunner, args: argparse.Namespace, devices: Devices) -> bool:

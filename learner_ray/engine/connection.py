@@ -1,4 +1,4 @@
-"""Where a study runs: on a Ray cluster, or on Ray started on this machine alone."""
+"""Connects a study to a Ray cluster, or starts Ray on this machine alone."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ NO_USAGE_STATISTICS = {"RAY_USAGE_STATS_ENABLED": "0"}
 """Ray sends none to its makers, unless the user has set this variable."""
 
 MOST_GPUS = "LEARNER_RAY_MOST_GPUS"
-"""Set where an autoscaler has no such file, as on Kubernetes."""
+"""Environment variable: how many GPUs an autoscaler may bring that leaves no cluster file here, as on
+Kubernetes."""
 
 NODE_STARTS_S = 900.0
-"""Of a cloud's GPU node, drivers and all; it takes four to eight minutes."""
+"""Seconds in which a cloud starts a GPU node, drivers included; it takes four to eight minutes."""
 
 LONGEST_FOLDER = 107 - len("/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store")
-"""Letters in the path of a folder of Ray's, below which a socket's path may have 107."""
+"""The most letters in the path of Ray's folder, since the path of a socket below it may have 107."""
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Enough for Tune's messages: pixels are mapped from the cache's file, never sent through Ray."""
@@ -49,14 +50,14 @@ OBJECT_STORE_BYTES = 200 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Devices:
-    """What a study may use."""
+    """The devices that a study may use."""
 
     local: bool
-    """Ray is started here for this study, instead of joined."""
+    """Whether Ray is started here for this study, instead of joined."""
     cpus: int
     gpus: int
     precision: str
-    """What ``train.precision=auto`` is on these devices."""
+    """The precision that ``train.precision=auto`` stands for on these devices."""
 
     @property
     def slots(self) -> int:

@@ -83,7 +83,8 @@ class Curves:
         writer.close()
 
     def _writer(self, planned: PlannedRun) -> EventFileWriter:
-        """Of a running run; a new one where its folder was removed, for the old one's thread would raise."""
+        """The writer of a running run; a new one where its folder was removed, whose old writer would
+        raise."""
         if not self._place(planned).exists():
             return self._open(planned)
         return self._writers[planned.label]
@@ -137,8 +138,8 @@ def _experiment(searched: Mapping[str, optuna.distributions.BaseDistribution], a
 
 
 def _plugin_data(tag: str, **content: Any) -> Summary:
-    """What the HParams plugin reads, as a summary without a value. Written by hand: the plugin's own writer
-    imports TensorFlow."""
+    """A summary without a value, as the HParams plugin reads it. It is made by hand, for the plugin's own
+    writer imports TensorFlow."""
     data = HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
     plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString())
     value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR)

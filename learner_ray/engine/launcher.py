@@ -30,7 +30,7 @@ RAY_COMMAND = "from importlib.metadata import distribution as d; d('ray').entry_
 
 
 def cluster_name(file: Path) -> str:
-    """What a cluster file calls its cluster.
+    """The name that a cluster file gives its cluster.
 
     Raises:
         UserError: it is no cluster file.

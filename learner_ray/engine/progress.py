@@ -39,7 +39,7 @@ class Progress:
         self._running[planned.label] = planned.arm
 
     def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
-        """TensorBoard shows epochs; a note is for whoever watches."""
+        """Shows the note of an epoch, if it has one; TensorBoard shows the rest."""
         if row.get("note"):
             logger.info(f"{planned.label}: {row['note']}")
 
@@ -75,7 +75,7 @@ class Progress:
         return "  ".join(parts)
 
     def summary(self, outcome: RunResult) -> str:
-        """All arms; an outcome says what their best is measured in."""
+        """The progress of all arms; a result says in which metric the best is measured."""
         done, running = self._done.total(), Counter(self._running.values())
         lines = []
         for arm, runs in self._runs.items():

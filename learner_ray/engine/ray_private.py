@@ -39,7 +39,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from learner_ray.engine.faults import DEATHS
 
 MOVED = (ImportError, AttributeError)
-"""What is raised where Ray has moved something."""
+"""The exceptions that are raised where Ray has moved something."""
 
 TUNE_SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own lets fit() return as if the study were complete
@@ -58,7 +58,7 @@ TRAIN_SETTINGS = {
 """Environment variables that Train passes on from the process that calls ``TorchTrainer.fit``."""
 
 BOOTSTRAP_FILE = Path("~/ray_bootstrap_config.yaml")
-"""Where ``ray up`` leaves the cluster file on the head, for the autoscaler."""
+"""The cluster file that ``ray up`` leaves on the head, for the autoscaler."""
 
 ADDRESS_FILE = "ray_current_cluster"
 """Below Ray's temporary folder: where ``ray start`` writes the address of the cluster it has joined."""

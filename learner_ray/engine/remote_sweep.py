@@ -28,7 +28,7 @@ from learner_ray.run.object_storage import is_url
 from learner_ray.study.archive import unpack
 
 PATIENCE_S = 600.0
-"""How long a cluster that was there may be out of reach."""
+"""Seconds for which a cluster that has answered may be out of reach."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ ON_HEAD = "cd /shared 2>/dev/null || cd"
 """Paths are the cluster's; where it has no /shared, they must be absolute."""
 
 CACHE = ".cache/learner_ray"
-"""On the head, below its user's home."""
+"""The folder of caches on the head, below its user's home."""
 
 TUNNEL_ENVIRONMENT = {"RAY_ADDRESS": None, "RAY_API_SERVER_ADDRESS": None, "RAY_AUTH_MODE": "token"}
 """The two addresses would be taken for the cluster's, instead of the tunnel's."""
@@ -53,17 +53,17 @@ class Submission:
     cluster: Path
     """The cluster file."""
     arguments: tuple[str, ...]
-    """The sweep's, without those that are the laptop's own."""
+    """The sweep's arguments, without the options that concern the laptop alone."""
     out: Path
     """The results folder, on the cluster."""
     study_file: Path | None = None
     """A study of the user's own, copied to the head."""
     models: bool = False
-    """Bring encoders and checkpoints home, too."""
+    """Whether encoders and checkpoints are brought home, too."""
 
     @property
     def name(self) -> str:
-        """What the jobs of this command begin with."""
+        """The beginning of the ids of this command's jobs."""
         digest = hashlib.sha256(repr(self.arguments).encode()).hexdigest()[:8]
         return f"sweep-{self.out.name}-{digest}"
 
@@ -80,7 +80,7 @@ class Submission:
 
     @property
     def origin(self) -> str:
-        """Where a folder that was brought home came from."""
+        """The cluster and folder that results come from, as they are marked with at home."""
         return f"{cluster_name(self.cluster)}:{self.out}"
 
 
@@ -157,7 +157,7 @@ def check_home(submission: Submission) -> None:
 
 
 def origin_of(home: Path) -> str:
-    """Which cluster and folder these results were brought from; empty for a study that ran here."""
+    """The cluster and folder that these results were brought from; empty for a study that ran here."""
     mark = home / ".cluster"
     return mark.read_text().strip() if mark.exists() else ""
 
@@ -217,7 +217,7 @@ def find_or_submit(client: JobSubmissionClient, submission: Submission) -> str:
 
 
 class Log:
-    """What a job prints, shown once, whatever happens to the connection."""
+    """Shows each line that a job prints once, whatever happens to the connection."""
 
     def __init__(self) -> None:
         self._shown = 0

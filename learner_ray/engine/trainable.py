@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from learner_ray.training.run import TrainingRun
 
 TICK_S = 1.0
-"""Between two signs of life of a trial that waits."""
+"""Seconds between two signs of life of a trial that waits."""
 
 
 class Run(Protocol):
-    """What is advanced by the epoch until its folder says that it has ended."""
+    """A run that is advanced by the epoch until its folder says that it has ended."""
 
     @property
     def last_row(self) -> dict[str, Any] | None:
@@ -117,12 +117,12 @@ def as_text(row: dict[str, Any] | None) -> str | None:
 
 
 def process_name() -> str:
-    """This process, among all of the cluster and all that have been."""
+    """A name of this process that no other process of the cluster has or has had."""
     return str(ray.get_runtime_context().get_worker_id())
 
 
 def device_name() -> str:
-    """The GPU of this process, or its node where it has none: what may be put aside."""
+    """The name of the device that may be put aside: this process's GPU, or its node where it has none."""
     node = f"{socket.gethostname()} (node {ray.get_runtime_context().get_node_id()[:8]})"
     gpus = ", ".join(str(gpu) for gpu in ray.get_gpu_ids())
     return f"GPU {gpus} of {node}" if gpus else node
@@ -132,13 +132,13 @@ def training_run(folder: RunFolder, kind: type[TrainingRun] | None = None) -> Tr
     """The run of a folder, on the device or the part of a GPU that Ray has given this process."""
     import torch
 
-    from learner_ray.training.process import keep_to_share
+    from learner_ray.training.process import limit_gpu_memory
     from learner_ray.training.run import TrainingRun
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
     if device == "cuda":
-        keep_to_share(share)
+        limit_gpu_memory(share)
     run = (kind or TrainingRun)(folder.read_spec(), folder, device)
     run.devices = share
     return run

@@ -29,7 +29,8 @@ if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one 
     from learner_ray.engine.worker_groups import WorkerGroups
 
 TRIALS_PER_RUN = 100
-"""At most. To Tune every retry is a trial, and so is a run that was handed to a group too late."""
+"""The most trials of Tune that a run may take: to Tune every retry is a trial, and so is a run that was
+handed to a group too late."""
 
 
 def run_study(
@@ -102,13 +103,13 @@ def run_study(
 
 
 def _devices() -> int:
-    """GPUs of the cluster, or nodes where there is no GPU."""
+    """The number of GPUs of the cluster, or of its nodes where it has no GPU."""
     gpus = int(ray.cluster_resources().get("GPU", 0))
     return gpus or sum(node["Alive"] for node in ray.nodes())
 
 
 def _request(resources: Mapping[str, float]) -> Any:
-    """What a trial asks Ray for: its part of a GPU, or the whole where it is to be alone."""
+    """The resources that a trial asks Ray for: its part of a GPU, or a whole one where it is to be alone."""
     if not 0 < resources.get("gpu", 0) < 1:
         return dict(resources)
     part = {name.upper(): amount for name, amount in resources.items()}
@@ -120,13 +121,16 @@ def _request(resources: Mapping[str, float]) -> Any:
 
 
 def _raise_what_ended_it(interrupt: Interrupt, runner: StudyRunner) -> None:
-    """Nothing, where all runs have ended or a signal came."""
+    """Raises the fault that ended the study early, if it was not a signal."""
     if interrupt.fault:
         raise interrupt.fault
-    if interrupt.hopeless:
-        raise UserError(f"no worker group of the devices asked for could be started: {interrupt.hopeless}")
+    if interrupt.start_failure:
+        raise UserError(
+            f"no worker group could be started: {interrupt.start_failure}; ask for fewer with "
+            "--devices-per-trial, or wait until devices are free"
+        )
     if interrupt.signal is None and not runner.is_done:
-        raise PlaceError("processes or worker groups came and went too often")
+        raise PlaceError("processes or worker groups died too often, and Ray Tune has given up")
 
 
 def _run_config(scratch: Path, interrupt: Interrupt, watchdog: Watchdog) -> tune.RunConfig:
@@ -145,7 +149,7 @@ def _last_line(error: Exception) -> str:
 
 
 def _is_no_fault(record: logging.LogRecord) -> bool:
-    """Errors that nobody has judged keep their traceback."""
+    """Whether an error of Tune's log was judged by nobody: it keeps its traceback."""
     error = record.exc_info[1] if record.exc_info else None
     return not (isinstance(error, DEATHS) or isinstance(getattr(error, "cause", None), FaultError))
 

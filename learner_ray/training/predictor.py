@@ -23,7 +23,7 @@ from learner_ray.run.provenance import git_sha, versions
 from learner_ray.run.spec import RunSpec
 from learner_ray.training.data import Data
 from learner_ray.training.pretraining import Pretraining, ScoreScale, encode, untrained_network
-from learner_ray.training.process import settle
+from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.tensors import UnreadableError, read_tensors, write_tensors
 
@@ -112,7 +112,7 @@ class Predictor:
 
     def embed(self, data: Data) -> Embedded:
         """Embeddings and predicted scores, in the score's unit, of all scans of some data."""
-        settle(self.spec.threads)
+        make_deterministic(self.spec.threads)
         scans = data.scans["scan"].tolist()
         output = encode(self._network, data, scans, self.spec.config, self._device)
         embeddings, standardised = output.embedding.cpu().numpy(), output.score.cpu().numpy()

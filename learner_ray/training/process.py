@@ -17,7 +17,7 @@ _CONTEXT_BYTES = 2**29
 """What CUDA takes of a GPU for each process, beside its tensors."""
 
 
-def settle(threads: int) -> None:
+def make_deterministic(threads: int) -> None:
     """Fixes what the order of sums depends on: number of threads, deterministic kernels, cuBLAS's workspace.
 
     Without the workspace's size some versions of PyTorch refuse matrix products on a GPU, if deterministic
@@ -31,7 +31,7 @@ def settle(threads: int) -> None:
     _keep_freed_memory()
 
 
-def keep_to_share(share: float) -> None:
+def limit_gpu_memory(share: float) -> None:
     """Lets this process have its part of the GPU's memory and no more: a run that wants more fails alone."""
     if share < 1:
         _, total = torch.cuda.mem_get_info()

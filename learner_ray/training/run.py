@@ -21,7 +21,7 @@ from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.predictions import pair_table, score_table, write_table
 from learner_ray.training.predictor import write_predictor
 from learner_ray.training.pretraining import DivergedError, Pretraining
-from learner_ray.training.process import settle
+from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
 from learner_ray.training.tensors import UnreadableError
@@ -51,7 +51,7 @@ class TrainingRun:
         """As is written down, of the time: less than one where runs share a GPU."""
         self.spec = spec = replace(spec, config=load_components(spec.source, spec.config))
         self.folder = folder
-        settle(spec.threads)
+        make_deterministic(spec.threads)
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
         folder.write_spec(spec)
@@ -66,7 +66,7 @@ class TrainingRun:
 
     def _restore(self, pretraining: Pretraining) -> None:
         """Goes on from the checkpoint, if there is one that can be read."""
-        content, rows = self.world.told(self._look() if self.world.is_first else (b"", []))
+        content, rows = self.world.from_first(self._look() if self.world.is_first else (b"", []))
         if content is None:
             return
         try:

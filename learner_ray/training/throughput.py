@@ -16,7 +16,7 @@ from learner_ray.run.user_code import load_components
 from learner_ray.study.cost_estimate import Throughput
 from learner_ray.training.data import open_data
 from learner_ray.training.pretraining import Pretraining
-from learner_ray.training.process import settle
+from learner_ray.training.process import make_deterministic
 from learner_ray.training.run import TrainingRun
 
 
@@ -45,8 +45,8 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stint:
-    """What one process trained in a while."""
+class TimedTraining:
+    """The steps that one process trained while it was timed."""
 
     steps: tuple[Step, ...]
     memory: int
@@ -55,9 +55,9 @@ class Stint:
     """Bytes that the GPU has; 0 on CPUs."""
 
 
-def train_for(spec: RunSpec, seconds: float) -> Stint:
+def train_for(spec: RunSpec, seconds: float) -> TimedTraining:
     """Trains steps of a run and keeps nothing. The first is left out: libraries set themselves up in it."""
-    settle(spec.threads)
+    make_deterministic(spec.threads)
     spec = replace(spec, config=load_components(spec.source, spec.config))
     data = open_data(spec.source, spec.config.data.image_size)
     pretraining = Pretraining(spec.config, data, spec.patients.pretrain, _device())
@@ -71,7 +71,7 @@ def train_for(spec: RunSpec, seconds: float) -> Stint:
         steps.append(Step(begin=begin, end=time.time(), scans=scans))
         begin = steps[-1].end
     free, capacity = torch.cuda.mem_get_info() if _device() == "cuda" else (0, 0)
-    return Stint(steps=tuple(steps), memory=capacity - free, capacity=capacity)
+    return TimedTraining(steps=tuple(steps), memory=capacity - free, capacity=capacity)
 
 
 def _device() -> str:

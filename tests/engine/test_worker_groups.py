@@ -148,15 +148,15 @@ def test_a_study_whose_devices_never_come_ends_and_says_so(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "0.5")
-    monkeypatch.setattr(worker_groups, "STARTS", 1)
-    monkeypatch.setattr(worker_groups, "HOPELESS_AFTER", 1)
+    monkeypatch.setattr(worker_groups, "MAX_START_ATTEMPTS", 1)
+    monkeypatch.setattr(worker_groups, "STARTS_BEFORE_GIVING_UP", 1)
     monkeypatch.setenv("HOME", str(tmp_path))
     many = CPUS + 2
     promise(tmp_path, cpus=many)
     assert sweep(manifest, tmp_path / "r" / "lus", *ARGUMENTS, "--devices-per-trial", str(many)) == 2
     said = capfd.readouterr()
     assert "Traceback" not in said.err
-    assert said.err.strip().endswith("could be started: not enough free devices for one worker group")
+    assert "no worker group could be started: not enough free devices for one worker group" in said.err
     assert said.out.count(f"a worker group of {many} devices did not start") == 1
 
 
@@ -176,7 +176,7 @@ def test_ranks_that_hang_are_ended_and_their_run_goes_on(
             return super().advance()
 
     opening = functools.partial(
-        worker_groups.WorkerGroups, opens=lambda folder, device, world: HangsOnce(folder, world)
+        worker_groups.WorkerGroups, open_run=lambda folder, device, world: HangsOnce(folder, world)
     )
     monkeypatch.setattr(worker_groups, "WorkerGroups", opening)
     monkeypatch.setattr(execution, "run_study", functools.partial(execution.run_study, clock=Clock(hung)))
@@ -204,7 +204,7 @@ def use_planted(monkeypatch: pytest.MonkeyPatch, goes: Goes) -> None:
             return super().advance()
 
     opening = functools.partial(
-        worker_groups.WorkerGroups, opens=lambda folder, device, world: Planted(folder, world)
+        worker_groups.WorkerGroups, open_run=lambda folder, device, world: Planted(folder, world)
     )
     monkeypatch.setattr(worker_groups, "WorkerGroups", opening)
 
