@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from learner_ray.engine.faults import Fault, Kind
 
 PATIENCE = 10
-"""Faults of one run without a new epoch, after which the study stops, whoever is to blame."""
+"""Faults of one run without a new epoch, after which the study stops, no matter what is to blame."""
 
 
 @dataclass(frozen=True, kw_only=True)

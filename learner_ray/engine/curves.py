@@ -58,16 +58,19 @@ class Curves:
         root.close()
 
     def on_start(self, planned: PlannedRun) -> None:
+        """Begins the run's event file, with the epochs of before a restart."""
         writer = self._open(planned)
         for row in self._store.folder(planned.spec.hash).progress()[:-1]:  # the last one is reported again
             _write(writer, _scalars(row), step=row["epoch"])
 
     def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
+        """Writes the numbers of an epoch."""
         writer = self._writer(planned)
         _write(writer, _scalars(row), step=row["epoch"])
         writer.flush()
 
     def on_end(self, outcome: RunResult) -> None:
+        """Closes the run's event file; writes it whole where the run has ended before."""
         planned = outcome.planned
         if planned.label not in self._writers:
             if any(self._place(planned).glob("*")):

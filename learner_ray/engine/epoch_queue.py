@@ -21,7 +21,7 @@ class EpochRequest:
     folder: str
     """The address of the run's folder."""
     fresh: bool
-    """Whether to begin with what the run's files hold, whatever the ranks remember."""
+    """Whether to begin with what the run's files hold instead of what the ranks remember."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +82,13 @@ class EpochQueue:
     """An asynchronous actor with a mailbox for each worker group.
 
     Ranks come for work and are never called: a rank that waits is in no collective that could run into its
-    time limit, and one that is told to leave simply returns. Requests are for groups that are up.
+    time limit, and one that may leave simply returns. Requests are for groups that are up.
 
     Args:
         groups: how many worker groups there are.
-        starts_before_giving_up: failed starts of each, after which none is expected to come up, if none ever
-        did.
+        starts_before_giving_up: failed starts of each group after which none is expected to start, if none
+        ever
+            has.
     """
 
     def __init__(self, groups: int, starts_before_giving_up: int = STARTS_BEFORE_GIVING_UP) -> None:

@@ -66,16 +66,16 @@ read."""
 
 
 class Kind(Enum):
-    """Whose fault it was."""
+    """The cause of a fault."""
 
     RUN = "run"
-    """Its own code raised."""
+    """The run's own code raised an exception."""
     DEATH = "death"
-    """Its process died or hung, and nobody knows why."""
+    """The run's process died or hung for a reason that is not known."""
     MEMORY = "memory"
     DEVICE = "device"
     NODE = "node"
-    """Lost, or taken away."""
+    """The node was lost, or taken away."""
     PLACE = "place"
     """Something that all runs need is missing or changed: data, the study file, an installed package."""
     STORAGE = "storage"
@@ -210,8 +210,8 @@ def death_of(error: BaseException | None, *, hung: str = "") -> Fault:
     """The fault of a process that is no more, as far as the driver knows it.
 
     Args:
-        error: how Ray told it, if it is known.
-        hung: why the process was ended, if it was by us.
+        error: the exception that Ray raised for it, if it is known.
+        hung: the reason why the engine ended the process, if it did.
     """
     if hung:
         return Fault(kind=Kind.DEATH, reason=hung, hung=True)

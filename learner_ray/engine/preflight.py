@@ -50,7 +50,8 @@ def inspect_nodes(data: str | None, out: str) -> list[Node]:
 
 @contextmanager
 def token_beside(out: str) -> Iterator[str]:
-    """A file beside a results folder, which whoever sees the folder sees too: its address.
+    """Writes a file beside a results folder, which a node that sees the folder sees too, and yields its
+    address.
 
     Raises:
         UserError: it cannot be written, so that nothing could.

@@ -36,6 +36,7 @@ class Progress:
         self._best: dict[str, float] = {}
 
     def on_start(self, planned: PlannedRun) -> None:
+        """Counts a run as running."""
         self._running[planned.label] = planned.arm
 
     def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
@@ -44,6 +45,7 @@ class Progress:
             logger.info(f"{planned.label}: {row['note']}")
 
     def on_end(self, outcome: RunResult) -> None:
+        """Shows a line for a run that has ended, and now and then a summary."""
         arm = outcome.planned.arm
         self._done[arm] += 1
         self._failed[arm] += outcome.state in ("failed", "diverged")

@@ -190,13 +190,14 @@ def error_of(trial: Any) -> BaseException | None:
 def is_not_placed(failure: object) -> bool:
     """Whether a worker group did not start because the cluster had no devices free for it.
 
-    Told by the exception's name. Where Ray has renamed it: False, and the exception's own message is shown.
-    """
+    The exception is recognised by its name. Where Ray has renamed it: False, and the exception's own message
+    is shown."""
     return any(kind.__name__ in NOT_PLACED for kind in type(failure).__mro__)
 
 
 def death_of_rank(failure: object) -> Exception | None:
-    """The exception by which Ray told that a rank's process died, of one failure in ``worker_failures``.
+    """The exception that Ray raised for the death of a rank's process, from one failure in
+    ``worker_failures``.
 
     Where Train has renamed its attribute: None, and the failure itself is judged.
     """

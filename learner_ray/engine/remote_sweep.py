@@ -217,7 +217,7 @@ def find_or_submit(client: JobSubmissionClient, submission: Submission) -> str:
 
 
 class Log:
-    """Shows each line that a job prints once, whatever happens to the connection."""
+    """Shows each line that a job prints once, however often the connection is lost."""
 
     def __init__(self) -> None:
         self._shown = 0

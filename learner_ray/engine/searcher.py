@@ -56,7 +56,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]
         runner: hands out the runs.
         attempts: judges what goes wrong.
         watchdog: knows which trials it ended.
-        interrupt: is told what ends the study.
+        interrupt: is given what ends the study.
         worker_groups: train the runs, where they have several devices each.
         limit: trials at a time, where fewer than the devices hold are wanted.
         shares: runs share devices, or the memory of a node: one that is to be alone waits for all others.
@@ -94,6 +94,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]
         """Whether a trial holds a device that was put aside."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The settings of a new trial; None where nothing can start now, FINISHED where nothing ever will."""
         with self.interrupt.watching_storage():
             return self._suggest(trial_id)
         return str(Searcher.FINISHED)
@@ -179,6 +180,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
+        """Judges how a trial ended: its run has ended too, or is tried again."""
         planned = self.runs.pop(trial_id, None)
         if planned is None:
             return  # parked
@@ -254,7 +256,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]
         """Saves nothing: the runs' own files are the state, and a resumed study asks anew."""
 
 
-class PrunerScheduler(FIFOScheduler):  # type: ignore[misc]
+class TunePruner(FIFOScheduler):  # type: ignore[misc]
     """Asks the runner after every epoch whether the trial goes on."""
 
     def __init__(self, searcher: RunSearcher) -> None:
@@ -262,6 +264,7 @@ class PrunerScheduler(FIFOScheduler):  # type: ignore[misc]
         self._searcher = searcher
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Passes an epoch on to the runner, which says whether the trial goes on."""
         if result.get("parked"):
             self._searcher.park(trial.trial_id)
         row = json.loads(result.get("row") or "null")

@@ -43,6 +43,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """
 
     def setup(self, config: dict[str, Any]) -> None:
+        """Takes the settings of a trial; its run is opened at the first step."""
         self._address: str = config["folder"]
         self._folder: RunFolder | None = None
         self._device = device_name()
@@ -51,6 +52,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         self._held = ExitStack()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the settings of the next trial in the same actor; always True, for every trial can."""
         self._held.close()
         self.setup(new_config)
         return True
@@ -106,6 +108,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         return training_run(folder)
 
     def cleanup(self) -> None:
+        """Drops the run and lets go of its folder."""
         self._run = None
         self._held.close()
 
@@ -132,13 +135,13 @@ def training_run(folder: RunFolder, kind: type[TrainingRun] | None = None) -> Tr
     """The run of a folder, on the device or the part of a GPU that Ray has given this process."""
     import torch
 
-    from learner_ray.training.process import limit_gpu_memory
+    from learner_ray.training.process import keep_to_share
     from learner_ray.training.run import TrainingRun
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
     if device == "cuda":
-        limit_gpu_memory(share)
+        keep_to_share(share)
     run = (kind or TrainingRun)(folder.read_spec(), folder, device)
     run.devices = share
     return run

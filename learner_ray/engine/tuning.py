@@ -20,7 +20,7 @@ from learner_ray.engine import ray_private
 from learner_ray.engine.attempts import Attempts
 from learner_ray.engine.faults import DEATHS, FaultError
 from learner_ray.engine.interrupt import Interrupt
-from learner_ray.engine.searcher import PrunerScheduler, RunSearcher
+from learner_ray.engine.searcher import RunSearcher, TunePruner
 from learner_ray.engine.trainable import RunTrainable
 from learner_ray.engine.watchdog import Clock, Watchdog
 from learner_ray.study.runner import StudyRunner
@@ -62,7 +62,7 @@ def run_study(
         The signal that ended the study early, or None.
 
     Raises:
-        PlaceError: a fault of the place, such as data that have gone; whatever had ended is kept.
+        PlaceError: a fault of the place, such as data that have gone; runs that had ended are kept.
         UserError: no worker group could be started.
     """
     watchdog = Watchdog(hung_after_s, clock)
@@ -80,7 +80,7 @@ def run_study(
             tune.with_resources(trainable, _request(resources)),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=PrunerScheduler(searcher),
+                scheduler=TunePruner(searcher),
                 num_samples=TRIALS_PER_RUN * runner.remaining,
                 reuse_actors=True,
             ),

@@ -16,7 +16,7 @@ Clock = Callable[[], float]
 class Watchdog(tune.Callback):  # type: ignore[misc]
     """Kills the process of a trial that has reported nothing for too long.
 
-    It is then treated as an actor that died. A slow epoch is told from a hung one by its length alone,
+    It is then treated as an actor that died. A slow epoch differs from a hung one by its length alone,
     so the limit must be generous.
 
     Args:

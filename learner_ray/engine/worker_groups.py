@@ -252,6 +252,7 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
     """A trial whose run a worker group trains. It asks for an epoch per step."""
 
     def setup(self, config: dict[str, Any]) -> None:
+        """Takes the settings of a trial; its run is opened at the first step."""
         self._address: str = config["folder"]
         self._folder: RunFolder | None = None
         self._group: int = config["group"]
@@ -259,6 +260,7 @@ class WorkerGroupTrainable(tune.Trainable):  # type: ignore[misc]
         self._fresh = True
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the settings of the next trial in the same actor; always True, for every trial can."""
         self.setup(new_config)
         return True
 

@@ -1,4 +1,4 @@
-"""Settings of a process that trains: the same bits again, and no memory asked for twice."""
+"""Settings of a process that trains: reproducible results, and quick use of memory."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import sys
 import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-"""Of ``mallopt``, from glibc's malloc.h."""
+"""Parameters of ``mallopt``, from glibc's malloc.h."""
 
 _CONTEXT_BYTES = 2**29
-"""What CUDA takes of a GPU for each process, beside its tensors."""
+"""Bytes that CUDA takes of a GPU for each process, beside its tensors."""
 
 
 def make_deterministic(threads: int) -> None:
-    """Fixes what the order of sums depends on: number of threads, deterministic kernels, cuBLAS's workspace.
+    """Makes this process compute the same bits again: fixes the number of threads, deterministic kernels and
+    cuBLAS's workspace, on which the order of sums depends.
 
     Without the workspace's size some versions of PyTorch refuse matrix products on a GPU, if deterministic
     (PyTorch's notes on reproducibility).
@@ -31,8 +32,17 @@ def make_deterministic(threads: int) -> None:
     _keep_freed_memory()
 
 
-def limit_gpu_memory(share: float) -> None:
-    """Lets this process have its part of the GPU's memory and no more: a run that wants more fails alone."""
+def training_device() -> str:
+    """The device that a run trains on in this process: ``cuda`` where there is a GPU, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def keep_to_share(share: float) -> None:
+    """Limits this process to its share of the GPU's memory, so that a run that needs more fails alone.
+
+    Args:
+        share: fraction of the GPU's memory, 0 to 1.
+    """
     if share < 1:
         _, total = torch.cuda.mem_get_info()
         torch.cuda.set_per_process_memory_fraction(max(share - _CONTEXT_BYTES / total, 0.01))
@@ -40,11 +50,10 @@ def limit_gpu_memory(share: float) -> None:
 
 @functools.cache
 def _keep_freed_memory() -> None:
-    """Lets a step write where the last one wrote.
+    """Lets a training step reuse the memory of the last one.
 
-    Else glibc returns each large tensor to the kernel, which clears its pages anew for the next one: 5 to 7 %
-    of a step on a CPU. Does nothing where there is no glibc.
-    """
+    By default glibc returns each large tensor to the kernel, which clears its pages anew for the next one: 5
+    to 7 % of a step on a CPU. Does nothing where there is no glibc."""
     if not sys.platform.startswith("linux"):
         return
     with contextlib.suppress(OSError, AttributeError):  # musl has no mallopt

@@ -10,8 +10,8 @@ import torch
 
 GREEDY = """
 import torch
-from learner_ray.training.process import limit_gpu_memory
-limit_gpu_memory(0.25)
+from learner_ray.training.process import keep_to_share
+keep_to_share(0.25)
 total = torch.cuda.mem_get_info()[1]
 kept = torch.empty(int(0.2 * total), dtype=torch.uint8, device="cuda")
 try:
