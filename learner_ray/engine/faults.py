@@ -232,5 +232,10 @@ def _lost_its_node(error: BaseException | None) -> bool:
     return error.preempted or unheard or any(words in str(error) for words in said)
 
 
+def last_line(error: BaseException) -> str:
+    """The last line of an exception's message, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+
+
 def _first_line(error: BaseException) -> str:
     return (f"{type(error).__name__}: {error}".splitlines() or [""])[0].removesuffix(": ")

@@ -13,6 +13,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from learner_ray.engine.connection import NODE_STARTS_S
+from learner_ray.engine.faults import last_line
 from learner_ray.run.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -110,11 +111,7 @@ def _measure_side_by_side(spec: RunSpec, runs: int) -> SharingMeasurement | None
         ray.get(group.ready(), timeout=NODE_STARTS_S)
         return SharingMeasurement.of(ray.get([timed.remote(spec, TIMED_SECONDS) for _ in range(runs)]))
     except ray.exceptions.RayError as error:
-        logger.info(f"{runs} runs on one GPU were not measured: {_last_line(error)}")
+        logger.info(f"{runs} runs on one GPU were not measured: {last_line(error)}")
         return None
     finally:
         remove_placement_group(group)
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]

@@ -18,7 +18,7 @@ from ray import tune
 from learner_ray.core.errors import PlaceError, UserError
 from learner_ray.engine import ray_private
 from learner_ray.engine.attempts import Attempts
-from learner_ray.engine.faults import DEATHS, FaultError
+from learner_ray.engine.faults import DEATHS, FaultError, last_line
 from learner_ray.engine.interrupt import Interrupt
 from learner_ray.engine.searcher import RunSearcher, TunePruner
 from learner_ray.engine.trainable import RunTrainable
@@ -95,7 +95,7 @@ def run_study(
             if not ray_private.is_death_unknown_to_tune(error):
                 raise
             interrupt.stop(
-                PlaceError(f"a process of the study died and Ray Tune stopped ({_last_line(error)})")
+                PlaceError(f"a process of the study died and Ray Tune stopped ({last_line(error)})")
             )
     shutil.rmtree(scratch, ignore_errors=True)
     _raise_what_ended_it(interrupt, runner)
@@ -142,10 +142,6 @@ def _run_config(scratch: Path, interrupt: Interrupt, watchdog: Watchdog) -> tune
         verbose=0,
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
     )
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
 def _is_no_fault(record: logging.LogRecord) -> bool:

@@ -28,7 +28,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from learner_ray.core.locks import HeldError
 from learner_ray.engine import ray_private
 from learner_ray.engine.epoch_queue import STARTS_BEFORE_GIVING_UP, EpochQueue, EpochRequest, EpochResult
-from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
+from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer, last_line
 from learner_ray.engine.trainable import TICK_S, Run, as_text
 from learner_ray.run.folder import RunFolder, locked
 from learner_ray.training.distributed import World
@@ -163,8 +163,7 @@ def fault_of_group(error: Exception, root: Path) -> Fault:
         fault = fault_of(failure, root)
         lost = is_of_a_peer(failure) and fault.kind is not Kind.DEVICE
         return replace(fault, kind=Kind.NODE) if lost else fault
-    reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-    return Fault(kind=Kind.DEATH, reason=reason)
+    return Fault(kind=Kind.DEATH, reason=last_line(error))
 
 
 def free_placement_group(placement_group: str) -> None:
