@@ -15,9 +15,9 @@ LONGEST = 120
 def file_name(text: str) -> str:
     """A name as one part of a path, never a folder of its own or another's: different names stay different.
 
-    Letters of any script, digits, spaces and ``-_.+,()`` stay as they are, but for a point at the beginning; of
-    anything else there are its bytes, each as an equals sign and two digits: ``w/o shift`` is ``w=2fo shift``. A
-    name that is too long ends in a hash.
+    Letters of any script, digits, spaces and ``-_.+,()`` stay as they are, but for a point at the beginning;
+    of anything else there are its bytes, each as an equals sign and two digits: ``w/o shift`` is
+    ``w=2fo shift``. A name that is too long ends in a hash.
     """
     safe = re.sub(r"[^\w .+,()-]|^\.", lambda found: _bytes(found[0]), text) or "="
     encoded = safe.encode()
