@@ -154,7 +154,7 @@ def use_formula_runs(trainable: type[RunTrainable] = FormulaTrainable, *, ranks:
     if ranks:
         from learner_ray.engine import worker_groups
 
-        opening = functools.partial(worker_groups.WorkerGroups, opens=of_rank)
+        opening = functools.partial(worker_groups.WorkerGroups, open_run=of_rank)
         worker_groups.WorkerGroups = opening  # type: ignore[misc, assignment]
 
 

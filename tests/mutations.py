@@ -47,9 +47,9 @@ MUTATIONS = {
     "lock": Mutation(
         rule="one process trains a run",
         file="learner_ray/run/folder.py",
-        old="                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
-        new="",
-        tests=("tests/study", "tests/training/test_run.py"),
+        old='    with locked_file(folder.path / ".lock", within_s=within_s):\n        yield\n',
+        new="    yield\n",
+        tests=("tests/run", "tests/study", "tests/training/test_run.py"),
     ),
     "seed": Mutation(
         rule="a run's hash holds its seed",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from learner_ray.core.locks import locked_file
 
 
 def run_folder(config: pytest.Config) -> Path:
@@ -24,8 +25,7 @@ def once(folder: Path, name: str, make: Callable[[Path], object]) -> Path:
         make: is given the path, which does not exist.
     """
     path = folder / name
-    with open(folder / f".{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked_file(folder / f".{name}.lock"):
         done = folder / f".{name}.done"
         if not done.exists():
             make(path)

@@ -4,7 +4,6 @@ about starting, tokens or killing.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.processes import end, tree
+from learner_ray.core.locks import locked_file
 
 SHARED = "ray-head.json"
 """In the folder of a run of tests: the address of its head, and the process that keeps it."""
@@ -61,8 +61,7 @@ def shared_address(folder: Path, owner: int) -> str:
         owner: process of the run; the head ends with it, however it ends.
     """
     found = folder / SHARED
-    with open(folder / f"{SHARED}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked_file(folder / f"{SHARED}.lock"):
         if not found.exists():
             address = free_address()
             command = [sys.executable, "-m", "tests.ray_head", address, str(owner)]

@@ -1,1 +1,1 @@
-"""How a study runs on Ray, the only package that imports it."""
+"""Runs a study on Ray. No other package imports it."""

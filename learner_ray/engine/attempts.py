@@ -1,4 +1,4 @@
-"""How often each run was tried, and what follows: it has failed, a device is put aside, or the study stops.
+"""Decides from how often each run was tried whether it has failed, a device is put aside or the study stops.
 
 Knows neither Ray nor files. What happened to a run before it finished an epoch that it had never reached does
 not count any more: else long runs would fail more than short ones.
@@ -13,33 +13,33 @@ from dataclasses import dataclass, field
 from learner_ray.engine.faults import Fault, Kind
 
 PATIENCE = 10
-"""Faults of one run without a new epoch, after which the study stops, whoever is to blame."""
+"""Faults of one run without a new epoch, after which the study stops, no matter what is to blame."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What follows from a fault. The run is tried again where it has not failed."""
+    """The consequence of a fault. The run is tried again where it has not failed."""
 
     failed: str = ""
     """Why the run has failed for good."""
     stops: str = ""
     """Why the study stops."""
     alone: bool = False
-    """Try it again with nothing beside it."""
+    """Whether to try it again with nothing beside it."""
     last: bool = False
-    """Try others first."""
+    """Whether to try all others first."""
     aside: str = ""
-    """A device that no run is given any more."""
+    """A device that is given no run any more; empty for none."""
 
 
 @dataclass
 class _Tried:
-    """One run, since its last new epoch."""
+    """The faults of one run since its last new epoch."""
 
     faults: list[tuple[Fault, int]] = field(default_factory=list)
-    """Each with how many epochs its device had finished then."""
+    """The faults, each with the number of epochs that its device had finished then."""
     alone: bool = False
-    """The attempt that runs now, or is to."""
+    """Whether the attempt that runs now, or is to, has nothing beside it."""
 
 
 class Attempts:
@@ -55,12 +55,13 @@ class Attempts:
         self._tried: defaultdict[str, _Tried] = defaultdict(_Tried)
         self._furthest: Counter[str] = Counter()
         self._epochs: Counter[str] = Counter()
-        """By device."""
+        """How many epochs each device has finished."""
         self._hit: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        """By device, the runs that had an error of it, each with the epochs that the device had finished."""
+        """The runs that had an error of each device, each with the epochs that the device had finished."""
 
     def epoch(self, run: str, number: int, device: str) -> None:
-        """A run has finished an epoch on a device, or shows the last one of before a restart (no device)."""
+        """Records an epoch of a run: finished on a device, or the last one of before a restart (no
+        device)."""
         if device:
             self._epochs[device] += 1
         if number > self._furthest[run]:
@@ -68,11 +69,11 @@ class Attempts:
             self._tried.pop(run, None)
 
     def devices_of(self, run: str) -> set[str]:
-        """On which a run had an error of the device since its last new epoch."""
+        """The devices on which a run had an error of the device since its last new epoch."""
         return {fault.device for fault, _ in self._tried[run].faults if fault.kind is Kind.DEVICE}
 
     def judge(self, run: str, fault: Fault) -> Verdict:
-        """What follows from a run's fault."""
+        """Decides what follows from a run's fault."""
         if fault.kind in (Kind.PLACE, Kind.STORAGE):
             return Verdict(stops=fault.reason)
         tried = self._tried[run]
@@ -92,7 +93,7 @@ class Attempts:
         return Verdict(alone=tried.alone, last=verdict.last, aside=verdict.aside)
 
     def _of_device(self, run: str, fault: Fault) -> Verdict:
-        """Whether the run, or the device, or still nobody is to blame for an error of the device."""
+        """Decides whether the run, the device or still nobody is to blame for an error of the device."""
         tried, device = self._tried[run], fault.device
         for earlier, epochs in tried.faults:
             if earlier.kind is not Kind.DEVICE:
@@ -119,7 +120,7 @@ class Attempts:
         return Verdict(failed=reason)
 
     def _put_aside(self, device: str) -> None:
-        """What the device did is no run's fault."""
+        """Gives a device no more runs, and forgets the errors that it caused."""
         self.aside.add(device)
         del self._hit[device]
         for tried in self._tried.values():
@@ -131,7 +132,7 @@ class Attempts:
 
 
 def _failed(last: Fault, faults: list[Fault], *, was_alone: bool) -> str:
-    """Why a run has failed whose last fault is no device's; empty where it has not."""
+    """The reason why a run has failed whose last fault is not a device's; empty where it has not."""
     if last.kind is Kind.MEMORY and was_alone:
         return f"{last.reason}, alone on its device"
     if last.kind is Kind.DEATH:

@@ -1,8 +1,9 @@
-"""Where a study runs: on a Ray cluster, or on Ray started on this machine alone."""
+"""Connects a study to a Ray cluster, or starts Ray on this machine alone."""
 
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -14,16 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import yaml
-from ray._common.utils import get_default_ray_temp_dir
-from ray._private.utils import read_ray_address
 from ray.autoscaler.sdk import request_resources
 
 from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.core.paths import mistaken_path
-from learner_ray.engine import head
+from learner_ray.engine import head, ray_private
 from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
 from learner_ray.run.object_storage import is_url
+
+logger = logging.getLogger(__name__)
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
@@ -31,17 +31,18 @@ LOCAL, AUTO = "local", "auto"
 
 ALONE = "without a cluster, add --address local"
 
-BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
-"""What `ray up` leaves on the head for the autoscaler."""
+NO_USAGE_STATISTICS = {"RAY_USAGE_STATS_ENABLED": "0"}
+"""Ray sends none to its makers, unless the user has set this variable."""
 
 MOST_GPUS = "LEARNER_RAY_MOST_GPUS"
-"""Set where an autoscaler has no such file, as on Kubernetes."""
+"""Environment variable: how many GPUs an autoscaler may bring that leaves no cluster file here, as on
+Kubernetes."""
 
 NODE_STARTS_S = 900.0
-"""Of a cloud's GPU node, drivers and all; it takes four to eight minutes."""
+"""Seconds in which a cloud starts a GPU node, drivers included; it takes four to eight minutes."""
 
 LONGEST_FOLDER = 107 - len("/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store")
-"""Letters in the path of a folder of Ray's, below which a socket's path may have 107."""
+"""The most letters in the path of Ray's folder, since the path of a socket below it may have 107."""
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Enough for Tune's messages: pixels are mapped from the cache's file, never sent through Ray."""
@@ -49,14 +50,14 @@ OBJECT_STORE_BYTES = 200 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Devices:
-    """What a study may use."""
+    """The devices that a study may use."""
 
     local: bool
-    """Ray is started here for this study, instead of joined."""
+    """Whether Ray is started here for this study, instead of joined."""
     cpus: int
     gpus: int
     precision: str
-    """What ``train.precision=auto`` is on these devices."""
+    """The precision that ``train.precision=auto`` stands for on these devices."""
 
     @property
     def slots(self) -> int:
@@ -105,7 +106,6 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
     Raises:
         UserError: no cluster answers at the address, or one of its nodes could not run this study.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if ray.is_initialized():
         if address is not None:
             raise UserError(f"--address {address}: this process has joined Ray already: leave it out")
@@ -148,10 +148,7 @@ def _launchable(name: str) -> int:
         if not most_gpus.isascii() or not most_gpus.isdecimal():
             raise UserError(f"{MOST_GPUS}={most_gpus}: write how many GPUs the autoscaler may bring, as 8")
         return int(most_gpus)
-    try:
-        config = yaml.safe_load(BOOTSTRAP.expanduser().read_text())
-    except (FileNotFoundError, RuntimeError):  # no home, no file
-        return 0
+    config = ray_private.autoscaler_config()
     most = config.get("max_workers", 0)
     types = config.get("available_node_types", {}).values()
     nodes = sorted((t.get("resources", {}).get(name, 0), t.get("max_workers", most)) for t in types)
@@ -168,7 +165,7 @@ def bring_a_gpu(most: int) -> None:
     Raises:
         UserError: none came.
     """
-    print(f"No GPU node is up: asking for one of up to {most} GPUs", flush=True)
+    logger.info(f"No GPU node is up: asking for one of up to {most} GPUs")
     request_resources(bundles=[{"GPU": 1}])
     until = time.monotonic() + NODE_STARTS_S
     try:
@@ -196,7 +193,8 @@ def _joined(address: str | None) -> bool:
         return False
     head.require(found, said)
     try:
-        ray.init(address=found, **QUIET)
+        with ray_private.environment(NO_USAGE_STATISTICS, override=False):
+            ray.init(address=found, **QUIET)
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         raise UserError(f"{said}: the Ray cluster there cannot be joined ({_first_line(error)})") from error
     return True
@@ -211,7 +209,7 @@ def _started_here() -> str | None:
     named = os.environ.get("RAY_ADDRESS")
     if named and named != AUTO:
         return named
-    address: str | None = read_ray_address()
+    address = ray_private.address_of_started_cluster()
     return address if address and head.answers(address) else None
 
 
@@ -222,31 +220,36 @@ def start_local(cpus: int) -> None:
         PlaceError: it does not start here.
     """
     try:
-        ray.init(
-            address=LOCAL,
-            num_cpus=cpus,
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            _temp_dir=_short_folder(),
-            **QUIET,
-        )
+        with (
+            ray_private.environment(NO_USAGE_STATISTICS, override=False),
+            ray_private.environment(_short_folder()),
+        ):
+            ray.init(
+                address=LOCAL,
+                num_cpus=cpus,
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                **QUIET,
+            )
     except (RuntimeError, ValueError, ConnectionError, TimeoutError, ray.exceptions.RayError) as error:
         raise PlaceError(f"Ray does not start on this machine ({_first_line(error)})") from error
 
 
-def _short_folder() -> str | None:
-    """Where Ray's own files go: None for where it puts them by itself, unless that is too long for the paths
-    of sockets: then a new folder in /tmp, which goes with this process.
+def _short_folder() -> dict[str, str]:
+    """Environment variables that have Ray keep its own files in a folder that is short enough for the paths
+    of sockets: none where its default is; else ``RAY_TMPDIR`` with a new folder in /tmp, which is removed
+    when this process ends.
 
     Raises:
         UserError, StorageError: they can be written neither there nor here.
     """
-    usual = Path(get_default_ray_temp_dir())
+    usual = ray_private.temporary_folder()
     try:
         usual.mkdir(parents=True, exist_ok=True)
         if len(os.fsencode(usual)) <= LONGEST_FOLDER:
-            return None
+            return {}
         short = tempfile.mkdtemp(prefix="learner-ray-", dir="/tmp")
+        (Path(short) / "ray").mkdir()
     except OSError as error:
         kind = UserError if mistaken_path(error) else StorageError
         raise kind(
@@ -254,8 +257,8 @@ def _short_folder() -> str | None:
             f"another folder, of {LONGEST_FOLDER - len('/ray')} letters at most, in RAY_TMPDIR"
         ) from error
     atexit.register(shutil.rmtree, short, ignore_errors=True)
-    print(f"{usual} is too long a path for Ray's sockets: they are in {short}", flush=True)
-    return short
+    logger.info(f"{usual} is too long a path for Ray's sockets: they are in {short}")
+    return {"RAY_TMPDIR": short}
 
 
 def _first_line(error: Exception) -> str:

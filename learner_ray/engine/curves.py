@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from analysis.results.names import file_name
+from learner_ray.core.names import file_name
 from learner_ray.run.folder import RunStore
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
@@ -59,16 +59,19 @@ class Curves(Callback):
         root.close()
 
     def on_start(self, planned: PlannedRun) -> None:
+        """Begins the run's event file, with the epochs of before a restart."""
         writer = self._open(planned)
         for row in self._store.folder(planned.spec.hash).progress()[:-1]:  # the last one is reported again
             _write(writer, _scalars(row), step=row["epoch"])
 
     def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
+        """Writes the numbers of an epoch."""
         writer = self._writer(planned)
         _write(writer, _scalars(row), step=row["epoch"])
         writer.flush()
 
     def on_end(self, outcome: RunResult) -> None:
+        """Closes the run's event file; writes it whole where the run has ended before."""
         planned = outcome.planned
         if planned.label not in self._writers:
             if any(self._place(planned).glob("*")):
@@ -84,7 +87,8 @@ class Curves(Callback):
         writer.close()
 
     def _writer(self, planned: PlannedRun) -> EventFileWriter:
-        """Of a running run; a new one where its folder was removed, for the old one's thread would raise."""
+        """The writer of a running run; a new one where its folder was removed, whose old writer would
+        raise."""
         if not self._place(planned).exists():
             return self._open(planned)
         return self._writers[planned.label]
@@ -138,8 +142,8 @@ def _experiment(searched: Mapping[str, optuna.distributions.BaseDistribution], a
 
 
 def _plugin_data(tag: str, **content: Any) -> Summary:
-    """What the HParams plugin reads, as a summary without a value. Written by hand: the plugin's own writer
-    imports TensorFlow."""
+    """A summary without a value, as the HParams plugin reads it. It is made by hand, for the plugin's own
+    writer imports TensorFlow."""
     data = HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
     plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString())
     value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR)

@@ -1,4 +1,4 @@
-"""What went wrong with a run: its own doing, or the world's. Nothing here decides what to do about it."""
+"""Tells whether a run caused what went wrong, or its surroundings did. Nothing here decides what follows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.core.files import storage_fault
 
 DEATHS = (RayActorError, OutOfMemoryError, NodeDiedError, WorkerCrashedError, LocalRayletDiedError)
-"""How Ray tells that a process, or its node, is no more."""
+"""The exceptions by which Ray tells that a process, or its node, is no more."""
 
 DIED = "its process died (out of memory, or killed)"
 
@@ -58,47 +58,48 @@ PEER_WORDS = (
     "Socket Timeout",
     "NCCL",
 )
-"""Of a collective whose other end has gone: somebody else's fault, heard from afar."""
+"""Words in messages of a collective operation whose other end has gone: the fault is another process's."""
 
 SETTINGS = "learner_ray.losses"
-"""Where a user's error is about the run's own settings, and not about what it was given to read."""
+"""The package in which a user's error is about the run's own settings, not about what it was given to
+read."""
 
 
 class Kind(Enum):
-    """Whose fault it is."""
+    """The cause of a fault."""
 
     RUN = "run"
-    """Its own code raised."""
+    """The run's own code raised an exception."""
     DEATH = "death"
-    """Its process died or hung, and nobody knows why."""
+    """The run's process died or hung for a reason that is not known."""
     MEMORY = "memory"
     DEVICE = "device"
     NODE = "node"
-    """Lost, or taken away."""
+    """The node was lost, or taken away."""
     PLACE = "place"
-    """What all runs need is missing or changed: data, the study file, an installed package."""
+    """Something that all runs need is missing or changed: data, the study file, an installed package."""
     STORAGE = "storage"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing that ended a run before its time."""
+    """Something that ended a run before its time."""
 
     kind: Kind
     reason: str
     """One line."""
     type: str = ""
-    """Of the exception, where there was one."""
+    """The exception's type, where there was one."""
     raised_at: str = ""
-    """File and line of it."""
+    """The file and line that raised it."""
     trace: str = ""
     process: str = ""
-    """Where it happened; two processes never have the same."""
+    """The process in which it happened; two processes never have the same name."""
     device: str = ""
-    """Where it happened, as people call it."""
+    """The device on which it happened, as people call it."""
     host: str = ""
     hung: bool = False
-    """The process was silent for too long, and was ended."""
+    """Whether the process was silent for too long and was ended for that."""
 
     def is_like(self, other: Fault) -> bool:
         """Whether both are the same exception: of one type, with one message or from one place."""
@@ -120,7 +121,7 @@ class FaultError(Exception):
 def fault_of(
     error: BaseException, root: Path, *, process: str = "", device: str = "", host: str = ""
 ) -> Fault:
-    """What an exception says that a run's process has caught.
+    """The fault that an exception tells of, which a run's process has caught.
 
     Args:
         error: the exception.
@@ -181,7 +182,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _says(error: BaseException, name: str, words: tuple[str, ...]) -> bool:
-    """By name and text: PyTorch, which may not be loaded, has its exceptions derive from RuntimeError."""
+    """Whether an exception has a name or one of some words. PyTorch may not be loaded, and its exceptions
+    derive from RuntimeError."""
     if not isinstance(error, RuntimeError):
         return False
     text = str(error).lower()
@@ -205,11 +207,11 @@ def is_of_a_peer(error: BaseException) -> bool:
 
 
 def death_of(error: BaseException | None, *, hung: str = "") -> Fault:
-    """What the driver can say of a process that is no more.
+    """The fault of a process that is no more, as far as the driver knows it.
 
     Args:
-        error: how Ray told it, if it is known.
-        hung: why the process was ended, if it was by us.
+        error: the exception that Ray raised for it, if it is known.
+        hung: the reason why the engine ended the process, if it did.
     """
     if hung:
         return Fault(kind=Kind.DEATH, reason=hung, hung=True)
@@ -228,6 +230,11 @@ def _lost_its_node(error: BaseException | None) -> bool:
     unheard = isinstance(error, ActorUnavailableError)
     said = ("node has died", "node was terminated", "node is dead")
     return error.preempted or unheard or any(words in str(error) for words in said)
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of an exception's message, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,18 +10,18 @@ import threading
 from learner_ray.core.errors import UserError
 
 ANSWERS_S = 3.0
-"""For a connection, and again for a word."""
+"""Seconds to wait for a connection, and again for its first answer."""
 NAME_S = 8.0
-"""For all of it, names that no server resolves included."""
+"""Seconds to wait for both, and for the resolution of a name."""
 
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""How HTTP/2, and so gRPC, begins (RFC 9113, 3.4): a fixed text and empty settings."""
+"""The beginning of HTTP/2, and so of gRPC (RFC 9113, 3.4): a fixed text and empty settings."""
 SETTINGS = 4
 """The kind of frame that the other side begins with; it stands in its fourth byte."""
 
 
 def require_named(address: str | None) -> None:
-    """As ``require``, of the cluster that a command line or RAY_ADDRESS names, if any does: before Ray and
+    """Requires an answer of the cluster that a command line or RAY_ADDRESS names, if any does, before Ray and
     PyTorch are loaded. "local" and "auto" name none.
     """
     named = address or os.environ.get("RAY_ADDRESS")

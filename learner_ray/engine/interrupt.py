@@ -1,4 +1,4 @@
-"""What ends a study before all its runs have ended: a signal, or a fault of the place."""
+"""Ends a study before all its runs have ended, on a signal or for a fault of the place."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
     def __init__(self, root: Path, home: Path) -> None:
         self.signal: int | None = None
         self.fault: PlaceError | None = None
-        self.hopeless = ""
-        """Why no worker group starts."""
+        self.start_failure = ""
+        """The reason why no worker group starts; empty while one may."""
         self.over = False
-        """All runs have ended, and only trials that hold a device put aside are left."""
+        """Whether all runs have ended, and only trials that hold a device put aside are left."""
         self._root = root
         self._home, self._standing = home, Standing(home)
 
@@ -39,13 +39,13 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop(self, fault: PlaceError) -> None:
-        """Ends the experiment; of several faults the first is told."""
+        """Ends the experiment for a fault; of several faults the first is reported."""
         self.fault = self.fault or fault
 
     def stop_all(self) -> bool:
-        """Asked by Tune at every step of its loop."""
+        """Whether the experiment ends now. Tune asks at every step of its loop."""
         self._look_at_home()
-        return self.signal is not None or self.fault is not None or bool(self.hopeless) or self.over
+        return self.signal is not None or self.fault is not None or bool(self.start_failure) or self.over
 
     def _look_at_home(self) -> bool:
         """Whether the study's folder has gone."""
@@ -56,7 +56,7 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
 
     @contextmanager
     def watching_storage(self) -> Iterator[None]:
-        """Ends the experiment, instead of with a traceback of Tune's, where the driver cannot write."""
+        """Ends the experiment where the driver cannot write, instead of letting Tune show a traceback."""
         try:
             yield
         except BrokenPipeError:  # nobody reads what we print any more

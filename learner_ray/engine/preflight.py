@@ -23,7 +23,7 @@ TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What one node says of itself."""
+    """A node's description of itself."""
 
     host: str
     versions: dict[str, str]
@@ -31,7 +31,7 @@ class Node:
     sees_results: bool
     gpus: int
     precision: str
-    """What ``train.precision=auto`` would be there."""
+    """The precision that ``train.precision=auto`` stands for there."""
 
 
 def inspect_nodes(data: str | None, out: str) -> list[Node]:
@@ -50,7 +50,8 @@ def inspect_nodes(data: str | None, out: str) -> list[Node]:
 
 @contextmanager
 def token_beside(out: str) -> Iterator[str]:
-    """A file beside a results folder, which whoever sees the folder sees too: its address.
+    """Writes a file beside a results folder, which a node that sees the folder sees too, and yields its
+    address.
 
     Raises:
         UserError: it cannot be written, so that nothing could.

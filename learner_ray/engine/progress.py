@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
@@ -12,6 +13,8 @@ from learner_ray.core.durations import duration
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
 from learner_ray.training.selection_metrics import selection_metric
+
+logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_SUMMARIES = 600.0
 
@@ -36,14 +39,16 @@ class Progress(Callback):
         self._best: dict[str, float] = {}
 
     def on_start(self, planned: PlannedRun) -> None:
+        """Counts a run as running."""
         self._running[planned.label] = planned.arm
 
     def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
-        """TensorBoard shows epochs; a note is for whoever watches."""
+        """Shows the note of an epoch, if it has one; TensorBoard shows the rest."""
         if row.get("note"):
-            print(f"{planned.label}: {row['note']}", flush=True)
+            logger.info(f"{planned.label}: {row['note']}")
 
     def on_end(self, outcome: RunResult) -> None:
+        """Shows a line for a run that has ended, and now and then a summary."""
         arm = outcome.planned.arm
         self._done[arm] += 1
         self._failed[arm] += outcome.state in ("failed", "diverged")
@@ -53,10 +58,10 @@ class Progress(Callback):
         if self._running.pop(outcome.planned.label, None) is None:
             return  # of an earlier start
         self._done_now += 1
-        print(self._line(outcome, arm), flush=True)
+        logger.info(self._line(outcome, arm))
         if time.monotonic() - self._summarised_at > SECONDS_BETWEEN_SUMMARIES:
             self._summarised_at = time.monotonic()
-            print(self.summary(outcome), flush=True)
+            logger.info(self.summary(outcome))
 
     def _line(self, outcome: RunResult, arm: str) -> str:
         done = self._done.total()
@@ -75,7 +80,7 @@ class Progress(Callback):
         return "  ".join(parts)
 
     def summary(self, outcome: RunResult) -> str:
-        """All arms; an outcome says what their best is measured in."""
+        """The progress of all arms; a result says in which metric the best is measured."""
         done, running = self._done.total(), Counter(self._running.values())
         lines = []
         for arm, runs in self._runs.items():

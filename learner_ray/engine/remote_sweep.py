@@ -8,36 +8,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 import shlex
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import aiohttp
-import yaml
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from learner_ray.core.errors import UserError
+from learner_ray.engine import ray_private
+from learner_ray.engine.launcher import cluster_name, run_launcher, tunnel
 from learner_ray.run.object_storage import is_url
 from learner_ray.study.archive import unpack
 
-JOB_PORT = 8265
-"""Of the dashboard and job API, which answer on the head's own address alone."""
-
-CONNECT_S = 150.0
-"""The launcher's ssh waits 120 s for a host."""
-
 PATIENCE_S = 600.0
-"""How long a cluster that was there may be out of reach."""
+"""Seconds for which a cluster that has answered may be out of reach."""
+
+logger = logging.getLogger(__name__)
 
 HOME = Path("results")
 
@@ -45,9 +38,12 @@ ON_HEAD = "cd /shared 2>/dev/null || cd"
 """Paths are the cluster's; where it has no /shared, they must be absolute."""
 
 CACHE = ".cache/learner_ray"
-"""On the head, below its user's home."""
+"""The folder of caches on the head, below its user's home."""
 
-LOST = (OSError, RuntimeError, aiohttp.ClientError, asyncio.TimeoutError, UserError)
+TUNNEL_ENVIRONMENT = {"RAY_ADDRESS": None, "RAY_API_SERVER_ADDRESS": None, "RAY_AUTH_MODE": "token"}
+"""The two addresses would be taken for the cluster's, instead of the tunnel's."""
+
+CONNECTION_LOST = (OSError, RuntimeError, aiohttp.ClientError, asyncio.TimeoutError, UserError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +53,17 @@ class Submission:
     cluster: Path
     """The cluster file."""
     arguments: tuple[str, ...]
-    """The sweep's, without those that are the laptop's own."""
+    """The sweep's arguments, without the options that concern the laptop alone."""
     out: Path
     """The results folder, on the cluster."""
     study_file: Path | None = None
     """A study of the user's own, copied to the head."""
     models: bool = False
-    """Bring encoders and checkpoints home, too."""
+    """Whether encoders and checkpoints are brought home, too."""
 
     @property
     def name(self) -> str:
-        """What the jobs of this command begin with."""
+        """The beginning of the ids of this command's jobs."""
         digest = hashlib.sha256(repr(self.arguments).encode()).hexdigest()[:8]
         return f"sweep-{self.out.name}-{digest}"
 
@@ -84,27 +80,8 @@ class Submission:
 
     @property
     def origin(self) -> str:
-        """Where a folder that was brought home came from."""
+        """The cluster and folder that results come from, as they are marked with at home."""
         return f"{cluster_name(self.cluster)}:{self.out}"
-
-
-def cluster_name(file: Path) -> str:
-    """What a cluster file calls its cluster.
-
-    Raises:
-        UserError: it is no cluster file.
-    """
-    whole = "give a file as `ray up` takes it; see cluster/README.md"
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"--cluster {file}: {error.strerror}; {whole}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--cluster {file} is no YAML ({' '.join(str(error).split())}); {whole}") from error
-    name = config.get("cluster_name") if isinstance(config, dict) else None
-    if not isinstance(name, str) or not isinstance(config.get("provider"), dict):
-        raise UserError(f"--cluster {file} lacks cluster_name or provider; {whole}")
-    return name
 
 
 def run_on_cluster(
@@ -127,7 +104,7 @@ def run_on_cluster(
         models: whether encoders and checkpoints are brought home, too.
 
     Returns:
-        The sweep's own exit code; 130 where the user left it to itself.
+        The sweep's own exit code; 130 where the user stopped following it.
 
     Raises:
         UserError: the cluster does not answer, its file is none, or the results would lie over a study that
@@ -148,22 +125,28 @@ def run_on_cluster(
         )
     if not stored:
         check_home(submission)
-    # Both would be taken for the cluster's address, instead of the tunnel's.
-    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
-        os.environ.pop(name, None)
-    os.environ["RAY_AUTH_MODE"] = "token"
-    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background command ignores it
-    try:
-        code = attend(submission)
-    except KeyboardInterrupt:
-        print("\nLeft to itself: the sweep goes on. The same command finds it again.")
+    code = _follow(submission)
+    if code is None:
+        logger.info("\nStopped following the sweep; it goes on. The same command follows it again.")
         return 128 + signal.SIGINT
     if code != 2 and stored:
-        print(f"Results are in {stored_at}; the same command without --cluster shows them here.")
+        logger.info(f"Results are in {stored_at}; the same command without --cluster shows them here.")
     elif code != 2:
         bring_home(submission)
     return code
+
+
+def _follow(submission: Submission) -> int | None:
+    """The sweep's exit code; None where the user pressed Ctrl-C. The process is left as it was found."""
+    # A shell's background command ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with ray_private.environment(TUNNEL_ENVIRONMENT), ray_private.quiet_job_client():
+            return attend(submission)
+    except KeyboardInterrupt:
+        return None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def check_home(submission: Submission) -> None:
@@ -174,7 +157,7 @@ def check_home(submission: Submission) -> None:
 
 
 def origin_of(home: Path) -> str:
-    """Which cluster and folder these results were brought from; empty for a study that ran here."""
+    """The cluster and folder that these results were brought from; empty for a study that ran here."""
     mark = home / ".cluster"
     return mark.read_text().strip() if mark.exists() else ""
 
@@ -195,7 +178,7 @@ def attend(submission: Submission) -> int:
                     return exit_code(details)
         except BrokenPipeError:  # of our own output; what the tunnel loses is told as another error
             raise
-        except LOST as error:
+        except CONNECTION_LOST as error:
             if not job:
                 raise UserError(f"{submission.cluster}: {error}") from error
             if time.monotonic() - answered > PATIENCE_S:
@@ -203,52 +186,8 @@ def attend(submission: Submission) -> int:
                     f"{submission.cluster} has not answered for {PATIENCE_S / 60:.0f} minutes ({error}); "
                     "the sweep may go on there: the same command finds it again"
                 ) from error
-            print("connection lost, trying again", file=sys.stderr, flush=True)
+            logger.warning("connection to the cluster lost, trying again")
         time.sleep(2)
-
-
-@contextmanager
-def tunnel(cluster: Path) -> Iterator[JobSubmissionClient]:
-    """The head's job API through ssh, as the launcher opens it.
-
-    Raises:
-        UserError: the launcher finds no head, or nothing answers there.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Not `ray exec -p`: it takes the same port at both ends, and the laptop's may be another cluster's.
-    code = (
-        "from ray.autoscaler.sdk import run_on_cluster as run; "
-        f"run({str(cluster)!r}, cmd='sleep infinity', port_forward=[({port}, {JOB_PORT})])"
-    )
-    with tempfile.TemporaryFile("w+") as said:
-        # A session of its own: Ctrl-C is for us alone, and ssh ends with its group.
-        ssh = subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-        )
-        try:
-            yield connected(ssh, port, said)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(ssh.pid, signal.SIGTERM)
-            ssh.wait()
-
-
-def connected(ssh: subprocess.Popen[bytes], port: int, said: IO[str]) -> JobSubmissionClient:
-    """Waits for the tunnel, and for the head to answer through it."""
-    for _ in range(int(CONNECT_S * 2)):
-        if ssh.poll() is not None:
-            said.seek(0)
-            raise UserError(f"no way to its head: {last_words(said.read())}; start it with `ray up`")
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return JobSubmissionClient(f"http://127.0.0.1:{port}")
-        time.sleep(0.5)
-    raise UserError(f"its head has not answered for {CONNECT_S:.0f} s")
 
 
 def find_or_submit(client: JobSubmissionClient, submission: Submission) -> str:
@@ -256,10 +195,10 @@ def find_or_submit(client: JobSubmissionClient, submission: Submission) -> str:
     jobs = [job for job in client.list_jobs() if (job.submission_id or "").startswith(submission.name)]
     for job in jobs:
         if not job.status.is_terminal():
-            print(f"Found {job.submission_id} running; Ctrl-C leaves it to itself.", flush=True)
+            logger.info(f"Found {job.submission_id} running; Ctrl-C stops following it alone.")
             return str(job.submission_id)
     if submission.study_file is not None:
-        launcher(
+        run_launcher(
             "rsync-up",
             submission.cluster,
             str(submission.study_file),
@@ -267,18 +206,18 @@ def find_or_submit(client: JobSubmissionClient, submission: Submission) -> str:
         )
     job_id = f"{submission.name}-{len(jobs) + 1}"
     client.submit_job(entrypoint=submission.entrypoint, submission_id=job_id)
-    print(
-        f"Submitted {job_id}; Ctrl-C leaves it to itself, the same command finds it again. Elsewhere:\n"
+    logger.info(
+        f"Submitted {job_id}; Ctrl-C stops following it alone, the same command follows it again.\n"
+        "In another shell:\n"
         f"  ray exec {submission.cluster} -p 6006 "
         f"'{ON_HEAD}; tensorboard --logdir {submission.out} --host 127.0.0.1'    # http://localhost:6006\n"
-        f"  ray exec {submission.cluster} 'ray job stop {job_id}'",
-        flush=True,
+        f"  ray exec {submission.cluster} 'ray job stop {job_id}'"
     )
     return job_id
 
 
 class Log:
-    """What a job prints, shown once, whatever happens to the connection."""
+    """Shows each line that a job prints once, however often the connection is lost."""
 
     def __init__(self) -> None:
         self._shown = 0
@@ -288,11 +227,9 @@ class Log:
         seen = 0
         async for text in client.tail_job_logs(job):
             seen += len(text)
-            print(
-                text[max(0, len(text) - (seen - self._shown)) :] if seen > self._shown else "",
-                end="",
-                flush=True,
-            )
+            if seen > self._shown:
+                sys.stdout.write(text[max(0, len(text) - (seen - self._shown)) :])
+                sys.stdout.flush()
             self._shown = max(self._shown, seen)
 
 
@@ -303,7 +240,7 @@ def exit_code(details: Any) -> int:
     code = int(details.driver_exit_code or 1)
     if code == 3:  # it has said so itself, and is no crash
         return code
-    print(f"{details.submission_id}: {details.status.value.lower()}", file=sys.stderr)
+    logger.error(f"{details.submission_id}: {details.status.value.lower()}")
     return 128 + signal.SIGTERM if details.status == JobStatus.STOPPED else code
 
 
@@ -312,30 +249,14 @@ def bring_home(submission: Submission) -> None:
     home, archive = HOME / submission.out.name, f"{CACHE}/{submission.name}.tar.gz"
     models = " --models" if submission.models else ""
     there = f'{shlex.quote(str(submission.out))} "$HOME"/{archive}{models}'
-    launcher("exec", submission.cluster, f"{ON_HEAD}; python -m learner_ray.cli.archive {there}")
+    run_launcher("exec", submission.cluster, f"{ON_HEAD}; python -m learner_ray.cli.archive {there}")
     with tempfile.TemporaryDirectory() as here:
         copy = Path(here) / "home.tar.gz"
-        launcher("rsync-down", submission.cluster, f"~/{archive}", str(copy))
-        launcher("exec", submission.cluster, f"rm ~/{archive}")
+        run_launcher("rsync-down", submission.cluster, f"~/{archive}", str(copy))
+        run_launcher("exec", submission.cluster, f"rm ~/{archive}")
         unpack(copy, HOME)
     (home / ".cluster").write_text(submission.origin + "\n")
-    print(f"Brought home: {home} and its runs{'' if models else ', without encoders'}. Next, here:")
-    print(f"  python analysis/report.py {home} --out report")
-
-
-def launcher(verb: str, cluster: Path, *words: str) -> None:
-    """Runs one of the launcher's commands, silently.
-
-    Raises:
-        UserError: it failed.
-    """
-    command = [sys.executable, "-m", "ray.scripts.scripts", verb, str(cluster), *words]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"`ray {verb} {cluster}` failed: {last_words(done.stdout + done.stderr)}")
-
-
-def last_words(text: str) -> str:
-    """The last line that says something."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    logger.info(
+        f"Brought home: {home} and its runs{'' if models else ', without encoders'}. Next, here:\n"
+        f"  python analysis/report.py {home} --out report"
+    )

@@ -9,7 +9,7 @@ from learner_ray.core.components import LOSSES
 from learner_ray.core.files import Standing
 from learner_ray.encoders.network import network_bytes
 from learner_ray.engine.connection import Devices, start_local
-from learner_ray.engine.sharing import MOST, measure_sharing, part
+from learner_ray.engine.sharing import MAX_RUNS_PER_GPU, gpu_fraction, measure_sharing
 from learner_ray.engine.tuning import run_study
 from learner_ray.run.spec import RunSpec
 from learner_ray.study.ledger import write_tables
@@ -46,7 +46,7 @@ def run_plan(
     out, size = results.out, options.devices_per_trial
     scratch = (out / ".tune").resolve()
     measures = measures_sharing(plan, runner, options, devices)
-    share = MOST if measures else options.trials_per_gpu or 1
+    share = MAX_RUNS_PER_GPU if measures else options.trials_per_gpu or 1
     if devices.local:
         start_local(slots_of(options, devices, share) * size)
     if measures:
@@ -93,7 +93,7 @@ def resources_of(devices: Devices, share: int) -> dict[str, float]:
     if not devices.gpus:
         return {"cpu": 1}
     # Ray on this machine is told of a CPU for each run; a cluster's node may have one for each GPU.
-    return {"cpu": 1 if devices.local else part(share), "gpu": part(share)}
+    return {"cpu": 1 if devices.local else gpu_fraction(share), "gpu": gpu_fraction(share)}
 
 
 def measures_sharing(plan: Plan, runner: StudyRunner, options: SweepOptions, devices: Devices) -> bool:

@@ -1,11 +1,11 @@
-"""Between the study's runner and Tune: runs become trials, and their ends are judged."""
+"""Turns the runs of a study into trials of Tune, and judges how each trial ended."""
 
 from __future__ import annotations
 
-import pickle
+import json
+import logging
 import socket
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -15,35 +15,39 @@ from ray.tune.search import Searcher
 
 from learner_ray.core.errors import PlaceError, StorageError
 from learner_ray.core.files import write_atomic
+from learner_ray.core.locks import HeldError
 from learner_ray.engine.attempts import Attempts, Verdict
 from learner_ray.engine.epoch_queue import GroupStatus
 from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of
 from learner_ray.engine.interrupt import Interrupt
+from learner_ray.engine.ray_private import error_of
 from learner_ray.engine.watchdog import Watchdog
-from learner_ray.run.folder import ERROR, HeldError, locked
+from learner_ray.run.folder import ERROR, locked
 from learner_ray.study.planned_run import PlannedRun
 from learner_ray.study.runner import StudyRunner
 
 if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one device per trial does not need
     from learner_ray.engine.worker_groups import WorkerGroups
 
+logger = logging.getLogger(__name__)
+
 LET_GO_S = 5.0
-"""A process that was killed may hold its run for a moment longer."""
+"""Seconds to wait for a run's lock: a process that was killed may hold it for a moment longer."""
 
 
 @dataclass(frozen=True)
-class Again:
-    """A run to be tried once more."""
+class Retry:
+    """A run that is to be tried once more."""
 
     planned: PlannedRun
     alone: bool = False
-    """With nothing beside it."""
+    """Whether nothing may run beside it."""
     last: bool = False
-    """When there is nothing else to do."""
+    """Whether all other runs are tried before it."""
 
 
 class RunSearcher(Searcher):  # type: ignore[misc]
-    """Gives Tune the runner's next run as a trial, and tells it when the trial is over.
+    """Gives Tune the runner's next run as a trial, and tells the runner when the trial is over.
 
     Retries are ours, each a new trial to Tune, which would count an actor that dies between two runs as two
     failures of the second.
@@ -52,7 +56,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]
         runner: hands out the runs.
         attempts: judges what goes wrong.
         watchdog: knows which trials it ended.
-        interrupt: is told what ends the study.
+        interrupt: is given what ends the study.
         worker_groups: train the runs, where they have several devices each.
         limit: trials at a time, where fewer than the devices hold are wanted.
         shares: runs share devices, or the memory of a node: one that is to be alone waits for all others.
@@ -73,23 +77,24 @@ class RunSearcher(Searcher):  # type: ignore[misc]
         self.attempts = attempts
         self.interrupt = interrupt
         self.runs: dict[str, PlannedRun] = {}
-        """By trial."""
+        """The run of each trial, by the trial's id."""
         self.errors: dict[str, BaseException | None] = {}
-        """Of trials that are about to be over, as Tune was told."""
+        """The exceptions that ended trials of which the searcher has not yet heard, by the trial's id."""
         self._watchdog = watchdog
         # By name: Tune pickles the searcher.
-        self._dispatcher = worker_groups.name if worker_groups else ""
-        self._taken: dict[str, tuple[int, str]] = {}
-        """By trial, the worker group that trains it, with its placement group."""
+        self._queue = worker_groups.name if worker_groups else ""
+        self._groups: dict[str, tuple[int, str]] = {}
+        """The worker group that trains each trial, with its placement group, by the trial's id."""
         self._limit = limit
         self._shares = shares
-        self._again: list[Again] = []
+        self._retries: list[Retry] = []
         self._alone: set[str] = set()
-        """Trials that nothing may run beside."""
+        """Trials beside which nothing may run."""
         self._parked = False
-        """A trial holds a device that was put aside."""
+        """Whether a trial holds a device that was put aside."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The settings of a new trial; None where nothing can start now, FINISHED where nothing ever will."""
         with self.interrupt.watching_storage():
             return self._suggest(trial_id)
         return str(Searcher.FINISHED)
@@ -100,8 +105,8 @@ class RunSearcher(Searcher):  # type: ignore[misc]
             return str(Searcher.FINISHED)
         if self._alone or (self._limit and len(self.runs) >= self._limit):
             return None
-        free = self._free_groups() if self._dispatcher else {}
-        if self._dispatcher and not free:
+        free = self._free_groups() if self._queue else {}
+        if self._queue and not free:
             return None
         found = self._next()
         if found is None:
@@ -112,62 +117,74 @@ class RunSearcher(Searcher):  # type: ignore[misc]
         folder = self.runner.store.folder(planned.spec.hash)
         folder.write_spec(planned.spec)
         config = {"folder": folder.address, "alone": found.alone, "aside": sorted(self.attempts.aside)}
-        return config | (self._group_for(trial_id, planned, free) if self._dispatcher else {})
+        return config | (self._group_for(trial_id, planned, free) if self._queue else {})
 
-    def _next(self) -> Again | None:
-        """A run to start now: what is tried again goes first, unless others are to be tried before it."""
-        lonely = next((again for again in self._again if again.alone), None)
-        if lonely and self._shares:
+    def _next(self) -> Retry | None:
+        """The run to start now, if any: one that is tried again goes first, unless all others go before
+        it."""
+        alone = next((retry for retry in self._retries if retry.alone), None)
+        if alone and self._shares:
             if self.runs:
                 return None  # nothing new: it would never be alone
-            self._again.remove(lonely)
-            return lonely
-        soon = next((again for again in self._again if not again.last), None)
+            self._retries.remove(alone)
+            return alone
+        soon = next((retry for retry in self._retries if not retry.last), None)
         if soon is None and (planned := self.runner.next_run()) is not None:
-            return Again(planned)
-        if soon is None and self._again:
-            soon = self._again[0]
+            return Retry(planned)
+        if soon is None and self._retries:
+            soon = self._retries[0]
         if soon is not None:
-            self._again.remove(soon)
+            self._retries.remove(soon)
         return soon
 
     def _free_groups(self) -> dict[int, str]:
-        """Worker groups that have come up and train nothing."""
-        up: GroupStatus = ray.get(ray.get_actor(self._dispatcher).up.remote())
-        self.interrupt.hopeless = up.hopeless
-        taken = {group for group, _ in self._taken.values()}
+        """The worker groups that have started and train nothing, with their placement groups."""
+        up: GroupStatus = ray.get(ray.get_actor(self._queue).status.remote())
+        self.interrupt.start_failure = up.start_failure
+        taken = {group for group, _ in self._groups.values()}
         aside = self.attempts.aside
         return {k: name for k, name in up.groups.items() if k not in taken and group_name(k) not in aside}
 
     def _group_for(self, trial_id: str, planned: PlannedRun, free: dict[int, str]) -> dict[str, Any]:
-        """Has a free group train a run: another than the one that it had an error of the device in."""
+        """Assigns a run to a free group, if possible not to one in which it had an error of the device."""
         tried = self.attempts.devices_of(planned.label)
         group = min(free, key=lambda k: (group_name(k) in tried, k))
-        self._taken[trial_id] = group, free[group]
-        return {"epoch_queue": self._dispatcher, "group": group}
+        self._groups[trial_id] = group, free[group]
+        return {"epoch_queue": self._queue, "group": group}
 
-    def row(self, trial_id: str, row: dict[str, Any], device: str) -> bool:
-        """Takes in an epoch; False where the trial is stopped. One of before a restart has no device."""
-        planned, taken = self.runs[trial_id], self._taken.get(trial_id)
+    def on_epoch(self, trial_id: str, row: dict[str, Any], device: str) -> bool:
+        """Records an epoch of a trial.
+
+        Args:
+            trial_id: the trial.
+            row: the epoch's progress.
+            device: the device that computed it; empty for the last epoch of before a restart.
+
+        Returns:
+            False where the trial is to be stopped.
+        """
+        planned, taken = self.runs[trial_id], self._groups.get(trial_id)
         named = group_name(taken[0]) if taken and device else device
         self.attempts.epoch(planned.label, row["epoch"], named)
         return self.runner.row(planned, row)
 
     def park(self, trial_id: str) -> None:
-        """A trial has come to a device that was put aside, and holds it; its run goes elsewhere."""
+        """Records that a trial has come to a device that was put aside and holds it; its run goes
+        elsewhere."""
         planned = self.runs.pop(trial_id, None)
         if planned is not None:
             self._parked = True
-            self._again.append(Again(planned, alone=trial_id in self._alone))
+            self._retries.append(Retry(planned, alone=trial_id in self._alone))
             self._alone.discard(trial_id)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
+        """Judges how a trial ended: its run has ended too, or is tried again."""
         planned = self.runs.pop(trial_id, None)
         if planned is None:
             return  # parked
-        taken = self._taken.pop(trial_id, None)
+        taken = self._groups.pop(trial_id, None)
         alone = trial_id in self._alone
         self._alone.discard(trial_id)
         fault = self._fault(trial_id, taken) if error else None
@@ -176,12 +193,12 @@ class RunSearcher(Searcher):  # type: ignore[misc]
         with self.interrupt.watching_storage():
             folder = self.runner.store.folder(planned.spec.hash)
             folder.fetch(models=False)
-            if (result or {}).get("absent"):
-                self._again.append(Again(planned, alone=alone))
+            if (result or {}).get("no_ranks"):
+                self._retries.append(Retry(planned, alone=alone))
             elif fault is None or folder.state is not None:
                 self.runner.ended(planned)
             else:
-                self._take_in(planned, fault)
+                self._apply_verdict(planned, fault)
         self.interrupt.over = self._parked and self.runner.is_done
 
     def _fault(self, trial_id: str, taken: tuple[int, str] | None) -> Fault:
@@ -195,20 +212,19 @@ class RunSearcher(Searcher):  # type: ignore[misc]
         return replace(fault, device=group_name(taken[0]), process=taken[1]) if taken else fault
 
     def _end_group(self, group: int, placement_group: str, fault: Fault) -> None:
-        """Of a trial that has died: its ranks may live, hang, and hold the run."""
-        from learner_ray.engine.worker_groups import free
+        """Ends the ranks of a trial that has died: they may live, hang, and hold the run."""
+        from learner_ray.engine.worker_groups import free_placement_group
 
-        if ray.get(ray.get_actor(self._dispatcher).end.remote(group, placement_group, fault)):
-            free(placement_group)
+        if ray.get(ray.get_actor(self._queue).end_ranks.remote(group, placement_group, fault)):
+            free_placement_group(placement_group)
 
-    def _take_in(self, planned: PlannedRun, fault: Fault) -> None:
-        """Does what follows from a fault."""
+    def _apply_verdict(self, planned: PlannedRun, fault: Fault) -> None:
+        """Judges a fault, and stops the study, fails the run or plans to try it again."""
         verdict = self.attempts.judge(planned.label, fault)
         if verdict.aside:
-            print(
+            logger.warning(
                 f"{verdict.aside} is put aside for the rest of the study: two runs had an error of it, "
-                f"{planned.label} the last ({fault.reason})",
-                flush=True,
+                f"{planned.label} the last ({fault.reason})"
             )
         if verdict.stops:
             kind = StorageError if fault.kind is Kind.STORAGE else PlaceError
@@ -218,11 +234,12 @@ class RunSearcher(Searcher):  # type: ignore[misc]
             self._fail(planned, verdict, fault)
         else:
             how = ", with nothing beside it" if verdict.alone else ""
-            print(f"{planned.label}: {fault.reason}; starting it again{how}", flush=True)
-            self._again.append(Again(planned, alone=verdict.alone, last=verdict.last))
+            logger.warning(f"{planned.label}: {fault.reason}; starting it again{how}")
+            self._retries.append(Retry(planned, alone=verdict.alone, last=verdict.last))
 
     def _fail(self, planned: PlannedRun, verdict: Verdict, fault: Fault) -> None:
-        """Writes down that a run has failed, unless another sweep trains it: what comes of that counts."""
+        """Writes that a run has failed, unless another sweep trains it now: then that sweep's result
+        counts."""
         folder = self.runner.store.folder(planned.spec.hash)
         try:
             with locked(folder, within_s=LET_GO_S):
@@ -231,15 +248,15 @@ class RunSearcher(Searcher):  # type: ignore[misc]
                     folder.publish(ERROR)
                 folder.finish("failed", verdict.failed)
         except HeldError:
-            self._again.append(Again(planned))
+            self._retries.append(Retry(planned))
             return
         self.runner.ended(planned)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing: the runs' own files are the state, and a resumed study asks anew."""
+        """Saves nothing: the runs' own files are the state, and a resumed study asks anew."""
 
 
-class PrunerScheduler(FIFOScheduler):  # type: ignore[misc]
+class TunePruner(FIFOScheduler):  # type: ignore[misc]
     """Asks the runner after every epoch whether the trial goes on."""
 
     def __init__(self, searcher: RunSearcher) -> None:
@@ -247,29 +264,20 @@ class PrunerScheduler(FIFOScheduler):  # type: ignore[misc]
         self._searcher = searcher
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Passes an epoch on to the runner, which says whether the trial goes on."""
         if result.get("parked"):
             self._searcher.park(trial.trial_id)
-        # Tune hands results over flattened.
-        row = {key.removeprefix("row/"): value for key, value in result.items() if key.startswith("row/")}
-        keeps = not row
+        row = json.loads(result.get("row") or "null")
+        keeps = row is None
         with self._searcher.interrupt.watching_storage():
-            keeps = keeps or self._searcher.row(trial.trial_id, row, result.get("device", ""))
+            keeps = keeps or self._searcher.on_epoch(trial.trial_id, row, result.get("device", ""))
         return str(FIFOScheduler.CONTINUE if keeps else FIFOScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Comes just before the searcher hears of it, without the error."""
-        self._searcher.errors[trial.trial_id] = _error_of(trial)
-
-
-def _error_of(trial: Any) -> BaseException | None:
-    """What Tune has written of a trial's end. ``Trial.get_pickled_error`` looks where it is copied later."""
-    try:
-        error = pickle.loads(Path(trial.pickled_error_file or "").read_bytes())
-    except (OSError, pickle.UnpicklingError):
-        return None
-    return error if isinstance(error, BaseException) else None
+        """Keeps the exception for the searcher, which Tune calls just after this and without it."""
+        self._searcher.errors[trial.trial_id] = error_of(trial)
 
 
 def group_name(group: int) -> str:
-    """Of a worker group, as a device."""
+    """The name of a worker group where devices are named."""
     return f"worker group {group}"

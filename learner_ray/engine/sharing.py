@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,102 +13,105 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from learner_ray.engine.connection import NODE_STARTS_S
+from learner_ray.engine.faults import last_line
 from learner_ray.run.spec import RunSpec
 
 if TYPE_CHECKING:
-    from learner_ray.training.throughput import Stint
+    from learner_ray.training.throughput import TimedTraining
 
-MOST = 4
-"""Runs tried side by side."""
-WORTH = 1.1
-"""What one more must bring: each run takes longer, and a search learns less from more at a time."""
-FILL = 0.8
-"""Of a GPU's memory, at most: other arms may need more than the one that was measured."""
-SECONDS = 15.0
-"""Of training that is timed; they begin some seconds apart."""
+logger = logging.getLogger(__name__)
+
+MAX_RUNS_PER_GPU = 4
+"""The largest number of runs that is tried side by side on a GPU."""
+MIN_SPEEDUP = 1.1
+"""How much faster one more run must make all of them together. Each run then takes longer, and a search
+learns less from more trials at a time."""
+MAX_MEMORY_FRACTION = 0.8
+"""The largest part of a GPU's memory that is planned for: other arms may need more than the one measured."""
+TIMED_SECONDS = 15.0
+"""Seconds of training that are timed; the processes begin some seconds apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Together:
-    """What some runs on one GPU did side by side."""
+class SharingMeasurement:
+    """How fast some runs trained side by side on one GPU."""
 
     runs: int
     scans_per_s: float
-    """Of all."""
+    """Scans per second of all runs together."""
     memory: float
-    """Part of the GPU's that all took."""
+    """The part of the GPU's memory that all runs took, 0 to 1."""
 
     @classmethod
-    def of(cls, stints: Sequence[Stint]) -> Together:
-        """Counts only the time in which all trained."""
-        begin = max(stint.steps[0].begin for stint in stints)
-        end = min(stint.steps[-1].end for stint in stints)
+    def of(cls, timings: Sequence[TimedTraining]) -> SharingMeasurement:
+        """Measures the time in which all processes trained, and no other."""
+        begin = max(timed.steps[0].begin for timed in timings)
+        end = min(timed.steps[-1].end for timed in timings)
         scans = sum(
             step.scans * max(0.0, min(step.end, end) - max(step.begin, begin)) / (step.end - step.begin)
-            for stint in stints
-            for step in stint.steps
+            for timed in timings
+            for step in timed.steps
         )
-        memory = max((s.memory / s.capacity for s in stints if s.capacity), default=0.0)
+        memory = max((s.memory / s.capacity for s in timings if s.capacity), default=0.0)
         rate = scans / (end - begin) if end > begin else 0.0
-        return cls(runs=len(stints), scans_per_s=rate, memory=memory)
+        return cls(runs=len(timings), scans_per_s=rate, memory=memory)
 
     def __str__(self) -> str:
         runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
         return f"{runs} on a GPU: {self.scans_per_s:.0f} scans/s, {self.memory:.0%} of its memory"
 
 
-def part(share: int) -> float:
-    """Of a GPU, for each run. Ray counts ten-thousandths, and all parts must fit into one."""
+def gpu_fraction(share: int) -> float:
+    """The part of a GPU that each of ``share`` runs asks for. Ray counts ten-thousandths of a GPU, and all
+    parts must fit into one."""
     return math.floor(10_000 / share) / 10_000
 
 
 def measure_sharing(spec: RunSpec) -> int:
-    """How many runs like this one a GPU, here or on the cluster that was joined, should train at a time."""
-    share = choose(lambda runs: _side_by_side(spec, runs), MOST)
-    print(f"{share} {'run' if share == 1 else 'runs'} at a time on each GPU", flush=True)
+    """Measures how many runs like this one a GPU should train at a time, here or on the cluster that was
+    joined."""
+    share = choose_runs_per_gpu(lambda runs: _measure_side_by_side(spec, runs), MAX_RUNS_PER_GPU)
+    logger.info(f"{share} {'run' if share == 1 else 'runs'} at a time on each GPU")
     return share
 
 
-def choose(measure: Callable[[int], Together | None], most: int) -> int:
-    """The largest number up to which every further run was worth it.
+def choose_runs_per_gpu(measure: Callable[[int], SharingMeasurement | None], most: int) -> int:
+    """Chooses the largest number of runs up to which each further run made all of them together faster.
 
     Args:
-        measure: some runs side by side; None where they cannot be.
+        measure: trains so many runs side by side; None where they cannot be.
         most: the largest number tried.
     """
     best = measure(1)
     if best is None:
         return 1
-    print(best, flush=True)
+    logger.info(best)
     alone = best.memory
-    while best.runs < most and (best.runs + 1) * alone <= FILL:
+    while best.runs < most and (best.runs + 1) * alone <= MAX_MEMORY_FRACTION:
         found = measure(best.runs + 1)
         if found is None:
             break
-        print(found, flush=True)
-        if found.scans_per_s < WORTH * best.scans_per_s:
+        logger.info(found)
+        if found.scans_per_s < MIN_SPEEDUP * best.scans_per_s:
             break
         best = found
     return best.runs
 
 
-def _side_by_side(spec: RunSpec, runs: int) -> Together | None:
+def _measure_side_by_side(spec: RunSpec, runs: int) -> SharingMeasurement | None:
     from learner_ray.training.throughput import train_for
 
     group = placement_group([{"CPU": 1, "GPU": 1}])
     here = PlacementGroupSchedulingStrategy(group)
     # Each call in a process of its own, which gives back the GPU's memory.
-    planned = ray.remote(num_cpus=part(runs), num_gpus=part(runs), max_calls=1, max_retries=0)(train_for)
-    planned = planned.options(scheduling_strategy=here)
+    share = gpu_fraction(runs)
+    timed = ray.remote(num_cpus=share, num_gpus=share, max_calls=1, max_retries=0)(train_for)
+    timed = timed.options(scheduling_strategy=here)
     try:
         ray.get(group.ready(), timeout=NODE_STARTS_S)
-        return Together.of(ray.get([planned.remote(spec, SECONDS) for _ in range(runs)]))
+        return SharingMeasurement.of(ray.get([timed.remote(spec, TIMED_SECONDS) for _ in range(runs)]))
     except ray.exceptions.RayError as error:
-        print(f"{runs} on a GPU were not measured: {_last_line(error)}", flush=True)
+        logger.info(f"{runs} runs on one GPU were not measured: {last_line(error)}")
         return None
     finally:
         remove_placement_group(group)
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]

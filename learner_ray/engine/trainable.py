@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from contextlib import ExitStack
@@ -12,18 +13,19 @@ import ray
 from ray import tune
 
 from learner_ray.core.errors import StorageError
+from learner_ray.core.locks import HeldError
 from learner_ray.engine.faults import FaultError, fault_of
-from learner_ray.run.folder import HeldError, RunFolder, locked
+from learner_ray.run.folder import RunFolder, locked
 
 if TYPE_CHECKING:
     from learner_ray.training.run import TrainingRun
 
 TICK_S = 1.0
-"""Between two signs of life of a trial that waits."""
+"""Seconds between two signs of life of a trial that waits."""
 
 
 class Run(Protocol):
-    """What is advanced by the epoch until its folder says that it has ended."""
+    """A run that is advanced by the epoch until its folder says that it has ended."""
 
     @property
     def last_row(self) -> dict[str, Any] | None:
@@ -41,6 +43,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """
 
     def setup(self, config: dict[str, Any]) -> None:
+        """Takes the settings of a trial; its run is opened at the first step."""
         self._address: str = config["folder"]
         self._folder: RunFolder | None = None
         self._device = device_name()
@@ -49,6 +52,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         self._held = ExitStack()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the settings of the next trial in the same actor; always True, for every trial can."""
         self._held.close()
         self.setup(new_config)
         return True
@@ -73,7 +77,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             raise FaultError(self._fault(error)) from None
         if row is None:
             self.cleanup()
-        return {"row": row, "device": device, "done": row is None}
+        return {"row": as_text(row), "device": device, "done": row is None}
 
     def _fault(self, error: Exception) -> Any:
         root = self._folder.path.parent if self._folder else Path.cwd()
@@ -104,17 +108,24 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         return training_run(folder)
 
     def cleanup(self) -> None:
+        """Drops the run and lets go of its folder."""
         self._run = None
         self._held.close()
 
 
+def as_text(row: dict[str, Any] | None) -> str | None:
+    """A row of progress as Tune passes it on unchanged: of a dictionary it makes one key for each of its
+    values."""
+    return None if row is None else json.dumps(row)
+
+
 def process_name() -> str:
-    """This process, among all of the cluster and all that have been."""
+    """A name of this process that no other process of the cluster has or has had."""
     return str(ray.get_runtime_context().get_worker_id())
 
 
 def device_name() -> str:
-    """The GPU of this process, or its node where it has none: what may be put aside."""
+    """The name of the device that may be put aside: this process's GPU, or its node where it has none."""
     node = f"{socket.gethostname()} (node {ray.get_runtime_context().get_node_id()[:8]})"
     gpus = ", ".join(str(gpu) for gpu in ray.get_gpu_ids())
     return f"GPU {gpus} of {node}" if gpus else node

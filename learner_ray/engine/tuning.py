@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
-from ray.air.execution._internal import actor_manager
-from ray.tune.execution import tune_controller
-from ray.tune.search import SearchGenerator
 
 from learner_ray.core.errors import PlaceError, UserError
+from learner_ray.engine import ray_private
 from learner_ray.engine.attempts import Attempts
-from learner_ray.engine.faults import DEATHS, FaultError
+from learner_ray.engine.faults import DEATHS, FaultError, last_line
 from learner_ray.engine.interrupt import Interrupt
-from learner_ray.engine.searcher import PrunerScheduler, RunSearcher
+from learner_ray.engine.searcher import RunSearcher, TunePruner
 from learner_ray.engine.trainable import RunTrainable
 from learner_ray.engine.watchdog import Clock, Watchdog
 from learner_ray.study.runner import StudyRunner
@@ -32,7 +29,8 @@ if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one 
     from learner_ray.engine.worker_groups import WorkerGroups
 
 TRIALS_PER_RUN = 100
-"""At most. To Tune every retry is a trial, and so is a run that was handed to a group too late."""
+"""The most trials of Tune that a run may take: to Tune every retry is a trial, and so is a run that was
+handed to a group too late."""
 
 
 def run_study(
@@ -64,10 +62,9 @@ def run_study(
         The signal that ended the study early, or None.
 
     Raises:
-        PlaceError: a fault of the place, such as data that have gone; whatever had ended is kept.
+        PlaceError: a fault of the place, such as data that have gone; runs that had ended are kept.
         UserError: no worker group could be started.
     """
-    _settle_tune(max_concurrent)
     watchdog = Watchdog(hung_after_s, clock)
     interrupt = Interrupt(runner.store.root, scratch.parent)
     gpu = worker_groups.gpu if worker_groups else resources.get("gpu", 0) == 1
@@ -78,12 +75,12 @@ def run_study(
         from learner_ray.engine.worker_groups import TRIAL_CPUS, WorkerGroupTrainable
 
         trainable, resources = WorkerGroupTrainable, {"cpu": TRIAL_CPUS}
-    with interrupt:
+    with interrupt, _settled_tune(max_concurrent):
         tuner = tune.Tuner(
             tune.with_resources(trainable, _request(resources)),
             tune_config=tune.TuneConfig(
-                search_alg=SearchGenerator(searcher),
-                scheduler=PrunerScheduler(searcher),
+                search_alg=searcher,
+                scheduler=TunePruner(searcher),
                 num_samples=TRIALS_PER_RUN * runner.remaining,
                 reuse_actors=True,
             ),
@@ -94,19 +91,25 @@ def run_study(
                 tuner.fit()
         except KeyboardInterrupt:
             interrupt.signal = signal.SIGINT
+        except Exception as error:
+            if not ray_private.is_death_unknown_to_tune(error):
+                raise
+            interrupt.stop(
+                PlaceError(f"a process of the study died and Ray Tune stopped ({last_line(error)})")
+            )
     shutil.rmtree(scratch, ignore_errors=True)
     _raise_what_ended_it(interrupt, runner)
     return interrupt.signal
 
 
 def _devices() -> int:
-    """GPUs of the cluster, or nodes where there is no GPU."""
+    """The number of GPUs of the cluster, or of its nodes where it has no GPU."""
     gpus = int(ray.cluster_resources().get("GPU", 0))
     return gpus or sum(node["Alive"] for node in ray.nodes())
 
 
 def _request(resources: Mapping[str, float]) -> Any:
-    """What a trial asks Ray for: its part of a GPU, or the whole where it is to be alone."""
+    """The resources that a trial asks Ray for: its part of a GPU, or a whole one where it is to be alone."""
     if not 0 < resources.get("gpu", 0) < 1:
         return dict(resources)
     part = {name.upper(): amount for name, amount in resources.items()}
@@ -118,13 +121,16 @@ def _request(resources: Mapping[str, float]) -> Any:
 
 
 def _raise_what_ended_it(interrupt: Interrupt, runner: StudyRunner) -> None:
-    """Nothing, where all runs have ended or a signal came."""
+    """Raises the fault that ended the study early, if it was not a signal."""
     if interrupt.fault:
         raise interrupt.fault
-    if interrupt.hopeless:
-        raise UserError(f"no worker group of the devices asked for could be started: {interrupt.hopeless}")
+    if interrupt.start_failure:
+        raise UserError(
+            f"no worker group could be started: {interrupt.start_failure}; ask for fewer with "
+            "--devices-per-trial, or wait until devices are free"
+        )
     if interrupt.signal is None and not runner.is_done:
-        raise PlaceError("processes or worker groups came and went too often")
+        raise PlaceError("processes or worker groups died too often, and Ray Tune has given up")
 
 
 def _run_config(scratch: Path, interrupt: Interrupt, watchdog: Watchdog) -> tune.RunConfig:
@@ -139,24 +145,19 @@ def _run_config(scratch: Path, interrupt: Interrupt, watchdog: Watchdog) -> tune
 
 
 def _is_no_fault(record: logging.LogRecord) -> bool:
-    """Errors that nobody has judged keep their traceback."""
+    """Whether an error of Tune's log was judged by nobody: it keeps its traceback."""
     error = record.exc_info[1] if record.exc_info else None
     return not (isinstance(error, DEATHS) or isinstance(getattr(error, "cause", None), FaultError))
 
 
-def _settle_tune(max_concurrent: int) -> None:
-    """What Tune reads from the environment, and what it need not say."""
-    # Tune's own SIGINT handler would let fit() return as if the study were complete.
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max_concurrent)
-    os.environ["TUNE_WARN_THRESHOLD_S"] = "10"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the progress shown is ours
-    # Processes that died, and storage that failed, are told once, by us, without a traceback.
-    for name in ("execution.experiment_state", "tune"):
-        logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
-    logging.getLogger("ray.tune.execution.tune_controller").addFilter(_is_no_fault)
-    # Before a node runs out of memory Ray ends a process there. Tune does not take its error, and others of
-    # that kind, for the death of an actor, and would end the whole study with it (seen with Ray 2.60).
-    for module in (actor_manager, tune_controller):
-        module.RayActorError = DEATHS
+@contextmanager
+def _settled_tune(max_concurrent: int) -> Iterator[None]:
+    """Within it Tune reads its settings from the environment, takes every way in which a process can die for
+    the death of one trial, and leaves messages about both to the engine. Afterwards all is as it was."""
+    settings = ray_private.TUNE_SETTINGS | {"TUNE_MAX_PENDING_TRIALS_PG": str(max_concurrent)}
+    with (
+        ray_private.environment(settings),
+        ray_private.quiet_tune(_is_no_fault),
+        ray_private.deaths_recognised_by_tune(),
+    ):
+        yield

@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import ray
 from ray import tune
+
+from learner_ray.engine.ray_private import end_process
 
 Clock = Callable[[], float]
 
 
 class Watchdog(tune.Callback):  # type: ignore[misc]
-    """Kills the process of a trial from which nothing was heard for too long.
+    """Kills the process of a trial that has reported nothing for too long.
 
-    That is an actor that died, and treated as one. A slow epoch is told from a hung one by its length alone,
+    It is then treated as an actor that died. A slow epoch differs from a hung one by its length alone,
     so the limit must be generous.
 
     Args:
@@ -42,8 +43,8 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
             elif now - since > self.limit_s:
                 self._ended.add(trial.trial_id)
                 self._heard[trial.trial_id] = (sign, now)
-                ray.kill(trial.temporary_state.ray_actor)
+                end_process(trial)
 
     def reason(self, trial_id: str) -> str | None:
-        """Why a trial died, if it was for silence."""
+        """The reason why a trial was ended, if it was for silence."""
         return f"hung: no epoch within {self.limit_s:.0f} s" if trial_id in self._ended else None

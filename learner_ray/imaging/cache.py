@@ -9,7 +9,6 @@ building waits for it. Files that are new here are hashed in the pass that decod
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -27,6 +26,7 @@ from learner_ray.cohort import Cohort
 from learner_ray.cohort.content import content_hashes, last_known, remember
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import cache_root, keep_names
+from learner_ray.core.locks import locked_file
 from learner_ray.core.paths import read_json
 from learner_ray.imaging.errors import BadScan, unreadable
 from learner_ray.imaging.ingest import Entry, ingest
@@ -125,7 +125,7 @@ def build_cache(
     folder = _find(cohort, size, slices, root)
     if folder is None:
         listing = root / _digest([cohort.scans["scan"].tolist(), cohort.paths, size, slices])
-        with _locked(listing.with_suffix(".lock")):
+        with locked_file(listing.with_suffix(".lock")):
             # Whoever held the lock may have built it.
             folder = _find(cohort, size, slices, root)
             if folder is None:
@@ -184,14 +184,6 @@ def _key(cohort: Cohort, contents: Mapping[str, str], size: int, slices: int) ->
 
 def _digest(values: object) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:24]
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time; the lock goes with the process that holds it, however it ends."""
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from learner_ray.core.files import write_json
+from learner_ray.core.locks import HeldError, locked_file
 from learner_ray.run.integrity import (
     ELSEWHERE,
     MODELS,
@@ -203,10 +200,6 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
 
 
-class HeldError(Exception):
-    """Another process is training the run."""
-
-
 @contextmanager
 def locked(folder: RunFolder, *, within_s: float = 0.0) -> Iterator[None]:
     """Locks a run's folder; the lock file names the host and process that hold it.
@@ -216,21 +209,11 @@ def locked(folder: RunFolder, *, within_s: float = 0.0) -> Iterator[None]:
         within_s: how long to wait for another holder, in seconds.
 
     Raises:
-        HeldError: the folder is still locked then. A caller that waits longer must say so to the user.
+        HeldError: another process trains the run, and holds the folder still then. A caller that waits longer
+            must say so to the user.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + within_s
-    with open(folder.path / ".lock", "a") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    raise HeldError(folder.address) from error
-                time.sleep(0.05)
-        handle.truncate(0)
-        print(socket.gethostname(), os.getpid(), file=handle, flush=True)
+    with locked_file(folder.path / ".lock", within_s=within_s):
         yield
 
 

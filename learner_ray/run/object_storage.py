@@ -1,17 +1,19 @@
 """Folders in object storage (S3 and what speaks its protocol, Google Cloud Storage), used through a copy.
 
 Object storage has no locks, no renames and no files that could be mapped or appended to. So nothing works in
-it directly: whoever needs a folder fetches it, and whoever has changed it publishes it. What lies in the
-storage is the truth; a copy that differs is overwritten by a fetch, even if it is newer.
+it directly: a process that needs a folder fetches it, and one that has changed it publishes it. What lies in
+the storage is the truth; a copy that differs is overwritten by a fetch, even if it is newer.
 
 Keys are found as everywhere: ``AWS_ACCESS_KEY_ID`` and the like, a profile, or the machine's own role.
 ``AWS_ENDPOINT_URL`` names a server that is not Amazon's.
+
+The file systems are PyArrow's, which is needed anyway and holds all of them in one library. fsspec would need
+a package for each storage, and the one for S3 pins botocore below what the boto3 of Ray's launcher asks for.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import functools
 import os
 import secrets
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import cache_root
+from learner_ray.core.locks import locked_file
 
 if TYPE_CHECKING:  # loaded where used: every command looks here, few studies lie in object storage
     from pyarrow import fs
@@ -32,6 +35,7 @@ SCHEMES = ("s3", "gs")
 
 
 def is_url(address: str) -> bool:
+    """Whether an address is a URL, and not a path."""
     return "://" in address
 
 
@@ -63,10 +67,12 @@ class StoredFolder:
         return cache_root() / self.kept_in / scheme / path
 
     def below(self, name: str) -> StoredFolder:
+        """The folder of this name in this one."""
         return replace(self, url=f"{self.url}/{name}")
 
     @property
     def above(self) -> StoredFolder:
+        """The folder that this one lies in."""
         return replace(self, url=self.url.rpartition("/")[0])
 
     def fetch(self, *, without: str = "", removes: bool = True) -> dict[str, int]:
@@ -77,7 +83,7 @@ class StoredFolder:
         Returns:
             The sizes of the files of this pattern in the storage, by their names.
         """
-        with self._told() as (system, path):
+        with self._opened() as (system, path):
             files = self._files(system, path)
             for name in set(_names(self.local)) - set(files) if removes else ():
                 (self.local / name).unlink(missing_ok=True)
@@ -97,7 +103,7 @@ class StoredFolder:
             last: names that only make sense when the others are there, in their order.
             whole: a folder below this one, of which files that the copy lacks are removed.
         """
-        with self._told() as (system, path):
+        with self._opened() as (system, path):
             files = self._files(system, path)
             chosen = _names(self.local) if names is None else names
             for name in sorted(chosen, key=lambda name: (last.index(name) if name in last else -1, name)):
@@ -111,7 +117,7 @@ class StoredFolder:
     def remove(self, name: str) -> None:
         """Removes a file, here and there, if it is there."""
         (self.local / name).unlink(missing_ok=True)
-        with self._told() as (system, path):
+        with self._opened() as (system, path):
             if _is_file(system, f"{path}/{name}"):
                 system.delete_file(f"{path}/{name}")
 
@@ -122,7 +128,7 @@ class StoredFolder:
 
     def clear(self, *, first: str, keep: str) -> None:
         """Removes all files that are not hidden, here and there: one before the others, and one not."""
-        with self._told() as (system, path):
+        with self._opened() as (system, path):
             there = self._files(system, path)
             names = {*there, *_names(self.local)} - {keep}
             for name in sorted(names, key=lambda name: (name != first, name)):
@@ -132,19 +138,19 @@ class StoredFolder:
 
     def holds(self, name: str = "") -> bool:
         """Whether there is such a file, or anything in the folder at all."""
-        with self._told() as (system, path):
+        with self._opened() as (system, path):
             if name:
                 return _is_file(system, f"{path}/{name}")
             return bool(self._files(system, path))
 
     def read(self, name: str) -> bytes:
         """A file's content, without a copy."""
-        with self._told() as (system, path), system.open_input_stream(f"{path}/{name}") as stream:
+        with self._opened() as (system, path), system.open_input_stream(f"{path}/{name}") as stream:
             return bytes(stream.read())
 
     def leave(self, name: str) -> None:
         """Writes an empty file."""
-        with self._told() as (system, path):
+        with self._opened() as (system, path):
             system.open_output_stream(f"{path}/{name}").close()
 
     def _files(self, system: fs.FileSystem, path: str) -> dict[str, tuple[int, int]]:
@@ -176,8 +182,9 @@ class StoredFolder:
         os.utime(source, ns=(written, written))
 
     @contextmanager
-    def _told(self) -> Iterator[tuple[fs.FileSystem, str]]:
-        """The file system and the folder's path on it."""
+    def _opened(self) -> Iterator[tuple[fs.FileSystem, str]]:
+        """Yields the file system and the folder's path on it; raises StorageError for a fault of the
+        storage."""
         try:
             scheme, _, path = self.url.partition("://")
             endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
@@ -247,8 +254,7 @@ def fetched(address: str) -> Path:
     is_file = stored.above.holds(address.rpartition("/")[2])
     whole = stored.above if is_file else stored
     whole.local.mkdir(parents=True, exist_ok=True)
-    with open(whole.local / ".lock", "w") as handle:  # one of the processes of a machine is enough
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked_file(whole.local / ".lock"):  # one of the processes of a machine is enough
         whole.fetch(removes=False)
     if not is_file and not _names(whole.local):
         raise UserError(f"{address}: there is nothing there")

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.results.names import file_name
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root
+from learner_ray.core.names import file_name
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.imaging.gate import Decoded, decode, inspect
 from learner_ray.imaging.source import PHANTOM, open_cohort, with_layout

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from learner_ray.core.errors import UserError
+from learner_ray.core.locks import HeldError, locked_file
 from learner_ray.run.folder import RunStore
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.study.callback import Callback
@@ -50,12 +50,13 @@ class Results(Callback):
     def alone(self) -> Iterator[None]:
         """Keeps a second sweep of this machine out."""
         self.out.mkdir(parents=True, exist_ok=True)
-        with open(self.out / ".lock", "w") as handle:
+        with ExitStack() as held:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+                held.enter_context(locked_file(self.out / ".lock", within_s=0))
+            except HeldError as error:
                 raise UserError(
-                    f"another sweep is writing to {self.address}: wait for it, or choose another --out"
+                    f"another sweep is writing to {self.address} ({error}): wait for it, or choose "
+                    "another --out"
                 ) from error
             yield
 

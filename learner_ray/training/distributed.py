@@ -81,7 +81,7 @@ class World:
         for p, gradient, part in zip(trained, gradients, parts, strict=True):
             p.grad = gradient.copy_(part.view(gradient.shape))
 
-    def joined(self, network: nn.Module) -> None:
+    def synchronise(self, network: nn.Module) -> None:
         """Gives all ranks the first one's weights, and batch normalisation the global batch's statistics.
 
         Raises:
@@ -100,8 +100,8 @@ class World:
         for tensor in network.state_dict().values():
             dist.broadcast(tensor, src=0)
 
-    def told(self, value: T) -> T:
-        """The first rank's value, on every rank."""
+    def from_first(self, value: T) -> T:
+        """The value that the first rank passed, on every rank."""
         if self.size == 1:
             return value
         values = [value]

@@ -104,7 +104,7 @@ class Pretraining:
         scores = self._scans["score"].to_numpy(float)
         self.score_scale = ScoreScale.of(scores)
         self.network = untrained_network(config, device)
-        world.joined(self.network)
+        world.synchronise(self.network)
         if config.pretrains:
             self._prepare(scores)
 

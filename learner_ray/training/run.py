@@ -67,7 +67,7 @@ class TrainingRun:
 
     def _restore(self, pretraining: Pretraining) -> None:
         """Goes on from the checkpoint, if there is one that can be read."""
-        content, rows = self.world.told(self._look() if self.world.is_first else (b"", []))
+        content, rows = self.world.from_first(self._look() if self.world.is_first else (b"", []))
         if content is None:
             return
         try:

@@ -48,8 +48,8 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stint:
-    """The steps that one process trained in a given time."""
+class TimedTraining:
+    """The steps that one process trained while it was timed."""
 
     steps: tuple[Step, ...]
     """The steps, in order."""
@@ -59,7 +59,7 @@ class Stint:
     """Bytes of memory that the GPU has; 0 on CPUs."""
 
 
-def train_for(spec: RunSpec, seconds: float) -> Stint:
+def train_for(spec: RunSpec, seconds: float) -> TimedTraining:
     """Trains steps of a run for some seconds and keeps nothing. The first step is not counted, since
     libraries initialise in it."""
     make_deterministic(spec.threads)
@@ -76,4 +76,4 @@ def train_for(spec: RunSpec, seconds: float) -> Stint:
         steps.append(Step(begin=begin, end=time.time(), scans=scans))
         begin = steps[-1].end
     free, capacity = torch.cuda.mem_get_info() if training_device() == "cuda" else (0, 0)
-    return Stint(steps=tuple(steps), memory=capacity - free, capacity=capacity)
+    return TimedTraining(steps=tuple(steps), memory=capacity - free, capacity=capacity)

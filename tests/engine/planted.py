@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 
+from learner_ray.cli.command import shown_messages
 from learner_ray.cohort import load
 from learner_ray.engine.tuning import run_study
 from learner_ray.run.folder import RunFolder, RunStore
@@ -59,7 +60,7 @@ def study(
 def go(
     runner: StudyRunner, goes: Goes | None = None, *, at_once: int = 1, hung_after_s: float = math.inf
 ) -> None:
-    """Runs all that is left."""
+    """Runs all that is left, and shows its messages on standard output."""
 
     class Planted(FormulaRun):
         def advance(self) -> dict[str, Any] | None:
@@ -73,15 +74,16 @@ def go(
 
     root = runner.store.root.parent
     root.mkdir(exist_ok=True)
-    run_study(
-        runner,
-        scratch=root / ".tune",
-        max_concurrent=at_once,
-        limit=at_once,
-        resources={"cpu": 1},
-        trainable=Trainable,
-        hung_after_s=hung_after_s,
-    )
+    with shown_messages("stdout"):
+        run_study(
+            runner,
+            scratch=root / ".tune",
+            max_concurrent=at_once,
+            limit=at_once,
+            resources={"cpu": 1},
+            trainable=Trainable,
+            hung_after_s=hung_after_s,
+        )
 
 
 def states(runner: StudyRunner) -> dict[str, str]:

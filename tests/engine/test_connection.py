@@ -17,13 +17,16 @@ import yaml
 
 from learner_ray.core.errors import UserError
 from learner_ray.engine import connection
-from learner_ray.engine.connection import BOOTSTRAP, find_devices, left_as_found
+from learner_ray.engine.connection import find_devices, left_as_found
+from learner_ray.engine.head import answers
+from learner_ray.engine.ray_private import BOOTSTRAP_FILE
 from tests.ray_head import free_address, head
 from tests.small_sweep import GUARD_S
 
 FIND = "from learner_ray.engine import connection; print(connection._started_here())"
 BESIDE_ANOTHER = f"""
 import subprocess, sys
+from learner_ray.engine.head import answers
 from learner_ray.engine.connection import start_local
 start_local(1)
 subprocess.run([sys.executable, "-c", {FIND!r}], check=True)
@@ -70,8 +73,11 @@ def test_a_process_that_has_joined_a_cluster_stays_there(tmp_path: Path) -> None
 
 AUTOSCALED = """
 import sys
+from learner_ray.cli.command import shown_messages
+from learner_ray.engine.head import answers
 from learner_ray.engine.connection import find_devices
-devices = find_devices(sys.argv[1], None, "results/lus")
+with shown_messages("stdout"):
+    devices = find_devices(sys.argv[1], None, "results/lus")
 print(devices, devices.slots)
 """
 
@@ -102,10 +108,14 @@ def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
         **{name: [] for name in UNUSED.split()},
         **{name: {} for name in ("auth", "docker")},
     }
-    bootstrap = tmp_path / BOOTSTRAP.name
+    bootstrap = tmp_path / BOOTSTRAP_FILE.name
     bootstrap.write_text(yaml.safe_dump(config))
     fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
     with head(address, "--num-cpus=1", f"--autoscaling-config={bootstrap}", env=fake):
+        until = time.monotonic() + GUARD_S
+        while not answers(address):  # a command would have given up by then, where the machine is busy
+            assert time.monotonic() < until
+            time.sleep(0.2)
         yield address
 
 
@@ -120,8 +130,10 @@ def test_a_head_with_no_gpu_up_asks_its_autoscaler(autoscaled: str, tmp_path: Pa
 STARTS = """
 import os, sys
 import ray
+from learner_ray.cli.command import shown_messages
+from learner_ray.engine.head import answers
 from learner_ray.engine.connection import left_as_found, start_local
-with left_as_found():
+with left_as_found(), shown_messages("stdout"):
     start_local(1)
     ray.get(ray.remote(lambda: None).remote())
 print(os.listdir(os.environ["RAY_TMPDIR"] + "/ray"))
@@ -145,7 +157,7 @@ def test_a_short_folder_is_rays_own_and_one_that_is_a_file_is_named(
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="lr") as short:
         monkeypatch.setenv("RAY_TMPDIR", short)
-        assert connection._short_folder() is None
+        assert connection._short_folder() == {}
     (tmp_path / "taken").write_text("")
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "taken"))
     with pytest.raises(UserError, match=f"{tmp_path}/taken.*RAY_TMPDIR"):

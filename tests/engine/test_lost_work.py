@@ -63,8 +63,9 @@ def test_an_exception_is_the_run_s_once_two_processes_have_raised_it(
 ) -> None:
     def raises(run: FormulaRun) -> None:
         loss = run.spec.config.loss
-        if loss.weighted or (loss.name == "contrastive" and claim(marks, "once")):
-            claim(marks, f"weighted-{os.getpid()}" if loss.weighted else f"contrastive-{os.getpid()}")
+        weighted = getattr(loss, "weighted", False)
+        if weighted or (loss.name == "contrastive" and claim(marks, "once")):
+            claim(marks, f"weighted-{os.getpid()}" if weighted else f"contrastive-{os.getpid()}")
             raise ValueError("planted")
 
     runner = study(manifest, tmp_path / "r", arms=("contrastive", "weighted", "mse"))

@@ -27,7 +27,8 @@ class Watched(Progress):
         self.seen.append(self.summary(outcome))
 
 
-def test_done_running_and_left_are_all_runs_at_any_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_done_running_and_left_are_all_runs_at_any_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "learner_ray")
     progress = Watched()
     study = runner(MemoryStore(), callbacks=[progress])
     simulate(study, lambda spec: Curve(rows=curve(spec)), devices=3)
@@ -37,11 +38,12 @@ def test_done_running_and_left_are_all_runs_at_any_time(capsys: pytest.CaptureFi
     assert re.findall(r"(\d+) done +(\d+) running +(\d+) left", progress.seen[-1]) == [("16", "0", "0")] * 2
     used = sum(outcome.device_seconds for outcome in study.outcomes)
     assert f"device time: {duration(used)} used, about 0 s left" in progress.seen[-1]
-    printed = capsys.readouterr().out.splitlines()
+    printed = caplog.messages
     assert len(printed) == 32 and printed[-1].startswith("32/32") and printed[-1].endswith("all done")
 
 
-def test_failures_are_counted_and_give_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_are_counted_and_give_their_reason(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "learner_ray")
     progress = Watched()
     study = runner(MemoryStore(), callbacks=[progress])
 
@@ -50,4 +52,4 @@ def test_failures_are_counted_and_give_their_reason(capsys: pytest.CaptureFixtur
 
     simulate(study, train, devices=2)
     assert "12 failed" in progress.seen[-1]
-    assert "the loss is nan in epoch 1" in capsys.readouterr().out
+    assert "the loss is nan in epoch 1" in caplog.text

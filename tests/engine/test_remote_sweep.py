@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +16,10 @@ from ray.job_submission import JobStatus
 
 from learner_ray.cli.options import for_cluster, sweep_parser
 from learner_ray.core.errors import UserError
-from learner_ray.engine.remote_sweep import Submission, check_home, exit_code, tunnel
+from learner_ray.engine import remote_sweep
+from learner_ray.engine.launcher import RAY_COMMAND, tunnel
+from learner_ray.engine.ray_private import JOB_CLIENT_LOGGER
+from learner_ray.engine.remote_sweep import Submission, check_home, exit_code
 
 OUT = Path("results/lus")
 
@@ -32,7 +39,7 @@ def submitted(*typed: str) -> Submission:
     args = sweep_parser("sweep").parse_args(typed)
     return Submission(
         cluster=args.cluster,
-        arguments=for_cluster(typed),
+        arguments=tuple(for_cluster(typed)),
         out=OUT,
         study_file=Path(args.study) if args.study.endswith(".py") else None,
         models=args.with_models,
@@ -76,6 +83,27 @@ def test_results_of_another_study_are_not_overwritten(file: Path) -> None:
     check_home(sent)
 
 
+@pytest.mark.slow
+def test_the_launcher_is_found_by_the_name_of_its_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RAY_COMMAND, "exec", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "CLUSTER_CONFIG_FILE" in done.stdout, done.stderr
+
+
+def test_following_a_sweep_leaves_the_process_as_it_was(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(submission: Submission) -> int:
+        assert "RAY_ADDRESS" not in os.environ and os.environ["RAY_AUTH_MODE"] == "token"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(remote_sweep, "attend", interrupted)
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
+    before = dict(os.environ), signal.getsignal(signal.SIGINT), logging.getLogger(JOB_CLIENT_LOGGER).level
+    assert remote_sweep.run_on_cluster(file, ["lus"], out=OUT, stored_at=str(OUT)) == 130
+    after = dict(os.environ), signal.getsignal(signal.SIGINT), logging.getLogger(JOB_CLIENT_LOGGER).level
+    assert after == before
+
+
 @pytest.mark.ray
 def test_a_cluster_that_is_not_up_is_said_so(file: Path) -> None:
     with pytest.raises(UserError, match="ray up"), tunnel(file):
@@ -85,16 +113,16 @@ def test_a_cluster_that_is_not_up_is_said_so(file: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "driver", "code", "said"),
     [
-        (JobStatus.SUCCEEDED, 0, 0, ""),
-        (JobStatus.FAILED, 3, 3, ""),
-        (JobStatus.FAILED, 2, 2, "sweep-lus-1: failed\n"),
-        (JobStatus.FAILED, None, 1, "sweep-lus-1: failed\n"),
-        (JobStatus.STOPPED, None, 143, "sweep-lus-1: stopped\n"),
+        (JobStatus.SUCCEEDED, 0, 0, []),
+        (JobStatus.FAILED, 3, 3, []),
+        (JobStatus.FAILED, 2, 2, ["sweep-lus-1: failed"]),
+        (JobStatus.FAILED, None, 1, ["sweep-lus-1: failed"]),
+        (JobStatus.STOPPED, None, 143, ["sweep-lus-1: stopped"]),
     ],
 )
 def test_a_job_s_exit_code_is_the_sweep_s(
-    status: JobStatus, driver: int | None, code: int, said: str, capsys: pytest.CaptureFixture[str]
+    status: JobStatus, driver: int | None, code: int, said: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     details = SimpleNamespace(submission_id="sweep-lus-1", status=status, driver_exit_code=driver)
     assert exit_code(details) == code
-    assert capsys.readouterr().err == said, "a study of which some runs failed is no crash"
+    assert caplog.messages == said, "a study of which some runs failed is no crash"

@@ -12,17 +12,17 @@ import pytest
 
 from learner_ray.core.errors import UserError
 from learner_ray.engine.connection import Devices
-from learner_ray.engine.sharing import Together, choose, part
-from learner_ray.training.throughput import Step, Stint
+from learner_ray.engine.sharing import SharingMeasurement, choose_runs_per_gpu, gpu_fraction
+from learner_ray.training.throughput import Step, TimedTraining
 from tests.ray_head import free_address, head
 
 ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "0", "--epochs", "3", "--arms", "mse"]
 ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2"]
 
 
-def stint(begin: float, seconds_per_step: float, steps: int, memory: int = 0) -> Stint:
+def timed(begin: float, seconds_per_step: float, steps: int, memory: int = 0) -> TimedTraining:
     ends = [begin + seconds_per_step * (k + 1) for k in range(steps)]
-    return Stint(
+    return TimedTraining(
         steps=tuple(Step(begin=e - seconds_per_step, end=e, scans=10) for e in ends),
         memory=memory,
         capacity=100,
@@ -30,10 +30,10 @@ def stint(begin: float, seconds_per_step: float, steps: int, memory: int = 0) ->
 
 
 def test_only_the_time_in_which_all_trained_is_counted() -> None:
-    first, second = stint(100.0, 1.0, 10), stint(104.5, 2.0, 10)  # until 110 and 124.5
-    found = Together.of([first, second])
+    first, second = timed(100.0, 1.0, 10), timed(104.5, 2.0, 10)  # until 110 and 124.5
+    found = SharingMeasurement.of([first, second])
     assert found.runs == 2 and found.scans_per_s == pytest.approx(10 / 1 + 10 / 2)
-    assert Together.of([stint(0, 1, 3), stint(5, 1, 3)]).scans_per_s == 0
+    assert SharingMeasurement.of([timed(0, 1, 3), timed(5, 1, 3)]).scans_per_s == 0
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_only_the_time_in_which_all_trained_is_counted() -> None:
     ],
 )
 def test_one_more_must_be_worth_it_and_fit(rates: list[float | None], memory: float, chosen: int) -> None:
-    def measure(runs: int) -> Together | None:
+    def measure(runs: int) -> SharingMeasurement | None:
         rate = rates[runs - 1]
-        return None if rate is None else Together(runs=runs, scans_per_s=rate, memory=memory * runs)
+        return None if rate is None else SharingMeasurement(runs=runs, scans_per_s=rate, memory=memory * runs)
 
-    assert choose(measure, 4) == chosen
+    assert choose_runs_per_gpu(measure, 4) == chosen
 
 
 @pytest.mark.parametrize(("size", "share", "gpus"), [(1, 2, 0), (2, 2, 4), (1, 0, 4)])
@@ -64,7 +64,11 @@ def test_what_cannot_be_shared_is_refused(size: int, share: int, gpus: int) -> N
 
 @pytest.mark.parametrize("share", range(1, 20))
 def test_all_parts_fit_into_one_gpu(share: int) -> None:
-    assert round(part(share) * 10_000) * share <= 10_000 < (round(part(share) * 10_000) + 1) * share
+    assert (
+        round(gpu_fraction(share) * 10_000) * share
+        <= 10_000
+        < (round(gpu_fraction(share) * 10_000) + 1) * share
+    )
 
 
 @pytest.fixture
@@ -81,7 +85,7 @@ import sys
 from learner_ray.engine import run_plan, sharing
 from learner_ray.sweep import main
 run_plan.RUNS_WORTH_MEASURING = 2
-sharing.SECONDS, sharing.WORTH, sharing.MOST = 1.0, 0.0, 2
+sharing.TIMED_SECONDS, sharing.MIN_SPEEDUP, sharing.MAX_RUNS_PER_GPU = 1.0, 0.0, 2
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -18,7 +18,7 @@ import yaml
 from benchmarks.processes import named
 from learner_ray.core.errors import UserError
 from learner_ray.engine import run_plan, worker_groups
-from learner_ray.engine.connection import BOOTSTRAP
+from learner_ray.engine.ray_private import BOOTSTRAP_FILE
 from learner_ray.sweep import main
 from tests.engine.hanging import Clock
 from tests.engine.planted import Goes, claim
@@ -118,7 +118,7 @@ def promise(folder: Path, cpus: int) -> None:
     """An autoscaler's file in a home, which promises one more node."""
     node = {"resources": {"CPU": cpus}, "max_workers": 1}
     promised = {"max_workers": 1, "available_node_types": {"worker": node}}
-    (folder / BOOTSTRAP.name).write_text(yaml.safe_dump(promised))
+    (folder / BOOTSTRAP_FILE.name).write_text(yaml.safe_dump(promised))
 
 
 @pytest.mark.long
@@ -147,15 +147,15 @@ def test_a_study_whose_devices_never_come_ends_and_says_so(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "0.5")
-    monkeypatch.setattr(worker_groups, "STARTS", 1)
-    monkeypatch.setattr(worker_groups, "HOPELESS_AFTER", 1)
+    monkeypatch.setattr(worker_groups, "MAX_START_ATTEMPTS", 1)
+    monkeypatch.setattr(worker_groups, "STARTS_BEFORE_GIVING_UP", 1)
     monkeypatch.setenv("HOME", str(tmp_path))
     many = CPUS + 2
     promise(tmp_path, cpus=many)
     assert sweep(manifest, tmp_path / "r" / "lus", *ARGUMENTS, "--devices-per-trial", str(many)) == 2
     said = capfd.readouterr()
     assert "Traceback" not in said.err
-    assert said.err.strip().endswith("could be started: so many are not free, or not there")
+    assert "no worker group could be started: not enough free devices for one worker group" in said.err
     assert said.out.count(f"a worker group of {many} devices did not start") == 1
 
 
@@ -175,7 +175,7 @@ def test_ranks_that_hang_are_ended_and_their_run_goes_on(
             return super().advance()
 
     opening = functools.partial(
-        worker_groups.WorkerGroups, opens=lambda folder, device, world: HangsOnce(folder, world)
+        worker_groups.WorkerGroups, open_run=lambda folder, device, world: HangsOnce(folder, world)
     )
     monkeypatch.setattr(worker_groups, "WorkerGroups", opening)
     monkeypatch.setattr(run_plan, "run_study", functools.partial(run_plan.run_study, clock=Clock(hung)))
@@ -203,7 +203,7 @@ def use_planted(monkeypatch: pytest.MonkeyPatch, goes: Goes) -> None:
             return super().advance()
 
     opening = functools.partial(
-        worker_groups.WorkerGroups, opens=lambda folder, device, world: Planted(folder, world)
+        worker_groups.WorkerGroups, open_run=lambda folder, device, world: Planted(folder, world)
     )
     monkeypatch.setattr(worker_groups, "WorkerGroups", opening)
 

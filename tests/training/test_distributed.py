@@ -125,4 +125,4 @@ def test_a_whole_run_of_two_ranks_predicts_what_one_does(
 def test_dropout_is_refused_in_a_world_of_several() -> None:
     """Its draws would depend on how many ranks share a batch."""
     with pytest.raises(UserError, match=r"encoder\.1 of the network is a Dropout.*--devices-per-trial 1"):
-        World(size=2).joined(nn.ModuleDict({"encoder": nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))}))
+        World(size=2).synchronise(nn.ModuleDict({"encoder": nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))}))

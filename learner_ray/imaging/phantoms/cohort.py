@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import gzip
 import io
 import shutil
@@ -20,6 +19,7 @@ from learner_ray.cohort.score import MMSE, SF_RATIO, Score
 from learner_ray.cohort.sidecar import sidecar_path
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root, write_atomic, write_json
+from learner_ray.core.locks import locked_file
 from learner_ray.core.seeding import random_key
 from learner_ray.imaging.phantoms.lus import FRAMES_PER_SECOND, lus_clip
 from learner_ray.imaging.phantoms.mri import affine, mri_volume
@@ -97,8 +97,7 @@ def phantom_cohort_path(modality: str) -> Path:
     folder = root / f"{modality}-v{VERSION}"
     if not folder.exists():
         root.mkdir(parents=True, exist_ok=True)
-        with open(folder.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked_file(folder.with_suffix(".lock")):
             if not folder.exists():
                 partial = folder.with_suffix(".partial")
                 shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed

@@ -1,0 +1,53 @@
+"""Locks between processes: files that one process at a time holds.
+
+They are ``flock`` locks (filelock's native ones), so a lock ends with the process that holds it, however that
+ends, and holds between nodes where their shared file system supports ``flock``, as NFS does.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+class HeldError(Exception):
+    """Another process, or another part of this one, holds the lock."""
+
+
+@contextmanager
+def locked_file(path: Path, *, within_s: float | None = None) -> Iterator[None]:
+    """Holds a lock while the context lasts; its file stays, and names the last holder as ``host process``.
+
+    Args:
+        path: the lock's file, in a folder that exists.
+        within_s: how many seconds to wait for whoever holds it; None for as long as it takes.
+
+    Raises:
+        HeldError: it is still held after that time.
+    """
+    # Not one lock per thread: an actor may end its run in another thread than it began it in.
+    lock = FileLock(path, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=-1 if within_s is None else within_s)
+    except Timeout as error:
+        raise HeldError(f"{path} is held by {_holder(path)}") from error
+    try:
+        # Opened anew, since the lock's open file is filelock's; that does not affect the lock.
+        path.write_text(f"{socket.gethostname()} {os.getpid()}\n")
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    """The process that a lock's file names, for a message."""
+    try:
+        host, process = path.read_text().split()
+    except (OSError, ValueError):
+        return "another process"
+    return f"process {process} on {host}"

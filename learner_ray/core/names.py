@@ -1,0 +1,30 @@
+"""Names that people chose (arms, studies) where they may not stand as they are.
+
+``analysis.names`` has the same rule, for it imports nothing of this package; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+LONGEST = 120
+"""Bytes of a file name, of the 255 that file systems allow: what is told apart stands at its end."""
+
+
+def file_name(text: str) -> str:
+    """A name as one part of a path, never a folder of its own or another's: different names stay different.
+
+    Letters of any script, digits, spaces and ``-_.+,()`` stay as they are, but for a point at the beginning;
+    of anything else there are its bytes, each as an equals sign and two digits: ``w/o shift`` is
+    ``w=2fo shift``. A name that is too long ends in a hash.
+    """
+    safe = re.sub(r"[^\w .+,()-]|^\.", lambda found: _bytes(found[0]), text) or "="
+    encoded = safe.encode()
+    if len(encoded) <= LONGEST:
+        return safe
+    return encoded[:LONGEST].decode(errors="ignore") + "=" + hashlib.sha256(safe.encode()).hexdigest()[:12]
+
+
+def _bytes(character: str) -> str:
+    return "".join(f"={byte:02x}" for byte in character.encode(errors="surrogatepass"))
