@@ -68,6 +68,7 @@ def describe(plan: Plan, left_out: list[str], *, allow_duplicates: bool = False)
     counts, metric = cohort.class_counts(), plan.base.progression.selection_metric
     return {
         "study": plan.study.name,
+        "study_file": plan.study.file,  # where a report finds the study's own primary metric
         "modality": plan.study.modality,
         "cohort": {
             "name": cohort.name,
