@@ -105,7 +105,7 @@ def compare_counts(
             if other := confusions.put_in(arm, reference):
                 difference = contrast(other, coefficients, weights, {primary.name: primary})[primary.name]
                 put_in[arm] = evidence(other, coefficients, primary, difference, folds)
-    return Comparison(metrics, pd.DataFrame(contrasts), _tests(tested, put_in, len(family), primary.name))
+    return Comparison(metrics, pd.DataFrame(contrasts), _tests(tested, put_in, len(family), primary))
 
 
 def _arm_rows(
@@ -216,7 +216,7 @@ def evidence(
 
 
 def _tests(
-    tested: dict[str, Evidence], put_in: dict[str, Evidence], family: int, primary: str
+    tested: dict[str, Evidence], put_in: dict[str, Evidence], family: int, primary: ReportMetric
 ) -> pd.DataFrame:
     """Holm over the declared family, verdicts and the Bayesian view, one row per arm.
 
@@ -232,9 +232,10 @@ def _tests(
         if decided == "supported" and e.difference * other.difference < 0:
             decided = "not supported"
         seeds, repeats = more_runs(e if decided == verdict(e) else other)
-        worse, same, better = equivalence(e.corrected)
+        lower, same, higher = equivalence(e.corrected)
+        worse, better = (lower, higher) if primary.higher_is_better else (higher, lower)
         row = {
-            "arm": arm, "metric": primary, "difference": e.difference, "p_bootstrap": e.p_bootstrap,
+            "arm": arm, "metric": primary.name, "difference": e.difference, "p_bootstrap": e.p_bootstrap,
             "p_nadeau_bengio": e.corrected.p, "test_folds": e.corrected.degrees + 1,
             "fold_mean": e.corrected.mean, "fold_se": e.corrected.scale, "p": e.p, "p_holm": e.p_holm,
             "family": family, "verdict": decided, "more_seeds": seeds, "more_repeats": repeats,

@@ -201,3 +201,13 @@ def test_the_weaker_of_two_verdicts_stands():
     assert weaker("supported", "undecided: 2 more seeds") == "undecided: 2 more seeds"
     assert weaker("suggestive", "not supported") == "not supported"
     assert weaker("not tested", "supported") == "not tested"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "class_mae"])
+def test_practically_better_is_better_in_the_direction_of_the_metric(metric):
+    """Seen: of errors, fewer were called worse."""
+    confusions = confusion_counts(make_ledger({"mse": 0.0, "weighted": 1.5}))
+    options = {"reference": "mse", "family": ("weighted",), "draws": 100}
+    row = compare_counts(confusions, primary=METRICS[metric], **options).tests.iloc[0]
+    assert row["rope_better"] > 0.9 > 0.1 > row["rope_worse"]
+    assert (row["difference"] > 0) == METRICS[metric].higher_is_better

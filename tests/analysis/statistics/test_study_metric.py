@@ -9,6 +9,7 @@ import pytest
 from make_results import ARMS, CONTROLS, change_ledger, make_ledger, make_results
 from own_metrics import EXAMPLE, install
 
+from analysis.figures.final_runs import forest
 from analysis.page.staleness import changed_sources
 from analysis.report import main
 from analysis.results.errors import ReportError
@@ -121,6 +122,13 @@ def test_studies_whose_files_give_one_name_to_two_metrics_are_each_reported_by_t
     assert [primary_metric(study).label for study in (*studies, studies[0])] == [
         "Triage cost", "Other cost", "Triage cost",
     ]  # fmt: skip
+
+
+def test_the_forest_plot_names_every_primary_metric_it_shows(tmp_path):
+    """Seen: the first study's metric stood below the differences of all."""
+    folders = [make_results(tmp_path / name, primary_metric=name) for name in ("accuracy", "qwk")]
+    drawing = forest([study_statistics(study, 100) for study in load(folders).studies])
+    assert "difference of Accuracy / QWK with the reference" in drawing.svg
 
 
 def test_a_changed_study_file_is_read_again(file, tmp_path):
