@@ -18,7 +18,7 @@ from analysis.results.names import file_name
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.corrected_t import ROPE
-from analysis.statistics.metrics import CLASSES, METRICS
+from analysis.statistics.metrics import CLASSES
 from analysis.statistics.proper_scores import reliability
 from analysis.statistics.study_statistics import StudyStatistics, with_absolute_change
 from analysis.tables.captions import contrast_mark, header, row_label, run_cautions
@@ -44,8 +44,8 @@ def forest(statistics: Sequence[StudyStatistics]) -> Drawing | None:
         axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=heights)
         for axis, item in zip(axes[:, 0], shown, strict=True):
             frames.append(_forest_panel(axis, item))
-        metric = METRICS[shown[0].study.primary_metric].label
-        axes[-1, 0].set_xlabel(f"difference of {metric} with the reference")
+        metrics = " / ".join(dict.fromkeys(item.primary_metric.label for item in shown))
+        axes[-1, 0].set_xlabel(f"difference of {metrics} with the reference")
     data = pd.concat(frames, ignore_index=True)
     return Drawing(
         name="forest",

@@ -37,7 +37,8 @@ def beaten_controls(statistics: StudyStatistics) -> list[Check]:
     study, metrics = statistics.study, statistics.comparison.metrics
     values = metrics[metrics["metric"] == study.primary_metric].set_index("arm")["value"]
     arms = [arm.name for arm in study.arms if not arm.control and arm.name in values.index]
-    best = max(arms, key=lambda arm: values[arm], default="")
+    sign = 1 if statistics.primary_metric.higher_is_better else -1
+    best = max(arms, key=lambda arm: sign * values[arm], default="")
     found = []
     for kind, title in (("earlier_score", "Earlier score alone"), ("metadata", "Metadata alone")):
         own = [
@@ -51,7 +52,7 @@ def beaten_controls(statistics: StudyStatistics) -> list[Check]:
         if reason := _no_answer(study, own):
             found.append(Check(name=title, status="not checked", looked_at=looked, found=reason))
             continue
-        ahead = values[best] > values[own[0]]
+        ahead = sign * values[best] > sign * values[own[0]]
         text = f"{study.labels[best]} {values[best]:.3f}, control {values[own[0]]:.3f}"
         found.append(Check(name=title, status="green" if ahead else "red", looked_at=looked, found=text))
     return found
@@ -59,7 +60,7 @@ def beaten_controls(statistics: StudyStatistics) -> list[Check]:
 
 def class_threshold(statistics: StudyStatistics) -> Check:
     """Check that no arm's difference changes sign when the change of score that counts is another."""
-    table = threshold_sensitivity(statistics.study)
+    table = threshold_sensitivity(statistics.study, statistics.primary_metric)
     looked = "sign of each arm's difference when the change that counts is smaller and larger"
     if reason := statistics.study.withheld:
         return Check(name="Class threshold", status="not checked", looked_at=looked, found=reason)

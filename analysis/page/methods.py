@@ -7,7 +7,6 @@ from typing import Any
 
 from analysis.results.study import StudyResults
 from analysis.statistics.corrected_t import ROPE
-from analysis.statistics.metrics import METRICS
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import design_of
 
@@ -102,13 +101,14 @@ def statistics_methods(draws: int) -> str:
     )
 
 
-def checklist(study: StudyResults) -> list[tuple[str, str]]:
+def checklist(statistics: StudyStatistics) -> list[tuple[str, str]]:
     """Fill a reporting checklist from the study's own records.
 
     Returns:
         Pairs of a topic of CLAIM 2024 or TRIPOD+AI and what is recorded; the last names what is left to the
         authors.
     """
+    study = statistics.study
     info, cohort = study.info, study.cohort
     get, data = _getter(info), _getter(cohort)
     versions = ", ".join(f"{name} {version}" for name, version in (info.get("versions") or {}).items())
@@ -128,7 +128,7 @@ def checklist(study: StudyResults) -> list[tuple[str, str]]:
         "Hardware": hardware or UNKNOWN,
         "Training and search": f"{get('trials')} trials per arm and fold, profile {get('profile')}",
         "Choice of the final model": f"best by {get('selection_metric')}, then trained again",
-        "Performance measures": f"{METRICS[study.primary_metric].label} (primary), all others in the tables",
+        "Performance measures": f"{statistics.primary_metric.label} (primary), all others in the tables",
         "Uncertainty and significance": "patient-cluster bootstrap, corrected t, Holm; see Methods",
         "Robustness": "class threshold, controls, shuffled labels; see Validity",
         "Code": f"{get('git_sha')}, command {get('command')}",

@@ -70,7 +70,7 @@ def html(report: Report) -> str:
                 "study": item.study,
                 "verdicts": verdict_sentences(item),
                 "checks": checks(item),
-                "checklist": checklist(item.study),
+                "checklist": checklist(item),
             }
             for item in report.statistics
         ],

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.results.study import StudyResults
 from analysis.statistics.corrected_t import ROPE
-from analysis.statistics.metrics import METRICS
+from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.table import interval_text, number, p_text
 
@@ -24,14 +24,13 @@ def verdict_sentences(statistics: StudyStatistics) -> list[str]:
     if tests.empty:
         return [f"{study.title}: no arm is tested against the reference {study.reference}."]
     merged = tests.merge(statistics.comparison.contrasts[["arm", "metric", "low", "high"]])
-    sentences = [_verdict(study, row) for _, row in merged.iterrows()]
+    sentences = [_verdict(study, statistics.primary_metric, row) for _, row in merged.iterrows()]
     absent = [study.labels[arm] for arm in study.family if arm not in set(tests["arm"])]
     return sentences + [f"{study.title}: {label} has no final run." for label in absent]
 
 
-def _verdict(study: StudyResults, row: pd.Series[Any]) -> str:
-    metric, arm = METRICS[study.primary_metric], study.labels[row["arm"]]
-    reference = study.labels.get(study.reference, study.reference)
+def _verdict(study: StudyResults, metric: ReportMetric, row: pd.Series[Any]) -> str:
+    arm, reference = study.labels[row["arm"]], study.labels.get(study.reference, study.reference)
     difference = number(row, "difference")
     better = (difference > 0) == metric.higher_is_better
     direction = "better" if better else "worse"

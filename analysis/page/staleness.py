@@ -10,6 +10,8 @@ from pathlib import Path
 
 from analysis.results.errors import ReportError
 from analysis.results.study import StudyResults
+from analysis.statistics.report_metric import source_file
+from analysis.statistics.study_metric import primary_metric
 
 SOURCES = "sources.json"
 TABLES = ("ledger", "trials", "audits", "finals", "scores")
@@ -22,16 +24,26 @@ def _digest(path: Path) -> str:
 
 
 def write_sources(studies: Sequence[StudyResults], out: Path) -> None:
-    """Write OUT/sources.json: the SHA-256 of every file the report was made from; paths are relative to OUT.
+    """Write OUT/sources.json: the SHA-256 of every file the report was made from, by the results folder it
+    belongs to (relative to OUT) and its path from there.
 
     Raises:
         OSError: it cannot be written.
+        ReportError: a study names a primary metric that does not exist or cannot be had.
     """
     sources = {
-        os.path.relpath(study.folder, out): {name: _digest(study.folder / name) for name in SOURCE_FILES}
+        os.path.relpath(study.folder, out): {
+            name: _digest(study.folder / name) for name in _source_files(study)
+        }
         for study in studies
     }
     (out / SOURCES).write_text(json.dumps(sources, indent=1), encoding="utf-8")
+
+
+def _source_files(study: StudyResults) -> list[str]:
+    """The files of one study, and the one that defines its primary metric where that is the user's own."""
+    code = source_file(primary_metric(study))
+    return [*SOURCE_FILES, *([os.path.relpath(code, study.folder)] if code else [])]
 
 
 def changed_sources(report: Path) -> list[str]:

@@ -13,7 +13,7 @@ from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS, interval, p_value, patient_weights, resampled
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.corrected_t import equivalence, nadeau_bengio
-from analysis.statistics.metrics import METRICS, Array
+from analysis.statistics.metrics import METRICS, Array, ReportMetric
 from analysis.statistics.verdict import Evidence, holm, more_runs, verdict, weaker
 
 
@@ -30,11 +30,12 @@ class Comparison:
     final runs failed also what comes of it with the other arm's predictions in their place (``_put_in``)."""
 
 
-def compare(study: StudyResults, draws: int = DRAWS) -> Comparison:
+def compare(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> Comparison:
     """Compare the arms of a study on the pairs and runs that all of them have.
 
     Args:
         study: as ``load`` gives it.
+        primary: the metric that is tested, as ``primary_metric`` gives it.
         draws: of the patient bootstrap.
 
     Returns:
@@ -48,7 +49,7 @@ def compare(study: StudyResults, draws: int = DRAWS) -> Comparison:
         confusions,
         reference=study.reference,
         family=study.family,
-        primary=study.primary_metric,
+        primary=primary,
         folds=int(study.info.get("folds") or 0),
         draws=draws,
     )
@@ -63,7 +64,7 @@ def compare_counts(
     *,
     reference: str,
     family: tuple[str, ...],
-    primary: str = "macro_f1",
+    primary: ReportMetric = METRICS["macro_f1"],
     folds: int = 0,
     draws: int = DRAWS,
 ) -> Comparison:
@@ -74,7 +75,7 @@ def compare_counts(
         reference: name of the arm that the others are compared with.
         family: the arms declared as tested against the reference, whether or not they ran; others get no
             verdict.
-        primary: name of the metric that is tested, of ``METRICS``.
+        primary: the metric that is tested.
         folds: folds of the partition, where not all of them were run.
         draws: of the patient bootstrap.
 
@@ -84,7 +85,10 @@ def compare_counts(
     if not confusions.arms:
         return Comparison(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
     weights = patient_weights(len(confusions.patients), draws)
-    metrics = pd.DataFrame([row for arm in confusions.arms for row in _arm_rows(confusions, arm, weights)])
+    shown = {**METRICS.built_in, primary.name: primary}
+    metrics = pd.DataFrame(
+        [row for arm in confusions.arms for row in _arm_rows(confusions, arm, weights, shown)]
+    )
     if reference not in confusions.arms:
         return Comparison(metrics, pd.DataFrame(), pd.DataFrame())
     contrasts: list[dict[str, Any]] = []
@@ -94,26 +98,28 @@ def compare_counts(
         if arm == reference:
             continue
         coefficients = {arm: 1.0, reference: -1.0}
-        differences = contrast(confusions, coefficients, weights)
+        differences = contrast(confusions, coefficients, weights, shown)
         contrasts += [{"arm": arm, "metric": name, **d.row} for name, d in differences.items()]
         if arm in family:
-            tested[arm] = evidence(confusions, coefficients, primary, differences[primary], folds)
+            tested[arm] = evidence(confusions, coefficients, primary, differences[primary.name], folds)
             if other := confusions.put_in(arm, reference):
-                difference = contrast(other, coefficients, weights)[primary]
+                difference = contrast(other, coefficients, weights, {primary.name: primary})[primary.name]
                 put_in[arm] = evidence(other, coefficients, primary, difference, folds)
     return Comparison(metrics, pd.DataFrame(contrasts), _tests(tested, put_in, len(family), primary))
 
 
-def _arm_rows(confusions: ConfusionCounts, arm: str, weights: Array) -> list[dict[str, Any]]:
+def _arm_rows(
+    confusions: ConfusionCounts, arm: str, weights: Array, metrics: Mapping[str, ReportMetric]
+) -> list[dict[str, Any]]:
     index = confusions.index(arm)
     counts = confusions.averaged(index)
     drawn, total = resampled(weights, counts), counts.sum(0)
     per_round = confusions.by_patient[index].sum(1)[:, None]
     rows = []
-    for name, metric in METRICS.items():
-        low, high = interval(metric.function(drawn))
-        seed_sd = float(np.sqrt(confusions.over_seeds(metric.function(per_round))[1]))
-        value = float(metric.function(total))
+    for name, metric in metrics.items():
+        low, high = interval(metric.compute(drawn))
+        seed_sd = float(np.sqrt(confusions.over_seeds(metric.compute(per_round))[1]))
+        value = float(metric.compute(total))
         rows.append(
             {"arm": arm, "metric": name, "value": value, "low": low, "high": high, "seed_sd": seed_sd}
         )
@@ -137,9 +143,12 @@ class Difference:
 
 
 def contrast(
-    confusions: ConfusionCounts, coefficients: Mapping[str, float], weights: Array
+    confusions: ConfusionCounts,
+    coefficients: Mapping[str, float],
+    weights: Array,
+    metrics: Mapping[str, ReportMetric],
 ) -> dict[str, Difference]:
-    """Compute a linear contrast of every metric between arms.
+    """Compute a linear contrast of each metric between arms.
 
     All arms are taken on the patients and rounds that they share, and on the same draws.
 
@@ -147,6 +156,7 @@ def contrast(
         confusions: the counts of at least these arms.
         coefficients: by arm; ``{arm: 1, reference: -1}`` is a difference, others are factorial effects.
         weights: how often each patient is drawn, shape (draws, patients), as ``patient_weights`` gives it.
+        metrics: by name.
 
     Returns:
         The contrast by name of the metric.
@@ -155,9 +165,9 @@ def contrast(
     drawn, totals = [resampled(weights, c) for c in counts], [c.sum(0) for c in counts]
     signs = list(coefficients.values())
     found = {}
-    for name, metric in METRICS.items():
-        value = sum(s * float(metric.function(t)) for s, t in zip(signs, totals, strict=True))
-        draws = sum(s * metric.function(d) for s, d in zip(signs, drawn, strict=True))
+    for name, metric in metrics.items():
+        value = sum(s * float(metric.compute(t)) for s, t in zip(signs, totals, strict=True))
+        draws = sum(s * metric.compute(d) for s, d in zip(signs, drawn, strict=True))
         found[name] = Difference(float(value), np.asarray(draws))
     return found
 
@@ -165,7 +175,7 @@ def contrast(
 def evidence(
     confusions: ConfusionCounts,
     coefficients: Mapping[str, float],
-    primary: str,
+    primary: ReportMetric,
     difference: Difference,
     folds: int,
 ) -> Evidence:
@@ -174,11 +184,11 @@ def evidence(
     Args:
         confusions: the counts of at least these arms.
         coefficients: of the contrast, by arm.
-        primary: name of the metric, of ``METRICS``.
+        primary: the metric.
         difference: the contrast of that metric, as ``contrast`` gives it.
         folds: folds of the partition, where not all of them were run.
     """
-    metric = METRICS[primary].function
+    metric = primary.compute
     index, signs = [confusions.index(arm) for arm in coefficients], np.array(list(coefficients.values()))
     ran = np.all(confusions.ran[index], axis=0)
     per_fold = np.where(ran, np.tensordot(signs, metric(confusions.by_fold[index]), 1), np.nan)
@@ -206,7 +216,7 @@ def evidence(
 
 
 def _tests(
-    tested: dict[str, Evidence], put_in: dict[str, Evidence], family: int, primary: str
+    tested: dict[str, Evidence], put_in: dict[str, Evidence], family: int, primary: ReportMetric
 ) -> pd.DataFrame:
     """Holm over the declared family, verdicts and the Bayesian view, one row per arm.
 
@@ -222,9 +232,10 @@ def _tests(
         if decided == "supported" and e.difference * other.difference < 0:
             decided = "not supported"
         seeds, repeats = more_runs(e if decided == verdict(e) else other)
-        worse, same, better = equivalence(e.corrected)
+        lower, same, higher = equivalence(e.corrected)
+        worse, better = (lower, higher) if primary.higher_is_better else (higher, lower)
         row = {
-            "arm": arm, "metric": primary, "difference": e.difference, "p_bootstrap": e.p_bootstrap,
+            "arm": arm, "metric": primary.name, "difference": e.difference, "p_bootstrap": e.p_bootstrap,
             "p_nadeau_bengio": e.corrected.p, "test_folds": e.corrected.degrees + 1,
             "fold_mean": e.corrected.mean, "fold_se": e.corrected.scale, "p": e.p, "p_holm": e.p_holm,
             "family": family, "verdict": decided, "more_seeds": seeds, "more_repeats": repeats,

@@ -47,7 +47,7 @@ def nadeau_bengio(differences: Array, test_share: float) -> CorrectedT:
 
 
 def equivalence(test: CorrectedT, rope: float = ROPE) -> tuple[float, float, float]:
-    """Compute P(worse), P(practically equivalent) and P(better) by the Bayesian correlated t test.
+    """Compute P(lower), P(practically equivalent) and P(higher) by the Bayesian correlated t test.
 
     The posterior of the mean difference is Student t with the corrected scale (Corani and Benavoli 2015,
     Machine Learning 100; Benavoli et al. 2017, JMLR 18(77), sec. 4.1), with their correlation rho = n_test /
@@ -57,6 +57,6 @@ def equivalence(test: CorrectedT, rope: float = ROPE) -> tuple[float, float, flo
         return float("nan"), float("nan"), float("nan")
     if test.scale == 0:
         return float(test.mean < -rope), float(abs(test.mean) <= rope), float(test.mean > rope)
-    worse = float(stdtr(test.degrees, (-rope - test.mean) / test.scale))
-    better = float(stdtr(test.degrees, (test.mean - rope) / test.scale))
-    return worse, max(0.0, 1 - worse - better), better
+    lower = float(stdtr(test.degrees, (-rope - test.mean) / test.scale))
+    higher = float(stdtr(test.degrees, (test.mean - rope) / test.scale))
+    return lower, max(0.0, 1 - lower - higher), higher

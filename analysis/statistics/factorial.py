@@ -81,7 +81,7 @@ def factorial_effects(statistics: StudyStatistics) -> pd.DataFrame:
         One row per effect: its name in ``effect``, ``difference`` with ``low`` and ``high`` (95 %),
         ``p_bootstrap``, ``p_nadeau_bengio``, ``p``, and the runs behind it. Empty where no arms are crossed.
     """
-    study = statistics.study
+    study, primary = statistics.study, statistics.primary_metric
     factors, levels = find_factorial(study)
     if not factors:
         return pd.DataFrame()
@@ -95,9 +95,9 @@ def factorial_effects(statistics: StudyStatistics) -> pd.DataFrame:
     for term in terms:
         signs = {arm: float(np.prod([level[i] for i in term])) for arm, level in levels.items()}
         coefficients = {arm: sign / (len(levels) / 2) for arm, sign in signs.items()}
-        difference = contrast(confusions, coefficients, weights)[study.primary_metric]
+        difference = contrast(confusions, coefficients, weights, {primary.name: primary})[primary.name]
         folds = int(study.info.get("folds") or 0)
-        found = evidence(confusions, coefficients, study.primary_metric, difference, folds)
+        found = evidence(confusions, coefficients, primary, difference, folds)
         row = {"study": study.key, "effect": " x ".join(factors[i] for i in term), **difference.row}
         row |= {"p_nadeau_bengio": found.corrected.p, "p": found.p}
         row["imputed_runs"] = int(study.runs["imputed_runs"].reindex(list(levels)).sum())

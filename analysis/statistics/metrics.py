@@ -1,4 +1,4 @@
-"""Metrics as functions of 3x3 confusion matrices, vectorised over any leading axes.
+"""The metrics that come with the report, computed from 3x3 confusion matrices over any leading axes.
 
 ``counts[..., i, j]`` is how many pairs of true class i were called j, with 0 worse, 1 same, 2 better;
 fractions are fine, since matrices are averaged over seeds. A ratio whose denominator is zero follows one rule
@@ -8,14 +8,13 @@ throughout: the F1 of a class that nobody has or predicts is 0; the recall of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from analysis.statistics.report_metric import METRICS, Array, ReportMetric
+
+__all__ = ["CLASSES", "METRICS", "Array", "ReportMetric", "recalls"]
 
 CLASSES = ("worse", "same", "better")
 
@@ -31,68 +30,106 @@ def recalls(counts: Array) -> Array:
     return _ratio(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1), np.nan)
 
 
-def macro_f1(counts: Array) -> Array:
-    """Compute the mean over the three classes of F1 = 2 TP / (2 TP + FP + FN), shape (...)."""
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    f1: Array = _ratio(2 * hits, counts.sum(-1) + counts.sum(-2), 0.0)
-    return np.asarray(f1.mean(-1))
+class MacroF1(ReportMetric):
+    """The mean over the three classes of F1 = 2 TP / (2 TP + FP + FN)."""
+
+    name = "macro_f1"
+    label = "Macro-F1"
+
+    def compute(self, counts: Array) -> Array:
+        """Average the three F1, shape (...)."""
+        hits = np.diagonal(counts, axis1=-2, axis2=-1)
+        f1: Array = _ratio(2 * hits, counts.sum(-1) + counts.sum(-2), 0.0)
+        return np.asarray(f1.mean(-1))
 
 
-def accuracy(counts: Array) -> Array:
-    """Compute the share of all pairs whose class was predicted, shape (...)."""
-    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum((-1, -2)), np.nan)
+class Accuracy(ReportMetric):
+    """The share of all pairs whose class was predicted."""
+
+    name = "accuracy"
+    label = "Accuracy"
+
+    def compute(self, counts: Array) -> Array:
+        """Divide the hits by all pairs, shape (...)."""
+        return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum((-1, -2)), np.nan)
 
 
-def balanced_accuracy(counts: Array) -> Array:
-    """Compute the mean recall over the classes that occur, shape (...)."""
-    values = recalls(counts)
-    known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1), np.nan)
+class BalancedAccuracy(ReportMetric):
+    """The mean recall over the classes that occur."""
+
+    name = "balanced_accuracy"
+    label = "Balanced accuracy"
+
+    def compute(self, counts: Array) -> Array:
+        """Average the recalls that are defined, shape (...)."""
+        values = recalls(counts)
+        known = ~np.isnan(values)
+        return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1), np.nan)
 
 
-def weighted_kappa(counts: Array) -> Array:
-    """Compute Cohen's kappa with quadratic weights (Cohen 1968), shape (...); 0 for a constant prediction."""
-    distance = (np.arange(3)[:, None] - np.arange(3)) ** 2
-    total = counts.sum((-1, -2))
-    chance = counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :]
-    expected = _ratio((chance * distance).sum((-1, -2)), total, 0.0)
-    return 1 - _ratio((counts * distance).sum((-1, -2)), expected, np.nan)
+class WeightedKappa(ReportMetric):
+    """Cohen's kappa with quadratic weights (Cohen 1968); 0 for a constant prediction."""
+
+    name = "qwk"
+    label = "QWK"
+
+    def compute(self, counts: Array) -> Array:
+        """Divide the squared class distances seen by those expected by chance, shape (...)."""
+        distance = (np.arange(3)[:, None] - np.arange(3)) ** 2
+        total = counts.sum((-1, -2))
+        chance = counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :]
+        expected = _ratio((chance * distance).sum((-1, -2)), total, 0.0)
+        return 1 - _ratio((counts * distance).sum((-1, -2)), expected, np.nan)
 
 
-def class_mae(counts: Array) -> Array:
-    """Compute the mean absolute difference of the class indices, shape (...)."""
-    distance = np.abs(np.arange(3)[:, None] - np.arange(3))
-    return _ratio((counts * distance).sum((-1, -2)), counts.sum((-1, -2)), np.nan)
+class ClassMAE(ReportMetric):
+    """The mean absolute difference of the class indices."""
+
+    name = "class_mae"
+    label = "Class MAE"
+    higher_is_better = False
+
+    def compute(self, counts: Array) -> Array:
+        """Average the class distances, shape (...)."""
+        distance = np.abs(np.arange(3)[:, None] - np.arange(3))
+        return _ratio((counts * distance).sum((-1, -2)), counts.sum((-1, -2)), np.nan)
 
 
-def far_error_rate(counts: Array) -> Array:
-    """Compute the share of all pairs where worse was called better or better worse, shape (...)."""
-    return _ratio(counts[..., 0, 2] + counts[..., 2, 0], counts.sum((-1, -2)), np.nan)
+class FarErrorRate(ReportMetric):
+    """The share of all pairs where worse was called better or better worse."""
+
+    name = "far_error_rate"
+    label = "Far-error rate"
+    higher_is_better = False
+
+    def compute(self, counts: Array) -> Array:
+        """Divide the far errors by all pairs, shape (...)."""
+        return _ratio(counts[..., 0, 2] + counts[..., 2, 0], counts.sum((-1, -2)), np.nan)
 
 
-def _recall(index: int) -> Callable[[Array], Array]:
-    return lambda counts: recalls(counts)[..., index]
+class _Recall(ReportMetric):
+    """The recall of one class."""
+
+    index: ClassVar[int]
+
+    def compute(self, counts: Array) -> Array:
+        """Take this class's recall, shape (...)."""
+        return recalls(counts)[..., self.index]
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A metric of the classes, computed from confusion counts."""
+class RecallWorse(_Recall):
+    """The share of the pairs that got worse that were called so."""
 
-    label: str
-    """How tables call it."""
-    function: Callable[[Array], Array]
-    """From counts of shape (..., 3, 3) to values of shape (...)."""
-    higher_is_better: bool = True
+    name, label, index = "recall_worse", "Recall worse", 0
 
 
-METRICS: dict[str, Metric] = {
-    "macro_f1": Metric("Macro-F1", macro_f1),
-    "accuracy": Metric("Accuracy", accuracy),
-    "balanced_accuracy": Metric("Balanced accuracy", balanced_accuracy),
-    "qwk": Metric("QWK", weighted_kappa),
-    "class_mae": Metric("Class MAE", class_mae, higher_is_better=False),
-    "far_error_rate": Metric("Far-error rate", far_error_rate, higher_is_better=False),
-    "recall_worse": Metric("Recall worse", _recall(0)),
-    "recall_same": Metric("Recall same", _recall(1)),
-    "recall_better": Metric("Recall better", _recall(2)),
-}
+class RecallSame(_Recall):
+    """The share of the pairs that stayed the same that were called so."""
+
+    name, label, index = "recall_same", "Recall same", 1
+
+
+class RecallBetter(_Recall):
+    """The share of the pairs that got better that were called so."""
+
+    name, label, index = "recall_better", "Recall better", 2

@@ -1,7 +1,7 @@
 """What the searches cost, which trials they selected, and how far their promise was from the test.
 
-The *selection score* is what a search maximises on inner patients: minus the log-loss in nats, or a metric of
-``METRICS``. Higher is better.
+The *selection score* is what a search maximises on inner patients: minus the log-loss in nats, or a
+metric that comes with the report. Higher is better.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def selection_gaps(study: StudyResults) -> pd.DataFrame:
 def _selection_metric(study: StudyResults) -> str:
     """The metric that the search maximised, by our name for it; empty where it is not known."""
     metric = "qwk" if study.selection_metric == "kappa" else study.selection_metric
-    return metric if metric == LOG_LOSS or metric in METRICS else ""
+    return metric if metric == LOG_LOSS or metric in METRICS.built_in else ""
 
 
 def _test_scores(ledger: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -90,7 +90,7 @@ def _test_scores(ledger: pd.DataFrame, metric: str) -> pd.DataFrame:
         scores = ledger[keys].assign(test=-pair_scores(ledger)["nll"])
         return scores.groupby(keys)["test"].mean().reset_index()
     confusions = confusion_counts(ledger)
-    values = np.where(confusions.ran, METRICS[metric].function(confusions.by_fold), np.nan)
+    values = np.where(confusions.ran, METRICS[metric].compute(confusions.by_fold), np.nan)
     rows = [
         {"arm": arm, "repeat": repeat, "seed": seed, "fold": fold, "test": value}
         for arm, rounds in zip(confusions.arms, values, strict=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.study import StudyResults
-from analysis.statistics.metrics import METRICS
+from analysis.statistics.metrics import ReportMetric
 
 PERMUTATIONS = 999
 ROUNDING = 1e-9
@@ -27,7 +27,7 @@ def thresholds(study: StudyResults) -> list[float]:
     return [declared - step, declared, declared + step]
 
 
-def threshold_sensitivity(study: StudyResults) -> pd.DataFrame:
+def threshold_sensitivity(study: StudyResults, metric: ReportMetric) -> pd.DataFrame:
     """Compute each arm's difference with the reference when pairs are classed by another change of score.
 
     Predictions stay as they were made, so this asks about the test's labels, not about training.
@@ -39,7 +39,6 @@ def threshold_sensitivity(study: StudyResults) -> pd.DataFrame:
     known = "change" in study.compared and study.compared["change"].notna().any()
     if not known or study.reference not in set(study.compared["arm"]):
         return pd.DataFrame()
-    function = METRICS[study.primary_metric].function
     ledger = study.compared.dropna(subset=["change"])
     change, called = ledger["change"].to_numpy(dtype=np.float64), ledger["y_pred"].to_numpy(dtype=np.int64)
     arm, arms = pd.factorize(ledger["arm"])
@@ -48,7 +47,7 @@ def threshold_sensitivity(study: StudyResults) -> pd.DataFrame:
         least = threshold * (1 - ROUNDING)
         y = np.where(change <= -least, 0, np.where(change >= least, 2, 1))
         counts = np.bincount((arm * 3 + y) * 3 + called, minlength=9 * len(arms)).reshape(-1, 3, 3)
-        values = dict(zip(arms, function(counts.astype(np.float64)), strict=True))
+        values = dict(zip(arms, metric.compute(counts.astype(np.float64)), strict=True))
         for name in (a for a in arms if a in study.family):
             value, difference = float(values[name]), float(values[name] - values[study.reference])
             rows.append({"threshold": threshold, "arm": name, "value": value, "difference": difference})

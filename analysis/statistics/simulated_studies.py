@@ -17,7 +17,7 @@ from scipy import stats
 from analysis.statistics.compare import compare_counts
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.corrected_t import nadeau_bengio
-from analysis.statistics.metrics import Array, macro_f1
+from analysis.statistics.metrics import METRICS, Array
 from analysis.statistics.verdict import ALPHA, MOST_ROUNDS
 
 Integers = NDArray[np.signedinteger[Any]]
@@ -159,7 +159,7 @@ def simulated_tests(
 def _tested(ledger: pd.DataFrame, family: tuple[str, ...], draws: int) -> pd.DataFrame:
     confusions = confusion_counts(ledger, (REFERENCE, *family))
     tests = compare_counts(confusions, reference=REFERENCE, family=family, draws=draws).tests
-    scores = macro_f1(confusions.by_fold)
+    scores = METRICS["macro_f1"].compute(confusions.by_fold)
     return tests.assign(p_naive=[_naive_p((score - scores[0]).ravel()) for score in scores[1:]])
 
 

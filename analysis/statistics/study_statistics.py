@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.results.study import StudyResults
-from analysis.results.study_json import damaged
 from analysis.statistics.bootstrap import DRAWS
 from analysis.statistics.compare import Comparison, compare
-from analysis.statistics.metrics import METRICS
+from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.proper_scores import proper_scores
 from analysis.statistics.rank_correlation import spearman_by_arm
+from analysis.statistics.study_metric import primary_metric
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class StudyStatistics:
     """The statistics of one study, computed once and used by every table, every figure and the page."""
 
     study: StudyResults
+    primary_metric: ReportMetric
+    """The metric that verdicts are about."""
     comparison: Comparison
     proper_scores: pd.DataFrame
     """Brier score and log-loss per arm."""
@@ -48,15 +50,14 @@ def study_statistics(study: StudyResults, draws: int = DRAWS) -> StudyStatistics
         draws: of the patient bootstrap.
 
     Raises:
-        ReportError: study.json names a primary metric that does not exist.
+        ReportError: study.json names a primary metric that does not exist or cannot be had.
     """
-    if study.primary_metric not in METRICS:
-        wrong = f"primary_metric is {study.primary_metric!r}, which is none of {', '.join(METRICS)}"
-        raise damaged(study.folder / "study.json", wrong)
+    primary = primary_metric(study)
     pairs, scans = (_of_whole_arms(study, t) for t in (study.compared, study.compared_scores))
     return StudyStatistics(
         study=study,
-        comparison=compare(study, draws),
+        primary_metric=primary,
+        comparison=compare(study, primary, draws),
         proper_scores=proper_scores(study.compared, draws),
         spearman=spearman_by_arm(scans, "score", "predicted", draws),
         distance=spearman_by_arm(with_absolute_change(pairs), "absolute_change", "distance", draws),

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.run_columns import with_run_counts
-from analysis.statistics.metrics import METRICS
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import FAILED, contrast_mark, run_cautions
 from analysis.tables.main_table import main_table_data
@@ -98,7 +97,7 @@ def _ranked(item: StudyStatistics, side: str) -> pd.DataFrame:
     names = {f"{primary}_{part}": f"{side}_{part}" for part in ("value", "low", "high")}
     kept = with_run_counts(kept[["arm", "label", *names, "run_hashes"]], item.study, f"{side}_")
     kept = kept.rename(columns={**names, "run_hashes": f"{side}_run_hashes"})
-    falls = not METRICS[primary].higher_is_better
+    falls = not item.primary_metric.higher_is_better
     return kept.assign(
         **{f"{side}_rank": kept[f"{side}_value"].rank(ascending=falls, method="min").astype(int)}
     )

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.statistics.factorial import factorial_effects
-from analysis.statistics.metrics import METRICS
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import FAILED, run_cautions
 from analysis.tables.table import Table, interval_text, p_text, panel_of
@@ -16,13 +15,13 @@ from analysis.tables.table import Table, interval_text, p_text, panel_of
 def factorial_table(statistics: Sequence[StudyStatistics]) -> Table | None:
     """Table the factorial effects of the studies whose arms are crossed; None where no study's are."""
     whole = [item for item in statistics if len(item.study.ledger) and not item.study.withheld]
-    frames = [(item.study, factorial_effects(item)) for item in whole]
-    frames = [(study, frame) for study, frame in frames if len(frame)]
+    frames = [(item, factorial_effects(item)) for item in whole]
+    frames = [(item, frame) for item, frame in frames if len(frame)]
     if not frames:
         return None
     panels = []
-    for study, frame in frames:
-        name = METRICS[study.primary_metric].label
+    for item, frame in frames:
+        name = item.primary_metric.label
         shown = [
             (
                 f"{row['effect']} {FAILED}" if row["imputed_runs"] else str(row["effect"]),
@@ -30,7 +29,9 @@ def factorial_table(statistics: Sequence[StudyStatistics]) -> Table | None:
             )
             for _, row in frame.iterrows()
         ]
-        panels.append((study.title, panel_of(shown, [f"Effect on {name} [95 % CI]", "p (not adjusted)"])))
+        panels.append(
+            (item.study.title, panel_of(shown, [f"Effect on {name} [95 % CI]", "p (not adjusted)"]))
+        )
     notes = ["Exploratory: main effects and two-way interactions of crossed arms; p is not adjusted."]
     if not all(frame["effect"].str.contains(" x ").any() for _, frame in frames):
         notes.append(
@@ -38,7 +39,7 @@ def factorial_table(statistics: Sequence[StudyStatistics]) -> Table | None:
             "interaction can be estimated."
         )
     data = pd.concat([frame for _, frame in frames], ignore_index=True)
-    cautions = [caution for study, _ in frames for caution in run_cautions(study)]
+    cautions = [caution for item, _ in frames for caution in run_cautions(item.study)]
     return Table(
         name="factorial", title="Factorial effects", data=data, panels=panels, notes=notes, cautions=cautions
     )

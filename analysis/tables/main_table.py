@@ -82,7 +82,7 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         frames.append(data)
         cautions += [*run_cautions(item.study), *_reasons(item.study)]
         if len(item.study.ledger):
-            panels.append((header(item.study), _main_table_text(item.study, data)))
+            panels.append((header(item.study), _main_table_text(item, data)))
         notes.append(footnote(item.study, item.draws))
         notes += [f"{item.study.title}: {problem}." for problem in item.study.problems]
     notes += [
@@ -105,10 +105,10 @@ def _reasons(study: StudyResults) -> list[str]:
     return [f"{study.title}: {sentence}" for sentence in failed_finals(study)]
 
 
-def _main_table_text(study: StudyResults, data: pd.DataFrame) -> pd.DataFrame:
-    primary = study.primary_metric
-    columns = [f"{METRICS[primary].label} [95 % CI]", "Seed SD", "Accuracy [95 % CI]", "Difference [95 % CI]"]
-    columns += ["p (Holm)", "Verdict", "QWK", "Score Spearman [95 % CI]"]
+def _main_table_text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.DataFrame:
+    study, primary = statistics.study, statistics.study.primary_metric
+    columns = [f"{statistics.primary_metric.label} [95 % CI]", "Seed SD", "Accuracy [95 % CI]"]
+    columns += ["Difference [95 % CI]", "p (Holm)", "Verdict", "QWK", "Score Spearman [95 % CI]"]
     rows = []
     for _, row in data.iterrows():
         is_reference, label = row["arm"] == study.reference, row_label(study, row["arm"])
@@ -149,7 +149,8 @@ def all_metrics(statistics: Sequence[StudyStatistics]) -> Table:
         frames.append(with_run_counts(data, study))
         text = data.assign(text=[interval_text(row) for _, row in data.iterrows()])
         shown = text.pivot(index="arm", columns="metric", values="text").reindex(study.ordered_arms)
-        names = {**{name: metric.label for name, metric in METRICS.items()}, **PROPER_SCORES}
+        shown_metrics = [*METRICS.built_in.values(), item.primary_metric]
+        names = {**{metric.name: metric.label for metric in shown_metrics}, **PROPER_SCORES}
         marked = {arm: row_label(study, arm) for arm in study.labels}
         shown = shown[list(names)].fillna(MISSING).rename(columns=names, index=marked)
         panels.append((header(study), shown))

@@ -63,6 +63,7 @@ def describe(
     metric = selection_metric(plan.base.progression.selection_metric)
     return {
         "study": plan.study.name,
+        "study_file": plan.study.file,  # where a report finds the study's own primary metric
         "modality": plan.study.modality,
         "cohort": {
             "name": cohort.name,

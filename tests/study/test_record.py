@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,12 @@ def test_a_study_of_before_it_was_hashed_is_taken_as_it_is(manifest: Path, tmp_p
     written = record(plan(manifest), tmp_path / "lus", [])
     path.write_text(json.dumps({key: value for key, value in written.items() if key != "hash"}))
     assert "hash" not in record(plan(manifest), tmp_path / "lus", [])
+
+
+def test_the_study_file_is_recorded_and_may_move(manifest: Path, tmp_path: Path) -> None:
+    def of(file: str) -> Plan:
+        asked = plan(manifest)
+        return replace(asked, study=replace(asked.study, file=file))
+
+    assert record(of("/before/own.py"), tmp_path / "lus", [])["study_file"] == "/before/own.py"
+    assert record(of("/after/own.py"), tmp_path / "lus", [])["study_file"] == "/before/own.py"

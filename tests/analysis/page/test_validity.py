@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from make_results import make_results
+from make_results import change_ledger, make_results
 
 from analysis.page.validity import checks
 from analysis.results.load import load
@@ -32,3 +32,24 @@ def test_duplicate_scans_are_those_that_the_sweep_let_pass(tmp_path, allowed, st
     (folder / "study.json").write_text(json.dumps(info))
     statistics = study_statistics(load([folder]).studies[0], draws=100)
     assert {check.name: check.status for check in checks(statistics)}["Duplicate scans"] == status
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "class_mae"])
+@pytest.mark.parametrize("better", [True, False])
+def test_a_control_is_beaten_in_the_direction_of_the_metric(tmp_path, metric, better):
+    """Seen: of errors, the arm with the most was the best, and a control with more had won."""
+    folder = make_results(tmp_path / "lus", primary_metric=metric)
+    info = json.loads((folder / "study.json").read_text())
+    (control,) = (arm for arm in info["arms"] if arm["control"])
+    control["edits"] = {"progression.input": "metadata"}
+    (folder / "study.json").write_text(json.dumps(info))
+    called = "y_true" if not better else "y_pred"  # a control that is always right, or one of the majority
+    change_ledger(
+        folder,
+        lambda ledger: ledger.assign(
+            y_pred=ledger["y_pred"].where(ledger["arm"] != control["name"], ledger[called])
+        ),
+    )
+    statistics = study_statistics(load([folder]).studies[0], draws=100)
+    status = {check.name: check.status for check in checks(statistics)}
+    assert status["Metadata alone"] == ("green" if better else "red")

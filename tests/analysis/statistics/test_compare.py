@@ -12,7 +12,7 @@ from analysis.statistics.bootstrap import interval, p_value, patient_weights, re
 from analysis.statistics.compare import compare_counts, contrast
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.corrected_t import equivalence, nadeau_bengio
-from analysis.statistics.metrics import macro_f1
+from analysis.statistics.metrics import METRICS
 from analysis.statistics.verdict import combined_p, holm, weaker
 
 unit = st.floats(1e-6, 1)
@@ -78,7 +78,7 @@ def test_bootstrap_equals_a_loop_over_drawn_patients():
     ledger = make_ledger({"mse": 0, "weighted": 0.5}, patients=25, seeds=2)
     confusions = confusion_counts(ledger)
     weights = patient_weights(25, 60, seed=3)
-    fast = contrast(confusions, {"weighted": 1, "mse": -1}, weights)["macro_f1"].draws
+    fast = contrast(confusions, {"weighted": 1, "mse": -1}, weights, METRICS)["macro_f1"].draws
     patients = sorted(ledger["patient"].unique())
     for draw in range(60):
         value = {}
@@ -97,10 +97,10 @@ def test_bootstrap_interval_agrees_with_scipy():
     z = np.where(rng.random(200) < 0.6, y, rng.integers(0, 3, 200))
     counts = np.zeros((200, 3, 3))
     counts[np.arange(200), y, z] = 1
-    got = interval(macro_f1(resampled(patient_weights(200), counts)))
+    got = interval(METRICS["macro_f1"].compute(resampled(patient_weights(200), counts)))
 
     def statistic(index, axis=-1):
-        return macro_f1(counts[index].sum(axis if axis >= 0 else index.ndim - 1))
+        return METRICS["macro_f1"].compute(counts[index].sum(axis if axis >= 0 else index.ndim - 1))
 
     expected = stats.bootstrap(
         (np.arange(200),), statistic, n_resamples=5000, method="percentile", batch=500, rng=5
@@ -140,7 +140,7 @@ def test_a_run_that_is_not_there_leaves_no_test():
 def test_a_metric_that_is_not_defined_in_one_fold_leaves_no_test():
     ledger = make_ledger({"mse": 0, "weighted": 0.5}, seeds=1)
     never_worse = ledger.assign(y_true=ledger["y_true"].where(ledger["fold"] != 2, 1))
-    options = {"reference": "mse", "family": ("weighted",), "primary": "recall_worse", "draws": 200}
+    options = {"reference": "mse", "family": ("weighted",), "primary": METRICS["recall_worse"], "draws": 200}
     whole = compare_counts(confusion_counts(ledger), **options).tests.iloc[0]
     undefined = compare_counts(confusion_counts(never_worse), **options).tests.iloc[0]
     assert np.isfinite(whole["p"])
@@ -201,3 +201,13 @@ def test_the_weaker_of_two_verdicts_stands():
     assert weaker("supported", "undecided: 2 more seeds") == "undecided: 2 more seeds"
     assert weaker("suggestive", "not supported") == "not supported"
     assert weaker("not tested", "supported") == "not tested"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "class_mae"])
+def test_practically_better_is_better_in_the_direction_of_the_metric(metric):
+    """Seen: of errors, fewer were called worse."""
+    confusions = confusion_counts(make_ledger({"mse": 0.0, "weighted": 1.5}))
+    options = {"reference": "mse", "family": ("weighted",), "draws": 100}
+    row = compare_counts(confusions, primary=METRICS[metric], **options).tests.iloc[0]
+    assert row["rope_better"] > 0.9 > 0.1 > row["rope_worse"]
+    assert (row["difference"] > 0) == METRICS[metric].higher_is_better
