@@ -5,6 +5,7 @@ They need neither Optuna nor data, so that a mistake is told where it is written
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -177,8 +178,6 @@ class _Recorder:
         self.values: dict[str, Any] = {}
 
     def real(self, key: str, low: float, high: float, *, log: bool = False) -> None:
-        from learner_ray.study.study import check_bounds
-
         key = key_now(key)
         if key not in self._fixed:
             check_bounds(key, low, high, log)
@@ -190,3 +189,15 @@ class _Recorder:
             if not options:
                 raise UserError(f"the space gives {key} no option to choose from")
             self.ranges[key] = SearchRange(options=tuple(options))
+
+
+def check_bounds(key: str, low: float, high: float, log: bool) -> None:
+    """Refuses bounds between which no number can be drawn.
+
+    Raises:
+        UserError: a bound is not finite, both are in the wrong order, or a logarithm has a bound of 0 or
+        less.
+    """
+    if not -math.inf < low <= high < math.inf or (log and low <= 0):
+        kind = "finite numbers above 0" if log else "finite numbers"
+        raise UserError(f"the space searches {key} from {low} to {high}: give {kind}, the lower one first")

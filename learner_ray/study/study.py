@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from learner_ray.core.config import Config, flatten
 from learner_ray.core.errors import UserError
 from learner_ray.core.old_names import key_now
 from learner_ray.study.pruner_choice import PrunerChoice, check_pruner
-from learner_ray.study.recipe_checks import check_names, check_values, ranges_of
+from learner_ray.study.recipe_checks import check_bounds, check_names, check_values, ranges_of
 
 if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
     import optuna
@@ -65,18 +64,6 @@ class Suggest:
             if not options:
                 raise UserError(f"the space gives {key} no option to choose from")
             self.values[key] = self._trial.suggest_categorical(key, options)
-
-
-def check_bounds(key: str, low: float, high: float, log: bool) -> None:
-    """Refuses bounds between which no number can be drawn.
-
-    Raises:
-        UserError: a bound is not finite, both are in the wrong order, or a logarithm has a bound of 0 or
-        less.
-    """
-    if not -math.inf < low <= high < math.inf or (log and low <= 0):
-        kind = "finite numbers above 0" if log else "finite numbers"
-        raise UserError(f"the space searches {key} from {low} to {high}: give {kind}, the lower one first")
 
 
 class BaseValues(Suggest):

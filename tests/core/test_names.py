@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import names as of_the_report
+from analysis.results import names as of_the_report
 from learner_ray.core.names import LONGEST, file_name
 
 

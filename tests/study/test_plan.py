@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray import execution
 from learner_ray.cli.plan_report import encoder_bytes
 from learner_ray.cohort import load
 from learner_ray.core.errors import UserError
+from learner_ray.engine import run_plan
 from learner_ray.run.spec import Source
 from learner_ray.study.cost_estimate import Throughput, estimate_cost
 from learner_ray.study.plan import Plan, make_plan
@@ -96,7 +96,7 @@ def test_cost_disk_and_memory_follow_the_encoder(manifest: Path) -> None:
     plan = plan_of(manifest, ("tsm_resnet18", "tsm_resnet50"))
     # 11.2 and 23.5 million parameters of four bytes, two folds and three seeds of each.
     assert encoder_bytes(plan) == pytest.approx(6 * 4 * (11.2e6 + 23.5e6), rel=0.01)
-    assert execution.largest_trial(plan).config.encoder.name == "tsm_resnet50"
+    assert run_plan.largest_trial(plan).config.encoder.name == "tsm_resnet50"
     per_scan = {"tsm_resnet18": 1.0, "tsm_resnet50": 3.0}
     costs = estimate_cost(
         plan, {name: Throughput(train_per_scan=s, evaluate_per_scan=s) for name, s in per_scan.items()}

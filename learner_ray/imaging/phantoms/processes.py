@@ -78,7 +78,7 @@ def _answer(job: subprocess.Popen[str]) -> dict[str, Rows]:
 def main() -> None:
     """Writes the scans of the patients that the first argument names; their rows go to stdout, as JSON."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the process that started this one
-    from learner_ray.imaging.phantoms.cohort import write_patient
+    from learner_ray.imaging.phantoms.patient import write_patient
 
     modality, folder, visits, key, numbers = json.loads(sys.argv[1])
     answer: dict[str, object]
