@@ -9,8 +9,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-NOT_YET = {"extending.md", "docs/extending.md"}
-"""Pages that are still being written."""
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "cluster" / "README.md", *ROOT.glob(".github/*.md")]
 )
@@ -64,7 +62,7 @@ def test_issue_forms_have_what_github_requires(form: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)", page.read_text()):
-        assert not link or link in NOT_YET or (page.parent / link).exists(), f"{page.name} links to {link}"
+        assert not link or (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
 def test_the_glossary_is_in_the_order_of_the_alphabet_and_has_the_words_of_the_design() -> None:

@@ -53,6 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             help=(meanings.get(option.name, "") + _default_text(option)).replace("%", "%%"),
             **_arguments(option, types[option.name]),
         )
+    parser.add_argument("--scheduler", dest="pruner", help=argparse.SUPPRESS)  # its name in version 0.1
 
 
 def options_of(parsed: argparse.Namespace) -> SweepOptions:

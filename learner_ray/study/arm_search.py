@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,6 +17,8 @@ from learner_ray.study.pruners import TrialProgress
 from learner_ray.study.retry import Retry, is_whole
 from learner_ray.study.samplers import grid_points, make_sampler
 from learner_ray.study.study import BaseValues, Space, Suggest, distributions_of
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import optuna
@@ -130,7 +133,7 @@ class ArmSearch:
         folder = self._store.folder(planned.spec.hash)
         fault = folder.fault(planned.spec.hash)
         if fault:
-            print(f"{planned.label}: {fault}; training it again", flush=True)
+            logger.warning("%s: %s; training it again", planned.label, fault)
             folder.begin_anew(planned.spec.hash)
             return None
         outcome = RunResult.read(planned, folder)

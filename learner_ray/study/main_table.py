@@ -21,6 +21,21 @@ def primary_metrics() -> tuple[str, ...]:
     return tuple(METRICS)
 
 
+def check_primary_metric(name: str) -> None:
+    """Loads a metric that is known by name.
+
+    Raises:
+        UserError: its package cannot be imported, or it does not compute what a metric must.
+    """
+    from analysis.results.errors import ReportError
+    from analysis.statistics.metrics import METRICS
+
+    try:
+        METRICS[name]
+    except ReportError as error:
+        raise UserError(str(error)) from error
+
+
 def main_table_text(out: Path) -> str:
     """The main table of a finished study, as text for a terminal."""
     from analysis.results.load import load

@@ -60,7 +60,7 @@ def check_names(study: Study) -> None:
     Raises:
         UserError: a name is unknown, or given twice.
     """
-    from learner_ray.study.main_table import primary_metrics
+    from learner_ray.study.main_table import check_primary_metric, primary_metrics
 
     here, names = f"study {study.name}", [arm.name for arm in study.arms]
     if not study.name.strip() or not study.name.isprintable():
@@ -76,6 +76,7 @@ def check_names(study: Study) -> None:
     known_or_refused(study.reference, names, f"{here}: reference is {study.reference!r}")
     metric = study.primary_metric
     known_or_refused(metric, primary_metrics(), f"{here}: primary_metric is {metric!r}")
+    check_primary_metric(metric)
     for profile in study.profiles:
         known_or_refused(profile, PROFILES, f"{here}: profiles names {profile!r}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from dataclasses import replace
@@ -26,6 +27,8 @@ from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
 from learner_ray.training.selection_metrics import selection_metric
 from learner_ray.training.tensors import UnreadableError
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 10.0
 """A checkpoint is written after an epoch when the last one is older than this: a crash costs at most one
@@ -77,7 +80,7 @@ class TrainingRun:
                 f"{self.folder.checkpoint.name} was removed, since {error}: the run starts from the beginning"
             )
             if self.world.is_first:
-                print(f"{self.folder.path}: {self._note}", flush=True)
+                logger.warning("%s: %s", self.folder.path, self._note)
                 self.folder.drop_checkpoint()
             return
         self._rows = rows[: pretraining.epoch]

@@ -1,11 +1,13 @@
-"""Metrics of a user's own: the worked example of docs/extending-report-metric.md, and packages made of it."""
+"""Metrics of a user's own: the worked example of docs/extending.md, and packages made of it."""
 
 import re
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs/extending-report-metric.md"
-(EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+PAGE = Path(__file__).parents[2] / "docs/extending.md"
+(EXAMPLE,) = re.findall(
+    r"```python\n(.*?)```", PAGE.read_text().partition("## A report metric")[2], re.DOTALL
+)
 """A study file with a metric of its own, ``triage_cost``."""
 METRIC_ALONE = re.sub(r"(?m)^(from search_spaces|STUDY = ).*\n", "", EXAMPLE)
 """The same without the study, as a module of a package has it."""
