@@ -124,7 +124,7 @@ class Experiment:
                 plan=plan,
                 heading=self._heading(plan, devices),
                 throughput=_throughput(plan),
-                encoder_bytes=_encoder_bytes(plan),
+                encoder_bytes=encoder_bytes(plan),
                 slots=slots_of(self.options, devices),
             )
 
@@ -274,7 +274,7 @@ def _throughput(plan: Plan) -> dict[str, Throughput]:
     return measured
 
 
-def _encoder_bytes(plan: Plan) -> int:
+def encoder_bytes(plan: Plan) -> int:
     """The size of the encoders that all final runs will keep."""
     from learner_ray.encoders.network import network_bytes
 

@@ -74,7 +74,7 @@ def test_a_study_goes_on_and_is_extended(
     ledger = pd.read_parquet(out / "ledger.parquet")
     command = [study, "--data", str(manifest), "--out", str(out), *SIZES, *options]
     assert main(command) == 0
-    assert "nothing left to run" in capsys.readouterr().out and runs(kept) == before
+    assert "All runs are already complete" in capsys.readouterr().out and runs(kept) == before
     now = pd.read_parquet(out / "ledger.parquet")
     pd.testing.assert_frame_equal(now[list(ledger)], ledger)
     trials = pd.read_parquet(out / "trials.parquet")

@@ -42,7 +42,7 @@ def test_nothing_of_an_installed_package_is_loaded_before_a_name_asks_for_it(
     assert loaded(environment, *check, str(manifest)) == ["0"]
     sweep = ["learner_ray.sweep", "lus", "--data", str(manifest)]
     assert loaded(environment, *sweep, "--pruner", "below_mean") == ["2"]
-    assert loaded(environment, *sweep, "--folds", "1", "--pruner", "below_median") == [
+    assert loaded(environment, *sweep, "--arms", "best", "--pruner", "below_median") == [
         "2", "outside_lung", "outside_lung.pruner",
     ]  # fmt: skip
     folder = write_clips(manifest, tmp_path / "clips")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.cli.plan_report import encoder_bytes
 from learner_ray.cohort import load
 from learner_ray.core.errors import UserError
 from learner_ray.engine import run_plan
+from learner_ray.experiment import encoder_bytes
 from learner_ray.run.spec import Source
 from learner_ray.study.cost_estimate import Throughput, estimate_cost
 from learner_ray.study.plan import Plan, make_plan
