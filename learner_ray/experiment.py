@@ -26,7 +26,7 @@ from learner_ray.study.options import RETRY, SweepOptions
 from learner_ray.study.repeat_command import equivalent_command
 from learner_ray.study.study import Study
 
-if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mistake is told without them
+if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mistake is found without them
     import pandas as pd
 
     from learner_ray.engine.connection import Devices

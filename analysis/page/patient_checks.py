@@ -88,7 +88,7 @@ def class_sizes(study: StudyResults) -> Check:
 
 
 def class_associations(study: StudyResults) -> Check:
-    """Check that the class cannot be told from the site or the device."""
+    """Check that the class cannot be predicted from the site or the device."""
     found: list[str] = []
     status: Status = "green"
     for column in ("site", "device"):

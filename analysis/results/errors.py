@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ReportError(Exception):
-    """A fault that whoever runs the report can mend.
+    """A fault that the user who runs the report can mend.
 
     The message says which file, what is wrong with it and what to do; the command prints it without a
     traceback and exits with 2.

@@ -49,7 +49,7 @@ def count_runs(info: Mapping[str, Any], arms: Iterable[str], ledger: pd.DataFram
 def common_rows(ledger: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows of pairs that every arm of the ledger has predicted in the same final run.
 
-    So all rows of a table are of the same patients, whatever some arm lacks.
+    So all rows of a table are of the same patients, even where some arm lacks predictions.
     """
     arms = ledger["arm"].nunique()
     shared = ledger.groupby([*RUN, "patient", "pair"])["arm"].transform("size") == arms
@@ -57,7 +57,7 @@ def common_rows(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of_runs(table: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
-    """Keep the rows of a table whose final run is in a ledger, whatever the arm."""
+    """Keep the rows of a table whose final run is in a ledger, regardless of the arm."""
     runs = pd.MultiIndex.from_frame(ledger[RUN].drop_duplicates())
     kept = pd.MultiIndex.from_frame(table[RUN]).isin(runs)
     return table if kept.all() else table[kept].reset_index(drop=True)

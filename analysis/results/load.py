@@ -40,7 +40,7 @@ class LoadedStudies:
 
 
 def load(folders: Sequence[Path | str]) -> LoadedStudies:
-    """Read results folders, of whatever version.
+    """Read results folders, of any version.
 
     A folder whose tables are missing or damaged is loaded with what it has; ``StudyResults.problems`` says
     what is wrong.

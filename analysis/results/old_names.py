@@ -54,7 +54,7 @@ def translated_row(row: Mapping[str, Any]) -> dict[str, Any]:
 def translated_study(info: Mapping[str, Any]) -> dict[str, Any]:
     """Return what study.json holds under today's names.
 
-    Values that are not of the kind they must be are left as they are: whoever checks study.json names them.
+    Values that are not of the kind they must be are left as they are: the check of study.json names them.
     """
     study = _renamed(info, STUDY_KEYS)
     if isinstance(study.get("base"), dict):

@@ -26,7 +26,7 @@ STUDY: dict[str, Any] = {
 """The kind of each value, where study.json holds it; a dictionary stands for an object with these and other
 keys."""
 ARM: dict[str, Any] = {"name": str, "label": str, "control": bool, "edits": {}, "searched": list}
-"""The same for one arm."""
+"""The kind of each value of an arm in study.json, in the notation of ``STUDY``."""
 
 
 def read_study_json(folder: Path) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def factorial_effects(statistics: StudyStatistics) -> pd.DataFrame:
     A main effect is the mean over arms with the factor changed minus the mean over those without; an
     interaction is half the difference of one factor's effects between the other's levels (Montgomery, Design
     and Analysis of Experiments, ch. 6). A half fraction has main effects alone, for its interactions cannot
-    be told from them or from each other (ch. 8). Exploratory: p is not adjusted.
+    be distinguished from them or from each other (ch. 8). Exploratory: p is not adjusted.
 
     Returns:
         One row per effect: its name in ``effect``, ``difference`` with ``low`` and ``high`` (95 %),

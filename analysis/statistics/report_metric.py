@@ -57,7 +57,7 @@ class ReportMetric(ABC):
 
 
 class MetricRegistry(Mapping[str, ReportMetric]):
-    """All metrics by name. Whether a name is known is told without importing any package."""
+    """All metrics by name. Whether a name is known can be asked without importing any package."""
 
     def __init__(self) -> None:
         self._classes: dict[str, type[ReportMetric]] = {}

@@ -85,7 +85,7 @@ def _projected_p(e: Evidence, repeats: int, seeds: int) -> float:
 def more_runs(e: Evidence) -> tuple[int, int]:
     """Find the fewest further seeds, and the fewest further repeats, that would settle the difference seen.
 
-    Zero means that it is settled, that none up to ``MOST_ROUNDS`` in all would, or that it cannot be told
+    Zero means that it is settled, that none up to ``MOST_ROUNDS`` in all would, or that it cannot be known
     (one seed).
     """
     if not np.isfinite(e.p) or e.p_holm <= ALPHA or e.difference == 0:

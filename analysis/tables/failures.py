@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.results.study import StudyResults
 
 MOST_CHARACTERS = 160
-"""Length at which a reason is cut off; a traceback is told by its first line."""
+"""Length at which a reason is cut off; a traceback is shown by its first line."""
 
 
 def failed_trials(study: StudyResults) -> list[str]:

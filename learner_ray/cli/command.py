@@ -1,4 +1,4 @@
-"""What every command owes whoever types it: text on any terminal, the library's messages as plain lines, and
+"""What every command offers its user: text on any terminal, the library's messages as plain lines, and
 one sentence and an exit code for a mistake or a fault of the place.
 """
 

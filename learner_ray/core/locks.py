@@ -25,7 +25,7 @@ def locked_file(path: Path, *, within_s: float | None = None) -> Iterator[None]:
 
     Args:
         path: the lock's file, in a folder that exists.
-        within_s: how many seconds to wait for whoever holds it; None for as long as it takes.
+        within_s: how many seconds to wait for the present holder; None for as long as it takes.
 
     Raises:
         HeldError: it is still held after that time.

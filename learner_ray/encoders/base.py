@@ -15,7 +15,7 @@ from learner_ray.encoders.weights import read_weights, take_weights
 class Encoder(nn.Module, ABC):
     """The backbone: it turns the frames of a scan into one embedding.
 
-    A subclass has a ``name``, sets ``width`` and has a :meth:`forward`. Whatever it draws at random it draws
+    A subclass has a ``name``, sets ``width`` and has a :meth:`forward`. All its random numbers are drawn
     when it is made, from PyTorch's global generator, which is seeded then. In training a scan may influence
     another one of its batch through batch normalisation only, and in evaluation not at all: so several
     devices train what one does.

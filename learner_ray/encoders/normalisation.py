@@ -18,7 +18,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 class FrozenBatchNorm(nn.Module):
     """Batch normalisation whose statistics and affine map are constants: buffers, never trained.
 
-    Equal to ``BatchNorm2d`` in evaluation mode, whatever the number of dimensions. Freshly made it is the
+    Equal to ``BatchNorm2d`` in evaluation mode, for any number of dimensions. Freshly made it is the
     identity.
     """
 
@@ -36,6 +36,7 @@ class FrozenBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalises features (N, C, ...) by the constants of their C channels; the shape stays."""
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 

@@ -22,7 +22,7 @@ def take_weights(encoder: nn.Module, state: Mapping[str, Tensor], spec: str, wha
 
     Args:
         encoder: changed in place, or not at all.
-        state: tensors by the encoder's names.
+        state: tensors by the encoder's names, each (as in the encoder).
         spec: ``encoder.weights`` of the configuration, for messages.
         what: the encoder's name in messages, with its article.
 
@@ -56,7 +56,11 @@ def _other_norm(encoder: nn.Module, name: str, state: Mapping[str, Tensor]) -> b
 
 
 def match_channels(weight: Tensor, channels: int) -> Tensor:
-    """A convolution summed over its input channels where the network has but one."""
+    """Sums a convolution's weight (out, in, ...) over its input channels where the network has one channel.
+
+    Returns:
+        The weight (out, 1, ...), or the unchanged weight where the network has several channels.
+    """
     return weight.sum(1, keepdim=True) if channels == 1 else weight
 
 
@@ -80,7 +84,10 @@ def download_weights(url: str) -> Mapping[str, Any]:
 
 
 def read_weights(spec: str) -> dict[str, Tensor]:
-    """The tensors of a state dict's file; of a network that this package saved, those of its encoder.
+    """Reads a state dict's file; of a network that this package saved, the tensors of its encoder.
+
+    Returns:
+        The tensors by name, each (as saved).
 
     Raises:
         UserError: there is no such file, or it cannot be read.
@@ -102,7 +109,9 @@ def read_weights(spec: str) -> dict[str, Tensor]:
 
 
 def encoder_entries(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of the encoder, without the prefix ``encoder.`` that a network of ours has before them."""
+    """The tensors (as given) of the encoder, without the prefix ``encoder.`` that this package's networks
+    put before their names.
+    """
     tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
     prefix = "encoder."
     own = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

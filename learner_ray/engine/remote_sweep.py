@@ -176,7 +176,7 @@ def attend(submission: Submission) -> int:
                 answered = time.monotonic()
                 if details.status.is_terminal():
                     return exit_code(details)
-        except BrokenPipeError:  # of our own output; what the tunnel loses is told as another error
+        except BrokenPipeError:  # of our own output; what the tunnel loses is raised as another error
             raise
         except CONNECTION_LOST as error:
             if not job:

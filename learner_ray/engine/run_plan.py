@@ -75,7 +75,7 @@ def run_plan(
             # Removed: what has come since has no study.json, and the same command would refuse it.
             shutil.rmtree(out, ignore_errors=True)
             raise
-        with suppress(OSError):  # what went wrong first is what is told
+        with suppress(OSError):  # what went wrong first is what is reported
             write_tables(plan, runner, out)
         raise
     finally:

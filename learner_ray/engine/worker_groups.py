@@ -104,7 +104,7 @@ class WorkerGroups:
                 if self._leaving.is_set():
                     return
                 fault = Fault(kind=Kind.DEATH, reason="its ranks left before the study ended")
-            except Exception as error:  # whatever it was, a trial or the user must hear of it
+            except Exception as error:  # any error: a trial or the user must hear of it
                 fault = fault_of_group(error, self._scratch.parent)
             deaths += 1
             try:
@@ -211,7 +211,7 @@ class Rank:
             return self._advance(folder, fresh=request.fresh)
         except Exception as error:
             if is_of_a_peer(error):
-                raise  # the rank that has gone, or whoever ended it, has more to say
+                raise  # the lost rank, or the process that ended it, reports the cause
             return EpochResult(fault=fault_of(error, folder.path.parent, host=socket.gethostname()))
 
     def _advance(self, folder: RunFolder, *, fresh: bool) -> EpochResult:

@@ -29,7 +29,7 @@ def open_cohort(source: Source) -> Cohort:
 
 def with_layout(source: Source) -> Source:
     """A source with the name of its layout, where that is a class of the user's or of another package: the
-    processes that train are told by the name where to find the class, and recognise nothing.
+    processes that train find the class by this name, and recognise nothing themselves.
 
     Raises:
         UserError: there is nothing at the path, or it is not recognised.

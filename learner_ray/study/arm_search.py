@@ -29,7 +29,7 @@ class ArmSearch:
 
     With one trial at a time, what is suggested depends on the earlier trials of this search alone, never on
     the order in which a cluster happens to finish them. A run that has ended already, in this study or in
-    another of the same root, is told to Optuna and not handed out: to resume a study is to ask again.
+    another of the same root, is reported to Optuna and not handed out: to resume a study is to ask again.
 
     Args:
         group: what the search is to do, in which arm and fold.

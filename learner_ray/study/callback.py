@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Is told what happens in a study. Each method does nothing unless a subclass overrides it."""
+    """Is informed of what happens in a study. Each method does nothing unless a subclass overrides it."""
 
     def on_begin(self, runner: StudyRunner) -> None:
         """The study's runner was made; no run has been handed out yet."""

@@ -17,9 +17,9 @@ from learner_ray.training.predictions import pair_table
 from learner_ray.training.progression import Embedded, Progression
 
 MAJORITY = ProgressionConfig(input="nothing", decision="argmax")
-"""As the control ``majority`` of the package's studies has it: of classes equally frequent the first of
-worse, same, better is called, and the probabilities are the class shares of the fit, with one more pair of
-each class."""
+"""Settings of the majority class, the same as in the control arm ``majority`` of the package's studies: of
+equally frequent classes the first of worse, same, better is predicted, and the probabilities are the class
+shares among the training pairs, with one more pair added to each class."""
 
 
 def majority_rows(cohort: Cohort, group: FoldSearchSpec) -> pd.DataFrame:

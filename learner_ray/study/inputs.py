@@ -1,8 +1,7 @@
 """What a sweep is given, read and checked before anything slow is loaded or started.
 
-A mistake in an option, a study, a key, an arm or the cohort's table is told here, within a second, and before
-a cluster is asked for devices.
-"""
+A mistake in an option, a study, a key, an arm or the cohort's table is reported here, within a second, and
+before a cluster is asked for devices."""
 
 from __future__ import annotations
 
@@ -60,7 +59,7 @@ class Request:
 def read_request(
     study: str | Path | Study, data: str | Path | None, out: str | Path | None, options: SweepOptions
 ) -> Request:
-    """Checks all that can be told without the data.
+    """Checks all that can be checked without the data.
 
     Args:
         study: a name, the path of a study file, or a study.

@@ -147,7 +147,7 @@ class OptunaSearchPruner:
 
 
 def ending(state: str, selection_score: float) -> tuple[TrialState, float | None]:
-    """How an ended trial is told to Optuna: its state, and its value if it is complete."""
+    """How an ended trial is reported to Optuna: its state, and its value if it is complete."""
     if not math.isfinite(selection_score) or state in ("failed", "diverged"):
         return TrialState.FAIL, None
     if state == "stopped":

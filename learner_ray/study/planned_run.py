@@ -74,6 +74,7 @@ class FoldSearchSpec:
 
     @property
     def name(self) -> str:
+        """The group's name, made of its arm, repeat and fold."""
         return group_name(self.arm.name, self.fold.repeat, self.fold.fold)
 
     def run_seed(self, role: str, number: int = 0) -> int:

@@ -51,8 +51,8 @@ class Pruner(ABC):
 
     A pruner remembers nothing: all it may go by is what :meth:`should_prune` is given, which is read from the
     runs' files. So a study that was killed and resumed decides as one that was not. It is never asked before
-    the first epoch or after the last one, and it is not told which arm the trial belongs to, so that arms are
-    treated alike.
+    the first epoch or after the last one, and it is not informed which arm the trial belongs to, so that arms
+    are treated alike.
 
     Define a subclass in a study file and give an object of it to ``Study(pruner=...)``. A subclass with a
     ``name`` and no required argument can be selected by ``--pruner`` too.
@@ -87,7 +87,7 @@ class NoPruning(Pruner):
 
 
 def asked(pruner: object, question: Callable[[], Any]) -> bool:
-    """What a pruner decides. The user's own code may raise anything, which is told as the user's mistake.
+    """What a pruner decides. The user's own code may raise anything, which is reported as the user's mistake.
 
     Raises:
         UserError: the pruner raised something.

@@ -1,6 +1,6 @@
 """Checks of what a study's recipe names: metrics, arms, profiles, and the keys and ranges of its space.
 
-They need neither Optuna nor data, so that a mistake is told where it is written.
+They need neither Optuna nor data, so that a mistake is reported where it is written.
 """
 
 from __future__ import annotations

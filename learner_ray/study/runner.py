@@ -1,4 +1,6 @@
-"""Hands out the runs of a study and takes in how they end. Whoever has devices asks it for the next run."""
+"""Hands out the runs of a study and takes in how they end. The engine, which has the
+devices, asks it for the next run.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from learner_ray.study.study import Space
 
 
 class StudyRunner:
-    """The searches of all groups (one group per arm and fold), and the one who decides which run is next.
+    """The searches of all groups (one group per arm and fold), and the order in which their runs are handed
+    out.
 
     Args:
         groups: what each search is to do.
@@ -22,7 +25,7 @@ class StudyRunner:
         store: the folders of all runs.
         optuna_study: makes the Optuna study of a group's name.
         retry: roles of runs that are trained again, once, where they have failed.
-        callbacks: are told what happens.
+        callbacks: are informed of what happens.
     """
 
     def __init__(

@@ -126,7 +126,7 @@ class Study:
     objectives: tuple[type, ...] = ()
     """Unused: study files of commit 3590708 list here the losses that they define."""
     file: str = ""
-    """The study file it was read from, filled in by whoever reads it; empty for a study of the package."""
+    """The study file it was read from, filled in by its reader; empty for a study of the package."""
 
     def __post_init__(self) -> None:
         check_names(self)

@@ -85,9 +85,12 @@ class LogLoss(_Progression):
     def compute(
         self, y: NDArray[np.int64], probabilities: NDArray[np.float64], decided: NDArray[np.int64]
     ) -> float:
+        """Minus the log-loss of (N, 3) probabilities against the (N,) true classes; ``decided`` is not
+        used."""
         return -super().compute(y, probabilities, decided)
 
     def shown(self, score: float) -> str:
+        """The log-loss as a person reads it: positive, with the metric's name."""
         return super().shown(-score)
 
 

@@ -12,7 +12,7 @@ from learner_ray.core.components import SOURCES
 
 
 class SourceLayout(ABC):
-    """How a folder is laid out: how it is told from others, and how a cohort is read from it.
+    """How a folder is laid out: how it is recognised among others, and how a cohort is read from it.
 
     Define a subclass in a study file. Its folders are then recognised, and ``--format`` takes its name.
     """
@@ -20,7 +20,7 @@ class SourceLayout(ABC):
     name: ClassVar[str]
     """What ``--format`` selects it by."""
     needs: ClassVar[str]
-    """What a folder must hold, in words, for whoever has one that is not recognised."""
+    """What a folder must hold, in words: shown to a user whose folder is not recognised."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

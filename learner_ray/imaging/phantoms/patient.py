@@ -44,6 +44,11 @@ class Modality:
 
 
 def modality_of(name: str) -> Modality:
+    """The phantom's modality of a name.
+
+    Raises:
+        UserError: there is no phantom of this modality.
+    """
     if name not in MODALITIES:
         raise UserError(
             f"there is no phantom of modality {name!r}, only of {' and '.join(MODALITIES)}; give the data "
