@@ -40,8 +40,8 @@ MUTATIONS = {
     "halving": Mutation(
         rule="halving stops the worse half",
         file="learner_ray/study/halving.py",
-        old="return better < self._places(len(reached))",
-        new="return True",
+        old="return better >= self._places(len(reached) + 1)",
+        new="return False",
         tests=("tests/study",),
     ),
     "lock": Mutation(
@@ -53,17 +53,17 @@ MUTATIONS = {
     ),
     "seed": Mutation(
         rule="a run's hash holds its seed",
-        file="learner_ray/run/folder.py",
+        file="learner_ray/run/spec.py",
         old='            "config": config,\n',
         new='            "config": {k: v for k, v in config.items() if k != "seed"},\n',
-        tests=("tests/study",),
+        tests=("tests/run", "tests/study"),
     ),
     "patients": Mutation(
         rule="a run's hash holds its patients",
-        file="learner_ray/run/folder.py",
+        file="learner_ray/run/spec.py",
         old="{role: sorted(who) for role, who in asdict(self.patients).items()}",
         new="{}",
-        tests=("tests/study",),
+        tests=("tests/run", "tests/study"),
     ),
     "fsync": Mutation(
         rule="a file is on disk before it takes its name",
@@ -81,7 +81,7 @@ MUTATIONS = {
     ),
     "paired-seeds": Mutation(
         rule="arms are paired by their seeds",
-        file="learner_ray/study/arm_search.py",
+        file="learner_ray/study/planned_run.py",
         old="seed_offset = (self.arm.seed_offset,) if self.arm.seed_offset else ()",
         new="seed_offset = (self.arm.name,)",
         tests=("tests/study",),
