@@ -128,7 +128,7 @@ def run_on_cluster(
     code = _follow(submission)
     if code is None:
         logger.info(
-            "\nStopped following the sweep; it keeps running on the cluster. The same command follows it again."
+            "\nStopped following the sweep; it keeps running on the cluster. The same command rejoins it."
         )
         return 128 + signal.SIGINT
     if code != 2 and stored:
