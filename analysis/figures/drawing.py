@@ -16,7 +16,7 @@ INK, FAINT = "#1a1c1f", "#8a8f98"
 """Text and lines; the page replaces both by its theme's colours."""
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6BBE", "#7F7F7F")
 """Okabe and Ito's colours, which can be distinguished with any colour vision; black and yellow are left out
-for the dark page. """
+for the dark page."""
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "pdf.fonttype": 42, "font.family": "sans-serif", "font.size": 9,

@@ -42,7 +42,7 @@ def _predict(arguments: Sequence[str] | None, prog: str) -> int:
     parser.add_argument(
         "--out", type=Path, help="CSV to write; embeddings go beside it as .npy. Without it: the screen."
     )
-    parser.add_argument("--skip-bad", action="store_true", help="Goes on without scans that cannot be read.")
+    parser.add_argument("--skip-bad", action="store_true", help="Leaves out scans that cannot be read.")
     args = parser.parse_args(arguments)
     if bool(args.scans) == bool(args.manifest):
         raise UserError("name scans, or a manifest that lists them with --manifest, and not both")

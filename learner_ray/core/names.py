@@ -9,8 +9,8 @@ import hashlib
 import re
 
 LONGEST = 120
-"""Bytes of a file name, of the 255 that file systems allow: the part that distinguishes two
-names stands at the end."""
+"""Bytes of a file name, of the 255 that file systems allow: the part that distinguishes two names
+stands at the end."""
 
 
 def file_name(text: str) -> str:

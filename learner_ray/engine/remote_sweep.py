@@ -127,7 +127,9 @@ def run_on_cluster(
         check_home(submission)
     code = _follow(submission)
     if code is None:
-        logger.info("\nStopped following the sweep; it goes on. The same command follows it again.")
+        logger.info(
+            "\nStopped following the sweep; it keeps running on the cluster. The same command rejoins it."
+        )
         return 128 + signal.SIGINT
     if code != 2 and stored:
         logger.info(f"Results are in {stored_at}; the same command without --cluster shows them here.")

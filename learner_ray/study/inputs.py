@@ -1,7 +1,8 @@
 """What a sweep is given, read and checked before anything slow is loaded or started.
 
 A mistake in an option, a study, a key, an arm or the cohort's table is reported here, within a second, and
-before a cluster is asked for devices."""
+before a cluster is asked for devices.
+"""
 
 from __future__ import annotations
 

@@ -93,5 +93,5 @@ def detectable(plan: Plan) -> str:
     return (
         f"Minimum detectable difference: about {found:.2f} macro-F1 ({POWER:.0%} power by simulation of the "
         f"decision rule, Holm included; {setting}). Arms that lie closer to {plan.study.reference} cannot be "
-        "told from it."
+        "distinguished from it."
     )

@@ -1,5 +1,5 @@
-"""Hands out the runs of a study and takes in how they end. The engine, which has the
-devices, asks it for the next run.
+"""Hands out the runs of a study and takes in how they end. The engine, which has the devices,
+asks it for the next run.
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ def small(cluster):
     said = next((line for line in left.stdout if line.startswith("Submitted")), "nothing was submitted")
     left.send_signal(signal.SIGINT)
     said += left.communicate(timeout=60)[0]
-    assert left.returncode == 130 and "; it goes on." in said, said
+    assert left.returncode == 130 and "; it keeps running on the cluster." in said, said
     found = on_laptop(cluster, "--data", cluster.data, "--out", there)
     said = found.communicate(timeout=600)[0]
     assert found.returncode == 0 and said.startswith("Found"), said

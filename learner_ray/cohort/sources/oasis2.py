@@ -133,7 +133,7 @@ def _session_table(folder: Path) -> tuple[Path, pd.DataFrame]:
     kinds = Counter(path.suffix for path in found)
     names = " and ".join(path.name for path in found)
     if max(kinds.values()) > 1:
-        raise UserError(f"{folder} holds {names}: which one lists the sessions cannot be told; keep one")
+        raise UserError(f"{folder} holds {names}: it is not clear which one lists the sessions; keep one")
     needed = ("Subject ID", "MRI ID", "Visit", "MR Delay", "MMSE")
     table, *others = [read_table(path, needed) for path in found]
     for other in others:
