@@ -53,7 +53,7 @@ class _Header:
 
     codec: str
     width: float
-    """Of a frame as shown, before rotation, in pixels of its height."""
+    """Width of a frame as it is shown, before rotation, in pixels of its height."""
     height: float
     frames: int
     """Frames to expect: packets in the file, without those an edit list hides."""
