@@ -76,18 +76,23 @@ def test_what_a_package_brings_is_searched_killed_resumed_and_reported(
     assert ended(out.parent) < 20
     subprocess.run(command(out), env=environment, check=True, stdout=subprocess.DEVNULL, timeout=GUARD_S)
     pd.testing.assert_frame_equal(ledger(out), ledger(undisturbed))
-    columns = ["arm", "fold", "trial", "run_hash", "state", "selection_score", "epochs", "config.loss.power"]
+    columns = ["arm", "fold", "trial", "run_hash", "state", "selection_score", "epochs"]
+    columns += ["config.loss.power", "config.encoder.channels"]
     trials = [pd.read_parquet(folder / "trials.parquet")[columns] for folder in (out, undisturbed)]
     pd.testing.assert_frame_equal(*trials)
     assert (trials[0]["state"] == "stopped").any() and trials[0]["config.loss.power"].nunique() > 2
+    assert set(trials[0]["config.encoder.channels"].dropna()) == {8, 16}
 
     study = json.loads((out / "study.json").read_text())
     assert study["pruner"] == "below_median [outside-lung==0.1]" and study["cohort"]["name"] == "rated clips"
-    run = trials[0].loc[trials[0]["arm"] == "spread", "run_hash"].iloc[0]
-    source = json.loads((out.parent / "runs" / run / "config.json").read_text())["source"]
-    brought = {"loss": "outside-lung==0.1", "selection_metric": "outside-lung==0.1"}
-    assert source["components"] == brought and source["format"] == "rated_clips"
+    for arm, kind in (("spread", "loss"), ("volume", "encoder")):
+        run = trials[0].loc[trials[0]["arm"] == arm, "run_hash"].iloc[0]
+        source = json.loads((out.parent / "runs" / run / "config.json").read_text())["source"]
+        brought = {kind: "outside-lung==0.1", "selection_metric": "outside-lung==0.1"}
+        assert source["components"] == brought and source["format"] == "rated_clips"
 
     assert report.main([str(out), "--out", str(tmp_path / "report"), "--draws", "200"]) == 0
     page = (tmp_path / "report" / "index.html").read_text()
-    assert "MSE + spread" in page and "mean probability of the true class" in page
+    assert (
+        "MSE + spread" in page and "MSE, 3D encoder" in page and "mean probability of the true class" in page
+    )

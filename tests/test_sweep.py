@@ -81,6 +81,7 @@ def test_the_same_command_again_runs_nothing(
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_what_is_damaged_is_told_and_repaired_by_the_same_command(
     copied: Path, manifest: Path, finished: Path, capsys: pytest.CaptureFixture[str]
@@ -298,6 +299,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_full_disk_is_named_and_the_study_goes_on_when_there_is_room(
     manifest: Path, small_disk: Path, finished: Path, capfd: pytest.CaptureFixture[str]

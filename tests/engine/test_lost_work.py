@@ -26,6 +26,7 @@ def marks(tmp_path: Path) -> Path:
     return tmp_path / "marks"
 
 
+@pytest.mark.long
 def test_a_run_killed_five_times_each_after_a_new_epoch_ends_complete(
     manifest: Path, tmp_path: Path, marks: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +83,7 @@ def test_an_exception_is_the_run_s_once_two_processes_have_raised_it(
     assert len(list(marks.glob("weighted-*"))) == 2
 
 
+@pytest.mark.long
 def test_a_run_that_has_no_memory_beside_others_is_tried_alone(
     manifest: Path, tmp_path: Path, marks: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from tests.engine.planted import study
 from tests.formula_runs import FormulaRun, FormulaTrainable
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.usefixtures("joined")
 def test_a_hung_trial_is_ended_twice_and_then_failed(manifest: Path, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ def space(suggest: Suggest, config: Config) -> None:
     suggest.real("train.lr", 1e-4, 1e-2, log=True)
     if config.loss.name == "spread":
         suggest.real("loss.power", 0.5, 2.0)
+    if config.encoder.name == "tiny_3d":
+        suggest.choice("encoder.channels", (8, 16))
 
 
 STUDY = Study(
@@ -20,8 +22,9 @@ STUDY = Study(
     arms=(
         Arm(name="mse", label="MSE"),
         Arm(name="spread", label="MSE + spread", edits={"loss.name": "spread"}),
+        Arm(name="volume", label="MSE, 3D encoder", edits={"encoder.name": "tiny_3d"}),
     ),
-    default_arms=("mse", "spread"),
+    default_arms=("mse", "spread", "volume"),
     reference="mse",
     space=space,
 )  # fmt: skip

@@ -218,14 +218,14 @@ def test_damaged_runs_are_run_again_and_the_search_keeps_its_place(
     assert story(again) == story(before)
 
 
-def test_what_is_run_again_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_run_again_is_said_in_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = runner(tmp_path)
     run(before)
     planned = before.outcomes[0].planned
     truncate(before.store.folder(planned.spec.hash).path / "progress.jsonl")
     runner(tmp_path).resume()
     said = "progress.jsonl is not the one that this run wrote; training it again"
-    assert capsys.readouterr().out == f"{planned.label}: {said}\n"
+    assert caplog.messages == [f"{planned.label}: {said}"]
 
 
 @pytest.mark.parametrize("damage", [remove, truncate])

@@ -101,7 +101,7 @@ def test_a_checkpoint_that_cannot_be_used_is_dropped_and_the_run_begins_anew(
     manifest: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     damage: str,
 ) -> None:
     monkeypatch.setattr(run_module, "CHECKPOINT_SECONDS", 0.0)
@@ -124,7 +124,7 @@ def test_a_checkpoint_that_cannot_be_used_is_dropped_and_the_run_begins_anew(
     assert run.last_row is None and not folder.checkpoint.exists()
     row = run.advance()
     assert row is not None and row["epoch"] == 1 and row["note"].startswith("last.pt was removed")
-    assert "starts from the beginning" in (said := capsys.readouterr().out) and "weights_only" not in said
+    assert "starts from the beginning" in caplog.text and "weights_only" not in caplog.text
     assert "note" not in folder.progress()[0]
 
 
