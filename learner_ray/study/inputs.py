@@ -135,7 +135,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str)
     return make_plan(
         request.study,
         cohort,
-        request.source,
+        with_layout(request.source),
         profile=profile,
         size=options.size_of(profile),
         arms=request.arms,
