@@ -3,7 +3,8 @@ again.
 
 ``tests/data/results-3590708.tar.gz`` was written by that commit: a study of the package with
 ``--set objective.margin=0.3``, and one of ``own.py`` with a loss of its own and with
-``--sampler grid --scheduler none``. The encoders were left out.
+``--sampler grid --scheduler none``. The cohort lies beside them; the
+encoders were left out.
 """
 
 from __future__ import annotations
@@ -67,12 +68,12 @@ def test_what_a_study_says_is_read_under_the_new_names(kept: Path) -> None:
 @pytest.mark.usefixtures("formula_runs")
 @pytest.mark.parametrize(("name", "options"), [("lus", LUS), ("own", OWN)])
 def test_a_study_goes_on_and_is_extended(
-    name: str, options: list[str], kept: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+    name: str, options: list[str], kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = "lus" if name == "lus" else str(kept / "own.py")
     before, out = runs(kept), kept / "results" / name
     ledger = pd.read_parquet(out / "ledger.parquet")
-    command = [study, "--data", str(manifest), "--out", str(out), *SIZES, *options]
+    command = [study, "--data", str(kept / "cohort" / "manifest.csv"), "--out", str(out), *SIZES, *options]
     assert main(command) == 0
     assert "All runs are already complete" in capsys.readouterr().out and runs(kept) == before
     now = pd.read_parquet(out / "ledger.parquet")

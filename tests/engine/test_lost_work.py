@@ -59,6 +59,7 @@ def test_a_worker_whose_every_cuda_call_raises_costs_no_run(
     assert "put aside" not in said
 
 
+@pytest.mark.long
 def test_an_exception_is_the_run_s_once_two_processes_have_raised_it(
     manifest: Path, tmp_path: Path, marks: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_data_that_have_gone_stop_the_study_and_no_run_has_failed(
     assert set(states(again).values()) == {"complete"}
 
 
+@pytest.mark.long
 def test_a_run_that_another_sweep_trains_is_waited_for_and_what_it_makes_of_it_counts(
     manifest: Path, tmp_path: Path
 ) -> None:
