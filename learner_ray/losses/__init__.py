@@ -5,8 +5,9 @@ imported when they are first used."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from learner_ray.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from learner_ray.core.sections import LossConfig as LossConfig
@@ -26,8 +27,4 @@ _WHERE = {
 }
 __all__ = ["Batch", "Loss", "LossConfig", "TrainingScores", "build_loss", "total_loss"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"learner_ray.{_WHERE[name]}"), name)
+__getattr__ = lazy_names(__name__, _WHERE)
