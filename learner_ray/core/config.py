@@ -122,18 +122,20 @@ class Config:
         return self.with_values({f"{section}.name": getattr(self, section).name for section in COMPONENTS})
 
     def _with_values(self, values: Mapping[str, Any], *, strict: bool) -> Config:
+        known = all_keys()
         given: dict[str, dict[str, Any]] = {}
         top: dict[str, Any] = {}
         for old, value in values.items():
             key = key_now(old)
             section, _, name = key.rpartition(".")
             if section not in COMPONENTS:
-                value = _coerce(key, value, key_type(key))
+                value = _coerce(key, value, known[key].type if key in known else None)
             (given.setdefault(section, {}) if section else top)[name] = value
         unused = dict(self.unused)
         for section, changes in given.items():
             if section in COMPONENTS:
-                top[section], unused = _component(self, section, changes, unused, strict=strict)
+                before = getattr(self, section)
+                top[section], unused = _component(before, changes, unused, known, strict=strict)
             else:
                 top[section] = dataclasses.replace(getattr(self, section), **changes)
         changed = dataclasses.replace(self, **top, unused=unused)
@@ -152,18 +154,22 @@ COMPONENTS = {"loss": LossConfig, "encoder": EncoderConfig}
 
 
 def _component(
-    config: Config, section: str, changes: Mapping[str, Any], unused: dict[str, Any], *, strict: bool
+    before: LossConfig | EncoderConfig,
+    changes: Mapping[str, Any],
+    unused: dict[str, Any],
+    known: Mapping[str, Key],
+    *,
+    strict: bool,
 ) -> tuple[Any, dict[str, Any]]:
     """A section with changes, and the values that its component does not have."""
-    before = getattr(config, section)
+    section = before.section
     name = _coerce(f"{section}.name", changes.get("name", before.name), str)
     cls = component_config(section, name) if strict or KINDS[section].knows(name) else COMPONENTS[section]
-    defaults = {f.name: f.default for f in dataclasses.fields(before)}
-    carried = {f: v for f in defaults if (v := getattr(before, f)) != defaults[f]}
+    carried = _stated(before)
     prefix = f"{section}."
     for key in [key for key in unused if key.startswith(prefix)]:
         carried[key.removeprefix(prefix)] = unused.pop(key)
-    types, known = field_types(cls), all_keys()
+    types = field_types(cls)
     values: dict[str, Any] = {}
     for field_name, value in {**carried, **changes, "name": name}.items():
         key = prefix + field_name

@@ -6,10 +6,12 @@ before a name asks for it: the classes need PyTorch, their names do not."""
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib
 import inspect
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
@@ -164,6 +166,7 @@ class Registry:
         return cls
 
 
+@functools.cache
 def source_hash(cls: type) -> str:
     """SHA-256 over the source of a class and of the classes it derives from in the same file, without
     comments and docstrings: what is computed, not how it is described."""
@@ -173,9 +176,6 @@ def source_hash(cls: type) -> str:
 
 
 def _source(cls: type) -> str:
-    import ast
-    import textwrap
-
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -185,8 +185,6 @@ def _source(cls: type) -> str:
 
 
 def _is_text(statement: Any) -> bool:
-    import ast
-
     value = getattr(statement, "value", None)
     return (
         isinstance(statement, ast.Expr) and isinstance(value, ast.Constant) and isinstance(value.value, str)

@@ -17,11 +17,6 @@ def keys_now(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key_now(key): value for key, value in values.items()}
 
 
-def config_now(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested configuration as a dictionary of dotted keys under their present names."""
-    return keys_now(flatten(values))
-
-
 def config_then(values: Mapping[str, Any]) -> dict[str, Any]:
     """A nested configuration as commit 3590708 would have written it, for the hash of a run.
 
@@ -57,7 +52,8 @@ def study_now(study: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a ``study.json`` under its present names."""
     now = {_STUDY_KEYS.get(key, key): value for key, value in study.items()}
     if isinstance(now.get("base"), dict):
-        now["base"] = base_now(now["base"])
+        # Whole: with the keys that came later, without those that its loss does not have and nobody set.
+        now["base"] = Config.from_dict(now["base"]).to_dict()
     for key in ("set", "space"):
         if isinstance(now.get(key), dict):
             now[key] = keys_now(now[key])
@@ -70,12 +66,6 @@ def study_now(study: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _STUDY_KEYS = {"scheduler": "pruner", "search_metric": "selection_metric"}
-
-
-def base_now(base: Mapping[str, Any]) -> dict[str, Any]:
-    """A complete base configuration under its present names: with the keys that came later, and without keys
-    that its loss does not have and that were never set."""
-    return Config.from_dict(config_now(base)).to_dict()
 
 
 def _arm_now(arm: Any) -> Any:
