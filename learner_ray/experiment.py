@@ -196,8 +196,8 @@ class Experiment:
     @contextmanager
     def _prepared(self) -> Iterator[tuple[Plan, Decoded, Devices]]:
         """The plan with all scans read, on devices that are given back in the end."""
-        request, options = self._request, self.options
-        cohort = read_cohort(request)
+        options = self.options
+        request, cohort = read_cohort(self._request)
         from learner_ray.engine.head import require_named
 
         require_named(options.address)

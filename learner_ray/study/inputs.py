@@ -92,8 +92,9 @@ def read_request(
     return Request(study=found, arms=arms, winner=winner, source=source, results=results, options=options)
 
 
-def read_cohort(request: Request) -> Cohort:
-    """The cohort of a request, which passes the gate as far as tables and the scans' headers tell.
+def read_cohort(request: Request) -> tuple[Request, Cohort]:
+    """The cohort of a request, which passes the gate as far as tables and the scans' headers tell; and the
+    request, whose source names the layout that was recognised.
 
     Raises:
         UserError: it does not pass, or a folder that is needed cannot be written.
@@ -102,8 +103,8 @@ def read_cohort(request: Request) -> Cohort:
     for folder in (results.out, results.store.root, cache_root()):
         refuse_unwritable(folder)
     with all_listed(results.faults):
-        source = with_layout(request.source)
-        cohort = open_cohort(source)
+        request = replace(request, source=with_layout(request.source))
+        cohort = open_cohort(request.source)
         if cohort.modality != study.modality:
             raise UserError(
                 f"{request.source.path} is a cohort of {cohort.modality}, but study {study.name} is of "
@@ -111,7 +112,7 @@ def read_cohort(request: Request) -> Cohort:
             )
         folds = folds_asked(options.folds, options.profile)
         inspect(cohort, folds=folds, seed=options.seed, skip_bad=options.skip_bad)
-    return cohort
+    return request, cohort
 
 
 def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str) -> Plan:
@@ -135,7 +136,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str)
     return make_plan(
         request.study,
         cohort,
-        with_layout(request.source),
+        request.source,
         profile=profile,
         size=options.size_of(profile),
         arms=request.arms,
