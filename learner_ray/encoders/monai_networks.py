@@ -7,6 +7,7 @@ Pooling over volumes is computed in another way, since PyTorch's has no determin
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, cast
@@ -27,7 +28,14 @@ from learner_ray.encoders.weights import read_weights, take_weights
 class _Monai(Encoder):
     """A network of MONAI's."""
 
-    network: nn.Module
+    def __init__(self, config: EncoderConfig, frames: int) -> None:
+        super().__init__(config, frames)
+        self.network = self._make()
+        with_norm(self.network, config.norm)
+
+    @abstractmethod
+    def _make(self) -> nn.Module:
+        """The network without a classifier, before its normalisation is chosen."""
 
     def load_weights(self, spec: str) -> None:
         """Replaces the weights by those of a file: a state dict with MONAI's names, or a network that this
@@ -45,14 +53,9 @@ class _ByFrame(_Monai, FrameEncoder):
 
     def __init__(self, config: EncoderConfig, frames: int) -> None:
         super().__init__(config, frames)
-        self.network = self._make()
-        with_norm(self.network, config.norm)
         if config.shift_fraction:
             for convolution in self._first_convolutions():
                 convolution.register_forward_pre_hook(self._shifted)
-
-    def _make(self) -> nn.Module:
-        raise NotImplementedError
 
     def _first_convolutions(self) -> Iterable[nn.Module]:
         """The first convolution of each residual block, which the shift is put before; the identity path
@@ -170,12 +173,7 @@ class _Volume(_Monai):
 
     def __init__(self, config: EncoderConfig, frames: int) -> None:
         super().__init__(config, frames)
-        self.network = self._make()
-        with_norm(self.network, config.norm)
         _pool_deterministically(self.network)
-
-    def _make(self) -> nn.Module:
-        raise NotImplementedError
 
     def forward(self, clips: Tensor) -> Tensor:
         """Embeds volumes: (B, T, H, W) -> (B, ``width``)."""

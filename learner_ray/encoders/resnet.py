@@ -7,6 +7,7 @@ stride, as in torchvision. Our own, since its public weights must load where tor
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -34,7 +35,7 @@ def _norm(kind: Norm, channels: int) -> nn.Module:
     return nn.GroupNorm(GROUPS, channels)
 
 
-class _Block(nn.Module):
+class _Block(nn.Module, ABC):
     """A residual block; the shift feeds its first convolution only."""
 
     expansion: ClassVar[int]
@@ -55,11 +56,13 @@ class _Block(nn.Module):
                 nn.Conv2d(inputs, outputs, 1, stride, bias=False), _norm(norm, outputs)
             )
 
+    @abstractmethod
     def _make(self, inputs: int, channels: int, stride: int, norm: Norm) -> None:
-        raise NotImplementedError
+        """Makes the layers beside the identity path."""
 
+    @abstractmethod
     def _residual(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What is added to the identity path: (N, C, H, W) -> (N, C', H', W')."""
 
     def forward(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
