@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,17 +10,18 @@ import jupytext
 import nbclient
 import pytest
 
+from tests.plain_script import run_plain
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = {"QUICKSTART_TRIALS": "1", "QUICKSTART_EPOCHS": "1", "QUICKSTART_PIXELS": "32"}
 
 
 @pytest.fixture
-def environment(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def small(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the example small, on the tests' own cohort."""
     for name, value in {**SMALL, "QUICKSTART_DATA": str(manifest)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    return dict(os.environ)
 
 
 def test_the_notebook_is_made_from_the_script() -> None:
@@ -32,23 +32,15 @@ def test_the_notebook_is_made_from_the_script() -> None:
 
 
 @pytest.mark.long
-def test_the_script_runs_without_a_guard(environment: dict[str, str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / "quickstart.py"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("In all 16 runs") == 1, "it has run itself again"
-    assert "MSE + contrastive" in done.stdout and (tmp_path / "results/quickstart/ledger.parquet").exists()
+@pytest.mark.usefixtures("small")
+def test_the_script_runs_without_a_guard(tmp_path: Path) -> None:
+    said = run_plain(EXAMPLES / "quickstart.py", tmp_path, timeout_s=600)
+    assert said.count("In all 16 runs") == 1, "it has run itself again"
+    assert "MSE + contrastive" in said and (tmp_path / "results/quickstart/ledger.parquet").exists()
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("environment")
+@pytest.mark.usefixtures("small")
 def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = jupytext.read(EXAMPLES / "quickstart.ipynb")
     resources = {"metadata": {"path": str(tmp_path)}}
