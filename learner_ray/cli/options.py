@@ -107,10 +107,9 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _default_text(option: Field[Any]) -> str:
     default = option.default
-    said = default not in (None, False, (), MISSING)
-    return (
-        f" (default: {default:g})" if said and isinstance(default, float) else f" (default: {default})" * said
-    )
+    if default in (None, False, (), MISSING):
+        return ""
+    return f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

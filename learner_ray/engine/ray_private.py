@@ -8,8 +8,7 @@ its docstring says instead, so that a plan or ``--help`` never breaks.
 
 What has no public way, and why:
 
-* **Memory.** Before a node runs out of memory Ray ends a process there, and raises ``OutOfMemoryError`` for
-it.
+* **Memory.** Before a node runs out of memory Ray ends a process there, and raises ``OutOfMemoryError``.
   Tune's controller knows only ``RayActorError`` as an actor's death and ends the whole study for any other
   (``RayActorManager._actor_task_failed``). No callback, searcher, scheduler, failure setting or option of an
   actor's method comes before that check; switching Ray's watch over the memory off

@@ -18,10 +18,10 @@ from learner_ray.study.retry import Retry, is_whole
 from learner_ray.study.samplers import grid_points, make_sampler
 from learner_ray.study.study import BaseValues, Space, Suggest, distributions_of
 
-logger = logging.getLogger(__name__)
-
 if TYPE_CHECKING:
     import optuna
+
+logger = logging.getLogger(__name__)
 
 
 class ArmSearch:

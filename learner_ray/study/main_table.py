@@ -13,6 +13,8 @@ from learner_ray.core.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.tables.table import Table
+
 
 def primary_metrics() -> tuple[str, ...]:
     """The names that a study's ``primary_metric`` may have."""
@@ -38,12 +40,9 @@ def check_primary_metric(name: str) -> None:
 
 def main_table_text(out: Path) -> str:
     """The main table of a finished study, as text for a terminal."""
-    from analysis.results.load import load
-    from analysis.statistics.study_statistics import study_statistics
-    from analysis.tables.main_table import main_table
     from analysis.tables.render import plain
 
-    return plain(main_table([study_statistics(study) for study in load([out]).studies]))
+    return plain(_main_table(out))
 
 
 def main_table_data(out: Path) -> pd.DataFrame:
@@ -53,11 +52,16 @@ def main_table_data(out: Path) -> pd.DataFrame:
         UserError: the folder holds no study with a final run.
     """
     from analysis.results.errors import ReportError
+
+    try:
+        return _main_table(out).data
+    except ReportError as error:
+        raise UserError(str(error)) from error
+
+
+def _main_table(out: Path) -> Table:
     from analysis.results.load import load
     from analysis.statistics.study_statistics import study_statistics
     from analysis.tables.main_table import main_table
 
-    try:
-        return main_table([study_statistics(study) for study in load([out]).studies]).data
-    except ReportError as error:
-        raise UserError(str(error)) from error
+    return main_table([study_statistics(study) for study in load([out]).studies])

@@ -104,17 +104,12 @@ def make_plan(
         size = replace(size, trials=0)
         _require_same(winner, cohort, folds)
     fixed = {arm.name: frozenset({*cohort_edits(cohort), *edits, *arm.edits}) for arm in chosen}
-    spaces: dict[str, dict[str, BaseDistribution]] = {name: {} for name in fixed}
-    for arm in chosen if size.trials else ():
-        if not arm.control:
-            config = base.with_values({**arm.edits, **edits})
-            spaces[arm.name] = study.searched_keys(config, fixed[arm.name])
     plan = Plan(
         study=study,
         profile=profile,
         size=size,
         base=base,
-        edits=dict(edits),
+        edits=edits,
         arms=chosen,
         cohort=cohort,
         source=source,
@@ -130,7 +125,12 @@ def make_plan(
         ),
         winner=winner,
         development=development,
-        spaces=spaces,
+        spaces={
+            arm.name: study.searched_keys(base.with_values({**arm.edits, **edits}), fixed[arm.name])
+            if size.trials and not arm.control
+            else {}
+            for arm in chosen
+        },
     )
     groups = [_group(plan, arm, fold, fixed[arm.name]) for fold in folds for arm in chosen]
     return replace(plan, groups=groups)

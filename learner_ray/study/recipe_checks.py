@@ -86,8 +86,7 @@ def check_values(study: Study) -> None:
 
     Raises:
         UserError: a key is unknown or a value impossible; the space asks for what cannot be; or a base value
-        lies
-            outside the range in which it is searched.
+            lies outside the range in which it is searched.
     """
     for arm in study.arms:
         _with_edits(study.base, arm.edits, f"study {study.name}: arm {arm.name!r}")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from learner_ray.cohort import load_splits, save_splits, splits_hash
+from learner_ray.cohort import Cohort, load_splits, save_splits, splits_hash
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.run.provenance import git_sha, processor, versions
 from learner_ray.study.ledger import protocol
 from learner_ray.study.plan import Plan
 from learner_ray.study.pruner_choice import pruner_text
+from learner_ray.study.study import Arm
 from learner_ray.study.study_json import read_study, study_hash
 from learner_ray.training.selection_metrics import selection_metric
 
@@ -58,23 +60,13 @@ def describe(
     """The study as plain data; ``command`` is what repeats it."""
     from optuna.distributions import distribution_to_json
 
-    cohort = plan.cohort
-    counts = cohort.class_counts()
     metric = selection_metric(plan.base.progression.selection_metric)
     return {
         "study": plan.study.name,
         "study_file": plan.study.file,  # where a report finds the study's own primary metric
         "modality": plan.study.modality,
-        "cohort": {
-            "name": cohort.name,
-            "hash": cohort.hash,
-            "phantom": cohort.phantom,
-            "temporal": cohort.temporal,
-            "score": cohort.score.to_dict(),
-            **cohort.summary(),
-            "class_counts": [int(n) for n in counts],
-        },
-        "cohort_hash": cohort.hash,
+        "cohort": _cohort(plan.cohort),
+        "cohort_hash": plan.cohort.hash,
         "source": {
             "path": plan.source.path,
             "format": plan.source.format,
@@ -86,17 +78,7 @@ def describe(
         "profile": plan.profile,
         "base": plan.base.to_dict(),
         "set": plan.edits,
-        "arms": [
-            {
-                "name": arm.name,
-                "label": arm.label,
-                "edits": dict(arm.edits),
-                "control": arm.control,
-                "seed_offset": arm.seed_offset,
-                "searched": list(plan.spaces[arm.name]),
-            }
-            for arm in plan.arms
-        ],
+        "arms": [_arm(arm, plan.spaces[arm.name]) for arm in plan.arms],
         "space": {key: json.loads(distribution_to_json(d)) for key, d in plan.space.items()},
         "reference": plan.study.reference,
         "primary_metric": plan.study.primary_metric,
@@ -118,6 +100,29 @@ def describe(
         "git_sha": git_sha(),
         "hardware": {"machine": platform.machine(), "system": platform.system(), "processor": processor()},
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _cohort(cohort: Cohort) -> dict[str, Any]:
+    return {
+        "name": cohort.name,
+        "hash": cohort.hash,
+        "phantom": cohort.phantom,
+        "temporal": cohort.temporal,
+        "score": cohort.score.to_dict(),
+        **cohort.summary(),
+        "class_counts": [int(n) for n in cohort.class_counts()],
+    }
+
+
+def _arm(arm: Arm, searched: Iterable[str]) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "label": arm.label,
+        "edits": dict(arm.edits),
+        "control": arm.control,
+        "seed_offset": arm.seed_offset,
+        "searched": list(searched),
     }
 
 

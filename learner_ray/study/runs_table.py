@@ -45,7 +45,7 @@ def _rows(path: Path, role: str) -> pd.DataFrame:
         ) from error
     if table.empty:
         return table
-    table = table.rename(columns=columns_now(list(table.columns)))
+    table = table.rename(columns=columns_now(table.columns))
     number = "trial" if role == "trial" else "seed"
     table["label"] = [
         run_label(group_name(row["arm"], row["repeat"], row["fold"]), role, row[number])
