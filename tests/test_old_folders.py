@@ -66,7 +66,9 @@ def test_what_a_study_says_is_read_under_the_new_names(kept: Path) -> None:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("formula_runs")
-@pytest.mark.parametrize(("name", "options"), [("lus", LUS), ("own", OWN)])
+@pytest.mark.parametrize(
+    ("name", "options"), [("lus", LUS), pytest.param("own", OWN, marks=pytest.mark.long)]
+)
 def test_a_study_goes_on_and_is_extended(
     name: str, options: list[str], kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

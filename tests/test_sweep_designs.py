@@ -29,6 +29,7 @@ def configs(out: Path, arm: str) -> dict[int, dict[str, object]]:
     }
 
 
+@pytest.mark.long
 def test_a_search_is_audited_and_its_winners_setting_given_to_every_arm(
     manifest: Path, tmp_path: Path
 ) -> None:
