@@ -17,7 +17,7 @@ from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from cluster import aws
 from tests.cluster.files import CLUSTER, load, prepared
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("aws")]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.xdist_group("aws")]
 
 SSH_FROM = "192.0.2.7/32"
 REGION = load("gpu.yaml")["provider"]["region"]
