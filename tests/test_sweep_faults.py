@@ -14,6 +14,7 @@ import pytest
 
 from learner_ray.engine import run_plan
 from learner_ray.engine.tuning import run_study
+from learner_ray.losses.configs import ContrastiveConfig
 from learner_ray.run.folder import RunFolder
 from tests.formula_runs import FormulaRun, FormulaTrainable, use_formula_runs
 from tests.small_sweep import GUARD_S, SMALL, ended, ledger, sweep, sweep_command, wait_until
@@ -23,7 +24,8 @@ class FailingRun(FormulaRun):
     """One arm's raises."""
 
     def advance(self) -> dict[str, Any] | None:
-        if self.spec.config.loss.weighted:
+        loss = self.spec.config.loss
+        if isinstance(loss, ContrastiveConfig) and loss.weighted:
             raise ValueError("planted")
         return super().advance()
 

@@ -9,14 +9,19 @@ from typing import Any
 import ray
 
 from learner_ray.run.folder import RunFolder
-from tests.formula_runs import FormulaRun, FormulaTrainable, use_formula_runs
+from tests.formula_runs import HELD_AT_MOST_S, FormulaRun, FormulaTrainable, use_formula_runs
 
 
 class OnGpuRun(FormulaRun):
     def advance(self) -> dict[str, Any] | None:
+        runs = self.folder.path.parent
         if ray.get_gpu_ids() == [0]:
+            (runs / f".broken-{self.folder.path.name}").touch()
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
-        time.sleep(0.3)  # else one GPU would do all before the other is asked again
+        # A run that ends sooner than a process starts would take every run from the broken GPU's next one.
+        until = time.monotonic() + HELD_AT_MOST_S
+        while len(list(runs.glob(".broken-*"))) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
         return super().advance()
 
 
