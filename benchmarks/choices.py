@@ -70,7 +70,9 @@ def train(config: Config, data: Data, patients: Patients) -> tuple[Pretraining, 
     """A pretrained encoder, and the running average of its weights."""
     pretraining = Pretraining(config, data, patients.pretrain)
     averaged = AveragedModel(pretraining.network, multi_avg_fn=get_ema_multi_avg_fn(DECAY), use_buffers=True)
-    pretraining._optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(pretraining.network))
+    pretraining._step.optimizer.register_step_post_hook(
+        lambda *_: averaged.update_parameters(pretraining.network)
+    )
     while pretraining.epoch < pretraining.last_epoch:
         pretraining.run_epoch()
     return pretraining, averaged

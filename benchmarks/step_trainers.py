@@ -6,8 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,33 +29,17 @@ WORKERS = 2
 """Of the plain trainer's DataLoader."""
 
 
-@dataclass(frozen=True)
-class TimedData(Data):
-    """Data that add up how long they are waited for."""
-
-    waited: list[float] = field(default_factory=list)
-
-    def pixels(self, *args: Any, **kwargs: Any) -> Tensor:
-        begun = time.perf_counter()
-        batch = super().pixels(*args, **kwargs)
-        self.waited.append(time.perf_counter() - begun)
-        return batch
-
-
 class Ours:
     """The pretraining loop of this package."""
 
     def __init__(self, config: Config, data: Data, device: str) -> None:
         make_deterministic(torch.get_num_threads())
-        self._data = TimedData(data.cohort, data.cache, data.scans)
-        patients = tuple(data.scans["patient"].unique())
-        self._pretraining = Pretraining(config, self._data, patients, device)
+        self._pretraining = Pretraining(config, data, tuple(data.scans["patient"].unique()), device)
 
     def epoch(self) -> float:
-        """Trains an epoch; seconds waited for data."""
-        self._data.waited.clear()
+        """Trains an epoch; seconds waited for frames."""
         self._pretraining.run_epoch()
-        return sum(self._data.waited)
+        return self._pretraining.waited
 
 
 class Clips(Dataset[tuple[Tensor, int]]):
@@ -72,15 +54,14 @@ class Clips(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         import decord
-        import numpy as np
 
         size, frames = self._config.data.image_size, self._config.data.frames
         reader = decord.VideoReader(self._paths[index], width=size, height=size, num_threads=1)
-        rng = np.random.default_rng()
-        chosen = reader.get_batch(frame_indices(len(reader), frames, rng)).asnumpy()
-        grey = torch.from_numpy(chosen).float().mean(-1).to(torch.uint8)[None]
+        key = torch.randint(2**62, (1,))
+        chosen = frame_indices(torch.tensor([len(reader)]), frames, key)[0].tolist()
+        grey = torch.from_numpy(reader.get_batch(chosen).asnumpy()).float().mean(-1).to(torch.uint8)[None]
         mean, sd = grey.float().mean()[None], grey.float().std()[None]
-        return augment(grey, mean, sd, [int(rng.integers(2**31))])[0], index
+        return augment(grey, mean, sd, key)[0], index
 
 
 class Plain:

@@ -152,6 +152,9 @@ class TrainConfig(Section):
     float64 is slower and shows whether a difference is rounding: its results do not depend on the number of
     devices. Pixels are standardised and augmented in float32 in any case, so another kind of processor may
     still give other results."""
+    deterministic: bool = True
+    """Whether the same run on the same kind of device gives the same bits. False lets a GPU choose the
+    fastest kernels instead; on a CPU it changes nothing."""
     balance: Literal["none", "score"] = "none"
     """``score`` fills every batch from all score quantiles: rare scores are seen as often as others."""
     shuffle_scores: bool = False

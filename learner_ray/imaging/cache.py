@@ -87,6 +87,15 @@ class PixelCache:
         stop = entry.offset + int(np.prod(entry.shape))
         return self._pixels[entry.offset : stop].reshape(entry.shape)
 
+    @property
+    def all_frames(self) -> NDArray[np.uint8]:
+        """The frames of all scans one after another, uint8 (F, size, size): a read-only view of the file."""
+        return self._pixels.reshape(-1, self.size, self.size)
+
+    def first(self, scan: str) -> int:
+        """Where in ``all_frames`` a scan begins."""
+        return self._entries[scan].offset // self.size**2
+
     def length(self, scan: str) -> int:
         """The number of frames of a scan."""
         return self._entries[scan].shape[0]

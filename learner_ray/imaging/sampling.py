@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from learner_ray.imaging.counter_random import below, words
+
+_FRAMES = 1
+"""Purpose of the random words that frames are chosen by."""
 
 
-def frame_indices(length: int, frames: int, rng: np.random.Generator | None) -> NDArray[np.int64]:
+def frame_indices(lengths: Tensor, frames: int, keys: Tensor | None) -> Tensor:
     """Picks one frame from each of ``frames`` equal segments (TSN, Wang 2016, arXiv 1608.00859; as TSM
     samples).
 
-    Segments differ by at most one frame in length and cover the whole scan, so that ``length == frames`` is
-    the identity. A shorter scan repeats its frames, in order.
+    Segments differ by at most one frame in length and cover the whole scan, so that a scan of ``frames``
+    frames is shown whole. A shorter scan repeats its frames, in order.
 
     Args:
-        length: frames of the scan.
-        frames: frames to take.
-        rng: draws the offset within each segment; None takes the segments' centres.
+        lengths: int64 (B,), frames of each scan, 1 or more.
+        frames: T, frames to take, 1 or more.
+        keys: int64 (B,), draw the offset within each segment; None takes the segments' centres.
 
     Returns:
-        int64 (frames,), in ascending order.
-
-    Raises:
-        ValueError: ``length`` or ``frames`` is below 1.
+        int64 (B, T), in ascending order.
     """
-    if length < 1 or frames < 1:
-        raise ValueError(f"cannot take {frames} of {length} frames")
-    edges = np.arange(frames + 1, dtype=np.int64) * length // frames
-    first, last = edges[:-1], np.maximum(edges[1:] - 1, edges[:-1])
-    if rng is None:
-        return np.asarray((first + last) // 2)
-    return rng.integers(first, last, endpoint=True, dtype=np.int64)
+    edges = torch.arange(frames + 1, device=lengths.device) * lengths[:, None] // frames
+    first, last = edges[:, :-1], torch.maximum(edges[:, 1:] - 1, edges[:, :-1])
+    if keys is None:
+        return (first + last) // 2
+    return first + below(words(keys, _FRAMES, frames), last - first + 1)

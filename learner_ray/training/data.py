@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -15,11 +16,13 @@ from learner_ray.cohort import Cohort
 from learner_ray.cohort.listing import listed_contents
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import json_object, parse_object
-from learner_ray.imaging.augmentation import augment, load_batch
+from learner_ray.imaging.augmentation import augment
 from learner_ray.imaging.cache import PixelCache, build_cache, with_contents
+from learner_ray.imaging.sampling import frame_indices
 from learner_ray.imaging.source import open_cohort
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.run.spec import Source
+from learner_ray.training.frames import Frames, Waits, frames_for
 
 
 @dataclass(frozen=True)
@@ -32,29 +35,64 @@ class Data:
     """The pixels of its readable scans."""
     scans: pd.DataFrame
     """The readable scans, indexed by scan id, in the cohort's order."""
+    _placed: dict[str, Frames] = field(default_factory=dict, repr=False, compare=False)
+    _placing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def of(self, patients: Sequence[str]) -> pd.DataFrame:
         """The scans of some patients, in the cohort's order."""
         return self.scans[self.scans["patient"].isin(set(patients))]
+
+    def frames(self, device: str) -> Frames:
+        """The frames of all scans where the device reaches them; placed there at the first call."""
+        with self._placing:
+            if device not in self._placed:
+                self._placed[device] = frames_for(self.cache.all_frames, device)
+            return self._placed[device]
+
+    def frame_indices(self, scans: Sequence[str], frames: int, keys: Tensor | None) -> Tensor:
+        """Positions of T frames of each scan among all frames: int64 (B, T).
+
+        Args:
+            scans: ids, B of them.
+            frames: T.
+            keys: int64 (B,), draw them at random; None takes the centres of the segments.
+        """
+        first = torch.tensor([self.cache.first(scan) for scan in scans], dtype=torch.int64)
+        lengths = torch.tensor([self.cache.length(scan) for scan in scans], dtype=torch.int64)
+        return first[:, None] + frame_indices(lengths, frames, keys)
+
+    def statistics(self, scans: Iterable[str]) -> tuple[Tensor, Tensor]:
+        """Mean and SD of the grey values of scans, float32 (B,) each."""
+        values = [self.cache.statistics(scan) for scan in scans]
+        means, sds = torch.tensor(values, dtype=torch.float32).reshape(-1, 2).unbind(1)
+        return means, sds
+
+    def batches(self, scans: Sequence[str], frames: int, device: str, size: int) -> Iterator[Tensor]:
+        """All of some scans without augmentation, in batches: standardised frames, float32 (B, T, H, W).
+
+        Of no scans there is one batch, an empty one.
+        """
+        parts = [scans[start : start + size] for start in range(0, max(len(scans), 1), size)]
+        indices = [self.frame_indices(part, frames, None) for part in parts]
+        for part, clips in zip(parts, self.frames(device).clips(indices, Waits()), strict=True):
+            means, sds = self.statistics(part)
+            yield augment(clips, means.to(device), sds.to(device), None)
 
     def pixels(
         self,
         scans: Sequence[str],
         frames: int,
         *,
-        keys: Sequence[int] | None,
+        keys: Sequence[int],
         strength: float = 0.0,
         device: str = "cpu",
     ) -> Tensor:
-        """Standardised frames (B, T, H, W) in float32; with keys, T random frames of each scan, augmented.
-
-        Bytes move to the device, 13 kB per frame of 112 x 112; what is computed is computed there.
-        """
-        if not len(scans):
-            return torch.empty(0, frames, self.cache.size, self.cache.size, device=device)
-        batch = load_batch(self.cache, scans, frames, keys=keys).to(device)
-        statistics = torch.tensor([self.cache.statistics(scan) for scan in scans])
-        return augment(batch, statistics[:, 0], statistics[:, 1], keys, strength)
+        """T random frames of each scan, standardised and augmented: float32 (B, T, H, W)."""
+        drawn = torch.tensor(keys, dtype=torch.int64)
+        index = self.frame_indices(scans, frames, drawn)
+        (clips,) = self.frames(device).clips([index], Waits())
+        means, sds = self.statistics(scans)
+        return augment(clips, means.to(device), sds.to(device), drawn.to(device), strength)
 
 
 @functools.lru_cache(maxsize=4)

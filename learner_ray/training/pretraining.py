@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,20 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from learner_ray.core.config import Config, TrainConfig
+from learner_ray.core.config import Config
 from learner_ray.core.seeding import random_key
 from learner_ray.encoders.network import Network, Output, build_network
-from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
 from learner_ray.training.data import Data
 from learner_ray.training.distributed import World
 from learner_ray.training.finetuning import finetune
+from learner_ray.training.frames import Waits
+from learner_ray.training.graph import CudaGraphs, GraphedStep
 from learner_ray.training.precision import autocast, weight_format
 from learner_ray.training.progression import Embedded, Progression
+from learner_ray.training.step import DivergedError, StepInputs, TrainingScans, TrainingStep, epoch_inputs
 from learner_ray.training.tensors import UnreadableError, read_tensors, write_tensors
-
-
-class DivergedError(Exception):
-    """The loss became infinite or not a number."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,7 @@ def encode(
     and standardised scores (N,)."""
     network.eval()
     outputs = []
-    for start in range(0, max(len(scans), 1), batch_size):
-        batch = scans[start : start + batch_size]
-        pixels = data.pixels(batch, config.data.frames, keys=None, device=device)
+    for pixels in data.batches(scans, config.data.frames, device, batch_size):
         with autocast(config.train.precision, device):
             outputs.append(network(pixels))
     return Output(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
@@ -98,6 +94,8 @@ class Pretraining:
         self.config = config
         self.world = world
         self.epoch = 0
+        self.waited = 0.0
+        """Seconds of the last epoch in which training waited for frames."""
         self._data = data
         self._device = device
         self._scans = data.of(patients)
@@ -112,11 +110,20 @@ class Pretraining:
         config = self.config
         if config.train.shuffle_scores:
             scores = _shuffled(scores, self._scans["patient"] + "\x1f" + self._scans["visit"], config.seed)
-        self._scores = torch.from_numpy((scores - self.score_scale.mean) / self.score_scale.sd).float()
-        self._patients = torch.from_numpy(np.unique(self._scans["patient"], return_inverse=True)[1])
-        self._order = torch.tensor(self._scans["order"].tolist())
-        self._loss = build_loss(config.loss, TrainingScores(self._scores, self._patients))
-        self._optimizer = _optimizer(self.network, config.train)
+        standardised = torch.from_numpy((scores - self.score_scale.mean) / self.score_scale.sd).float()
+        patients = torch.from_numpy(np.unique(self._scans["patient"], return_inverse=True)[1])
+        means, sds = self._data.statistics(self._scans["scan"])
+        scans = TrainingScans(
+            scores=standardised.to(self._device),
+            patients=patients.to(self._device),
+            order=torch.tensor(self._scans["order"].tolist()).to(self._device),
+            means=means.to(self._device),
+            sds=sds.to(self._device),
+        )
+        self._scores = standardised.numpy()
+        self._step = TrainingStep(config, self.network, scans, self.world)
+        alone = self._device.startswith("cuda") and self.world.size == 1
+        self._graphed = GraphedStep(self._step, CudaGraphs() if alone else None)
         self._steps_per_epoch = math.ceil(len(self._scans) / config.train.batch_size)
 
     @property
@@ -128,71 +135,56 @@ class Pretraining:
         """Trains one epoch and returns the means of the loss and its parts over its scans.
 
         Raises:
-            DivergedError: the loss became infinite or not a number.
+            DivergedError: the loss or its gradient became infinite or not a number.
         """
-        sums: dict[str, float] = {}
-        for scans, parts in self.steps():
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + value * scans
-        self.epoch += 1
-        lr = self._optimizer.param_groups[0]["lr"]
-        return {name: total / len(self._scans) for name, total in sums.items()} | {"lr": lr}
-
-    def steps(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Trains the steps of an epoch and yields, for each, its number of scans, and the loss and its
-        parts."""
         self.network.train()
         torch.manual_seed(random_key(self.config.seed, self.epoch))  # for encoders with dropout
-        for step, rows in enumerate(self._batches()):
-            self._set_lr(self.epoch * self._steps_per_epoch + step)
-            yield len(rows), self._step(rows)
-            self._optimizer.zero_grad()  # now: the next forward pass needs the memory
+        rates = [self._lr(self.epoch * self._steps_per_epoch + step) for step in range(self._steps_per_epoch)]
+        on_device = torch.tensor(rates, dtype=torch.float32).to(self._device)
+        batches, waits = self._batches(), Waits()
+        for inputs, lr in zip(self._inputs(batches, waits), on_device, strict=True):
+            self._graphed(inputs, lr)
+        try:
+            means = self._step.read_means(sum(map(len, batches)))
+        except DivergedError as error:
+            raise DivergedError(f"{error} in epoch {self.epoch + 1}") from None
+        self.waited = waits.seconds()
+        self.epoch += 1
+        return means | {"lr": rates[-1]}
 
     def _batches(self) -> list[NDArray[np.int64]]:
         """The epoch's scans in batches of nearly equal size, so that none is left with a scan or two."""
         rng = np.random.default_rng(random_key(self.config.seed, "batches", self.epoch))
         n = len(self._scans)
         if self.config.train.balance == "score":
-            return _score_balanced(self._scores.numpy(), self._steps_per_epoch, rng)
+            return _score_balanced(self._scores, self._steps_per_epoch, rng)
         return np.array_split(rng.permutation(n), self._steps_per_epoch)
 
-    def _step(self, rows: NDArray[np.int64]) -> dict[str, float]:
-        batch = self._batch(rows)
-        loss, parts = total_loss(self._loss, batch, self.config.loss)
-        if not torch.isfinite(loss):
-            raise DivergedError(f"the loss is {loss.item()} in epoch {self.epoch + 1}")
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.world.sum_gradients(self.network.parameters())
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip)
-        self._optimizer.step()
-        return {name: float(part) for name, part in parts.items()} | {"gradient_norm": float(norm)}
+    def _inputs(self, batches: list[NDArray[np.int64]], waits: Waits) -> Iterable[StepInputs]:
+        """The inputs of an epoch's steps, of which each rank has its share."""
+        views = self._step.loss.views
+        shares = [self.world.shares(batch) for batch in batches]
+        own = [torch.from_numpy(np.tile(share[self.world.rank], views)) for share in shares]
+        keys = [self._keys(share[self.world.rank], views) for share in shares]
+        whole = [torch.from_numpy(np.concatenate([np.tile(s, views) for s in share])) for share in shares]
+        lengths = [tuple(views * len(s) for s in share) for share in shares]
+        scans = self._scans["scan"].to_numpy()
+        frames = self.config.data.frames
+        indices = [
+            self._data.frame_indices(scans[rows.numpy()], frames, key)
+            for rows, key in zip(own, keys, strict=True)
+        ]
+        clips = self._data.frames(self._device).clips(indices, waits)
+        return epoch_inputs(clips, own, keys, whole, lengths, torch.device(self._device))
 
-    def _batch(self, rows: NDArray[np.int64]) -> Batch:
-        """The network's outputs for all rows; each rank computes its share of them."""
-        views, shares = self._loss.views, self.world.shares(rows)
-        scans = self._scans["scan"].iloc[shares[self.world.rank]].tolist()
-        pixels = torch.cat([self._view(scans, view) for view in range(views)])
-        with autocast(self.config.train.precision, self._device):
-            output = self.network(pixels)
-        lengths = [views * len(share) for share in shares]
-        # Scores and patients need no gathering: every rank knows the whole order of the scans.
-        index = torch.from_numpy(np.concatenate([np.tile(share, views) for share in shares]))
-        return Batch(
-            embeddings=self.world.gather(output.projection, lengths),
-            scores=self._scores[index].to(self._device),
-            patients=self._patients[index].to(self._device),
-            scans=index.to(self._device),
-            predictions=self.world.gather(output.score, lengths),
-            order=self._order[index].to(self._device),
-        )
+    def _keys(self, share: NDArray[np.int64], views: int) -> Tensor:
+        """The random keys of the clips of a share, one view of all its scans after the other."""
+        scans = self._scans["scan"].to_numpy()[share]
+        keys = [random_key(self.config.seed, self.epoch, view, s) for view in range(views) for s in scans]
+        return torch.tensor(keys, dtype=torch.int64)
 
-    def _view(self, scans: list[str], view: int) -> Tensor:
-        keys = [random_key(self.config.seed, self.epoch, view, scan) for scan in scans]
-        data = self.config.data
-        return self._data.pixels(scans, data.frames, keys=keys, strength=data.augment, device=self._device)
-
-    def _set_lr(self, step: int) -> None:
-        """Linear warm-up, then a cosine to zero at the end of the whole schedule."""
+    def _lr(self, step: int) -> float:
+        """The learning rate: linear warm-up, then a cosine to zero at the end of the whole schedule."""
         train = self.config.train
         steps = train.epochs * self._steps_per_epoch
         warmup = train.warmup * steps
@@ -200,8 +192,7 @@ class Pretraining:
             factor = (step + 1) / warmup if warmup > 1 else 1.0
         else:
             factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
-        for group in self._optimizer.param_groups:
-            group["lr"] = train.lr * min(factor, 1.0)
+        return train.lr * min(factor, 1.0)
 
     @torch.inference_mode()
     def embed(self, patients: tuple[str, ...], batch_size: int = 32) -> Embedded:
@@ -235,7 +226,7 @@ class Pretraining:
         state = {
             "run_hash": run_hash,
             "network": self.network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self._step.optimizer.state_dict(),
             "epoch": self.epoch,
         }
         write_tensors(state, path)
@@ -261,25 +252,13 @@ class Pretraining:
         if state["epoch"] > epochs:
             raise UnreadableError("progress.jsonl ends before its epoch")
         self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._step.load_optimizer(state["optimizer"])
         self.epoch = state["epoch"]
 
 
 def _shapes(state: Any) -> dict[str, torch.Size]:
     tensors = state if isinstance(state, dict) else {}
     return {name: tensor.shape for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
-
-
-def _optimizer(network: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
-    """Weight decay falls on weights alone, not on biases and normalisation."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": train.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if train.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=train.lr, fused=True)
-    return torch.optim.SGD(groups, lr=train.lr, momentum=0.9, fused=True)
 
 
 def _shuffled(scores: NDArray[np.float64], visits: Any, seed: int) -> NDArray[np.float64]:

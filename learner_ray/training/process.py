@@ -17,16 +17,21 @@ _CONTEXT_BYTES = 2**29
 """Bytes that CUDA takes of a GPU for each process, beside its tensors."""
 
 
-def make_deterministic(threads: int) -> None:
+def make_deterministic(threads: int, *, deterministic: bool = True) -> None:
     """Makes this process compute the same bits again: fixes the number of threads, deterministic kernels and
     cuBLAS's workspace, on which the order of sums depends.
 
     Without the workspace's size some versions of PyTorch refuse matrix products on a GPU, if deterministic
     (PyTorch's notes on reproducibility).
+
+    Args:
+        threads: of the processor, for one operation.
+        deterministic: ``train.deterministic``; False lets a GPU choose the fastest kernels instead.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
     # Else every new tensor is first filled with NaN: 5 % of a step, to find reads of memory nobody wrote.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     _keep_freed_memory()
@@ -46,6 +51,12 @@ def keep_to_share(share: float) -> None:
     if share < 1:
         _, total = torch.cuda.mem_get_info()
         torch.cuda.set_per_process_memory_fraction(max(share - _CONTEXT_BYTES / total, 0.01))
+
+
+def memory_limit() -> int:
+    """Bytes of the GPU's memory that this process may use for its tensors."""
+    _, total = torch.cuda.mem_get_info()
+    return int(total * torch.cuda.get_per_process_memory_fraction())
 
 
 @functools.cache

@@ -21,11 +21,12 @@ from learner_ray.training.distributed import World
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.predictions import pair_table, score_table
 from learner_ray.training.predictor import write_predictor
-from learner_ray.training.pretraining import DivergedError, Pretraining
+from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
 from learner_ray.training.selection_metrics import selection_metric
+from learner_ray.training.step import DivergedError
 from learner_ray.training.tensors import UnreadableError
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class TrainingRun:
         """Devices at work on the run, as recorded: less than one where runs share a GPU."""
         self.spec = spec = replace(spec, config=load_components(spec.source, spec.config))
         self.folder = folder
-        make_deterministic(spec.threads)
+        make_deterministic(spec.threads, deterministic=spec.config.train.deterministic)
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
         folder.write_spec(spec)

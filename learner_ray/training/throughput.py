@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -66,14 +65,13 @@ def train_for(spec: RunSpec, seconds: float) -> TimedTraining:
     spec = replace(spec, config=load_components(spec.source, spec.config))
     data = open_data(spec.source, spec.config.data.image_size)
     pretraining = Pretraining(spec.config, data, spec.patients.pretrain, training_device())
-    endless = itertools.chain.from_iterable(pretraining.steps() for _ in itertools.count())
-    next(endless)
+    pretraining.run_epoch()
     steps: list[Step] = []
     begin = until = time.time()
     until += seconds
     while begin < until:
-        scans, _ = next(endless)  # whose loss was read: the device has done the step
-        steps.append(Step(begin=begin, end=time.time(), scans=scans))
+        pretraining.run_epoch()  # whose sums were read: the device has done its steps
+        steps.append(Step(begin=begin, end=time.time(), scans=len(data.of(spec.patients.pretrain))))
         begin = steps[-1].end
     free, capacity = torch.cuda.mem_get_info() if training_device() == "cuda" else (0, 0)
     return TimedTraining(steps=tuple(steps), memory=capacity - free, capacity=capacity)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -20,7 +21,9 @@ from learner_ray.run.spec import RunSpec, Source
 from learner_ray.training import pretraining as pretraining_module
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.distributed import World
+from learner_ray.training.frames import Waits
 from learner_ray.training.pretraining import Pretraining
+from learner_ray.training.step import StepInputs
 from tests.training.test_run import finish
 
 PATIENTS = ("p0", "p1", "p2", "p3", "p4")
@@ -100,9 +103,15 @@ def step(config: Config, data: Data, world: World) -> dict[str, Tensor]:
     """Loss and gradients of the first training step."""
     pretraining = Pretraining(config, data, PATIENTS, world=world)
     pretraining.network.train()
-    terms = pretraining._step(ROWS)
-    size = abs(terms["mse"]) + abs(terms["contrastive"])
-    return {"loss": torch.tensor(terms["loss"]), "size": torch.tensor(size), **gradients(pretraining)}
+    terms = pretraining._step.backward(inputs_of(pretraining, ROWS))
+    size = terms["mse"].abs() + terms["contrastive"].abs()
+    return {"loss": terms["loss"], "size": size, **gradients(pretraining)}
+
+
+def inputs_of(pretraining: Pretraining, rows: NDArray[np.int64]) -> StepInputs:
+    """The inputs of a step on some scans, in this world."""
+    (inputs,) = pretraining._inputs([rows], Waits())
+    return inputs
 
 
 def gradients(pretraining: Pretraining) -> dict[str, Tensor]:
@@ -116,13 +125,13 @@ def compare_plain(config: Config, data: Data) -> dict[str, float]:
     # Not looking for unused parameters (there are none): ranks then tell each other of them while they sum
     # gradients, and of two exchanges at once gloo was seen to finish neither.
     wrapped = DistributedDataParallel(pretraining.network)
-    pretraining.network = wrapped  # type: ignore[assignment]
-    own: Batch = pretraining._batch(world.shares(ROWS)[world.rank])
-    loss, _ = total_loss(pretraining._loss, own, config.loss)
+    own_step = pretraining._step
+    own_step.network = wrapped  # type: ignore[assignment]
+    own: Batch = own_step.outputs(inputs_of(pretraining, world.shares(ROWS)[world.rank]))
+    loss, _ = total_loss(own_step.loss, own, config.loss)
     loss.backward()  # type: ignore[no-untyped-call]
     mean = loss.detach().clone()
     dist.all_reduce(mean)
-    pretraining.network = wrapped.module
     if not world.is_first:
         return {}
     alone = step(config, data, World())

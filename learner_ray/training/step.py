@@ -1,0 +1,183 @@
+"""One step of pretraining, on the device from the frames to the new weights, with nothing read by the host.
+
+It needs torch and numpy alone: no cohort, no tables, no Ray.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from learner_ray.core.config import Config, TrainConfig
+from learner_ray.encoders.network import Network
+from learner_ray.imaging.augmentation import augment
+from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
+from learner_ray.training.distributed import World
+from learner_ray.training.precision import autocast
+
+MEANS = ("loss", "mse", "contrastive", "gradient_norm")
+"""What is averaged over an epoch, weighted by the scans of each step."""
+
+
+class DivergedError(Exception):
+    """The loss or its gradient became infinite or not a number."""
+
+
+@dataclass(frozen=True)
+class TrainingScans:
+    """What a step has to know of the N scans that are trained on; tensors on the device."""
+
+    scores: Tensor
+    """(N,) float32, standardised."""
+    patients: Tensor
+    """(N,) int64 numbers of patients."""
+    order: Tensor
+    """(N,) order of the visit within its patient."""
+    means: Tensor
+    """(N,) float32, mean grey value of the scan's foreground."""
+    sds: Tensor
+    """(N,) float32, SD of the same."""
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """One batch; tensors on the device. Of several ranks, each has its own share of the clips."""
+
+    clips: Tensor
+    """uint8 (B, T, H, W): this rank's clips, one view of all its scans after the other."""
+    rows: Tensor
+    """int64 (B,): which of the training scans the clips are."""
+    keys: Tensor
+    """int64 (B,): random keys of their augmentation."""
+    batch: Tensor
+    """int64 (sum of lengths,): the scans of the global batch, rank by rank, views within."""
+    lengths: tuple[int, ...]
+    """Clips of each rank."""
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Clips, rows, keys and batch, of the shapes above: (B, T, H, W) and three times one dimension."""
+        return self.clips, self.rows, self.keys, self.batch
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What two batches must share for one CUDA graph to serve both."""
+        return *(tensor.shape for tensor in self.tensors), self.lengths
+
+
+class TrainingStep:
+    """The step of one run, with its loss and optimiser.
+
+    Args:
+        config: of the run.
+        network: is trained, on the device where it lies.
+        scans: the scans that may come in a batch.
+        world: the processes that train together.
+    """
+
+    def __init__(self, config: Config, network: Network, scans: TrainingScans, world: World) -> None:
+        self.config = config
+        self.network = network
+        self.loss = build_loss(config.loss, TrainingScores(scans.scores, scans.patients))
+        self._scans = scans
+        self._world = world
+        self._device = scans.scores.device
+        # A tensor, so that a CUDA graph sees each step's; float32 is what fused kernels take.
+        self._lr = torch.zeros((), device=self._device)
+        self._sums = torch.zeros(len(MEANS), dtype=torch.float64, device=self._device)
+        self.optimizer = _optimizer(network, config.train, self._lr)
+
+    def __call__(self, inputs: StepInputs) -> None:
+        """Trains one batch: forward, loss over the global batch, backward, clipping, optimiser."""
+        parts = self.backward(inputs)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()  # now: the next forward pass needs the memory
+        values = torch.stack([*(parts[name] for name in MEANS[:-1]), norm.detach()])
+        scans = sum(inputs.lengths) // self.loss.views
+        self._sums.add_(values.to(self._sums) * scans)
+
+    def backward(self, inputs: StepInputs) -> dict[str, Tensor]:
+        """Leaves the gradients of the global batch at the network's parameters; the loss () and its parts."""
+        loss, parts = total_loss(self.loss, self.outputs(inputs), self.config.loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._world.sum_gradients(self.network.parameters())
+        return parts
+
+    def outputs(self, inputs: StepInputs) -> Batch:
+        """The network's outputs for the global batch, of which this rank computes its clips."""
+        scans, rows = self._scans, inputs.rows
+        strength = self.config.data.augment
+        pixels = augment(inputs.clips, scans.means[rows], scans.sds[rows], inputs.keys, strength)
+        with autocast(self.config.train.precision, self._device.type):
+            output = self.network(pixels)
+        # Scores and patients need no gathering: every rank knows the whole order of the scans.
+        return Batch(
+            embeddings=self._world.gather(output.projection, inputs.lengths),
+            scores=scans.scores[inputs.batch],
+            patients=scans.patients[inputs.batch],
+            scans=inputs.batch,
+            predictions=self._world.gather(output.score, inputs.lengths),
+            order=scans.order[inputs.batch],
+        )
+
+    def set_lr(self, lr: Tensor) -> None:
+        """Sets the learning rate of the next step: a tensor () on the device."""
+        self._lr.copy_(lr)
+
+    def read_means(self, scans: int) -> dict[str, float]:
+        """The means of ``MEANS`` over so many scans since the last reading. The one time in an epoch that the
+        host waits for the device.
+
+        Raises:
+            DivergedError: a loss or gradient among them was infinite or not a number.
+        """
+        sums = dict(zip(MEANS, self._sums.tolist(), strict=True))
+        self._sums.zero_()
+        for name, words in (("loss", "loss"), ("gradient_norm", "norm of the gradient")):
+            if not math.isfinite(sums[name]):
+                raise DivergedError(f"the {words} is {sums[name]}")
+        return {name: total / scans for name, total in sums.items()}
+
+    def load_optimizer(self, state: dict[str, object]) -> None:
+        """Takes the state of an optimiser that stood in the same place."""
+        self.optimizer.load_state_dict(state)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr  # loading puts another tensor there
+
+
+def epoch_inputs(
+    clips: Iterable[Tensor], own: Sequence[Tensor], keys: Sequence[Tensor], batches: Sequence[Tensor],
+    lengths: Sequence[tuple[int, ...]], device: torch.device,
+) -> Iterable[StepInputs]:  # fmt: skip
+    """The inputs of an epoch's steps; all indices move to the device in one copy.
+
+    Args:
+        clips: uint8 (B, T, H, W) of each step, on the device.
+        own: int64 (B,) rows of this rank's clips, on the CPU.
+        keys: int64 (B,) random keys, on the CPU.
+        batches: int64 rows of each global batch, on the CPU.
+        lengths: clips of each rank.
+        device: where to train.
+    """
+    parts = [*own, *keys, *batches]
+    flat = torch.split(torch.cat(parts).to(device), [len(part) for part in parts])
+    n = len(own)
+    for step, pixels in enumerate(clips):
+        yield StepInputs(pixels, flat[step], flat[n + step], flat[2 * n + step], lengths[step])
+
+
+def _optimizer(network: nn.Module, train: TrainConfig, lr: Tensor) -> torch.optim.Optimizer:
+    """Weight decay falls on weights alone, not on biases and normalisation."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": train.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if train.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, fused=True, capturable=lr.is_cuda)
+    return torch.optim.SGD(groups, lr=lr, momentum=0.9, fused=True)
