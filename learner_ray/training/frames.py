@@ -97,6 +97,8 @@ class ResidentFrames(Frames):
         for start in range(0, len(pixels), 4096):  # a mapped file is not held in memory as a whole
             block = np.ascontiguousarray(pixels[start : start + 4096])
             self._resident[start : start + 4096] = torch.from_numpy(block)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()  # runs beside this one read them on other streams
 
     def clips(self, indices: Sequence[Tensor], waits: Waits) -> Iterator[Tensor]:
         if not indices:
