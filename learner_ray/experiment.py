@@ -133,17 +133,19 @@ class Experiment:
 
         Raises:
             UserError: the cohort, the options or the devices do not allow the study, or the results folder
-                holds another one.
+                holds another one, or one of other numerics that is not complete.
             PlaceError: a fault of the place ended it early; what had ended is kept.
             Interrupted: a signal ended it early, Ctrl-C for one; what had ended is kept.
         """
         results = self._request.results
         with self._prepared() as (plan, decoded, devices), results.alone():
             from learner_ray.study.ledger import write_tables
+            from learner_ray.study.other_numerics import refuse_to_add
             from learner_ray.study.record import record
             from learner_ray.study.summary import summary
 
             results.fetch()
+            refuse_to_add(plan, results, self.options.retry)
             left_out = _left_out(plan, decoded)
             record(
                 plan,
@@ -210,7 +212,15 @@ class Experiment:
             devices.trials(options.devices_per_trial)
             if options.trials_per_gpu is not None:
                 devices.check_share(options.trials_per_gpu, options.devices_per_trial)
-            plan = plan_request(request, cohort, gpus=devices.gpus, precision=devices.precision)
+            from learner_ray.study.other_numerics import recorded_numerics
+
+            plan = plan_request(
+                request,
+                cohort,
+                gpus=devices.gpus,
+                precision=devices.precision,
+                numerics=recorded_numerics(request.results),
+            )
             logger.info(self._heading(plan, devices))
             plan, decoded = read_scans(plan, request, NAME, _log_reading)
             for line in warnings(decoded.oddities):
@@ -218,9 +228,12 @@ class Experiment:
             yield plan, decoded, devices
 
     def _heading(self, plan: Plan, devices: Devices) -> str:
+        from learner_ray.study.other_numerics import notice
         from learner_ray.study.summary import heading
 
         said = heading(plan, devices=devices, results=self._request.results)
+        if other := notice(plan.settings.numerics):
+            said += f"\n{other}"
         if devices.local and not devices.gpus:
             said += "\nOn a cluster: the same with --cluster cluster/gpu.yaml, see cluster/README.md"
         return said

@@ -1,4 +1,4 @@
-"""Ten rules, each broken on purpose in a copy of this checkout, and whether the tests notice.
+"""Eleven rules, each broken on purpose in a copy of this checkout, and whether the tests notice.
 
 ``python -m tests.mutations [NAME ...]`` prints a row per rule and the first test that failed.
 """
@@ -64,6 +64,13 @@ MUTATIONS = {
         old="{role: sorted(who) for role, who in asdict(self.patients).items()}",
         new="{}",
         tests=("tests/run", "tests/study"),
+    ),
+    "numerics": Mutation(
+        rule="a run's hash holds its numerics",
+        file="learner_ray/run/spec.py",
+        old='            identity["numerics"] = self.numerics\n',
+        new="            pass\n",
+        tests=("tests/run/test_spec.py",),
     ),
     "fsync": Mutation(
         rule="a file is on disk before it takes its name",

@@ -1,5 +1,5 @@
-"""Results folders and study files of commit 3590708 go on under the new names: none of their runs is trained
-again.
+"""Results folders and study files of commit 3590708 are read under the new names: none of their runs is
+trained again, and none is added, since runs of this version compute other numbers.
 
 ``tests/data/results-3590708.tar.gz`` was written by that commit: a study of the package with
 ``--set objective.margin=0.3``, and one of ``own.py`` with a loss of its own and with
@@ -19,6 +19,7 @@ import pytest
 
 from analysis.results import old_names as analysis_names
 from learner_ray.core.config import Config
+from learner_ray.core.numerics import NUMERICS
 from learner_ray.core.old_names import RENAMED
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.old_names import columns_now
@@ -69,7 +70,7 @@ def test_what_a_study_says_is_read_under_the_new_names(kept: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options"), [("lus", LUS), pytest.param("own", OWN, marks=pytest.mark.long)]
 )
-def test_a_study_goes_on_and_is_extended(
+def test_a_whole_study_is_tabled_again_and_is_not_extended(
     name: str, options: list[str], kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = "lus" if name == "lus" else str(kept / "own.py")
@@ -82,9 +83,27 @@ def test_a_study_goes_on_and_is_extended(
     pd.testing.assert_frame_equal(now[list(ledger)], ledger)
     trials = pd.read_parquet(out / "trials.parquet")
     assert trials["selection_score"].notna().all() and "config.encoder.shift_fraction" in trials
-    assert main([*command, "--seeds", "2", "--extend"]) == 0
-    final_runs = ledger["run_hash"].nunique()
-    assert len(runs(kept) - before) == final_runs, "a second seed of every final run, and nothing else"
+    files = contents(kept / "results")
+    capsys.readouterr()
+    assert main([*command, "--seeds", "2", "--extend"]) == 2
+    said = capsys.readouterr().err
+    assert "numerics 1" in said and f"numerics {NUMERICS}" in said and "learner-ray 0.1.0, code 35907" in said
+    assert contents(kept / "results") == files, "nothing is lost, and nothing written"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {path: path.read_bytes() for path in files}
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("joined")
+def test_its_plan_says_that_nothing_would_be_trained(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["lus", "--data", str(kept / "cohort" / "manifest.csv"), "--out", str(kept / "results" / "lus")]
+    before = contents(kept / "results")
+    assert main([*command, *SIZES, *LUS, "--plan"]) == 0
+    said = "The results are of numerics 1, and this version computes numerics "
+    assert f"{said}{NUMERICS}" in capsys.readouterr().out and contents(kept / "results") == before
 
 
 def test_analysis_translates_the_same_names(kept: Path) -> None:
@@ -94,7 +113,7 @@ def test_analysis_translates_the_same_names(kept: Path) -> None:
         ours, raw = read_study(folder / "study.json"), json.loads((folder / "study.json").read_text())
         theirs = analysis_names.translated_study(raw)
         assert ours is not None
-        for key in ours.keys() - {"base", "hash"}:  # learner_ray adds what a base lacks
+        for key in ours.keys() - {"base", "hash", "numerics"}:  # learner_ray adds what they lack
             assert theirs[key] == ours[key]
         columns = list(pd.read_parquet(folder / "trials.parquet"))
         assert analysis_names.translated_columns(columns) == columns_now(columns)

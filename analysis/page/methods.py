@@ -35,7 +35,8 @@ def _study_methods(study: StudyResults) -> str:
         f"{study.modality}: {kind} {cohort.get('name', UNKNOWN)} has {_sizes(study)}. A progression pair is "
         f"two {pairs} of one patient, worse or better when {_outcome(study)} or more. The protocol was "
         f"{get('protocol')} cross-validation by patient ({design_of(study)}). {_search(study)} Code "
-        f"{get('git_sha')}, splits {get('split_hash')}, command `{get('command')}`."
+        f"{get('git_sha')}, numerics {study.numerics}, splits {get('split_hash')}, command "
+        f"`{get('command')}`."
     )
 
 
@@ -131,6 +132,6 @@ def checklist(statistics: StudyStatistics) -> list[tuple[str, str]]:
         "Performance measures": f"{statistics.primary_metric.label} (primary), all others in the tables",
         "Uncertainty and significance": "patient-cluster bootstrap, corrected t, Holm; see Methods",
         "Robustness": "class threshold, controls, shuffled labels; see Validity",
-        "Code": f"{get('git_sha')}, command {get('command')}",
+        "Code": f"{get('git_sha')}, numerics {study.numerics}, command {get('command')}",
     }
     return [*recorded.items(), ("For the authors to state", AUTHORS_TOPICS)]

@@ -82,6 +82,12 @@ class StudyResults:
         return str(progression.get("selection_metric", before))
 
     @property
+    def numerics(self) -> int:
+        """The number of what the study's version computed from a configuration; raised when that changed. A
+        study.json that names none is of the first."""
+        return int(self.info.get("numerics") or 1)
+
+    @property
     def labels(self) -> dict[str, str]:
         """How each arm is called in tables, by its name."""
         return {arm.name: arm.label for arm in self.arms}

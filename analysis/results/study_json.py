@@ -15,9 +15,10 @@ NUMBER = (int, float)
 STUDY: dict[str, Any] = {
     "study": str, "modality": str, "protocol": str, "profile": str, "reference": str, "primary_metric": str,
     "folds": int, "repeats": int, "seeds": int, "trials": int, "audits": int, "selection_metric": str,
-    "split_hash": str, "cohort_hash": str, "git_sha": str, "command": str, "left_out": list, "arms": list,
-    "allow_duplicates": bool, "development": bool, "versions": {}, "hardware": {}, "fixed_at": {"arm": str},
-    "study_file": str, "base": {"progression": {"selection_metric": str}, "encoder": {}},
+    "numerics": int, "split_hash": str, "cohort_hash": str, "git_sha": str, "command": str, "left_out": list,
+    "arms": list, "allow_duplicates": bool, "development": bool, "versions": {}, "hardware": {},
+    "fixed_at": {"arm": str}, "study_file": str,
+    "base": {"progression": {"selection_metric": str}, "encoder": {}},
     "cohort": {
         "name": str, "class_counts": list,
         "score": {"name": str, "unit": str, "change_threshold": NUMBER},

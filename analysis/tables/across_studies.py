@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.results.run_columns import with_run_counts
 from analysis.statistics.study_statistics import StudyStatistics
-from analysis.tables.captions import FAILED, contrast_mark, run_cautions
+from analysis.tables.captions import FAILED, contrast_mark, numerics_caution, run_cautions
 from analysis.tables.main_table import main_table_data
 from analysis.tables.table import MISSING, NONE, Table, interval_text, number, panel_of
 
@@ -40,7 +40,10 @@ def across_studies(statistics: Sequence[StudyStatistics]) -> Table | None:
     ]
     return Table(
         name="across", title="The same arms in every study", data=data, panels=[("", panel)], notes=notes,
-        cautions=[caution for item in shown for caution in run_cautions(item.study)],
+        cautions=[
+            *numerics_caution([item.study for item in shown]),
+            *(caution for item in shown for caution in run_cautions(item.study)),
+        ],
     )  # fmt: skip
 
 
@@ -67,6 +70,7 @@ def tuned_and_fixed(statistics: Sequence[StudyStatistics]) -> Table | None:
         both = _ranked(tuned, "tuned").merge(_ranked(fixed, "fixed"), on=["arm", "label"])
         both["flip"] = both["tuned_rank"] != both["fixed_rank"]
         frames.append(both.assign(tuned=tuned.study.key, fixed=fixed.study.key))
+        cautions += numerics_caution([tuned.study, fixed.study])
         cautions += [*run_cautions(tuned.study), *run_cautions(fixed.study)]
         rows = [(_marked(row), _two_ranks(row)) for _, row in both.iterrows()]
         panel = panel_of(rows, ["Tuned", "Rank", "Fixed", "Rank, fixed", "Rank flip"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from analysis.results.study import StudyResults
 
 
@@ -15,7 +17,7 @@ def header(study: StudyResults) -> str:
 
 
 def footnote(study: StudyResults, draws: int) -> str:
-    """Say in one line the protocol, bootstrap draws, search effort, split hash and git SHA of a study."""
+    """Say in one line a study's protocol, bootstrap draws, search effort, splits, git SHA and numerics."""
     info = study.info
     design = design_of(study, " x ")
     parts = [
@@ -24,7 +26,7 @@ def footnote(study: StudyResults, draws: int) -> str:
         f"{draws:,} patient-cluster bootstrap draws, 95 % intervals",
         _effort(study),
         f"splits {str(info.get('split_hash', 'not recorded'))[:12]}",
-        f"code {str(info.get('git_sha', 'not recorded'))[:12]}",
+        f"code {str(info.get('git_sha', 'not recorded'))[:12]}, numerics {study.numerics}",
     ]
     return "; ".join(parts) + "."
 
@@ -66,6 +68,17 @@ def contrast_mark(study: StudyResults, arm: str) -> str:
     """Mark an arm's difference with the reference where a final run of either failed; empty otherwise."""
     failed = study.runs["imputed_runs"].reindex([arm, study.reference]).fillna(0)
     return f" {FAILED}" if failed.any() else ""
+
+
+def numerics_caution(studies: Sequence[StudyResults]) -> list[str]:
+    """Say of studies side by side that versions computed them which give other numbers; empty if none did."""
+    if len({study.numerics for study in studies}) < 2:
+        return []
+    numbers = ", ".join(f"{study.title} {study.numerics}" for study in studies)
+    return [
+        f"Numerics differ: {numbers}. Versions of different numerics compute other numbers from the same "
+        "configuration, so a difference between these studies may come from that alone."
+    ]
 
 
 def run_cautions(study: StudyResults) -> list[str]:

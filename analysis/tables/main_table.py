@@ -14,7 +14,14 @@ from analysis.statistics.corrected_t import ROPE
 from analysis.statistics.metrics import METRICS
 from analysis.statistics.proper_scores import PROPER_SCORES
 from analysis.statistics.study_statistics import StudyStatistics
-from analysis.tables.captions import contrast_mark, footnote, header, row_label, run_cautions
+from analysis.tables.captions import (
+    contrast_mark,
+    footnote,
+    header,
+    numerics_caution,
+    row_label,
+    run_cautions,
+)
 from analysis.tables.failures import failed_finals
 from analysis.tables.table import (
     MISSING,
@@ -93,6 +100,7 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         "The F1 of a class that nobody has or predicts counts as 0.",
     ]
     data = pd.concat(frames, ignore_index=True)
+    cautions += numerics_caution([item.study for item in statistics])
     if "p_put_in" in data:
         cautions.append(PUT_IN)
     return Table(

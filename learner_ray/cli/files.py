@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from learner_ray.core.errors import UserError
@@ -22,6 +23,7 @@ def check_files(address: str) -> int:
     Raises:
         UserError: the folder holds neither a study nor runs.
     """
+    from learner_ray.core.numerics import NUMERICS
     from learner_ray.run.folder import RunStore
     from learner_ray.run.object_storage import StoredFolder, is_url
     from learner_ray.study.archive import run_hashes
@@ -31,14 +33,15 @@ def check_files(address: str) -> int:
     if stored:
         stored.fetch()
     if (results / "study.json").exists():
-        faults = study_faults(results)
+        studies = [results]
         store, runs = RunStore(results.parent, stored and stored.above), run_hashes(results)
     elif (results / "runs").is_dir():
-        faults = [fault for path in results.glob("*/study.json") for fault in study_faults(path.parent)]
+        studies = [path.parent for path in results.glob("*/study.json")]
         store = RunStore(results, stored)
         runs = [path.name for path in (results / "runs").iterdir() if path.is_dir()]
     else:
         raise UserError(f"{address} holds neither a study nor runs: give a results folder")
+    faults = [fault for folder in studies for fault in study_faults(folder)]
     for run in sorted(runs):
         folder = store.folder(run)
         folder.fetch()
@@ -50,7 +53,22 @@ def check_files(address: str) -> int:
     if faults:
         print("Rerun the command that made the results: it trains damaged runs again. It reads no encoders,")
         print("so remove the encoders named above first.")
+        for number in sorted({n for study in studies for n in numerics_of(study)} - {NUMERICS}):
+            print(
+                f"For results of numerics {number}, do so with the version that made them: this one computes"
+            )
+            print(f"numerics {NUMERICS} and trains nothing there.")
     return 1 if faults else 0
+
+
+def numerics_of(folder: Path) -> set[int]:
+    """The number that a study records; empty where it cannot be read."""
+    from learner_ray.study.study_json import read_study
+
+    with suppress(UserError):
+        study = read_study(folder / "study.json")
+        return {study["numerics"]} if study else set()
+    return set()
 
 
 def study_faults(folder: Path) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from learner_ray.cli.command import answer, make_parser
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import storage_fault
+from learner_ray.core.numerics import refuse_other
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.run.folder import RunFolder
 
@@ -48,13 +49,14 @@ def repeat(config: Path, out: Path | None) -> int:
         0 when the numbers are the recorded ones, else 1.
 
     Raises:
-        UserError: there is no run, or ``out`` holds one.
+        UserError: there is no run, or one of other numerics, or ``out`` holds one.
         StorageError: the repeated run cannot be written.
     """
     if not config.is_file():
         raise UserError(f"no configuration at {config}: give the config.json of a run")
     recorded = RunFolder(config.parent)
     spec = recorded.read_spec()
+    refuse_other(spec.numerics, str(config))
     if not isinstance(spec.threads, int) or spec.threads < 1:
         raise UserError(f"{config}: threads must be a whole number of 1 or more, not {spec.threads!r}")
     differs = recorded.fault(spec.hash)

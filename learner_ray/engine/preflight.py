@@ -13,6 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from learner_ray.core.errors import StorageError, UserError
+from learner_ray.core.numerics import NUMERICS
 from learner_ray.run.object_storage import StoredFolder, is_url, visible
 from learner_ray.run.provenance import versions
 
@@ -102,12 +103,18 @@ def _inspect(data: str | None, token: str) -> Node:
     gpus = torch.cuda.device_count()
     return Node(
         host=socket.gethostname(),
-        versions={name: version for name, version in versions().items() if name in MUST_AGREE},
+        versions=must_agree(),
         sees_data=data is None or visible(data),
         sees_results=visible(token),
         gpus=gpus,
         precision=fastest_precision("cuda" if gpus else "cpu"),
     )
+
+
+def must_agree() -> dict[str, str]:
+    """What must be the same on all nodes: versions, and the numerics of this package's own code."""
+    found = {name: version for name, version in versions().items() if name in MUST_AGREE}
+    return {**found, "numerics": str(NUMERICS)}
 
 
 def check_nodes(nodes: Sequence[Node], data: str | None, out: str) -> None:
@@ -116,7 +123,7 @@ def check_nodes(nodes: Sequence[Node], data: str | None, out: str) -> None:
     Raises:
         UserError: lists all that is wrong, by node.
     """
-    mine = versions()
+    mine = must_agree()
     faults = []
     for node in nodes:
         differing = [f"{n} {v} (here {mine.get(n)})" for n, v in node.versions.items() if v != mine.get(n)]

@@ -220,6 +220,8 @@ def locked(folder: RunFolder, *, within_s: float = 0.0) -> Iterator[None]:
 class RunStore:
     """All runs of one results root, by hash, shared by its studies."""
 
+    _kind: type[RunFolder] = RunFolder
+
     def __init__(self, root: Path, stored: StoredFolder | None = None) -> None:
         """Opens the runs of a results root.
 
@@ -236,8 +238,8 @@ class RunStore:
         """The folder of a run, whether it exists or not."""
         path = self.root / run_hash
         if not self._stored:
-            return RunFolder(path)
-        return RunFolder(path, self._stored.below(run_hash), self._stored_models.get(run_hash, {}))
+            return self._kind(path)
+        return self._kind(path, self._stored.below(run_hash), self._stored_models.get(run_hash, {}))
 
     def as_recorded(self, spec: RunSpec) -> RunSpec:
         """A run under the name that it has here: commit 3590708 named runs with a loss of the user's own by

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from learner_ray.core.config import Config, flatten
+from learner_ray.core.numerics import UNNAMED
 from learner_ray.core.old_names import DEFAULTS, SINCE, key_now, key_then
 
 
@@ -51,6 +52,7 @@ def columns_now(names: Iterable[str]) -> dict[str, str]:
 def study_now(study: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a ``study.json`` under its present names."""
     now = {_STUDY_KEYS.get(key, key): value for key, value in study.items()}
+    now.setdefault("numerics", UNNAMED)
     if isinstance(now.get("base"), dict):
         # Whole: with the keys that came later, without those that its loss does not have and nobody set.
         now["base"] = Config.from_dict(now["base"]).to_dict()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
+from learner_ray.core.numerics import NUMERICS, UNNAMED
 from learner_ray.core.old_names import SECTIONS
 from learner_ray.run.integrity import DamagedError
 from learner_ray.run.old_names import config_then
@@ -68,6 +69,8 @@ class RunSpec:
     patients: Patients
     source: Source
     threads: int = 1
+    numerics: int = NUMERICS
+    """The number of what is computed from the configuration: see :mod:`learner_ray.core.numerics`."""
     recorded_hash: str = field(default="", compare=False)
     """Hash under which a run that was read from its file is stored: an older version had fewer keys."""
 
@@ -78,7 +81,8 @@ class RunSpec:
 
     @cached_property
     def hash(self) -> str:
-        """16 hexadecimal digits that name the run, taken over its configuration, cohort and patients."""
+        """16 hexadecimal digits that name the run, taken over its configuration, cohort, patients and
+        numerics."""
         return self.recorded_hash or self._hash(config_then(self.config.to_dict()))
 
     def _hash(self, config: Mapping[str, Any]) -> str:
@@ -88,6 +92,8 @@ class RunSpec:
             "bad_scans": sorted(self.source.bad_scans),
             "patients": {role: sorted(who) for role, who in asdict(self.patients).items()},
         }
+        if self.numerics != UNNAMED:  # where it is, the hash is that of the versions that had no number
+            identity["numerics"] = self.numerics
         if self.source.study_file_hash:
             identity["study_file"] = self.source.study_file_hash
         elif self.source.components:
@@ -104,6 +110,7 @@ class RunSpec:
         return {
             "run_hash": self.hash,
             "config": self.config.to_dict(),
+            "numerics": self.numerics,
             "patients": asdict(self.patients),
             "source": source,
             **beside,
@@ -133,6 +140,7 @@ class RunSpec:
                 patients=patients,
                 source=Source(**source),
                 threads=values["threads"],
+                numerics=values.get("numerics", UNNAMED),
                 recorded_hash=values["run_hash"],
             )
             described = spec._hash(_as_hashed(values["config"]))

@@ -133,8 +133,8 @@ class ArmSearch:
         folder = self._store.folder(planned.spec.hash)
         fault = folder.fault(planned.spec.hash)
         if fault:
-            logger.warning("%s: %s; training it again", planned.label, fault)
             folder.begin_anew(planned.spec.hash)
+            logger.warning("%s: %s; training it again", planned.label, fault)
             return None
         outcome = RunResult.read(planned, folder)
         if outcome is not None and outcome.state == "failed" and self._retry.wants(planned):

@@ -115,7 +115,7 @@ def read_cohort(request: Request) -> tuple[Request, Cohort]:
     return request, cohort
 
 
-def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str) -> Plan:
+def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str, numerics: int) -> Plan:
     """The plan of a request, for the devices there are.
 
     Args:
@@ -123,6 +123,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str)
         cohort: its cohort.
         gpus: how many GPUs there are.
         precision: what ``train.precision=auto`` is on these devices.
+        numerics: the number of the runs that the results folder holds, or of this version.
 
     Raises:
         UserError: the cohort cannot be split so, or a package that the sampler needs is missing.
@@ -148,6 +149,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str)
         sampler=options.sampler,
         winner=request.winner,
         development=options.protocol == "development",
+        numerics=numerics,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from learner_ray.cohort import Cohort, Fold, make_splits, splits_hash
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
+from learner_ray.core.numerics import NUMERICS
 from learner_ray.core.old_names import key_now
 from learner_ray.run.spec import Source
 from learner_ray.run.user_code import with_code
@@ -84,11 +85,13 @@ def make_plan(
     sampler: str = "tpe",
     winner: Winner | None = None,
     development: bool = False,
+    numerics: int = NUMERICS,
 ) -> Plan:
     """Splits the cohort and lays out one group per arm, repeat and fold.
 
     Args:
         winner: its settings, fold by fold, come before the arms' edits; nothing is searched.
+        numerics: what the runs compute, or did where they are found complete.
 
     Raises:
         UserError: an arm or key is unknown, the cohort cannot be split, or the winner is of other folds.
@@ -120,6 +123,7 @@ def make_plan(
             seeds=size.seeds,
             audits=size.audits,
             threads=threads,
+            numerics=numerics,
             pruner=pruner,
             sampler=sampler,
         ),

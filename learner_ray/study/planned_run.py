@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from learner_ray.cohort import Fold
 from learner_ray.core.config import Config
+from learner_ray.core.numerics import NUMERICS
 from learner_ray.core.seeding import random_key
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.progress import selection_score
@@ -38,6 +39,8 @@ class SearchSettings:
     """Runs of the best trial under other seeds, on its own patients: how much of its score was luck."""
     threads: int = 1
     """Threads of every run."""
+    numerics: int = NUMERICS
+    """What every run computes from its configuration: see :mod:`learner_ray.core.numerics`."""
     pruner: PrunerChoice = "halving"
     """What stops trials early: a name, or an object of a study file."""
     sampler: str = "tpe"
@@ -115,6 +118,7 @@ class FoldSearchSpec:
             patients=self.patients(final=final),
             source=self.source,
             threads=self.settings.threads,
+            numerics=self.settings.numerics,
         )
 
 

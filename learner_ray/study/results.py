@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from learner_ray.core.errors import UserError
 from learner_ray.core.locks import HeldError, locked_file
@@ -14,6 +15,7 @@ from learner_ray.run.folder import RunStore
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import RunResult
+from learner_ray.study.study_json import parse_study, read_study
 
 SECONDS_BETWEEN_PUBLISHING = 60.0
 """Time between two copies of a study's tables and curves; runs publish their files after every epoch."""
@@ -59,6 +61,17 @@ class Results(Callback):
                     "another --out"
                 ) from error
             yield
+
+    def study(self) -> dict[str, Any] | None:
+        """What ``study.json`` says, read where it lies and not from a copy; None where there is none.
+
+        Raises:
+            UserError: it was changed since it was written.
+        """
+        if self._stored is None:
+            return read_study(self.out / "study.json")
+        held = self._stored.holds("study.json")
+        return parse_study(self._stored.read("study.json"), self.address_of("study.json")) if held else None
 
     def fetch(self) -> None:
         """Brings the study and its runs up to date, models apart."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from learner_ray.core.errors import UserError
-from learner_ray.run.integrity import DamagedError, read_object
+from learner_ray.core.files import parse_object
 from learner_ray.run.old_names import study_now
 
 _ALWAYS = {"study", "cohort_hash", "split_hash", "trials", "folds", "repeats", "seeds", "arms", "space"}
@@ -30,15 +30,30 @@ def read_study(path: Path) -> dict[str, Any] | None:
     Raises:
         UserError: it was changed since it was written, as far as one can tell: older versions kept no hash.
     """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return parse_study(content, str(path))
+
+
+def parse_study(content: bytes, name: str) -> dict[str, Any]:
+    """What the content of a ``study.json`` says, under the names of now.
+
+    Args:
+        content: of the file.
+        name: the file's path or URL, for messages.
+
+    Raises:
+        UserError: as :func:`read_study` does.
+    """
     remedy = "restore it; or move it away, and the command that made it writes it again"
     try:
-        study = read_object(path)
-    except DamagedError as error:
-        raise UserError(f"{path} is damaged: {remedy}") from error
-    if study is None:
-        return None
+        study = parse_object(content)
+    except ValueError as error:
+        raise UserError(f"{name} is damaged: {remedy}") from error
     if not study.keys() >= _ALWAYS:
-        raise UserError(f"{path} is damaged: {remedy}")
+        raise UserError(f"{name} is damaged: {remedy}")
     if study.get("hash", study_hash(study)) != study_hash(study):
-        raise UserError(f"{path} was changed since it was written: {remedy}")
+        raise UserError(f"{name} was changed since it was written: {remedy}")
     return study_now(study)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from learner_ray.core.files import write_atomic, write_json, write_parquet
+from learner_ray.core.numerics import refuse_other
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec, State
 from learner_ray.run.user_code import load_components
@@ -51,6 +52,7 @@ class TrainingRun:
         device: str = "cpu",
         world: World = World(),  # noqa: B008 (frozen)
     ) -> None:
+        refuse_other(spec.numerics, f"run {spec.hash}")
         self.world = world
         self.devices: float = world.size
         """Devices at work on the run, as recorded: less than one where runs share a GPU."""

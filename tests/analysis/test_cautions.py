@@ -10,6 +10,7 @@ from make_results import change_ledger, fail_runs, lose_runs, make_results
 
 from analysis.building import all_tables
 from analysis.figures.final_runs import calibration, confusion, distance, forest
+from analysis.page.methods import checklist
 from analysis.page.page import Report, html
 from analysis.page.sentences import verdict_sentences
 from analysis.page.validity import checks
@@ -203,3 +204,28 @@ def test_a_fold_without_a_chosen_trial_is_left_out_of_what_the_search_promised(t
     assert any("1 folds are left out" in note for note in tables["overtuning"].notes)
     best = tables["search"].data.set_index("arm")["best"]
     assert np.isnan(best["weighted"]) and np.isfinite(best["mse"])
+
+
+def test_the_numerics_are_stated_and_missing_ones_are_the_first(tmp_path):
+    folders = [make_results(tmp_path / "old"), make_results(tmp_path / "new", numerics=2)]
+    for folder, number in zip(folders, (1, 2), strict=True):
+        (item,), tables, page = reported(folder)
+        assert item.study.numerics == number
+        assert f"numerics {number}" in page and f"numerics {number}" in markdown(tables["headline"])
+        assert dict(checklist(item))["Code"].count(f"numerics {number}") == 1
+        assert "Numerics differ" not in page
+
+
+def test_studies_of_different_numerics_are_not_shown_together_without_a_word(tmp_path):
+    folders = [make_results(tmp_path / "old"), make_results(tmp_path / "new", numerics=2)]
+    forget_the_search(folders[1])
+    _, tables, page = reported(*folders)
+    for name in ("headline", "across", "tuned-fixed"):
+        for kind, text in texts(tables[name]).items():
+            assert "Numerics differ: LUS old 1, LUS new 2." in text, (name, kind)
+    assert "Numerics differ" in page
+
+
+def forget_the_search(folder):
+    """A study without a search: the tables compare it with one that searched."""
+    (folder / "trials.parquet").unlink()

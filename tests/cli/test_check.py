@@ -10,6 +10,7 @@ import pytest
 
 from learner_ray.check import main
 from learner_ray.cohort import Fold, save_splits, splits_hash
+from learner_ray.core.numerics import NUMERICS
 from tests.run.test_integrity import FINAL, OTHER, final_run, flip
 
 
@@ -48,6 +49,18 @@ def test_a_studys_own_files_are_looked_at_too(
     (study / name).write_text("[]")
     assert main(["--files", str(study)]) == 1
     assert str(study / name) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("numerics", [NUMERICS, NUMERICS - 1])
+def test_damage_that_this_version_does_not_mend_is_said(
+    study: Path, numerics: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = json.loads((study / "study.json").read_text())
+    (study / "study.json").write_text(json.dumps({**info, "numerics": numerics}))
+    flip(study.parent / "runs" / FINAL.hash / "encoder.pt")
+    assert main(["--files", str(study)]) == 1
+    said = "with the version that made them" in capsys.readouterr().out
+    assert said == (numerics != NUMERICS)
 
 
 def test_what_holds_no_results_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from learner_ray.core.config import Config
 from learner_ray.core.files import write_json
+from learner_ray.core.numerics import NUMERICS
 from learner_ray.predict import main as predict
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.sweep import main
@@ -192,6 +193,17 @@ def test_predictions_that_could_not_be_written_are_not_made(
     (tmp_path / "folder.csv").mkdir()
     code = predict([str(tmp_path), "scan.mp4", "--out", str(tmp_path / out)])
     refused(code, [f"{tmp_path}/{out.partition('/')[0]}"], capsys)
+
+
+@pytest.mark.parametrize("numerics", [NUMERICS - 1, NUMERICS + 1])
+def test_a_run_of_other_numerics_is_not_repeated(
+    numerics: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = RunSpec(config=Config(), patients=Patients(), source=Source(path="nowhere"), numerics=numerics)
+    write_json(tmp_path / "config.json", spec.to_dict())
+    words = [f"{tmp_path}/config.json", f"numerics {numerics}", f"numerics {NUMERICS}", "--out"]
+    refused(train([str(tmp_path / "config.json")]), words, capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "x"])

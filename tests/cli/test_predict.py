@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from learner_ray.cohort import load
+from learner_ray.core.numerics import NUMERICS
 from learner_ray.predict import main
 from learner_ray.run.folder import RunFolder
 from learner_ray.training.prediction import given
@@ -42,6 +44,20 @@ def predicted(run: Path, tmp_path: Path, *arguments: str | Path) -> pd.DataFrame
     out = tmp_path / "predictions.csv"
     assert main([str(run), *map(str, arguments), "--out", str(out)]) == 0
     return pd.read_csv(out)
+
+
+def test_a_run_of_other_numerics_predicts(run: Path, new_manifest: Path, tmp_path: Path) -> None:
+    """A scan is evaluated as ever: numerics are about training. A change of evaluation needs another rule."""
+    folder = RunFolder(shutil.copytree(run, tmp_path / "old"))
+    (folder.path / "state.json").unlink()
+    other = replace(folder.read_spec(), numerics=NUMERICS - 1, recorded_hash="")
+    folder.write_spec(other)
+    description = json.loads((folder.path / "predictor.json").read_text())
+    (folder.path / "predictor.json").write_text(json.dumps({**description, "run_hash": other.hash}))
+    folder.finish("complete")
+    own, old = (predicted(path, tmp_path, "--manifest", new_manifest) for path in (run, folder.path))
+    assert set(old.pop("run_hash")) == {other.hash} != set(own.pop("run_hash"))
+    pd.testing.assert_frame_equal(own, old)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from learner_ray.core.errors import UserError
-from learner_ray.engine.preflight import MUST_AGREE, Node, check_nodes, inspect_nodes
-from learner_ray.run.provenance import versions
+from learner_ray.engine.preflight import Node, check_nodes, inspect_nodes, must_agree
 
 GOOD = Node(
     host="n1",
-    versions={name: versions()[name] for name in MUST_AGREE},
+    versions=must_agree(),
     sees_data=True,
     sees_results=True,
     gpus=0,
@@ -42,9 +41,10 @@ def test_all_faults_are_listed_by_node() -> None:
         replace(GOOD, host="n2", versions={**GOOD.versions, "torch": "0.1"}),
         replace(GOOD, host="n3", sees_data=False),
         replace(GOOD, host="n4", sees_results=False),
+        replace(GOOD, host="n5", versions={**GOOD.versions, "numerics": "0"}),
     ]
     with pytest.raises(UserError) as error:
         check_nodes(nodes, "data", "out")
     text = str(error.value)
-    assert "n1" not in text and "torch 0.1" in text
-    assert [f"n{i}" in text for i in (2, 3, 4)] == [True, True, True]
+    assert "n1" not in text and "torch 0.1" in text and "numerics 0" in text
+    assert all(f"n{i}" in text for i in (2, 3, 4, 5))

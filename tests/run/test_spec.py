@@ -9,6 +9,7 @@ import pytest
 
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
+from learner_ray.core.numerics import NUMERICS
 from learner_ray.run.folder import RunFolder, locked
 from learner_ray.run.old_names import config_then
 from learner_ray.run.spec import Patients, RunSpec, Source
@@ -29,6 +30,8 @@ SPEC = RunSpec(
         replace(SPEC, config=Config().with_values({"train.precision": "float32"})),
         replace(SPEC, patients=Patients(pretrain=("a",), classifier=("c",), test=("d",))),
         replace(SPEC, source=Source(path="data", cohort_hash="2")),
+        replace(SPEC, numerics=1),
+        replace(SPEC, numerics=NUMERICS + 1),
     ],
 )
 def test_what_decides_the_result_decides_the_hash(other: RunSpec) -> None:
@@ -70,6 +73,16 @@ def test_an_edited_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(values))
     with pytest.raises(UserError, match="was changed"):
         RunFolder(tmp_path).read_spec()
+
+
+def test_a_run_that_names_no_numerics_is_of_the_first_and_has_its_hash() -> None:
+    old = replace(SPEC, numerics=1)
+    values = old.to_dict()
+    assert values.pop("numerics") == 1
+    assert RunSpec.from_dict(values) == old and RunSpec.from_dict(values).hash == old.hash
+    with pytest.raises(UserError, match="was changed"):
+        RunSpec.from_dict({**values, "numerics": 2})
+    assert RunSpec.from_dict(SPEC.to_dict()).numerics == NUMERICS
 
 
 def test_a_run_of_a_version_with_fewer_keys_keeps_its_name(tmp_path: Path) -> None:

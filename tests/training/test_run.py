@@ -13,6 +13,8 @@ import torch
 from learner_ray import train
 from learner_ray.cohort import load
 from learner_ray.core.config import Config
+from learner_ray.core.errors import UserError
+from learner_ray.core.numerics import NUMERICS
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.training import run as run_module
@@ -48,6 +50,14 @@ def finish(spec: RunSpec, folder: Path) -> RunFolder:
 
 def numbers(folder: RunFolder) -> list[dict[str, object]]:
     return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in folder.progress()]
+
+
+def test_a_run_of_other_numerics_is_not_trained(manifest: Path, tmp_path: Path) -> None:
+    other = replace(spec(manifest, TRIAL), numerics=NUMERICS - 1)
+    RunFolder(tmp_path).write_spec(other)
+    with pytest.raises(UserError, match=f"numerics {NUMERICS - 1}"):
+        TrainingRun(other, RunFolder(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_a_trial_reports_every_epoch_and_tests_nobody(manifest: Path, tmp_path: Path) -> None:
