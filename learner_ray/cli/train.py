@@ -14,6 +14,7 @@ from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import storage_fault
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.run.folder import RunFolder
+from learner_ray.run.progress import without_clock
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m learner_ray.train") -> int:
@@ -95,7 +96,8 @@ def compare(recorded: RunFolder, again: RunFolder) -> int:
         for name in ("metrics.json", "predictions.parquet", "scores.parquet")
         if _content(recorded.path / name) != _content(again.path / name)
     ]
-    if _numbers(recorded) != _numbers(again):
+    before, now = ([without_clock(row) for row in folder.progress()] for folder in (recorded, again))
+    if before != now:
         differing.insert(0, "progress.jsonl")
     metrics = again.path / "metrics.json"
     if metrics.exists():
@@ -110,11 +112,3 @@ def compare(recorded: RunFolder, again: RunFolder) -> int:
 
 def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
-
-
-def _numbers(folder: RunFolder) -> list[dict[str, object]]:
-    """The progress of a run, without what each epoch took of time and of a device."""
-    return [
-        {k: v for k, v in row.items() if not k.startswith("seconds/") and k != "devices"}
-        for row in folder.progress()
-    ]

@@ -26,6 +26,7 @@ from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
 from learner_ray.training.selection_metrics import selection_metric
+from learner_ray.training.speed import Utilisation, synchronise, training_speed
 from learner_ray.training.tensors import UnreadableError
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class TrainingRun:
         """Devices at work on the run, as recorded: less than one where runs share a GPU."""
         self.spec = spec = replace(spec, config=load_components(spec.source, spec.config))
         self.folder = folder
+        self._device = device
         make_deterministic(spec.threads)
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
@@ -120,19 +122,28 @@ class TrainingRun:
 
     def _epoch(self, pretraining: Pretraining) -> dict[str, Any]:
         start = time.perf_counter()
-        means = pretraining.run_epoch()
-        trained = time.perf_counter()
-        row: dict[str, Any] = {"epoch": pretraining.epoch, **{f"train/{k}": v for k, v in means.items()}}
-        if self.spec.patients.validation:
-            row |= self._validate(pretraining)
+        with Utilisation(self._device) as utilisation:
+            means = pretraining.run_epoch()
+            synchronise(self._device)
+            trained = time.perf_counter()
+            row: dict[str, Any] = {"epoch": pretraining.epoch, **{f"train/{k}": v for k, v in means.items()}}
+            if self.spec.patients.validation:
+                row |= self._validate(pretraining)
         row["seconds/train"] = trained - start
         row["seconds/evaluate"] = time.perf_counter() - trained
+        row |= self._speed(pretraining, trained - start) | utilisation.row()
         if self.devices != 1:
             row["devices"] = self.devices
         self._rows.append(row)
         if self.world.is_first:
             self._record(pretraining)
         return row
+
+    def _speed(self, pretraining: Pretraining, seconds: float) -> dict[str, float]:
+        # For the merge with part `pixels`: read `pretraining.waited`, which every Pretraining then has.
+        waited = getattr(pretraining, "waited", 0.0)
+        scans = len(self._data.of(self.spec.patients.pretrain))
+        return training_speed(scans=scans, seconds=seconds, waited=waited)
 
     def _record(self, pretraining: Pretraining) -> None:
         lines = "".join(_json_line(r) for r in self._rows)
