@@ -30,7 +30,6 @@ if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mist
     import pandas as pd
 
     from learner_ray.engine.connection import Devices
-    from learner_ray.run.throughput import Throughput
     from learner_ray.study.plan import Plan
     from learner_ray.study.plan_report import PlanReport
     from learner_ray.study.runner import StudyRunner
@@ -111,19 +110,22 @@ class Experiment:
 
     def plan(self) -> PlanReport:
         """Works out what would run: runs, hours, disk space and minimum detectable difference. Runs nothing,
-        but reads every scan once and times a few training steps.
+        but reads every scan once and times a few epochs on a device that would train.
 
         Raises:
-            UserError: the cohort, the options or the devices do not allow the study.
+            UserError: the cohort, the options or the devices do not allow the study, or no device is free.
+            PlaceError: the epochs that were to be timed failed.
         """
         with self._prepared() as (plan, _, devices):
+            from learner_ray.engine.pace import devices_not_timed, plan_throughput
             from learner_ray.engine.run_plan import slots_of
             from learner_ray.study.plan_report import PlanReport
 
             return PlanReport(
                 plan=plan,
                 heading=self._heading(plan, devices),
-                throughput=_throughput(plan),
+                throughput=plan_throughput(plan, devices),
+                not_timed=devices_not_timed(devices),
                 encoder_bytes=encoder_bytes(plan),
                 slots=slots_of(self.options, devices),
             )
@@ -273,18 +275,6 @@ class Experiment:
         from learner_ray.engine.run_plan import run_plan
 
         return run_plan(plan, runner, self._request.results, self.options, devices)
-
-
-def _throughput(plan: Plan) -> dict[str, Throughput]:
-    """Seconds per scan by the name of the encoder, measured on the first arm that pretrains it."""
-    from learner_ray.training.throughput import measure_throughput
-
-    measured: dict[str, Throughput] = {}
-    for group in plan.groups:
-        if group.config.pretrains and group.config.encoder.name not in measured:
-            spec = group.spec(group.config, final=False)
-            measured[group.config.encoder.name] = measure_throughput(spec)
-    return measured
 
 
 def encoder_bytes(plan: Plan) -> int:

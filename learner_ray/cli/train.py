@@ -15,6 +15,7 @@ from learner_ray.core.files import storage_fault
 from learner_ray.core.numerics import refuse_other
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.run.folder import RunFolder
+from learner_ray.run.progress import without_clock
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m learner_ray.train") -> int:
@@ -97,7 +98,8 @@ def compare(recorded: RunFolder, again: RunFolder) -> int:
         for name in ("metrics.json", "predictions.parquet", "scores.parquet")
         if _content(recorded.path / name) != _content(again.path / name)
     ]
-    if _numbers(recorded) != _numbers(again):
+    before, now = ([without_clock(row) for row in folder.progress()] for folder in (recorded, again))
+    if before != now:
         differing.insert(0, "progress.jsonl")
     metrics = again.path / "metrics.json"
     if metrics.exists():
@@ -112,11 +114,3 @@ def compare(recorded: RunFolder, again: RunFolder) -> int:
 
 def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
-
-
-def _numbers(folder: RunFolder) -> list[dict[str, object]]:
-    """The progress of a run, without what each epoch took of time and of a device."""
-    return [
-        {k: v for k, v in row.items() if not k.startswith("seconds/") and k != "devices"}
-        for row in folder.progress()
-    ]

@@ -44,21 +44,26 @@ class SharingMeasurement:
 
     @classmethod
     def of(cls, timings: Sequence[TimedTraining]) -> SharingMeasurement:
-        """Measures the time in which all processes trained, and no other."""
-        begin = max(timed.steps[0].begin for timed in timings)
-        end = min(timed.steps[-1].end for timed in timings)
-        scans = sum(
-            step.scans * max(0.0, min(step.end, end) - max(step.begin, begin)) / (step.end - step.begin)
-            for timed in timings
-            for step in timed.steps
-        )
+        """Measures the epochs that lie wholly in the time in which all processes trained, and no other: one
+        that was trained in part alone says nothing of that time. Where some process has no such epoch, since
+        they began more than an epoch apart, nothing is known: 0 scans per second."""
+        begin = max(timed.epochs[0].begin for timed in timings)
+        end = min(timed.epochs[-1].end for timed in timings)
+        rates = [_scans_per_s(timed, begin, end) for timed in timings]
         memory = max((s.memory / s.capacity for s in timings if s.capacity), default=0.0)
-        rate = scans / (end - begin) if end > begin else 0.0
-        return cls(runs=len(timings), scans_per_s=rate, memory=memory)
+        return cls(runs=len(timings), scans_per_s=sum(rates) if all(rates) else 0.0, memory=memory)
 
     def __str__(self) -> str:
         runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
-        return f"{runs} on a GPU: {self.scans_per_s:.0f} scans/s, {self.memory:.0%} of its memory"
+        speed = f"{self.scans_per_s:.0f} scans/s" if self.scans_per_s else "no epoch that all trained through"
+        return f"{runs} on a GPU: {speed}, {self.memory:.0%} of its memory"
+
+
+def _scans_per_s(timed: TimedTraining, begin: float, end: float) -> float:
+    """The speed of one process in its epochs between two times; 0 where it has none."""
+    inside = [epoch for epoch in timed.epochs if begin <= epoch.begin and epoch.end <= end]
+    seconds = sum(epoch.end - epoch.begin for epoch in inside)
+    return sum(epoch.scans for epoch in inside) / seconds if seconds else 0.0
 
 
 def gpu_fraction(share: int) -> float:

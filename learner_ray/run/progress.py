@@ -33,6 +33,15 @@ def read_rows(path: Path) -> tuple[list[dict[str, Any]], bool]:
     return rows, True
 
 
+CLOCK = ("seconds/", "speed/")
+"""Beginnings of the names of numbers that tell how long an epoch took, and not what it computed."""
+
+
+def without_clock(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A progress row without what its epoch took of time and of a device: what an equal run has equal."""
+    return {key: value for key, value in row.items() if not key.startswith(CLOCK) and key != "devices"}
+
+
 def selection_score(row: Mapping[str, Any]) -> float:
     """The selection score of a progress row; NaN where it has none (JSON writes NaN as null)."""
     value = row.get("selection_score")

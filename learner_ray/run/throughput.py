@@ -13,3 +13,5 @@ class Throughput:
     """Seconds for one scan in one epoch of pretraining."""
     evaluate_per_scan: float
     """Seconds to embed one scan."""
+    device: str = ""
+    """The make of the device that was timed: the card's name, or the processor's; empty where none was."""

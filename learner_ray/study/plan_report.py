@@ -22,11 +22,13 @@ class PlanReport:
     heading: str
     """What would run, on which devices, and where its results would go."""
     throughput: Mapping[str, Throughput]
-    """Seconds per scan by the name of the encoder, measured on this machine."""
+    """Seconds per scan by the name of the encoder, and the device that was timed."""
     encoder_bytes: int
     """Size of the encoders of all final runs; all else in the runs' folders is small beside them."""
     slots: int
     """Runs at a time."""
+    not_timed: str = ""
+    """Which devices the study may get that are perhaps of another make than the one timed; empty for none."""
 
     def __str__(self) -> str:
         return f"{self.heading}\n{self.costs}"
@@ -57,11 +59,18 @@ class PlanReport:
         ]
         seconds = self.device_seconds
         total = (
-            f"In all {self.runs} runs, {duration(seconds)} of device time as measured here, about "
+            f"In all {self.runs} runs, {duration(seconds)} of device time{self._timed}, about "
             f"{duration(seconds / self.slots)} with {self.slots} at a time; "
             f"{self.encoder_bytes / 1e9:.1f} GB of disk for final encoders."
         )
-        return "\n".join([*rows, total, detectable(self.plan)])
+        known = [self.not_timed] if self._timed and self.not_timed else []
+        return "\n".join([*rows, total, *known, detectable(self.plan)])
+
+    @property
+    def _timed(self) -> str:
+        """The devices whose pace is that of the costs; empty where no arm trains."""
+        makes = sorted({measured.device for measured in self.throughput.values() if measured.device})
+        return f" as measured on {' and '.join(makes)}" if makes else ""
 
 
 def detectable(plan: Plan) -> str:

@@ -27,6 +27,7 @@ from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
 from learner_ray.training.selection_metrics import selection_metric
+from learner_ray.training.speed import Utilisation, synchronise, training_speed
 from learner_ray.training.step import DivergedError
 from learner_ray.training.tensors import UnreadableError
 
@@ -58,6 +59,7 @@ class TrainingRun:
         """Devices at work on the run, as recorded: less than one where runs share a GPU."""
         self.spec = spec = replace(spec, config=load_components(spec.source, spec.config))
         self.folder = folder
+        self._device = device
         make_deterministic(spec.threads, deterministic=spec.config.train.deterministic)
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
@@ -123,13 +125,18 @@ class TrainingRun:
 
     def _epoch(self, pretraining: Pretraining) -> dict[str, Any]:
         start = time.perf_counter()
-        means = pretraining.run_epoch()
-        trained = time.perf_counter()
-        row: dict[str, Any] = {"epoch": pretraining.epoch, **{f"train/{k}": v for k, v in means.items()}}
-        if self.spec.patients.validation:
-            row |= self._validate(pretraining)
+        with Utilisation(self._device) as utilisation:
+            means = pretraining.run_epoch()
+            synchronise(self._device)
+            trained = time.perf_counter()
+            row: dict[str, Any] = {"epoch": pretraining.epoch, **{f"train/{k}": v for k, v in means.items()}}
+            if self.spec.patients.validation:
+                row |= self._validate(pretraining)
         row["seconds/train"] = trained - start
         row["seconds/evaluate"] = time.perf_counter() - trained
+        scans = len(self._data.of(self.spec.patients.pretrain))
+        row |= training_speed(scans=scans, seconds=trained - start, waited=pretraining.waited)
+        row |= utilisation.row()
         if self.devices != 1:
             row["devices"] = self.devices
         self._rows.append(row)

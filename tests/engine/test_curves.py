@@ -39,6 +39,18 @@ def test_odd_arms_have_curves_of_their_own_inside_the_folder(tmp_path: Path) -> 
     assert arms == set(ODD)
 
 
+@pytest.mark.ray
+def test_a_run_that_was_trained_has_curves_of_its_speed(finished: Path) -> None:
+    names = ("speed/scans_per_s", "speed/data_wait", "speed/utilisation")
+    trials = [path.parent for path in (finished / "tensorboard").glob("mse/*/trial-*/events.*")]
+    assert trials
+    for trial in trials:
+        read = EventAccumulator(str(trial)).Reload()
+        speed, wait, used = ([event.value for event in read.Scalars(name)] for name in names)
+        assert len(speed) >= 1 and min(speed) > 0
+        assert all(0 <= share <= 1 for share in (*wait, *used)) and max(used) > 0
+
+
 @pytest.mark.parametrize("name", ["w/o shift", "../up"])
 def test_a_group_knows_its_arm(name: str) -> None:
     group = groups()[0]

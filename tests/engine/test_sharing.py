@@ -13,27 +13,41 @@ import pytest
 from learner_ray.core.errors import UserError
 from learner_ray.engine.connection import Devices
 from learner_ray.engine.sharing import SharingMeasurement, choose_runs_per_gpu, gpu_fraction
-from learner_ray.training.throughput import Step, TimedTraining
+from learner_ray.training.throughput import TimedEpoch, TimedTraining
 from tests.ray_head import free_address, head
 
 ARGUMENTS = ["--profile", "laptop", "--folds", "2", "--trials", "0", "--epochs", "3", "--arms", "mse"]
 ARGUMENTS += ["--set", "data.image_size=32", "--set", "data.frames=2"]
 
 
-def timed(begin: float, seconds_per_step: float, steps: int, memory: int = 0) -> TimedTraining:
-    ends = [begin + seconds_per_step * (k + 1) for k in range(steps)]
+def timed(begin: float, *seconds: float, memory: int = 0) -> TimedTraining:
+    """A process that trained epochs of so many seconds and 10 scans each, one after the other."""
+    starts = [begin + sum(seconds[:k]) for k in range(len(seconds))]
     return TimedTraining(
-        steps=tuple(Step(begin=e - seconds_per_step, end=e, scans=10) for e in ends),
+        epochs=tuple(TimedEpoch(begin=b, end=b + s, scans=10) for b, s in zip(starts, seconds, strict=True)),
         memory=memory,
         capacity=100,
     )
 
 
 def test_only_the_time_in_which_all_trained_is_counted() -> None:
-    first, second = timed(100.0, 1.0, 10), timed(104.5, 2.0, 10)  # until 110 and 124.5
+    first, second = timed(100.0, *[1.0] * 10), timed(104.5, *[2.0] * 10)  # until 110 and 124.5
     found = SharingMeasurement.of([first, second])
     assert found.runs == 2 and found.scans_per_s == pytest.approx(10 / 1 + 10 / 2)
-    assert SharingMeasurement.of([timed(0, 1, 3), timed(5, 1, 3)]).scans_per_s == 0
+    assert SharingMeasurement.of([timed(0, 1, 1, 1), timed(5, 1, 1, 1)]).scans_per_s == 0
+
+
+def test_an_epoch_trained_in_part_alone_says_nothing_of_training_side_by_side() -> None:
+    # The first was twice as fast until the second began at 4, and again after it had ended at 24.
+    first, second = timed(0.0, 5.0, 10.0, 8.0, 5.0), timed(4.0, 10.0, 10.0)
+    assert SharingMeasurement.of([first, second]).scans_per_s == pytest.approx(20 / 18 + 10 / 10)
+
+
+def test_processes_that_hardly_overlap_are_not_measured_and_so_do_not_share() -> None:
+    barely = SharingMeasurement.of([timed(0.0, 10.0, 10.0), timed(15.0, 10.0, 10.0)])
+    assert barely.scans_per_s == 0 and "no epoch that all trained through" in str(barely)
+    alone = SharingMeasurement.of([timed(0.0, 10.0, 10.0)])
+    assert choose_runs_per_gpu({1: alone, 2: barely}.get, 4) == 1
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import torch
 
 from learner_ray.cohort import load
 from learner_ray.run.folder import RunFolder, RunStore
+from learner_ray.run.progress import without_clock
 from learner_ray.run.spec import Source
 from learner_ray.study.plan import make_plan
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun
@@ -124,7 +125,7 @@ def before_the_test(
                 planned.spec.patients,
                 folder.state,
             ]
-            fixed[planned.label] += [without_clock(folder), fits.copy(), encoder(folder)]
+            fixed[planned.label] += [numbers(folder), fits.copy(), encoder(folder)]
             tested = pd.read_parquet(folder.path / "predictions.parquet") if planned.final else None
             fits.clear()
     fixed["search"] = [(t.params, t.values, t.state, t.intermediate_values) for t in study.trials]
@@ -141,10 +142,9 @@ def run(runner: StudyRunner, planned: PlannedRun) -> RunFolder:
     return folder
 
 
-def without_clock(folder: RunFolder) -> str:
+def numbers(folder: RunFolder) -> str:
     """As text, in which NaN equals NaN."""
-    rows = folder.progress()
-    return json.dumps([{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in rows])
+    return json.dumps([without_clock(row) for row in folder.progress()])
 
 
 def encoder(folder: RunFolder) -> tuple[bytes, ...]:

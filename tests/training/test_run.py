@@ -16,6 +16,7 @@ from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.core.numerics import NUMERICS
 from learner_ray.run.folder import RunFolder
+from learner_ray.run.progress import without_clock
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.training import run as run_module
 from learner_ray.training.distributed import World
@@ -49,7 +50,7 @@ def finish(spec: RunSpec, folder: Path) -> RunFolder:
 
 
 def numbers(folder: RunFolder) -> list[dict[str, object]]:
-    return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in folder.progress()]
+    return [without_clock(row) for row in folder.progress()]
 
 
 def test_a_run_of_other_numerics_is_not_trained(manifest: Path, tmp_path: Path) -> None:
