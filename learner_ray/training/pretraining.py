@@ -21,6 +21,7 @@ from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
 from learner_ray.training.data import Data
 from learner_ray.training.distributed import World
 from learner_ray.training.finetuning import finetune
+from learner_ray.training.gradients import GradientSum
 from learner_ray.training.precision import autocast, weight_format
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.tensors import UnreadableError, read_tensors, write_tensors
@@ -105,6 +106,7 @@ class Pretraining:
         self.score_scale = ScoreScale.of(scores)
         self.network = untrained_network(config, device)
         world.synchronise(self.network)
+        self._gradients = GradientSum(self.network.parameters(), world)
         if config.pretrains:
             self._prepare(scores)
 
@@ -115,7 +117,7 @@ class Pretraining:
         self._scores = torch.from_numpy((scores - self.score_scale.mean) / self.score_scale.sd).float()
         self._patients = torch.from_numpy(np.unique(self._scans["patient"], return_inverse=True)[1])
         self._order = torch.tensor(self._scans["order"].tolist())
-        self._loss = build_loss(config.loss, TrainingScores(self._scores, self._patients))
+        self._loss = build_loss(config.loss, TrainingScores(self._scores, self._patients)).to(self._device)
         self._optimizer = _optimizer(self.network, config.train)
         self._steps_per_epoch = math.ceil(len(self._scans) / config.train.batch_size)
 
@@ -162,7 +164,7 @@ class Pretraining:
         if not torch.isfinite(loss):
             raise DivergedError(f"the loss is {loss.item()} in epoch {self.epoch + 1}")
         loss.backward()  # type: ignore[no-untyped-call]
-        self.world.sum_gradients(self.network.parameters())
+        self._gradients.finish()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip)
         self._optimizer.step()
         return {name: float(part) for name, part in parts.items()} | {"gradient_norm": float(norm)}
@@ -223,6 +225,7 @@ class Pretraining:
         Raises:
             DivergedError: the loss became infinite or not a number.
         """
+        self._gradients.close()
         try:
             tuned = finetune(self.network, progression, pairs, self._data, self.config, self._device)
         except FloatingPointError as error:
