@@ -51,7 +51,8 @@ class GradientSum:
             self._buckets.append(bucket)
             for parameter in bucket.parameters:
                 self._bucket_of[parameter] = bucket
-                self._hooks.append(parameter.register_post_accumulate_grad_hook(self._ready))
+                hook = parameter.register_post_accumulate_grad_hook(self._ready)  # type: ignore[no-untyped-call]
+                self._hooks.append(hook)
 
     def finish(self) -> None:
         """Waits until every gradient is the sum over the ranks; a parameter without one counts as zeros.
@@ -124,6 +125,6 @@ def _divided(parameters: Iterable[nn.Parameter], bucket_bytes: int, group: Any =
 
 @functools.cache
 def _process_group(world: Any) -> Any:
-    """Channels of their own between all ranks, made once per process: ranks match exchanges by their order, and
-    batch normalisation's, in the same backward pass, may come between others on another rank."""
+    """Channels of their own between all ranks, made once per process. Ranks match exchanges by their order:
+    those of batch normalisation, in the same backward pass, may come between other ones on another rank."""
     return dist.new_group()
