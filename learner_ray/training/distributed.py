@@ -63,8 +63,9 @@ class World:
         # Collectives want equal shapes: shorter shares are padded and cut again.
         padded = own.new_zeros(max(lengths), *own.shape[1:])
         padded[: len(own)] = own.detach()
-        parts = padded.new_empty(self.size, *padded.shape)
-        dist.all_gather_into_tensor(parts, padded)
+        joined = padded.new_empty(self.size * len(padded), *padded.shape[1:])
+        dist.all_gather_into_tensor(joined, padded)
+        parts = joined.view(self.size, *padded.shape)
         rows = [part[:length] for part, length in zip(parts, lengths, strict=True)]
         rows[self.rank] = own
         return torch.cat(rows)
