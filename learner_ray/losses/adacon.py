@@ -55,7 +55,7 @@ class AdaCon(Loss):
 
     def rank(self, scores: Tensor) -> Tensor:
         """The share of training scores below each of some scores: (B,) -> (B,), in 0..1; F above."""
-        known = self.sorted_scores.to(scores)
+        known = self.sorted_scores.to(scores.dtype)
         below = torch.searchsorted(known, scores)
         up_to = torch.searchsorted(known, scores, right=True)
         return (below + up_to).to(scores.dtype) / (2 * max(len(known), 1))

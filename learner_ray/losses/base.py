@@ -59,7 +59,10 @@ class Loss(ABC):
     """What pretraining minimises beside the mean squared error of the score.
 
     A subclass has a name and a :meth:`compute`; it must stay finite, with finite gradients, on batches
-    without a pair to compare, where its value is zero.
+    without a pair to compare, where its value is zero. To be part of a CUDA graph, :meth:`compute` must not
+    read a number on the host (``item``, ``if tensor``), have no shape that depends on the data (masks
+    instead of boolean indexing) and make no tensor on the CPU: what it needs beside the batch is an
+    attribute, which :meth:`to` moves.
     """
 
     name: ClassVar[str]
@@ -79,6 +82,18 @@ class Loss(ABC):
         self.config = config
         self.training = training
         self.temperature = getattr(config, "temperature", 0.0) or self.default_temperature
+
+    def to(self, device: torch.device | str) -> Loss:
+        """Moves the training scores, and every tensor that is an attribute, to a device; returns the loss.
+
+        What is computed once from the training set is computed on the CPU, so that its bits are the same
+        everywhere, and moved once: a copy in each step would keep the step out of a CUDA graph.
+        """
+        self.training = TrainingScores(self.training.scores.to(device), self.training.patients.to(device))
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+        return self
 
     def __call__(self, batch: Batch) -> Tensor:
         """The scalar loss of a batch, computed in float32 or float64 even under autocast."""

@@ -33,11 +33,11 @@ class SupCon(Loss):
     def __init__(self, config: SupConConfig, training: TrainingScores) -> None:
         super().__init__(config, training)
         levels = torch.arange(1, config.bins, dtype=torch.float64) / config.bins
-        self.edges = training.scores.double().quantile(levels.to(training.scores.device))
+        self.edges = training.scores.double().quantile(levels)
 
     def compute(self, batch: Batch) -> Tensor:
         mask = self.pairs(batch, views=True)
         logits = cosine(batch.embeddings) / self.temperature
-        label = torch.bucketize(batch.scores, self.edges.to(batch.scores), right=True)
+        label = torch.bucketize(batch.scores, self.edges.to(batch.scores.dtype), right=True)
         targets = uniform_targets(mask & (label[:, None] == label), logits)
         return soft_cross_entropy(logits, targets, masked_logsumexp(logits, mask))

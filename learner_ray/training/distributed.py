@@ -7,7 +7,7 @@ data-parallel wrapper would compare the pairs within each share alone, which is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,30 +56,19 @@ class World:
 
         This rank's rows keep their graph and the others' are constants. All ranks compute the same loss of
         the same rows, so a rank's rows have their whole gradient without further communication, and the
-        gradient of a parameter is the sum over ranks, not the mean: see :meth:`sum_gradients`.
+        gradient of a parameter is the sum over ranks, not the mean: see :class:`gradients.GradientSum`.
         """
         if self.size == 1:
             return own
         # Collectives want equal shapes: shorter shares are padded and cut again.
         padded = own.new_zeros(max(lengths), *own.shape[1:])
         padded[: len(own)] = own.detach()
-        parts = [torch.empty_like(padded) for _ in lengths]
-        dist.all_gather(parts, padded)
+        joined = padded.new_empty(self.size * len(padded), *padded.shape[1:])
+        dist.all_gather_into_tensor(joined, padded)
+        parts = joined.view(self.size, *padded.shape)
         rows = [part[:length] for part, length in zip(parts, lengths, strict=True)]
         rows[self.rank] = own
         return torch.cat(rows)
-
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replaces every gradient by its sum over the ranks."""
-        if self.size == 1:
-            return
-        trained = [p for p in parameters if p.requires_grad]
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        dist.all_reduce(flat)
-        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-        for p, gradient, part in zip(trained, gradients, parts, strict=True):
-            p.grad = gradient.copy_(part.view(gradient.shape))
 
     def synchronise(self, network: nn.Module) -> None:
         """Gives all ranks the first one's weights, and batch normalisation the global batch's statistics.

@@ -214,6 +214,8 @@ class Pretraining:
         Raises:
             DivergedError: the loss became infinite or not a number.
         """
+        if self.config.pretrains:
+            self._step.gradients.close()
         try:
             tuned = finetune(self.network, progression, pairs, self._data, self.config, self._device)
         except FloatingPointError as error:

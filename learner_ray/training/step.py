@@ -17,6 +17,7 @@ from learner_ray.encoders.network import Network
 from learner_ray.imaging.augmentation import augment
 from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
 from learner_ray.training.distributed import World
+from learner_ray.training.gradients import GradientSum
 from learner_ray.training.precision import autocast
 
 MEANS = ("loss", "mse", "contrastive", "gradient_norm")
@@ -82,7 +83,9 @@ class TrainingStep:
     def __init__(self, config: Config, network: Network, scans: TrainingScans, world: World) -> None:
         self.config = config
         self.network = network
-        self.loss = build_loss(config.loss, TrainingScores(scans.scores, scans.patients))
+        scores = TrainingScores(scans.scores.cpu(), scans.patients.cpu())
+        self.loss = build_loss(config.loss, scores).to(scans.scores.device)
+        self.gradients = GradientSum(network.parameters(), world)
         self._scans = scans
         self._world = world
         self._device = scans.scores.device
@@ -105,7 +108,7 @@ class TrainingStep:
         """Leaves the gradients of the global batch at the network's parameters; the loss () and its parts."""
         loss, parts = total_loss(self.loss, self.outputs(inputs), self.config.loss)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._world.sum_gradients(self.network.parameters())
+        self.gradients.finish()
         return parts
 
     def outputs(self, inputs: StepInputs) -> Batch:

@@ -25,6 +25,7 @@ from learner_ray.run.user_code import with_code
 from learner_ray.training.distributed import _synchronise_batch_norm
 from learner_ray.training.precision import autocast, weight_format
 from learner_ray.training.tensors import read_tensors, write_tensors
+from tests.static_shapes import NOT_DETERMINISTIC, OnGpu, OperationError, shapes_alone
 
 NAMES = [
     pytest.param(
@@ -163,6 +164,43 @@ def test_a_normalisation_is_honoured_or_refused(name: str) -> None:
                 settings(name, norm="group")
         else:
             assert counts(Network(settings(name, norm="group"), FRAMES)) == (0, batch)
+
+
+def step_on_gpu(network: nn.Module) -> set[str]:
+    """The operations of a network in training, forward and backward."""
+    x = torch.empty(2, FRAMES, 32, 32, device="meta")
+    with shapes_alone(), OnGpu() as operations:
+        output = network.train()(x)
+        (output.score.sum() + output.projection.square().sum()).backward()
+    return operations.names
+
+
+@every_encoder
+@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
+def test_a_cuda_graph_can_hold_it_and_it_is_deterministic(name: str, norm: str) -> None:
+    """No number is read by the host, no shape depends on the data, no tensor lies on the CPU."""
+    if (name, norm) == ("monai_efficientnet_b0", "group"):
+        return  # refused, see above
+    with torch.device("meta"):
+        network = Network(settings(name, norm=norm, projection_dim=4), FRAMES)
+    operations = step_on_gpu(network)
+    assert "convolution_backward" in operations and not operations & NOT_DETERMINISTIC
+
+
+@pytest.mark.parametrize(
+    ("reason", "layer"),
+    [
+        ("_adaptive_avg_pool2d_backward", nn.AdaptiveAvgPool2d(3)),
+        ("reflection_pad2d_backward", nn.ReflectionPad2d(1)),
+        ("upsample_bilinear2d_backward", nn.Upsample(scale_factor=2, mode="bilinear")),
+    ],
+)
+def test_the_rule_refuses_a_layer_without_a_deterministic_gradient(reason: str, layer: nn.Module) -> None:
+    with torch.device("meta"):
+        network = Network(settings("tsm_resnet18"), FRAMES)
+        network.encoder.maxpool = nn.Sequential(network.encoder.maxpool, layer)
+    with pytest.raises(OperationError, match=reason):
+        step_on_gpu(network)
 
 
 @pytest.fixture(scope="module")

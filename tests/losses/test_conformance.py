@@ -12,9 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from learner_ray.core.components import LOSSES
 from learner_ray.core.config import LossConfig
-from learner_ray.losses import Batch, Loss, TrainingScores, build_loss
+from learner_ray.losses import Batch, Loss, TrainingScores, build_loss, total_loss
 from tests.losses.reference import REFERENCES, Plain
 from tests.losses.settings import settings
+from tests.static_shapes import NOT_DETERMINISTIC, OnGpu, OperationError, shapes_alone
 
 NAMES = sorted(LOSSES.built_in)
 CONFIGS = [settings(name=name, margin=0.6) for name in NAMES] + [
@@ -236,3 +237,63 @@ def test_memory_grows_with_the_square_of_the_batch(config: LossConfig) -> None:
     with LargestTensor() as largest:
         loss(batch).backward()
     assert 0 < largest.elements <= len(batch) ** 2
+
+
+def step_on_gpu(loss: Loss, batch: Batch) -> set[str]:
+    """The operations of a loss, forward and backward, where everything but itself lies on a GPU."""
+    there = Batch(**{name: value.detach().to("meta") for name, value in vars(batch).items()})
+    there.embeddings.requires_grad_()
+    there.predictions.requires_grad_()
+    with shapes_alone(), OnGpu() as operations:
+        total_loss(loss, there, loss.config)[0].backward()
+    return operations.names
+
+
+@every_config
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_a_cuda_graph_can_hold_it_and_it_is_deterministic(config: LossConfig, dtype: torch.dtype) -> None:
+    """No number is read by the host, no shape depends on the data, no tensor lies on the CPU."""
+    batch, loss = make_batch(config, 0), build(config).to("meta")
+    embeddings, predictions = batch.embeddings.to(dtype), batch.predictions.to(dtype)
+    scores = batch.scores.float()  # as they are in training, in any precision
+    operations = step_on_gpu(
+        loss, replace(batch, embeddings=embeddings, predictions=predictions, scores=scores)
+    )
+    assert len(operations) > 5 and not operations & NOT_DETERMINISTIC
+
+
+class OneOperation(Loss):
+    """A loss that does one thing which the rule refuses."""
+
+    name = "one_operation"
+    refused: Any
+
+    def compute(self, batch: Batch) -> Tensor:
+        return self.refused(batch.embeddings, batch.scores, self.training.scores) * 1.0
+
+
+REFUSED = {
+    "index": lambda u, y, known: u[y > 0].sum(),
+    "masked_select": lambda u, y, known: u.masked_select((y > 0)[:, None]).sum(),
+    "nonzero": lambda u, y, known: (y > 0).nonzero().sum(),
+    "_unique2": lambda u, y, known: u.sum() * len(y.unique()),
+    "_local_scalar_dense": lambda u, y, known: u.sum() * y.sum().item(),
+    "a tensor on the host": lambda u, y, known: u.sum() * torch.tensor([2.0]).to(u.device)[0],
+    "_to_copy": lambda u, y, known: u.sum() + known.cpu().to(u.device).sum(),
+    "cumsum": lambda u, y, known: u.cumsum(0).sum(),
+    "median": lambda u, y, known: u.median(0).values.sum(),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_the_rule_refuses(reason: str) -> None:
+    loss = OneOperation(settings(name="mse"), make_training(0)).to("meta")
+    loss.refused = REFUSED[reason]  # type: ignore[attr-defined]
+    with pytest.raises(OperationError, match=reason):
+        step_on_gpu(loss, make_batch(settings(name="mse"), 0))
+
+
+def test_a_loss_that_was_not_moved_is_refused() -> None:
+    """What it computed from the training set lies on the CPU."""
+    with pytest.raises((OperationError, RuntimeError), match=r"host|device"):
+        step_on_gpu(build(settings(name="supcon")), make_batch(settings(name="supcon"), 0))

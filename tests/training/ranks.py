@@ -90,18 +90,35 @@ def start(
     dist.destroy_process_group()
 
 
-def compare(config: Config, data: Data) -> dict[str, float]:
+def start_on_gpus(
+    rank: int, size: int, manifest: str, configs: dict[str, Config], specs: dict[str, RunSpec], out: Path
+) -> None:
+    """The same comparison on a GPU per rank. In float64 alone, as convolutions of float32 may be rounded."""
+    torch.cuda.set_device(rank)
+    dist.init_process_group("nccl", f"file://{out}/store", rank=rank, world_size=size)
+    data = open_data(Source(path=manifest), 32)
+    pretraining_module.build_network = build_small  # type: ignore[assignment]
+    differences = {
+        f"{name}/float64": compare(config.with_values({"train.precision": "float64"}), data, "cuda")
+        for name, config in configs.items()
+    }
+    if rank == 0:
+        (out / "steps.json").write_text(json.dumps(differences))
+    dist.destroy_process_group()
+
+
+def compare(config: Config, data: Data, device: str = "cpu") -> dict[str, float]:
     """The relative differences of a training step in this world from the same one in one process.
 
     Of the first rank alone: all have the same.
     """
-    together = step(config, data, World.current())
-    return relative(together, step(config, data, World())) if World.current().is_first else {}
+    together = step(config, data, World.current(), device)
+    return relative(together, step(config, data, World(), device)) if World.current().is_first else {}
 
 
-def step(config: Config, data: Data, world: World) -> dict[str, Tensor]:
+def step(config: Config, data: Data, world: World, device: str = "cpu") -> dict[str, Tensor]:
     """Loss and gradients of the first training step."""
-    pretraining = Pretraining(config, data, PATIENTS, world=world)
+    pretraining = Pretraining(config, data, PATIENTS, device, world)
     pretraining.network.train()
     terms = pretraining._step.backward(inputs_of(pretraining, ROWS))
     size = terms["mse"].abs() + terms["contrastive"].abs()

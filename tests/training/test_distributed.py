@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 import torch.multiprocessing
 from torch import nn
 
@@ -99,6 +100,15 @@ def test_loss_and_gradients_do_not_depend_on_the_world_size(
     found = {name: steps[size][f"{name}/{precision}"] for name in CONFIGS}
     too_far = {name: d for name, d in found.items() if max(d.values()) > TOLERANCE[precision]}
     assert not too_far
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="two GPUs are needed")
+def test_loss_and_gradients_of_two_gpus_are_those_of_one(manifest: Path, tmp_path: Path) -> None:
+    arguments = (2, str(manifest), CONFIGS, {}, tmp_path)
+    torch.multiprocessing.spawn(ranks.start_on_gpus, args=arguments, nprocs=2)
+    found = json.loads((tmp_path / "steps.json").read_text())
+    assert not {name: d for name, d in found.items() if max(d.values()) > TOLERANCE["float64"]}
 
 
 @pytest.mark.parametrize("size", [2, 4])
