@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from learner_ray.core.config import Config, TrainConfig
 from learner_ray.core.seeding import random_key
-from learner_ray.encoders.network import Network, Output, build_network
+from learner_ray.encoders.network import RANDOM, Network, Output, build_network
 from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
 from learner_ray.training.data import Data
 from learner_ray.training.distributed import World
@@ -142,7 +142,8 @@ class Pretraining:
         """Trains the steps of an epoch and yields, for each, its number of scans, and the loss and its
         parts."""
         self.network.train()
-        torch.manual_seed(random_key(self.config.seed, self.epoch))  # for encoders with dropout
+        with RANDOM:  # for encoders with dropout
+            torch.manual_seed(random_key(self.config.seed, self.epoch))
         for step, rows in enumerate(self._batches()):
             self._set_lr(self.epoch * self._steps_per_epoch + step)
             yield len(rows), self._step(rows)
