@@ -15,7 +15,6 @@ from learner_ray.core.config import EncoderConfig
 from learner_ray.core.errors import UserError
 from learner_ray.encoders.base import Encoder
 
-
 RANDOM = threading.RLock()
 """Held while PyTorch's global generator is seeded or drawn from: all threads of a process share it, and a run
 beside this one may build its network at the same moment."""

@@ -6,7 +6,7 @@ What is global to a process, and how runs side by side keep out of each other's 
   while it trains cannot be trained side by side, see :func:`drawing_encoder`.
 * Deterministic algorithms, threads per operation and cuBLAS's workspace: must be equal, see
   :func:`process_settings`. PyTorch gives each thread and stream its own workspace.
-* Caches that are costly or must be single: ``core.caching``. Filters of warnings: ``metrics.without_warnings``.
+* Caches of what must be single: ``core.caching``. Filters of warnings: ``metrics.without_warnings``.
 * Memory: the allocator keeps what a stream has freed for that stream, and gives it back where another needs
   it. The limit of a process holds for all its runs together.
 * Modes of gradients, inference and autocast belong to a thread. The cache of autocast does not: what one run
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -28,6 +29,8 @@ from learner_ray.core.caching import cached_once
 from learner_ray.core.config import Config, EncoderConfig
 from learner_ray.encoders.network import RANDOM, Network
 from learner_ray.run.spec import RunSpec
+from learner_ray.run.user_code import load_components
+from learner_ray.training.throughput import TimedTraining, train_for
 
 T = TypeVar("T")
 
@@ -64,6 +67,20 @@ def side_by_side(work: Sequence[Callable[[], T]]) -> list[T | Exception]:
 def process_settings(spec: RunSpec) -> tuple[Any, ...]:
     """What a run sets for its whole process: runs that differ in it cannot be trained side by side."""
     return spec.threads, getattr(spec.config.train, "deterministic", True)
+
+
+def train_all_for(spec: RunSpec, runs: int, seconds: float) -> list[TimedTraining]:
+    """Trains steps of so many equal runs side by side for some seconds and keeps nothing."""
+    timed = side_by_side([partial(train_for, spec, seconds)] * runs)
+    for one in timed:
+        if isinstance(one, Exception):
+            raise one
+    return [one for one in timed if not isinstance(one, Exception)]
+
+
+def why_not_side_by_side(spec: RunSpec) -> str:
+    """Why runs like this one cannot share a process, as a sentence without its full stop; else empty."""
+    return drawing_encoder(load_components(spec.source, spec.config))
 
 
 def drawing_encoder(config: Config) -> str:

@@ -11,8 +11,15 @@ from pathlib import Path
 import pytest
 
 from learner_ray.core.errors import UserError
+from learner_ray.engine import sharing
 from learner_ray.engine.connection import Devices
-from learner_ray.engine.sharing import SharingMeasurement, choose_runs_per_gpu, gpu_fraction
+from learner_ray.engine.sharing import (
+    Sharing,
+    SharingMeasurement,
+    choose_sharing,
+    choose_way,
+    gpu_fraction,
+)
 from learner_ray.training.throughput import Step, TimedTraining
 from tests.ray_head import free_address, head
 
@@ -37,23 +44,57 @@ def test_only_the_time_in_which_all_trained_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rates", "memory", "chosen"),
+    ("processes", "one_process", "memory", "chosen"),
     [
-        ([100, 105], 0.1, 1),  # fills the GPU alone
-        ([100, 150, 160], 0.1, 2),
-        ([100, 150, 200, 240], 0.1, 4),
-        ([100, 90, 300], 0.1, 1),
-        ([100, 200, 300], 0.4, 2),  # three do not fit
-        ([100, None], 0.1, 1),  # two do not fit, though they seemed to
-        ([None], 0.1, 1),
+        ([100, 105], [100, 105], 0.1, Sharing()),  # fills the GPU alone
+        ([100, 150, 160], [100, 140, 150], 0.1, Sharing(runs=2)),
+        ([100, 150, 160], [100, 155, 180], 0.1, Sharing(runs=3, in_one_process=True)),
+        ([100, 150, 200, 240], [100, 150, 200, 240], 0.1, Sharing(runs=4)),  # of equals the known way
+        ([100, 90, 300], [100, 120], 0.1, Sharing(runs=2, in_one_process=True)),
+        ([100, 200, 300], [100, 190, 300], 0.4, Sharing(runs=2)),  # three do not fit
+        ([100, None], [100, None], 0.1, Sharing()),  # two do not fit, though they seemed to
+        ([None], [None], 0.1, Sharing()),
     ],
 )
-def test_one_more_must_be_worth_it_and_fit(rates: list[float | None], memory: float, chosen: int) -> None:
-    def measure(runs: int) -> SharingMeasurement | None:
-        rate = rates[runs - 1]
-        return None if rate is None else SharingMeasurement(runs=runs, scans_per_s=rate, memory=memory * runs)
+def test_one_more_must_be_worth_it_and_fit_and_the_faster_way_is_taken(
+    processes: list[float | None], one_process: list[float | None], memory: float, chosen: Sharing
+) -> None:
+    def measure(runs: int, in_one_process: bool) -> SharingMeasurement | None:
+        rates = one_process if in_one_process else processes
+        rate = rates[runs - 1] if runs <= len(rates) else None
+        if rate is None:
+            return None
+        return SharingMeasurement(
+            runs=runs, scans_per_s=rate, memory=memory * runs, in_one_process=in_one_process
+        )
 
-    assert choose_runs_per_gpu(measure, 4) == chosen
+    assert choose_sharing(measure, 4) == chosen
+
+
+@pytest.mark.parametrize(
+    ("rates", "one_process"), [((100, 90), False), ((90, 100), True), ((None, None), False)]
+)
+def test_of_a_number_that_was_said_the_faster_way_is_taken(
+    rates: tuple[float | None, float | None], one_process: bool
+) -> None:
+    def measure(runs: int, in_one_process: bool) -> SharingMeasurement | None:
+        rate = rates[in_one_process]
+        if rate is None:
+            return None
+        return SharingMeasurement(runs=runs, scans_per_s=rate, memory=0.9, in_one_process=in_one_process)
+
+    assert choose_way(measure, 3) == Sharing(runs=3, in_one_process=one_process)
+
+
+def test_mps_is_seen_by_its_variable_or_its_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    monkeypatch.setattr(sharing, "MPS_PIPE", tmp_path / "control")
+    assert not sharing.mps_is_on()
+    (tmp_path / "control").touch()
+    assert sharing.mps_is_on()
+    monkeypatch.setattr(sharing, "MPS_PIPE", tmp_path / "none")
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    assert sharing.mps_is_on()
 
 
 @pytest.mark.parametrize(("size", "share", "gpus"), [(1, 2, 0), (2, 2, 4), (1, 0, 4)])

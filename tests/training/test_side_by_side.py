@@ -104,18 +104,21 @@ def test_a_cohort_that_several_runs_ask_for_is_opened_once(manifest: Path) -> No
 
 def test_filters_of_warnings_are_left_as_they_were_by_threads_that_overlap() -> None:
     filters = list(warnings.filters)
-    second_waits = threading.Event()
+    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
 
     def first() -> None:
         with without_warnings():
-            second_waits.wait(0.2)
+            first_in.set()
+            second_in.wait(0.2)  # in vain: the second waits outside
+        first_out.set()
 
     def second() -> None:
-        second_waits.set()
+        first_in.wait()
         with without_warnings():
-            pass
+            second_in.set()
+            first_out.wait()
 
-    side_by_side([first, second] * 3)
+    side_by_side([first, second])
     assert warnings.filters == filters
 
 
