@@ -197,7 +197,7 @@ def _is_of_device(error: BaseException) -> bool:
 
 
 def ruins_its_process(error: BaseException) -> bool:
-    """Whether no later call of a GPU from this process can succeed, whichever run makes it."""
+    """Whether every later call of the GPU from this process will fail, for all runs in it."""
     kind, _ = _judged(error, Path.cwd())
     return kind is Kind.DEVICE or any(_says(cause, "", OWN_DEVICE_WORDS) for cause in _causes(error))
 

@@ -2,8 +2,8 @@
 
 The trials that share the GPU hold its parts for Ray's scheduling and ask the host for their epochs. The host
 holds the locks of the runs' folders, since it writes. A trial that dies or is stopped leaves its run behind:
-the host drops it, at once or, in the middle of an epoch, after that epoch; until then whoever wants the run,
-here or on another GPU, waits as for another sweep's.
+the host drops it, at once or, in the middle of an epoch, after that epoch; until then the next attempt at the
+run, here or on another GPU, waits as for another sweep's.
 """
 
 from __future__ import annotations

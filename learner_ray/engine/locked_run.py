@@ -35,8 +35,8 @@ class RunInHand(Protocol):
 
 
 class LockedRun:
-    """The run of a folder, opened at its first epoch. Its folder is locked from then on: whoever writes holds
-    the lock, so no two processes ever write into one folder.
+    """The run of a folder, opened at its first epoch. Its folder is locked from then on: the process that
+    writes holds the lock, so no two processes ever write into one folder.
 
     Args:
         address: of the folder.

@@ -126,21 +126,29 @@ import sys
 from learner_ray.engine import run_plan, sharing
 from learner_ray.sweep import main
 run_plan.RUNS_WORTH_MEASURING = 2
+run_plan.BOTH = (sys.argv.pop(1) == "one-process",)
 sharing.TIMED_SECONDS, sharing.MIN_SPEEDUP, sharing.MAX_RUNS_PER_GPU = 1.0, 0.0, 2
 sys.exit(main(sys.argv[1:]))
 """
 
 
 @pytest.mark.long
-def test_as_many_runs_share_a_gpu_as_was_measured(claims_a_gpu: str, manifest: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("way", "said"), [("processes", "each in a process"), ("one-process", "in one process")]
+)
+def test_as_many_runs_share_a_gpu_as_was_measured(
+    claims_a_gpu: str, manifest: Path, tmp_path: Path, way: str, said: str
+) -> None:
     out = tmp_path / "results" / "lus"
-    command = [sys.executable, "-c", SWEEP, "lus", "--data", str(manifest), "--out", str(out)]
+    command = [sys.executable, "-c", SWEEP, way, "lus", "--data", str(manifest), "--out", str(out)]
     command += ["--address", claims_a_gpu, *ARGUMENTS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    for said in ("1 run on a GPU: ", "2 runs on a GPU: ", "2 runs at a time on each GPU"):
-        assert said in done.stdout
+    for line in ("1 run on a GPU: ", f"2 runs on a GPU, {said}: ", f"2 runs at a time on each GPU, {said}"):
+        assert line in done.stdout
     rows = [json.loads(line) for p in out.parent.glob("runs/*/progress.jsonl") for line in p.open()]
     assert {row["devices"] for row in rows} == {0.5}, "of the device time"
     locks = (out.parent / "runs").glob("*/.lock")
-    assert len({lock.read_text().split()[1] for lock in locks}) == 2, "processes that trained"
+    processes = {lock.read_text().split()[1] for lock in locks}
+    assert len(processes) == (2 if way == "processes" else 1), "that trained"
+    assert not any(Path(f"/proc/{process}").exists() for process in processes)
