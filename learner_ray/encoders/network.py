@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import functools
+import threading
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from learner_ray.core.caching import cached_once
 from learner_ray.core.components import ENCODERS
 from learner_ray.core.config import EncoderConfig
 from learner_ray.core.errors import UserError
 from learner_ray.encoders.base import Encoder
+
+RANDOM = threading.RLock()
+"""Held while PyTorch's global generator is seeded or drawn from: all threads of a process share it, and a run
+beside this one may build its network at the same moment."""
 
 
 class Output(NamedTuple):
@@ -99,7 +104,7 @@ def build_network(config: EncoderConfig, frames: int, seed: int) -> Network:
     Raises:
         UserError: there is no such encoder, or ``config.weights`` cannot be had.
     """
-    with torch.random.fork_rng(devices=[]):
+    with RANDOM, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = Network(config, frames)
     if config.weights != "none":
@@ -112,10 +117,10 @@ def build_network(config: EncoderConfig, frames: int, seed: int) -> Network:
     return network
 
 
-@functools.lru_cache(maxsize=64)
+@cached_once(maxsize=64)
 def network_bytes(config: EncoderConfig, frames: int) -> int:
     """The size of a network's weights and statistics in float32: what its file takes on a disk, and measures
     what its training takes of a device's memory."""
-    with torch.random.fork_rng(devices=[]):
+    with RANDOM, torch.random.fork_rng(devices=[]):
         state = Network(config, frames).state_dict()
     return sum(tensor.nbytes for tensor in state.values())

@@ -196,6 +196,12 @@ def _is_of_device(error: BaseException) -> bool:
     return _says(error, "AcceleratorError", DEVICE_WORDS) or _says(error, "DistBackendError", DEVICE_WORDS)
 
 
+def ruins_its_process(error: BaseException) -> bool:
+    """Whether every later call of the GPU from this process will fail, for all runs in it."""
+    kind, _ = _judged(error, Path.cwd())
+    return kind is Kind.DEVICE or any(_says(cause, "", OWN_DEVICE_WORDS) for cause in _causes(error))
+
+
 def _of_settings(error: BaseException) -> bool:
     raiser = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
     return any(str(frame.f_globals.get("__name__", "")).startswith(SETTINGS) for frame in raiser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from contextlib import suppress
 
@@ -9,7 +10,8 @@ from learner_ray.core.components import LOSSES
 from learner_ray.core.files import Standing
 from learner_ray.encoders.network import network_bytes
 from learner_ray.engine.connection import Devices, start_local
-from learner_ray.engine.sharing import MAX_RUNS_PER_GPU, gpu_fraction, measure_sharing
+from learner_ray.engine.hosted_trials import GpuHosts
+from learner_ray.engine.sharing import BOTH, MAX_RUNS_PER_GPU, Sharing, gpu_fraction, measure_sharing
 from learner_ray.engine.tuning import run_study
 from learner_ray.run.spec import RunSpec
 from learner_ray.study.ledger import write_tables
@@ -18,6 +20,8 @@ from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.results import Results
 from learner_ray.study.runner import StudyRunner
+
+logger = logging.getLogger(__name__)
 
 RUNS_WORTH_MEASURING = 8
 """Runs left per GPU; with fewer it is not measured how many could share one."""
@@ -46,11 +50,13 @@ def run_plan(
     out, size = results.out, options.devices_per_trial
     scratch = (out / ".tune").resolve()
     measures = measures_sharing(plan, runner, options, devices)
-    share = MAX_RUNS_PER_GPU if measures else options.trials_per_gpu or 1
+    sharing = Sharing(runs=options.trials_per_gpu or (MAX_RUNS_PER_GPU if measures else 1))
     if devices.local:
-        start_local(slots_of(options, devices, share) * size)
+        start_local(slots_of(options, devices, sharing.runs) * size)
     if measures:
-        share = measure_sharing(largest_trial(plan))
+        ways = BOTH if may_share_a_process(plan) else BOTH[:1]
+        sharing = measure_sharing(largest_trial(plan), options.trials_per_gpu, ways=ways)
+    share = sharing.runs
     slots = slots_of(options, devices, share)
     worker_groups = None
     if size > 1:
@@ -67,6 +73,7 @@ def run_plan(
             resources=resources_of(devices, share),
             hung_after_s=options.hung_after,
             worker_groups=worker_groups,
+            hosts=GpuHosts() if sharing.in_one_process else None,
             # Ray on this machine has no more devices than that.
             limit=None if devices.local else options.max_concurrent,
         )
@@ -97,15 +104,30 @@ def resources_of(devices: Devices, share: int) -> dict[str, float]:
 
 
 def measures_sharing(plan: Plan, runner: StudyRunner, options: SweepOptions, devices: Devices) -> bool:
-    """Whether to find out how many runs should share a GPU: nobody has said, enough are left to pay for it,
-    and one tells what the others need.
+    """Whether to find out how runs should share a GPU: there is something to choose, enough are left to pay
+    for it, and one tells what the others need.
     """
-    said = options.trials_per_gpu or options.max_concurrent or options.devices_per_trial > 1
+    said = options.trials_per_gpu == 1 or options.devices_per_trial > 1
+    said = said or bool(options.max_concurrent and not options.trials_per_gpu)
     enough = devices.gpus and runner.remaining >= RUNS_WORTH_MEASURING * devices.gpus
     alike = not any(key.startswith(DECIDES_MEMORY) for key in {*plan.space} - {TAKES_NO_MEMORY})
     trained = [group.config for group in plan.groups if group.config.pretrains]
     tuned = any(config.progression.finetune_epochs for config in trained)
     return bool(enough and not said and alike and trained and not tuned)
+
+
+def may_share_a_process(plan: Plan) -> bool:
+    """Whether one process may train any runs of a plan side by side; says why where it may not."""
+    from learner_ray.training.side_by_side import process_settings, why_not_side_by_side
+
+    specs = [group.spec(group.config, final=False) for group in plan.groups]
+    if "train.deterministic" in plan.space or len({process_settings(spec) for spec in specs}) > 1:
+        logger.info("Each run has its own process: some set threads or determinism otherwise than others")
+        return False
+    refusals = sorted({refusal for spec in specs if (refusal := why_not_side_by_side(spec))})
+    for refusal in refusals:
+        logger.info(f"Each run has its own process: {refusal}")
+    return not refusals
 
 
 def largest_trial(plan: Plan) -> RunSpec:

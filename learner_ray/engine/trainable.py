@@ -5,34 +5,22 @@ from __future__ import annotations
 import json
 import socket
 import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
-from learner_ray.core.errors import StorageError
 from learner_ray.core.locks import HeldError
-from learner_ray.engine.faults import FaultError, fault_of
-from learner_ray.run.folder import RunFolder, locked
+from learner_ray.engine.faults import Fault, FaultError, fault_of
+from learner_ray.engine.locked_run import LockedRun, Run, RunInHand
+from learner_ray.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from learner_ray.training.run import TrainingRun
 
 TICK_S = 1.0
 """Seconds between two signs of life of a trial that waits."""
-
-
-class Run(Protocol):
-    """A run that is advanced by the epoch until its folder says that it has ended."""
-
-    @property
-    def last_row(self) -> dict[str, Any] | None:
-        """The progress of the last finished epoch, of before a restart too."""
-
-    def advance(self) -> dict[str, Any] | None:
-        """Runs one epoch and returns its progress, or None where the run ended instead."""
 
 
 class RunTrainable(tune.Trainable):  # type: ignore[misc]
@@ -45,15 +33,13 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any]) -> None:
         """Takes the settings of a trial; its run is opened at the first step."""
         self._address: str = config["folder"]
-        self._folder: RunFolder | None = None
         self._device = device_name()
         self._is_aside = self._device in config.get("aside", ())
-        self._run: Run | None = None
-        self._held = ExitStack()
+        self._held = self.take()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the settings of the next trial in the same actor; always True, for every trial can."""
-        self._held.close()
+        self.cleanup()
         self.setup(new_config)
         return True
 
@@ -72,36 +58,33 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             row, device = self._advance()
         except HeldError:
             time.sleep(TICK_S)
-            return {"row": None, "done": self._folder is not None and self._folder.state is not None}
+            return {"row": None, "done": self._has_ended()}
+        except FaultError:
+            self.cleanup()
+            raise
         except Exception as error:
             raise FaultError(self._fault(error)) from None
         if row is None:
             self.cleanup()
         return {"row": as_text(row), "device": device, "done": row is None}
 
-    def _fault(self, error: Exception) -> Any:
-        root = self._folder.path.parent if self._folder else Path.cwd()
+    def _has_ended(self) -> bool:
+        return self._held.folder is not None and self._held.folder.state is not None
+
+    def _fault(self, error: Exception) -> Fault:
+        root = self._held.folder.path.parent if self._held.folder else Path.cwd()
         fault = fault_of(error, root, process=process_name(), device=self._device, host=socket.gethostname())
         self.cleanup()
         return fault
 
     def _advance(self) -> tuple[dict[str, Any] | None, str]:
         """The next epoch and where it was computed, or the last one of before a restart, and nowhere."""
-        if self._run is None:
-            folder = self._folder = RunFolder.at(self._address)
-            self._held.enter_context(locked(folder))
-            folder.fetch()
-            if folder.state is not None:
-                return None, ""
-            self._run = self.open(folder)
-            if self._run.last_row is not None:
-                return self._run.last_row, ""  # whether it goes on after this epoch is not known
-        assert self._folder is not None
-        if self._folder.state is not None:
-            return None, ""
-        if not self._folder.path.exists():
-            raise StorageError(f"{self._folder.path} was removed, or its storage has gone")
-        return self._run.advance(), self._device
+        row, restored = self._held.advance()
+        return row, "" if restored or row is None else self._device
+
+    def take(self) -> RunInHand:
+        """The run of this trial, before its first epoch."""
+        return LockedRun(self._address, self.open)
 
     def open(self, folder: RunFolder) -> Run:
         """The run of a folder. Benchmarks and tests of the engine have runs that take their own time."""
@@ -109,7 +92,6 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
 
     def cleanup(self) -> None:
         """Drops the run and lets go of its folder."""
-        self._run = None
         self._held.close()
 
 
@@ -134,12 +116,22 @@ def device_name() -> str:
 def training_run(folder: RunFolder, kind: type[TrainingRun] | None = None) -> TrainingRun:
     """The run of a folder, on the device or the part of a GPU that Ray has given this process."""
     from learner_ray.training.process import keep_to_share, training_device
+
+    if training_device() == "cuda":
+        keep_to_share(assigned_share())
+    return open_run(folder, assigned_share(), kind)
+
+
+def assigned_share() -> float:
+    """The part of a GPU that Ray has given this process; 1 where there is none."""
+    return float(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))
+
+
+def open_run(folder: RunFolder, share: float, kind: type[TrainingRun] | None = None) -> TrainingRun:
+    """The run of a folder, which records that it has this part of a device."""
+    from learner_ray.training.process import training_device
     from learner_ray.training.run import TrainingRun
 
-    device = training_device()
-    share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
-    if device == "cuda":
-        keep_to_share(share)
-    run = (kind or TrainingRun)(folder.read_spec(), folder, device)
+    run = (kind or TrainingRun)(folder.read_spec(), folder, training_device())
     run.devices = share
     return run

@@ -19,6 +19,7 @@ from learner_ray.core.errors import PlaceError, UserError
 from learner_ray.engine import ray_private
 from learner_ray.engine.attempts import Attempts
 from learner_ray.engine.faults import DEATHS, FaultError, last_line
+from learner_ray.engine.hosted_trials import GpuHosts, hosted_trainable
 from learner_ray.engine.interrupt import Interrupt
 from learner_ray.engine.searcher import RunSearcher, TunePruner
 from learner_ray.engine.trainable import RunTrainable
@@ -41,6 +42,7 @@ def run_study(
     resources: Mapping[str, float],
     trainable: type[tune.Trainable] = RunTrainable,
     worker_groups: WorkerGroups | None = None,
+    hosts: GpuHosts | None = None,
     hung_after_s: float = math.inf,
     limit: int | None = None,
     clock: Clock = time.monotonic,
@@ -54,6 +56,7 @@ def run_study(
         resources: of a trial: ``cpu`` and ``gpu``.
         trainable: what advances a run.
         worker_groups: train the runs instead, on several devices each.
+        hosts: train the runs instead, in one process per GPU.
         hung_after_s: silence after which a trial is taken to hang.
         limit: trials at a time, where fewer than the devices hold are wanted.
         clock: by which silence is measured, in seconds.
@@ -75,6 +78,8 @@ def run_study(
         from learner_ray.engine.worker_groups import TRIAL_CPUS, WorkerGroupTrainable
 
         trainable, resources = WorkerGroupTrainable, {"cpu": TRIAL_CPUS}
+    if hosts:
+        trainable = hosted_trainable(hosts, hung_after_s)
     with interrupt, _settled_tune(max_concurrent):
         tuner = tune.Tuner(
             tune.with_resources(trainable, _request(resources)),
@@ -87,7 +92,7 @@ def run_study(
             run_config=_run_config(scratch, interrupt, watchdog),
         )
         try:
-            with interrupt.watching_storage(), worker_groups or nullcontext():
+            with interrupt.watching_storage(), worker_groups or hosts or nullcontext():
                 tuner.fit()
         except KeyboardInterrupt:
             interrupt.signal = signal.SIGINT

@@ -29,7 +29,8 @@ from learner_ray.core.locks import HeldError
 from learner_ray.engine import ray_private
 from learner_ray.engine.epoch_queue import STARTS_BEFORE_GIVING_UP, EpochQueue, EpochRequest, EpochResult
 from learner_ray.engine.faults import Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer, last_line
-from learner_ray.engine.trainable import TICK_S, Run, as_text
+from learner_ray.engine.locked_run import Run
+from learner_ray.engine.trainable import TICK_S, as_text
 from learner_ray.run.folder import RunFolder, locked
 from learner_ray.training.distributed import World
 

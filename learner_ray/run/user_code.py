@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.util
 import sys
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+from learner_ray.core.caching import cached_once
 from learner_ray.core.components import KINDS
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
@@ -104,7 +104,7 @@ def import_file(path: Path) -> ModuleType:
     return _import_content(path.resolve(), file_hash(path))
 
 
-@functools.cache
+@cached_once()
 def _import_content(path: Path, content_hash: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"{path.stem}_{content_hash[:12]}", path)
     if spec is None or spec.loader is None:

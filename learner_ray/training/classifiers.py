@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,8 @@ from scipy.special import expit, log_expit, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+
+from learner_ray.training.metrics import without_warnings
 
 Array = NDArray[np.float64]
 
@@ -176,9 +177,8 @@ class MlpClassifier:
         scale = Scaler.fit(blocks, centre=True)
         # sklearn's penalty is a mean over samples, the other classifiers' a sum.
         model = MLPClassifier((32,), alpha=l2, solver="lbfgs", max_iter=500, tol=1e-6, random_state=seed)
-        with warnings.catch_warnings():
-            # Small fits are interpolated: the penalty, not convergence, is what holds them back.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        # Small fits are interpolated: the penalty, not convergence, is what holds them back.
+        with without_warnings(ConvergenceWarning):
             model.fit(scale(blocks), y, sample_weight=weights)
         layers = tuple(zip(model.coefs_, model.intercepts_, strict=True))
         return cls(scale, layers, model.classes_)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.listing import listed_contents
+from learner_ray.core.caching import cached_once
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import json_object, parse_object
 from learner_ray.imaging.augmentation import augment
@@ -95,7 +95,7 @@ class Data:
         return augment(clips, means.to(device), sds.to(device), drawn.to(device), strength)
 
 
-@functools.lru_cache(maxsize=4)
+@cached_once(maxsize=4)
 def open_data(source: Source, image_size: int) -> Data:
     """Opens a source, building its pixel cache where this machine has none yet.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,11 +39,16 @@ over all three classes (a class that nobody has or predicts counts 0), accuracy,
 quadratic-weighted kappa (NaN where undefined) and log-loss in nats."""
 
 
+_FILTERS = threading.RLock()
+"""Python's filters of warnings are global to a process: two threads that change them at a time would restore
+each other's."""
+
+
 @contextmanager
-def without_warnings() -> Iterator[None]:
+def without_warnings(category: type[Warning] = Warning) -> Iterator[None]:
     """Silences scikit-learn: few pairs may lack a class, and the metrics above say what then holds."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", category)
         yield
 
 

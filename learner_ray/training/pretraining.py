@@ -16,7 +16,7 @@ from torch import Tensor
 
 from learner_ray.core.config import Config
 from learner_ray.core.seeding import random_key
-from learner_ray.encoders.network import Network, Output, build_network
+from learner_ray.encoders.network import RANDOM, Network, Output, build_network
 from learner_ray.training.data import Data
 from learner_ray.training.distributed import World
 from learner_ray.training.finetuning import finetune
@@ -138,7 +138,8 @@ class Pretraining:
             DivergedError: the loss or its gradient became infinite or not a number.
         """
         self.network.train()
-        torch.manual_seed(random_key(self.config.seed, self.epoch))  # for encoders with dropout
+        with RANDOM:  # for encoders with dropout
+            torch.manual_seed(random_key(self.config.seed, self.epoch))
         rates = [self._lr(self.epoch * self._steps_per_epoch + step) for step in range(self._steps_per_epoch)]
         on_device = torch.tensor(rates, dtype=torch.float32).to(self._device)
         batches, waits = self._batches(), Waits()

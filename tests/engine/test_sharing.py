@@ -11,8 +11,15 @@ from pathlib import Path
 import pytest
 
 from learner_ray.core.errors import UserError
+from learner_ray.engine import sharing
 from learner_ray.engine.connection import Devices
-from learner_ray.engine.sharing import SharingMeasurement, choose_runs_per_gpu, gpu_fraction
+from learner_ray.engine.sharing import (
+    Sharing,
+    SharingMeasurement,
+    choose_sharing,
+    choose_way,
+    gpu_fraction,
+)
 from learner_ray.training.throughput import TimedEpoch, TimedTraining
 from tests.ray_head import free_address, head
 
@@ -47,27 +54,62 @@ def test_processes_that_hardly_overlap_are_not_measured_and_so_do_not_share() ->
     barely = SharingMeasurement.of([timed(0.0, 10.0, 10.0), timed(15.0, 10.0, 10.0)])
     assert barely.scans_per_s == 0 and "no epoch that all trained through" in str(barely)
     alone = SharingMeasurement.of([timed(0.0, 10.0, 10.0)])
-    assert choose_runs_per_gpu({1: alone, 2: barely}.get, 4) == 1
+    found = {1: alone, 2: barely}
+    assert choose_sharing(lambda runs, in_one_process: found.get(runs), 4) == Sharing()
 
 
 @pytest.mark.parametrize(
-    ("rates", "memory", "chosen"),
+    ("processes", "one_process", "memory", "chosen"),
     [
-        ([100, 105], 0.1, 1),  # fills the GPU alone
-        ([100, 150, 160], 0.1, 2),
-        ([100, 150, 200, 240], 0.1, 4),
-        ([100, 90, 300], 0.1, 1),
-        ([100, 200, 300], 0.4, 2),  # three do not fit
-        ([100, None], 0.1, 1),  # two do not fit, though they seemed to
-        ([None], 0.1, 1),
+        ([100, 105], [100, 105], 0.1, Sharing()),  # fills the GPU alone
+        ([100, 150, 160], [100, 140, 150], 0.1, Sharing(runs=2)),
+        ([100, 150, 160], [100, 155, 180], 0.1, Sharing(runs=3, in_one_process=True)),
+        ([100, 150, 200, 240], [100, 150, 200, 240], 0.1, Sharing(runs=4)),  # of equals the known way
+        ([100, 90, 300], [100, 120], 0.1, Sharing(runs=2, in_one_process=True)),
+        ([100, 200, 300], [100, 190, 300], 0.4, Sharing(runs=2)),  # three do not fit
+        ([100, None], [100, None], 0.1, Sharing()),  # two do not fit, though they seemed to
+        ([None], [None], 0.1, Sharing()),
     ],
 )
-def test_one_more_must_be_worth_it_and_fit(rates: list[float | None], memory: float, chosen: int) -> None:
-    def measure(runs: int) -> SharingMeasurement | None:
-        rate = rates[runs - 1]
-        return None if rate is None else SharingMeasurement(runs=runs, scans_per_s=rate, memory=memory * runs)
+def test_one_more_must_be_worth_it_and_fit_and_the_faster_way_is_taken(
+    processes: list[float | None], one_process: list[float | None], memory: float, chosen: Sharing
+) -> None:
+    def measure(runs: int, in_one_process: bool) -> SharingMeasurement | None:
+        rates = one_process if in_one_process else processes
+        rate = rates[runs - 1] if runs <= len(rates) else None
+        if rate is None:
+            return None
+        return SharingMeasurement(
+            runs=runs, scans_per_s=rate, memory=memory * runs, in_one_process=in_one_process
+        )
 
-    assert choose_runs_per_gpu(measure, 4) == chosen
+    assert choose_sharing(measure, 4) == chosen
+
+
+@pytest.mark.parametrize(
+    ("rates", "one_process"), [((100, 90), False), ((90, 100), True), ((None, None), False)]
+)
+def test_of_a_number_that_was_said_the_faster_way_is_taken(
+    rates: tuple[float | None, float | None], one_process: bool
+) -> None:
+    def measure(runs: int, in_one_process: bool) -> SharingMeasurement | None:
+        rate = rates[in_one_process]
+        if rate is None:
+            return None
+        return SharingMeasurement(runs=runs, scans_per_s=rate, memory=0.9, in_one_process=in_one_process)
+
+    assert choose_way(measure, 3) == Sharing(runs=3, in_one_process=one_process)
+
+
+def test_mps_is_seen_by_its_variable_or_its_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    monkeypatch.setattr(sharing, "MPS_PIPE", tmp_path / "control")
+    assert not sharing.mps_is_on()
+    (tmp_path / "control").touch()
+    assert sharing.mps_is_on()
+    monkeypatch.setattr(sharing, "MPS_PIPE", tmp_path / "none")
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    assert sharing.mps_is_on()
 
 
 @pytest.mark.parametrize(("size", "share", "gpus"), [(1, 2, 0), (2, 2, 4), (1, 0, 4)])
@@ -99,21 +141,29 @@ import sys
 from learner_ray.engine import run_plan, sharing
 from learner_ray.sweep import main
 run_plan.RUNS_WORTH_MEASURING = 2
+run_plan.BOTH = (sys.argv.pop(1) == "one-process",)
 sharing.TIMED_SECONDS, sharing.MIN_SPEEDUP, sharing.MAX_RUNS_PER_GPU = 1.0, 0.0, 2
 sys.exit(main(sys.argv[1:]))
 """
 
 
 @pytest.mark.long
-def test_as_many_runs_share_a_gpu_as_was_measured(claims_a_gpu: str, manifest: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("way", "said"), [("processes", "each in a process"), ("one-process", "in one process")]
+)
+def test_as_many_runs_share_a_gpu_as_was_measured(
+    claims_a_gpu: str, manifest: Path, tmp_path: Path, way: str, said: str
+) -> None:
     out = tmp_path / "results" / "lus"
-    command = [sys.executable, "-c", SWEEP, "lus", "--data", str(manifest), "--out", str(out)]
+    command = [sys.executable, "-c", SWEEP, way, "lus", "--data", str(manifest), "--out", str(out)]
     command += ["--address", claims_a_gpu, *ARGUMENTS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    for said in ("1 run on a GPU: ", "2 runs on a GPU: ", "2 runs at a time on each GPU"):
-        assert said in done.stdout
+    for line in ("1 run on a GPU: ", f"2 runs on a GPU, {said}: ", f"2 runs at a time on each GPU, {said}"):
+        assert line in done.stdout
     rows = [json.loads(line) for p in out.parent.glob("runs/*/progress.jsonl") for line in p.open()]
     assert {row["devices"] for row in rows} == {0.5}, "of the device time"
     locks = (out.parent / "runs").glob("*/.lock")
-    assert len({lock.read_text().split()[1] for lock in locks}) == 2, "processes that trained"
+    processes = {lock.read_text().split()[1] for lock in locks}
+    assert len(processes) == (2 if way == "processes" else 1), "that trained"
+    assert not any(Path(f"/proc/{process}").exists() for process in processes)
