@@ -98,7 +98,9 @@ class ResidentFrames(Frames):
             block = np.ascontiguousarray(pixels[start : start + 4096])
             self._resident[start : start + 4096] = torch.from_numpy(block)
         if device.startswith("cuda"):
-            torch.cuda.synchronize()  # runs beside this one read them on other streams
+            # Runs beside this one read them on other streams. Not the whole device: one of them may be
+            # recording a graph, which forbids that.
+            torch.cuda.current_stream().synchronize()
 
     def clips(self, indices: Sequence[Tensor], waits: Waits) -> Iterator[Tensor]:
         if not indices:

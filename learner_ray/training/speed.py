@@ -15,9 +15,10 @@ SECONDS_BETWEEN_SAMPLES = 1.0
 
 
 def synchronise(device: str) -> None:
-    """Waits until a device has done what it was given, so that a clock may be read."""
+    """Waits until a device has done what this thread gave it, so that a clock may be read."""
     if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
+        # Not the whole device: a run beside this one may be recording a graph, which forbids that.
+        torch.cuda.current_stream(device).synchronize()
 
 
 def model_of(device: str) -> str:
