@@ -295,16 +295,18 @@ def compiled(bench: Bench) -> None:
     if not bench.gpu:
         return
 
-    def ms() -> float:
-        trainer = bench.ours(graph=False)
+    def ms(graph: bool) -> float:
+        trainer = bench.ours(graph=graph)
         trainer.step.network = torch.compile(trainer.network)  # type: ignore[assignment]
         begin = time.perf_counter()
         trainer.epoch(1)
         ways.synchronise(bench.device)
-        bench.note("s torch.compile until the first step was done", time.perf_counter() - begin)
+        if not graph:
+            bench.note("s torch.compile until the first step was done", time.perf_counter() - begin)
         return bench.ms(trainer)
 
-    bench.measure("ms ours, resident frames, torch.compile", ms)
+    bench.measure("ms ours, torch.compile, kernel by kernel", lambda: ms(False))
+    bench.measure("ms ours, torch.compile in a CUDA graph", lambda: ms(True))
 
 
 def tests_on_a_gpu(bench: Bench) -> None:
@@ -358,7 +360,7 @@ def main() -> None:
     bench.note("card", "none: dry run on a CPU" if args.dry else torch.cuda.get_device_name())
     bench.note("date, commit, torch", f"{date.today()}, {commit()}, {torch.__version__}")
     bench.note("clips a step, frames, px", f"{batch}, {frames}, {size}")
-    for part in (steps_of_one_run, same_bits, side_by_side, what_changes_it, tests_on_a_gpu, compiled):
+    for part in (steps_of_one_run, tests_on_a_gpu, side_by_side, what_changes_it, same_bits, compiled):
         part(bench)
     bench.note("seconds in all", time.perf_counter() - bench.begun)
 

@@ -6,6 +6,8 @@ Source: Lin, Gan and Han 2019, "TSM: Temporal Shift Module for Efficient Video U
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,6 +17,26 @@ from torch import Tensor
 def shifted_channels(channels: int, fraction: float) -> int:
     """Channels shifted in *each* direction: half of ``fraction``, rounded down."""
     return int(channels * fraction / 2)
+
+
+Kernel = Callable[[Tensor, int, int, bool], Tensor]
+
+
+def shift_kernel(x: Tensor) -> Kernel | None:
+    """The shift as one kernel, for features (B * T, C, H, W) in channels_last on a GPU; else None."""
+    if not x.is_cuda or not x.is_contiguous(memory_format=torch.channels_last):
+        return None
+    return _gpu_kernel()
+
+
+@functools.cache
+def _gpu_kernel() -> Kernel | None:
+    """Of PyTorch for GPUs Triton is a part, on most systems."""
+    try:
+        from learner_ray.encoders.temporal_shift_gpu import shift
+    except ImportError:
+        return None
+    return shift
 
 
 def temporal_shift(x: Tensor, frames: int, fraction: float) -> Tensor:
@@ -49,6 +71,8 @@ class _TemporalShift(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, frames: int, fold: int, reverse: bool) -> Tensor:
         ctx.arguments = frames, fold, not reverse
+        if (kernel := shift_kernel(x)) is not None:
+            return kernel(x, frames, fold, reverse)
         out = x.clone()
         if fold == 0:
             return out
