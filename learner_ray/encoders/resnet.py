@@ -51,9 +51,11 @@ def convolved_by_patches(convolution: nn.Conv2d, frames: Tensor) -> Tensor:
         for count, length in ((width, frames.shape[3]), (height, frames.shape[2]))
     )
     padded = F.pad(frames[:, 0], (before, right, before, below))
-    patches = padded.unfold(1, size, step).unfold(2, size, step).reshape(-1, size * size)
-    kernel = F.pad(convolution.weight[:, 0], (0, 1, 0, 1)).reshape(-1, size * size)
-    return F.linear(patches, kernel).view(len(frames), height, width, -1).permute(0, 3, 1, 2)
+    rows = len(frames) * height * width
+    patches = padded.unfold(1, size, step).unfold(2, size, step).reshape(rows, size * size)
+    channels = convolution.out_channels
+    kernel = F.pad(convolution.weight[:, 0], (0, 1, 0, 1)).reshape(channels, size * size)
+    return F.linear(patches, kernel).view(len(frames), height, width, channels).permute(0, 3, 1, 2)
 
 
 class _Block(nn.Module, ABC):
