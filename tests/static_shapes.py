@@ -115,6 +115,12 @@ def _tensors(values: Any) -> list[Tensor]:
 
 @contextmanager
 def shapes_alone() -> Iterator[None]:
-    """Lets a step run on PyTorch's device ``meta``, for which there is no autocast, not even none."""
-    with patch("torch.autocast", lambda *_, **__: nullcontext()):
-        yield
+    """Lets a step run on PyTorch's device ``meta``, for which there is no autocast, not even none. Its
+    operations are those that training asks for, which are deterministic where there is a choice."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        with patch("torch.autocast", lambda *_, **__: nullcontext()):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)

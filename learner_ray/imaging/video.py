@@ -99,8 +99,9 @@ def _rotation(path: str, frame: av.VideoFrame) -> int:
     Raises:
         ScanError: it is to be shown mirrored, or by another angle: neither would be what its owner sees.
     """
-    matrices = [bytes(each) for each in frame.side_data if each.type.name == "DISPLAYMATRIX"]
-    for a, b, _, c, d, *_ in (np.frombuffer(matrix, "=i4").tolist() for matrix in matrices):
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is not None:
+        a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), "=i4").tolist()
         if a * d - b * c < 0:
             raise ScanError(path, "is to be shown mirrored; save it as it should be seen")
     if frame.rotation % 90:

@@ -39,8 +39,8 @@ def test_no_frames_give_no_patches() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("numbers", [torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("frames", [8, 4, 1])
-@pytest.mark.parametrize("fraction", [0.125, 0.25, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("frames", [8, 1])
+@pytest.mark.parametrize("fraction", [0.25, 0.3, 1.0])
 @pytest.mark.parametrize(("channels", "size"), [(64, 28), (512, 4), (96, 7)])
 def test_one_kernel_shifts_as_slices_do(
     channels: int, size: int, fraction: float, frames: int, numbers: Any

@@ -122,24 +122,23 @@ def test_filters_of_warnings_are_left_as_they_were_by_threads_that_overlap() -> 
     assert warnings.filters == filters
 
 
-class _Drawing(Encoder):
-    """Has no layer that would tell of it."""
-
-    name = "drawing_for_a_test"
-    width = 1
-
-    def forward(self, clips: Tensor) -> Tensor:
-        return nn.functional.dropout(clips.mean((1, 2, 3))[:, None], training=self.training)
-
-
 def test_an_encoder_that_draws_while_it_trains_is_told_from_one_that_does_not() -> None:
+    class Drawing(Encoder):
+        """Has no layer that would tell of it."""
+
+        name = "drawing_for_a_test"
+        width = 1
+
+        def forward(self, clips: Tensor) -> Tensor:
+            return nn.functional.dropout(clips.mean((1, 2, 3))[:, None], training=self.training)
+
     small = Config().with_values({"data.image_size": 32, "data.frames": 2})
     state = torch.get_rng_state()
     assert drawing_encoder(small) == ""
     try:
-        said = drawing_encoder(small.with_values({"encoder.name": _Drawing.name}))
+        said = drawing_encoder(small.with_values({"encoder.name": Drawing.name}))
     finally:
-        ENCODERS._added.pop(_Drawing.name)
+        ENCODERS._added.pop(Drawing.name)
     assert said.startswith("the encoder 'drawing_for_a_test' draws random numbers")
     assert torch.equal(torch.get_rng_state(), state)
 
