@@ -57,6 +57,7 @@ def test_a_study_is_planned_run_and_looked_at_without_a_command(
     assert "All runs are already complete." in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.usefixtures("joined")
 def test_the_command_and_the_api_give_the_same_plan(

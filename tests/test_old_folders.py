@@ -96,6 +96,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files}
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.usefixtures("joined")
 def test_its_plan_says_that_nothing_would_be_trained(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.parametrize("server", [gone, pytest.param(silent, marks=pytest.mark.slow), web, unknown])
+@pytest.mark.parametrize("server", [gone, pytest.param(silent, marks=pytest.mark.long), web, unknown])
 def test_what_is_no_cluster_is_told_in_time(
     server: Callable[[], Iterator[str]], alone: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def test_a_laptop_is_timed_in_this_process_without_ray(
     assert pace.devices_not_timed(HERE) == ""
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.usefixtures("joined")
 def test_a_cluster_is_timed_in_a_process_that_ray_places(

@@ -47,7 +47,7 @@ def different_runs(manifest: Path) -> list[RunSpec]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_of_several_runs_side_by_side_gives_the_bits_that_it_gives_alone(
     manifest: Path, tmp_path: Path
 ) -> None:
