@@ -62,6 +62,8 @@ def measure_on_cluster(spec: RunSpec, devices: Devices, wait_s: float = NODE_STA
     try:
         measured: Throughput = ray.get(timed, timeout=wait_s)
     except ray.exceptions.GetTimeoutError:
+        # Not by force, and not where it has ended: Ray 2.60 then ended this process now and then.
+        ray.cancel(timed)
         raise UserError(
             f"no {kind} of the cluster was free to time a few epochs within {wait_s / 60:.0f} minutes: "
             "`ray status` says what takes them, or why none comes up"
@@ -72,8 +74,6 @@ def measure_on_cluster(spec: RunSpec, devices: Devices, wait_s: float = NODE_STA
         raise PlaceError(f"the epochs that were to be timed failed: {last_line(error)}") from error
     except ray.exceptions.RayError as error:
         raise PlaceError(f"the process that was to time epochs ended: {last_line(error)}") from error
-    finally:
-        ray.cancel(timed, force=True)  # does nothing where it has ended
     return measured
 
 
