@@ -95,8 +95,7 @@ class ResidentFrames(Frames):
         super().__init__(pixels, device)
         self._resident = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
         for start in range(0, len(pixels), 4096):  # a mapped file is not held in memory as a whole
-            block = np.ascontiguousarray(pixels[start : start + 4096])
-            self._resident[start : start + 4096] = torch.from_numpy(block)
+            self._resident[start : start + 4096] = torch.tensor(pixels[start : start + 4096])
         if device.startswith("cuda"):
             # Runs beside this one read them on other streams. Not the whole device: one of them may be
             # recording a graph, which forbids that.

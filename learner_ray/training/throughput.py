@@ -89,7 +89,7 @@ each that the others trained through."""
 def train_for(spec: RunSpec, seconds: float) -> TimedTraining:
     """Trains epochs of a run for some seconds, and two at least, and keeps nothing. The first epoch is not
     counted, and on a GPU as many as :func:`warm_up_epochs` says, since libraries initialise in them."""
-    make_deterministic(spec.threads)
+    make_deterministic(spec.threads, deterministic=spec.config.train.deterministic)
     spec = replace(spec, config=load_components(spec.source, spec.config))
     data, device = open_data(spec.source, spec.config.data.image_size), training_device()
     scans = len(data.of(spec.patients.pretrain))

@@ -12,6 +12,7 @@ from learner_ray.training.frames import Frames, MappedFrames, ResidentFrames, St
 
 PLACES = [MappedFrames, ResidentFrames, StreamedFrames]
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 4, 5), dtype=np.uint8)
+PIXELS.setflags(write=False)  # as a mapped file is
 
 
 def indices(sizes: tuple[int, ...] = (3, 2, 3, 0, 1)) -> list[Tensor]:
@@ -19,20 +20,21 @@ def indices(sizes: tuple[int, ...] = (3, 2, 3, 0, 1)) -> list[Tensor]:
     return [torch.randint(0, len(PIXELS), (size, 6), generator=generator) for size in sizes]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("place", PLACES)
 def test_clips_are_the_frames_asked_for(place: type[Frames]) -> None:
     asked = indices()
     given = [clips.clone() for clips in place(PIXELS, "cpu").clips(asked, Waits())]
     assert len(given) == len(asked)
     for index, clips in zip(asked, given, strict=True):
-        assert clips.dtype == torch.uint8 and torch.equal(clips, torch.from_numpy(PIXELS)[index])
+        assert clips.dtype == torch.uint8 and torch.equal(clips, torch.tensor(PIXELS)[index])
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_clips_hold_until_the_next_are_asked_for(place: type[Frames]) -> None:
     asked = indices()
     for index, clips in zip(asked, place(PIXELS, "cpu").clips(asked, Waits()), strict=True):
-        assert torch.equal(clips, torch.from_numpy(PIXELS)[index])
+        assert torch.equal(clips, torch.tensor(PIXELS)[index])
 
 
 @pytest.mark.parametrize("place", PLACES)
