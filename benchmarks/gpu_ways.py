@@ -8,22 +8,19 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.plain_trainer import PlainTrainer
 from learner_ray.core.config import Config
-from learner_ray.encoders import resnet
 from learner_ray.encoders.network import build_network
-from learner_ray.encoders.temporal_shift import shifted_channels
-from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
 from learner_ray.training.distributed import World
 from learner_ray.training.frames import Frames, MappedFrames, ResidentFrames, StreamedFrames, Waits
 from learner_ray.training.graph import CudaGraphs, GraphedStep
@@ -105,65 +102,19 @@ class Ours:
 
 
 class Plain:
-    """The trainer as reference code is written: float32, NCHW, shift by concatenation, clips ready in the
-    host's memory and copied at each step, the loss read at each step. Without augmentation."""
+    """The plain trainer on one batch of ready clips. Without augmentation."""
 
     def __init__(self, config: Config, device: str) -> None:
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.benchmark = True
-        self._config, self._device = config, device
-        self._scans = made_up_scans(device)
-        network = build_network(config.encoder, config.data.frames, 0).to(device)
-        self._network = network.to(memory_format=torch.contiguous_format).train()
-        self._loss = build_loss(config.loss, TrainingScores(self._scans.scores, self._scans.patients))
-        self._optimizer = torch.optim.AdamW(self._network.parameters(), lr=1e-3)
-        size = config.data.image_size
+        scans, size = made_up_scans(device), config.data.image_size
+        self._trainer = PlainTrainer(config, scans.scores, scans.patients, scans.order, device)
         self._clips = torch.randn(config.train.batch_size, config.data.frames, size, size)
 
     def epoch(self, steps: int = STEPS) -> None:
         """Trains an epoch."""
-        with cat_shift():
-            for _ in range(steps):
-                self._step()
-
-    def _step(self) -> None:
-        rows = torch.arange(len(self._clips), device=self._device)
-        output = self._network(self._clips.to(self._device))
-        scans = self._scans
-        batch = Batch(
-            embeddings=output.projection,
-            scores=scans.scores[rows],
-            patients=scans.patients[rows],
-            scans=rows,
-            predictions=output.score,
-            order=scans.order[rows],
-        )
-        loss, _ = total_loss(self._loss, batch, self._config.loss)
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._network.parameters(), self._config.train.clip)
-        self._optimizer.step()
-        loss.item()
-
-
-@contextmanager
-def cat_shift() -> Iterator[None]:
-    """Within it the temporal shift is written as it usually is."""
-
-    def shift(x: Tensor, frames: int, fraction: float) -> Tensor:
-        fold = shifted_channels(x.shape[1], fraction)
-        clips = x.view(-1, frames, *x.shape[1:])
-        zero = torch.zeros_like(clips[:, :1])
-        earlier = torch.cat([clips[:, 1:, :fold], zero[:, :, :fold]], dim=1)
-        later = torch.cat([zero[:, :, :fold], clips[:, :-1, fold : 2 * fold]], dim=1)
-        return torch.cat([earlier, later, clips[:, :, 2 * fold :]], dim=2).flatten(0, 1)
-
-    own = resnet.temporal_shift
-    resnet.temporal_shift = shift  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        resnet.temporal_shift = own  # type: ignore[attr-defined]
+        for _ in range(steps):
+            self._trainer.step(self._clips, torch.arange(len(self._clips)))
 
 
 def synchronise(device: str) -> None:

@@ -8,17 +8,14 @@ import time
 from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.plain_trainer import PlainTrainer
 from learner_ray.core.config import Config
-from learner_ray.encoders import resnet
-from learner_ray.encoders.network import Network
-from learner_ray.encoders.temporal_shift import shifted_channels
 from learner_ray.imaging.augmentation import augment
 from learner_ray.imaging.sampling import frame_indices
-from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
 from learner_ray.run.spec import Source
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.precision import fastest_precision
@@ -65,24 +62,17 @@ class Clips(Dataset[tuple[Tensor, int]]):
 
 
 class Plain:
-    """Float32, NCHW, shift by concatenation, clips decoded at every access."""
+    """The plain trainer on clips that are decoded at every access, or were once."""
 
     def __init__(self, config: Config, data: Data, device: str, *, ready: bool) -> None:
-        resnet.temporal_shift = cat_shift  # type: ignore[attr-defined]
-        self._device, self._config = device, config
         scores = torch.tensor(data.scans["score"].to_numpy(float)).float()
-        self._scores = (scores - scores.mean()) / scores.std()
-        self._patients = torch.tensor(data.scans["patient"].astype("category").cat.codes.tolist())
-        self._order = torch.tensor(data.scans["order"].tolist())
-        self._loss = build_loss(config.loss, TrainingScores(self._scores, self._patients))
-        self._network = Network(config.encoder, config.data.frames).to(device).train()
-        train = config.train
-        self._optimizer = torch.optim.AdamW(
-            self._network.parameters(), lr=train.lr, weight_decay=train.weight_decay
-        )
+        patients = torch.tensor(data.scans["patient"].astype("category").cat.codes.tolist())
+        order = torch.tensor(data.scans["order"].tolist())
+        standardised = (scores - scores.mean()) / scores.std()
+        self._trainer = PlainTrainer(config, standardised, patients, order, device)
         self._loader: Iterable[tuple[Tensor, Tensor]] = DataLoader(
             Clips(data, config),
-            batch_size=train.batch_size,
+            batch_size=config.train.batch_size,
             shuffle=True,
             num_workers=WORKERS,
             persistent_workers=True,
@@ -100,34 +90,7 @@ class Plain:
             waited += time.perf_counter() - begun
             if batch is None:
                 return waited
-            self._step(*batch)
-
-    def _step(self, pixels: Tensor, index: Tensor) -> None:
-        output = self._network(pixels.to(self._device))
-        batch = Batch(
-            embeddings=output.projection,
-            scores=self._scores[index].to(self._device),
-            patients=self._patients[index].to(self._device),
-            scans=index.to(self._device),
-            predictions=output.score,
-            order=self._order[index].to(self._device),
-        )
-        loss, _ = total_loss(self._loss, batch, self._config.loss)
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._network.parameters(), self._config.train.clip)
-        self._optimizer.step()
-        loss.item()  # as one that logs its loss does
-
-
-def cat_shift(x: Tensor, frames: int, fraction: float) -> Tensor:
-    """The temporal shift as it is usually written."""
-    fold = shifted_channels(x.shape[1], fraction)
-    clips = x.view(-1, frames, *x.shape[1:])
-    zero = torch.zeros_like(clips[:, :1])
-    earlier = torch.cat([clips[:, 1:, :fold], zero[:, :, :fold]], dim=1)
-    later = torch.cat([zero[:, :, :fold], clips[:, :-1, fold : 2 * fold]], dim=1)
-    return torch.cat([earlier, later, clips[:, :, 2 * fold :]], dim=2).flatten(0, 1)
+            self._trainer.step(*batch)
 
 
 def main() -> None:
