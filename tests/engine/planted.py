@@ -60,7 +60,7 @@ def study(
 def go(
     runner: StudyRunner, goes: Goes | None = None, *, at_once: int = 1, hung_after_s: float = math.inf
 ) -> None:
-    """Runs all that is left, and shows its messages on standard output."""
+    """Runs all that is left, by what is planted."""
 
     class Planted(FormulaRun):
         def advance(self) -> dict[str, Any] | None:
@@ -72,6 +72,11 @@ def go(
         def open(self, folder: RunFolder) -> FormulaRun:
             return Planted(folder)
 
+    run_all(runner, at_once, trainable=Trainable, hung_after_s=hung_after_s)
+
+
+def run_all(runner: StudyRunner, at_once: int, **more: Any) -> None:
+    """Runs all that is left, and shows its messages on standard output."""
     root = runner.store.root.parent
     root.mkdir(exist_ok=True)
     with shown_messages("stdout"):
@@ -81,8 +86,7 @@ def go(
             max_concurrent=at_once,
             limit=at_once,
             resources={"cpu": 1},
-            trainable=Trainable,
-            hung_after_s=hung_after_s,
+            **more,
         )
 
 

@@ -15,16 +15,14 @@ from typing import Any
 
 import pytest
 
-from learner_ray.cli.command import shown_messages
 from learner_ray.core.locks import HeldError
 from learner_ray.engine import gpu_host
 from learner_ray.engine.faults import Kind
 from learner_ray.engine.gpu_host import GpuHost, HostedEpoch
 from learner_ray.engine.hosted_trials import GpuHosts
-from learner_ray.engine.tuning import run_study
 from learner_ray.run.folder import RunFolder, locked
 from learner_ray.study.runner import StudyRunner
-from tests.engine.planted import claim, states, study
+from tests.engine.planted import claim, run_all, states, study
 from tests.formula_runs import FormulaRun
 
 
@@ -189,18 +187,7 @@ def hosted(runner: StudyRunner, marks: Path, goes: Callable[[FormulaRun, Path], 
 
         return Planted(folder)
 
-    root = runner.store.root.parent
-    root.mkdir(exist_ok=True)
-    with shown_messages("stdout"):
-        run_study(
-            runner,
-            scratch=root / ".tune",
-            max_concurrent=2,
-            limit=2,
-            resources={"cpu": 1},
-            hosts=GpuHosts(open_run),
-            **more,
-        )
+    run_all(runner, 2, hosts=GpuHosts(open_run), **more)
 
 
 def gone(process: int) -> bool:

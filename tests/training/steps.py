@@ -1,4 +1,4 @@
-"""A training step of made-up clips, for tests and benchmarks: no cohort, no files."""
+"""A training step of made-up clips: no cohort, no files."""
 
 from __future__ import annotations
 
