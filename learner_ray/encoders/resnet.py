@@ -182,10 +182,11 @@ class TsmResNet(FrameEncoder):
     def features(self, frames: Tensor) -> Tensor:
         """Pooled features of single frames: (B * T, 1, H, W) -> (B * T, ``width``), float32 at least."""
         # The same bits as pooling what was rectified, since both keep the order, on a quarter of the pixels.
-        first = convolved_by_patches if frames.is_cuda and self.conv1.in_channels == 1 else nn.Conv2d.__call__
-        frames = F.relu(self.maxpool(self.bn1(first(self.conv1, frames))), inplace=True)
-        x: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(frames))))
-        return x.mean((2, 3), dtype=torch.promote_types(x.dtype, torch.float32))
+        by_patches = frames.is_cuda and self.conv1.in_channels == 1
+        x = convolved_by_patches(self.conv1, frames) if by_patches else self.conv1(frames)
+        x = F.relu(self.maxpool(self.bn1(x)), inplace=True)
+        deepest: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return deepest.mean((2, 3), dtype=torch.promote_types(deepest.dtype, torch.float32))
 
     def load_weights(self, spec: str) -> None:
         """Replaces the weights by those of a file, or by ImageNet's.

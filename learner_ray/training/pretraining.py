@@ -165,17 +165,15 @@ class Pretraining:
         """The inputs of an epoch's steps, of which each rank has its share."""
         views = self._step.loss.views
         shares = [self.world.shares(batch) for batch in batches]
-        own = [torch.from_numpy(np.tile(share[self.world.rank], views)) for share in shares]
-        keys = [self._keys(share[self.world.rank], views) for share in shares]
-        whole = [torch.from_numpy(np.concatenate([np.tile(s, views) for s in share])) for share in shares]
-        lengths = [tuple(views * len(s) for s in share) for share in shares]
-        scans = self._scans["scan"].to_numpy()
-        frames = self.config.data.frames
-        indices = [
-            self._data.frame_indices(scans[rows.numpy()], frames, key)
-            for rows, key in zip(own, keys, strict=True)
-        ]
-        clips = self._data.frames(self._device).clips(indices, waits)
+        clips_of = [[np.tile(share, views) for share in batch] for batch in shares]
+        own = [torch.from_numpy(batch[self.world.rank]) for batch in clips_of]
+        keys = [self._keys(batch[self.world.rank], views) for batch in shares]
+        whole = [torch.from_numpy(np.concatenate(batch)) for batch in clips_of]
+        lengths = [tuple(map(len, batch)) for batch in clips_of]
+        scans = self._scans["scan"].to_numpy()[torch.cat(own).numpy()]
+        indices = self._data.frame_indices(scans, self.config.data.frames, torch.cat(keys))
+        by_step = torch.split(indices, [len(rows) for rows in own])
+        clips = self._data.frames(self._device).clips(by_step, waits)
         return epoch_inputs(clips, own, keys, whole, lengths, torch.device(self._device))
 
     def _keys(self, share: NDArray[np.int64], views: int) -> Tensor:
