@@ -327,6 +327,7 @@ def test_an_unknown_study_lists_the_known_ones(capsys: pytest.CaptureFixture[str
     assert "lus, mri" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_study_may_come_from_a_users_own_file(manifest: Path, tmp_path: Path, capsys) -> None:
     file = tmp_path / "own.py"
     file.write_text(

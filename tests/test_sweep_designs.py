@@ -51,6 +51,7 @@ def test_a_search_is_audited_and_its_winners_setting_given_to_every_arm(
     assert names["overtuning"].data["luck"].notna().all()
 
 
+@pytest.mark.long
 def test_a_factorial_of_one_arm_has_its_effects_in_the_report(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

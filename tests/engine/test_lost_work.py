@@ -41,6 +41,7 @@ def test_a_run_killed_five_times_each_after_a_new_epoch_ends_complete(
     assert capfd.readouterr().out.count("starting it again") == 5
 
 
+@pytest.mark.long
 def test_a_worker_whose_every_cuda_call_raises_costs_no_run(
     manifest: Path, tmp_path: Path, marks: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,7 @@ def test_the_page_s_pruner_decides_alike_after_a_kill(study: Study) -> None:
     assert {o.state for o in undisturbed.outcomes if o.planned.role == "trial"} == {"complete", "stopped"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_process_that_knows_nothing_of_the_study_file_trains_its_runs(
     study: Study, pictures: Path, tmp_path: Path
