@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from learner_ray.run.folder import RunFolder
+
 SMALL = ["--profile", "laptop", "--folds", "2", "--trials", "2", "--epochs", "3", "--max-concurrent", "1"]
 SMALL += ["--set", "data.image_size=32", "--set", "data.frames=2", "--arms", "mse,weighted,majority"]
 # So few pairs give many trials the same kappa, and then none is stopped.
@@ -35,6 +37,17 @@ def sweep_command(
 
 def ledger(out: Path) -> pd.DataFrame:
     return pd.read_parquet(out / "ledger.parquet")
+
+
+def check_halving(out: Path) -> None:
+    """Checks the trials of a sweep with two in each group, three epochs and a rung at epoch 2: the second one
+    goes on if it is the better one there, and is stopped if not."""
+    trials = pd.read_parquet(out / "trials.parquet")
+    for _, group in trials.sort_values("trial").groupby(["arm", "repeat", "fold"]):
+        runs = [RunFolder(out.parent / "runs" / name).progress() for name in group["run_hash"]]
+        goes_on = runs[1][1]["selection_score"] > runs[0][1]["selection_score"]
+        assert group["state"].tolist() == ["complete", "complete" if goes_on else "stopped"]
+        assert group["epochs"].tolist() == [3, 3 if goes_on else 2]
 
 
 def ended(root: Path) -> int:

@@ -14,10 +14,9 @@ import pandas as pd
 import pytest
 
 from learner_ray import check
-from learner_ray.run.folder import RunFolder
 from learner_ray.sweep import main
 from tests.formula_runs import hold
-from tests.small_sweep import GUARD_S, SMALL, ended, ledger, sweep, sweep_command, wait_until
+from tests.small_sweep import GUARD_S, SMALL, check_halving, ended, ledger, sweep, sweep_command, wait_until
 
 
 @pytest.mark.ray
@@ -32,12 +31,7 @@ def test_the_ledger_holds_every_test_pair_of_every_arm_once(finished: Path) -> N
 def test_trials_are_listed_with_their_parameters_and_states(finished: Path) -> None:
     trials = pd.read_parquet(finished / "trials.parquet")
     assert len(trials) == 2 * 2 * 2
-    # Two trials a group and a rung at epoch 2: the second one goes on if it is the better one there.
-    for _, group in trials.sort_values("trial").groupby(["arm", "repeat", "fold"]):
-        runs = [RunFolder(finished.parent / "runs" / name).progress() for name in group["run_hash"]]
-        goes_on = runs[1][1]["selection_score"] > runs[0][1]["selection_score"]
-        assert group["state"].tolist() == ["complete", "complete" if goes_on else "stopped"]
-        assert group["epochs"].tolist() == [3, 3 if goes_on else 2]
+    check_halving(finished)
     margins = trials.set_index("arm")["config.loss.margin"]
     assert margins["mse"].isna().all() and margins["weighted"].notna().all()
 

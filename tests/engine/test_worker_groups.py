@@ -24,7 +24,7 @@ from tests.engine.hanging import Clock
 from tests.engine.planted import Goes, claim
 from tests.formula_runs import FormulaRun
 from tests.ray_head import CPUS, free_address, head
-from tests.small_sweep import GUARD_S, SMALL, ended, ledger, sweep, sweep_command
+from tests.small_sweep import GUARD_S, SMALL, check_halving, ended, ledger, sweep, sweep_command
 
 ARGUMENTS = [*SMALL, "--arms", "mse"]
 TWO = ["--devices-per-trial", "2"]
@@ -110,8 +110,8 @@ def test_two_devices_give_the_ledger_of_one_though_a_rank_and_a_controller_die(
             assert disturbed.goes_on()
         os.kill(alive[-1], signal.SIGKILL)
     check_equal(disturbed.finish(), tmp_path / "one" / "lus")
-    states = pd.read_parquet(disturbed.out / "trials.parquet")["state"]
-    assert len(states) == 4 and set(states) == {"stopped", "complete"}
+    assert len(pd.read_parquet(disturbed.out / "trials.parquet")) == 4
+    check_halving(disturbed.out)
 
 
 def promise(folder: Path, cpus: int) -> None:
