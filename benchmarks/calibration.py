@@ -1,8 +1,9 @@
-"""How often the decision rule is wrong, and how often it finds an effect: the full simulation.
+"""How often intervals cover, how often each word is wrong, and how often an effect is found: by simulation.
 
-    python benchmarks/calibration.py [--studies 1000]
+    python benchmarks/calibration.py [--studies 2000] [--only coverage families power breaks]
 
-Prints a Markdown table; about ten minutes on one core. A short version runs in
+Every simulated study goes through the code of a real one. Prints Markdown tables with Wilson intervals; about
+twenty minutes on one core for 2,000 studies per condition. A short version runs in
 tests/analysis/statistics/test_simulated_studies.py.
 """
 
@@ -10,58 +11,166 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis.statistics.simulated_studies import HEAVY_NOISE, Design, rates, simulated_tests
+from analysis.statistics.simulated_studies import (
+    DEFAULT_NOISE,
+    HEAVY_NOISE,
+    Arms,
+    Design,
+    Noise,
+    coverage,
+    effect_for,
+    rates,
+    share,
+    simulated_tests,
+)
 
-TARGET = 0.10
-"""True difference of macro-F1 whose power is measured."""
+UNSTABLE = replace(DEFAULT_NOISE, run=0.8, run_bias=0.6)
+COLLAPSING = replace(DEFAULT_NOISE, collapse=0.2)
+SHARED_BY_SEEDS = replace(DEFAULT_NOISE, partition=0.4, run=0.05)
+
+WHOLE = Design()
+ONE_SEED = Design(seeds=1)
+LAPTOP = Design(patients=36, folds=3, seeds=1, pairs=(3,) * 36)
+PAPER = Design(repeats=3)
+RARE = Design(patients=40, pairs=(3,) * 40, classes=(0.1, 0.8, 0.1))
+ONE_HOLDS_HALF = Design(patients=60, pairs=(89, *((1, 2) * 30)[:59]))
 
 
-def effect_for(target: float) -> float:
-    """Effect on the logit whose mean difference of macro-F1 is the target, by interpolation over 300 studies
-    each.
-    """
-    grid = np.array([0.3, 0.45, 0.6, 0.75])
-    means = [simulated_tests(Design(), 300, e, draws=20, seed=9)["difference"].mean() for e in grid]
-    return float(np.interp(target, means, grid))
+@dataclass(frozen=True)
+class Condition:
+    """One row of the table: equally good arms, or a planted difference."""
+
+    name: str
+    design: Design
+    arms: Arms
+
+
+def equal(noise: Noise = DEFAULT_NOISE, count: int = 1) -> Arms:
+    """Arms that do not differ from the reference."""
+    return Arms(effects=(0.0,) * count, noise=noise)
+
+
+def equally_good(noise: Noise, reference: Noise, design: Design = WHOLE) -> Arms:
+    """One arm of another noise than the reference, with the effect that makes it equally good."""
+    if reference == COLLAPSING:
+        effect = effect_for(0.0, COLLAPSING, DEFAULT_NOISE, classes=design.classes)
+        return Arms(reference_noise=COLLAPSING, reference_effect=effect)
+    return Arms((effect_for(0.0, noise, reference, classes=design.classes),), noise, reference)
+
+
+def of_coverage() -> Iterator[Condition]:
+    """The conditions of the review, those where an interval of the patient bootstrap alone failed."""
+    unstable = equally_good(UNSTABLE, DEFAULT_NOISE)
+    yield Condition("default, 3 seeds", WHOLE, equal())
+    yield Condition("default, 1 seed", ONE_SEED, equal())
+    yield Condition("laptop: 36 patients, 3 folds, 1 seed", LAPTOP, equal())
+    yield Condition("laptop, heavy training noise", LAPTOP, equal(HEAVY_NOISE))
+    yield Condition("heavy training noise, 3 seeds", WHOLE, equal(HEAVY_NOISE))
+    yield Condition("heavy, 1 seed", ONE_SEED, equal(HEAVY_NOISE))
+    yield Condition("unstable arm, steady reference, 3 seeds", WHOLE, unstable)
+    yield Condition("unstable arm, steady reference, 1 seed", ONE_SEED, unstable)
+    yield Condition(
+        "reference that collapses in 20 % of runs", WHOLE, equally_good(DEFAULT_NOISE, COLLAPSING)
+    )
+    yield Condition("3 repeats x 3 seeds", PAPER, equal())
+    yield Condition("3 repeats x 3 seeds, heavy", PAPER, equal(HEAVY_NOISE))
+    yield Condition("10 seeds that share their noise", Design(seeds=10), equal(SHARED_BY_SEEDS))
+    yield Condition("classes 10/80/10, 40 patients", RARE, equal())
+    yield Condition("classes 10/80/10, 40 patients, heavy", RARE, equal(HEAVY_NOISE))
+    yield Condition("one patient holds half of the pairs", ONE_HOLDS_HALF, equal())
+
+
+def of_families() -> Iterator[Condition]:
+    """Families of arms, none of which differs."""
+    for count in (3, 18):
+        yield Condition(f"{count} arms, default", WHOLE, equal(count=count))
+        yield Condition(f"{count} arms, heavy", WHOLE, equal(HEAVY_NOISE, count))
+    yield Condition("18 arms, heavy, 1 seed", ONE_SEED, equal(HEAVY_NOISE, 18))
+    yield Condition("4 arms, laptop, heavy", LAPTOP, equal(HEAVY_NOISE, 4))
+    yield Condition("9 arms, 3 repeats x 3 seeds, heavy", PAPER, equal(HEAVY_NOISE, 9))
+
+
+def of_breaks() -> Iterator[Condition]:
+    """Where no test of folds and seeds can help: luck that all runs of an arm share."""
+    for sd in (0.15, 0.30):
+        lucky = equal(replace(DEFAULT_NOISE, study=sd))
+        yield Condition(f"one choice common to all folds, SD {sd:.2f}", WHOLE, lucky)
+    yield Condition("the same, SD 0.30, 3 repeats", PAPER, equal(replace(DEFAULT_NOISE, study=0.30)))
+
+
+def of_power() -> Iterator[Condition]:
+    """Planted differences of macro-F1."""
+    for difference in (0.05, 0.10, 0.20):
+        for name, design, noise, count in (
+            ("default", WHOLE, DEFAULT_NOISE, 1),
+            ("heavy", WHOLE, HEAVY_NOISE, 1),
+            ("laptop", LAPTOP, DEFAULT_NOISE, 1),
+            ("3 repeats x 3 seeds", PAPER, DEFAULT_NOISE, 1),
+            ("3 repeats x 3 seeds, heavy", PAPER, HEAVY_NOISE, 1),
+            ("18 arms, one better", WHOLE, DEFAULT_NOISE, 18),
+        ):
+            effects = (effect_for(difference, noise, classes=design.classes), *[0.0] * (count - 1))
+            yield Condition(f"+{difference:.2f}, {name}", design, Arms(effects, noise))
+
+
+def percent(rate: tuple[float, float, float]) -> str:
+    """A rate with its interval."""
+    return f"{100 * rate[0]:.1f} % [{100 * rate[1]:.1f}, {100 * rate[2]:.1f}]"
+
+
+def of_null(condition: Condition, studies: int, seed: int) -> dict[str, str]:
+    """Coverage, width and error where the true difference is 0."""
+    tests = simulated_tests(condition.design, studies, condition.arms, seed=seed, draws=500)
+    spread = tests["difference"].std()
+    relative = (tests["high"] - tests["low"]) / (3.92 * spread)
+    many = tests["degrees"] >= 10
+    cells = {
+        "coverage": percent(coverage(tests)),
+        "of the bootstrap": percent(share(list(tests["p_bootstrap"] > 0.05))),
+        "width": f"{relative.mean():.2f}",
+        "width, 10 degrees or more": f"{relative[many].mean():.2f} ({100 * many.mean():.0f} %)",
+        "true SD": f"{spread:.3f}",
+        "mean": f"{tests['difference'].mean():+.3f}",
+    }
+    return cells | {name: percent(rate) for name, rate in rates(tests).items()}
+
+
+def of_effect(condition: Condition, studies: int, seed: int) -> dict[str, str]:
+    """Power for the first arm, and how often another is called supported."""
+    tests = simulated_tests(condition.design, studies, condition.arms, seed=seed)
+    first = tests["arm"] == "arm1"
+    found = (tests["verdict"] == "supported") & (tests["difference"] > 0)
+    cells = {"mean difference": f"{tests.loc[first, 'difference'].mean():+.3f}"}
+    return cells | {"supported": percent(share(list(found[first])))}
+
+
+TABLES = {
+    "coverage": (of_coverage, of_null, "Equally good arms: do the intervals hold the true difference?"),
+    "families": (of_families, of_null, "Families of equally good arms: is any called supported?"),
+    "breaks": (of_breaks, of_null, "Luck that all runs of an arm share: such verdicts are of one setting"),
+    "power": (of_power, of_effect, "A planted difference of macro-F1: how often is it supported?"),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--studies", type=int, default=1000)
-    studies = parser.parse_args().studies
-    effect = effect_for(TARGET)
-    three_by_three = Design(repeats=3, seeds=3)
-    conditions = [
-        ("no effect, 3 seeds", Design(), 0.0, {}),
-        ("no effect, 1 seed", Design(seeds=1), 0.0, {}),
-        ("no effect, 10 seeds", Design(seeds=10), 0.0, {}),
-        ("no effect, 3 repeats x 3 seeds", three_by_three, 0.0, {}),
-        ("no effect, 3 seeds, heavy training noise", Design(), 0.0, {"noise": HEAVY_NOISE}),
-        ("no effect, 3 seeds, then the seeds advised", Design(), 0.0, {"follow": True}),
-        ("no effect, 2 arms", Design(arms=2), 0.0, {}),
-        ("no effect, 10 arms", Design(arms=10), 0.0, {}),
-        (f"macro-F1 +{TARGET:.2f}, 3 seeds", Design(), effect, {}),
-        (f"macro-F1 +{TARGET:.2f}, 3 repeats x 3 seeds", three_by_three, effect, {}),
-    ]
-    print("Share of studies with at least one positive at 5 % [95 % interval]; 189 patients, 5 folds.\n")
-    for number, (name, design, planted, options) in enumerate(conditions):
-        start = time.perf_counter()
-        tests = simulated_tests(design, studies, planted, seed=number, **options)
-        found = rates(tests)
-        if not number:
-            print("| condition | mean difference | " + " | ".join(found) + " | seconds |")
-            print("|---|---|" + "---|" * len(found) + "---|")
-        cells = [f"{100 * r:.1f} % [{100 * low:.1f}, {100 * high:.1f}]" for r, low, high in found.values()]
-        seconds = time.perf_counter() - start
-        row = [f"{name} ({studies} studies)", f"{tests['difference'].mean():+.3f}", *cells, f"{seconds:.0f}"]
-        print("| " + " | ".join(row) + " |", flush=True)
+    parser.add_argument("--studies", type=int, default=2000)
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
+    args = parser.parse_args()
+    for name in args.only:
+        conditions, measure, title = TABLES[name]
+        print(f"\n{title} ({args.studies} studies each)\n")
+        for number, condition in enumerate(conditions()):
+            cells = measure(condition, args.studies, number)
+            if not number:
+                print("| condition | " + " | ".join(cells) + " |\n|---|" + "---|" * len(cells))
+            print(f"| {condition.name} | " + " | ".join(cells.values()) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.study import StudyResults
-from analysis.statistics.bootstrap import DRAWS, interval, p_value, patient_weights, resampled
+from analysis.statistics.bootstrap import DRAWS, p_value, patient_weights, resampled
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.corrected_t import equivalence, nadeau_bengio
+from analysis.statistics.estimate import Estimate, estimate, with_family_noise
 from analysis.statistics.metrics import METRICS, Array, ReportMetric
 from analysis.statistics.verdict import Evidence, holm, more_runs, verdict, weaker
 
@@ -22,12 +23,14 @@ class Comparison:
     """The metrics of one study's arms, their differences with the reference, and the tests of these."""
 
     metrics: pd.DataFrame
-    """One row per arm x metric: value, low, high (95 %), seed_sd."""
+    """One row per arm x metric: value, low, high (95 %), seed_sd, and what the interval rests on."""
     contrasts: pd.DataFrame
-    """One row per arm x metric against the reference: difference, low, high, p_bootstrap."""
+    """One row per arm x metric against the reference: difference, low, high, p before Holm, and what these
+    rest on."""
     tests: pd.DataFrame
-    """One row per arm against the reference, on the primary metric: both p values, Holm, verdict, ROPE. Where
-    final runs failed also what comes of it with the other arm's predictions in their place (``_put_in``)."""
+    """One row per arm against the reference, on the primary metric: p, Holm, verdict, ROPE; for comparison
+    the p of the patient bootstrap and of Nadeau and Bengio, which decide nothing. Where final runs failed
+    also what comes of it with the other arm's predictions in their place (``_put_in``)."""
 
 
 def compare(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> Comparison:
@@ -36,7 +39,7 @@ def compare(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> C
     Args:
         study: as ``load`` gives it.
         primary: the metric that is tested, as ``primary_metric`` gives it.
-        draws: of the patient bootstrap.
+        draws: of the patient bootstrap, which is shown for comparison.
 
     Returns:
         Empty tables where the study has no final run; no tests and no p values where these are withheld.
@@ -55,7 +58,7 @@ def compare(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> C
     )
     if not study.withheld:
         return found
-    without_p = found.contrasts.drop(columns="p_bootstrap", errors="ignore")
+    without_p = found.contrasts.drop(columns="p", errors="ignore")
     return replace(found, contrasts=without_p, tests=pd.DataFrame())
 
 
@@ -77,69 +80,76 @@ def compare_counts(
             verdict.
         primary: the metric that is tested.
         folds: folds of the partition, where not all of them were run.
-        draws: of the patient bootstrap.
+        draws: of the patient bootstrap, which is shown for comparison.
 
     Returns:
         Empty tables where there are no arms; no contrasts and tests where the reference has no counts.
     """
     if not confusions.arms:
         return Comparison(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    weights = patient_weights(len(confusions.patients), draws)
     shown = {**METRICS.built_in, primary.name: primary}
-    metrics = pd.DataFrame(
-        [row for arm in confusions.arms for row in _arm_rows(confusions, arm, weights, shown)]
-    )
+    metrics = pd.DataFrame([row for arm in confusions.arms for row in _arm_rows(confusions, arm, shown)])
     if reference not in confusions.arms:
         return Comparison(metrics, pd.DataFrame(), pd.DataFrame())
-    contrasts: list[dict[str, Any]] = []
-    tested: dict[str, Evidence] = {}
-    put_in: dict[str, Evidence] = {}
-    for arm in confusions.arms:
-        if arm == reference:
-            continue
-        coefficients = {arm: 1.0, reference: -1.0}
-        differences = contrast(confusions, coefficients, weights, shown)
-        contrasts += [{"arm": arm, "metric": name, **d.row} for name, d in differences.items()]
-        if arm in family:
-            tested[arm] = evidence(confusions, coefficients, primary, differences[primary.name], folds)
-            if other := confusions.put_in(arm, reference):
-                difference = contrast(other, coefficients, weights, {primary.name: primary})[primary.name]
-                put_in[arm] = evidence(other, coefficients, primary, difference, folds)
-    return Comparison(metrics, pd.DataFrame(contrasts), _tests(tested, put_in, len(family), primary))
+    contrasts = pd.concat(
+        [_contrast_rows(confusions, reference, family, metric) for metric in shown.values()],
+        ignore_index=True,
+    )
+    tests = tests_against(confusions, reference=reference, family=family, primary=primary)
+    if len(tests):
+        tests = tests.merge(
+            _other_tests(confusions, reference, tests["arm"], primary, folds, draws), on="arm"
+        )
+    return Comparison(metrics, contrasts, tests)
+
+
+def _contrast_rows(
+    confusions: ConfusionCounts, reference: str, family: tuple[str, ...], metric: ReportMetric
+) -> pd.DataFrame:
+    """One row per arm but the reference; the arms of the family share what they show of training noise."""
+    others = [arm for arm in confusions.arms if arm != reference]
+    found = {arm: estimate(confusions, {arm: 1.0, reference: -1.0}, metric) for arm in others}
+    tested = [arm for arm in others if arm in family]
+    found |= dict(zip(tested, with_family_noise([found[arm] for arm in tested]), strict=True))
+    return pd.DataFrame(
+        [{"arm": arm, "metric": metric.name, **difference_row(e)} for arm, e in found.items()]
+    )
 
 
 def _arm_rows(
-    confusions: ConfusionCounts, arm: str, weights: Array, metrics: Mapping[str, ReportMetric]
+    confusions: ConfusionCounts, arm: str, metrics: Mapping[str, ReportMetric]
 ) -> list[dict[str, Any]]:
-    index = confusions.index(arm)
-    counts = confusions.averaged(index)
-    drawn, total = resampled(weights, counts), counts.sum(0)
-    per_round = confusions.by_patient[index].sum(1)[:, None]
+    per_round = confusions.by_patient[confusions.index(arm)].sum(1)[:, None]
     rows = []
     for name, metric in metrics.items():
-        low, high = interval(metric.compute(drawn))
+        found = estimate(confusions, {arm: 1.0}, metric)
+        # An arm's own value cannot lie beyond the metric's bounds; np.clip keeps NaN.
+        low, high = (float(end) for end in np.clip(found.interval(), *metric.bounds))
         seed_sd = float(np.sqrt(confusions.over_seeds(metric.compute(per_round))[1]))
-        value = float(metric.compute(total))
-        rows.append(
-            {"arm": arm, "metric": name, "value": value, "low": low, "high": high, "seed_sd": seed_sd}
-        )
+        row = {"arm": arm, "metric": name, "value": found.value, "low": low, "high": high}
+        rows.append(row | {"seed_sd": seed_sd} | _basis(found))
     return rows
+
+
+def difference_row(found: Estimate) -> dict[str, float]:
+    """Put a contrast into columns: difference, low and high (95 %), p before Holm, and what these rest on."""
+    low, high = found.interval()
+    return {"difference": found.value, "low": low, "high": high, "p": found.p} | _basis(found)
+
+
+def _basis(found: Estimate) -> dict[str, float]:
+    """What an interval rests on: its standard error, the part of patients, degrees of freedom."""
+    return {"se": found.scale, "se_patients": float(np.sqrt(found.patients)), "degrees": found.degrees}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference of one metric between arms."""
+    """A contrast of one metric between arms, over patients drawn anew; training is as it was."""
 
     value: float
     """The observed difference."""
     draws: Array
     """The difference in every draw of the bootstrap, shape (draws,)."""
-
-    @property
-    def row(self) -> dict[str, float]:
-        """The difference with its 95 % interval and bootstrap p, as columns of a table."""
-        low, high = interval(self.draws)
-        return {"difference": self.value, "low": low, "high": high, "p_bootstrap": p_value(self.draws)}
 
 
 def contrast(
@@ -148,7 +158,7 @@ def contrast(
     weights: Array,
     metrics: Mapping[str, ReportMetric],
 ) -> dict[str, Difference]:
-    """Compute a linear contrast of each metric between arms.
+    """Compute a linear contrast of each metric between arms in every draw of the patient bootstrap.
 
     All arms are taken on the patients and rounds that they share, and on the same draws.
 
@@ -173,46 +183,58 @@ def contrast(
 
 
 def evidence(
-    confusions: ConfusionCounts,
-    coefficients: Mapping[str, float],
-    primary: ReportMetric,
-    difference: Difference,
-    folds: int,
+    confusions: ConfusionCounts, coefficients: Mapping[str, float], primary: ReportMetric
 ) -> Evidence:
-    """Gather what a verdict rests on: both p values of a contrast and the parts of its variance.
+    """Gather what a verdict rests on: the estimate of a contrast, and the runs behind it.
 
     Args:
         confusions: the counts of at least these arms.
         coefficients: of the contrast, by arm.
         primary: the metric.
-        difference: the contrast of that metric, as ``contrast`` gives it.
-        folds: folds of the partition, where not all of them were run.
     """
-    metric = primary.compute
+    per_fold = per_fold_contrast(confusions, coefficients, primary)
+    repeats = len(np.unique(confusions.repeats))
+    return Evidence(
+        estimate=estimate(confusions, coefficients, primary),
+        whole=bool(np.isfinite(per_fold).all()),
+        repeats=repeats,
+        folds=per_fold.shape[1],
+        seeds=len(confusions.rounds) // repeats,
+    )
+
+
+def per_fold_contrast(
+    confusions: ConfusionCounts, coefficients: Mapping[str, float], metric: ReportMetric
+) -> Array:
+    """Compute a contrast in every final run's test fold: shape (rounds, folds), NaN where there is none."""
     index, signs = [confusions.index(arm) for arm in coefficients], np.array(list(coefficients.values()))
     ran = np.all(confusions.ran[index], axis=0)
-    per_fold = np.where(ran, np.tensordot(signs, metric(confusions.by_fold[index]), 1), np.nan)
-    by_repeat, seed_variance = confusions.over_seeds(per_fold)
-    tested = np.all(confusions.tested[index], axis=0, keepdims=True)[..., None, None]
-    whole = np.tensordot(signs, metric((confusions.by_patient[index] * tested).sum(2)), 1)
-    test_share = 1 / max(folds, by_repeat.shape[1])
-    known = by_repeat[np.isfinite(by_repeat)]
-    # Where the metric is not defined in some run or draw, what is left of the others is no test.
-    whole_test = bool(np.isfinite(per_fold).all() and np.isfinite(difference.draws).all())
-    corrected = nadeau_bengio(known, test_share)
-    return Evidence(
-        difference=difference.value,
-        p_bootstrap=p_value(difference.draws) if whole_test else float("nan"),
-        bootstrap_variance=float(np.nanvar(difference.draws)),
-        corrected=corrected if whole_test else replace(corrected, p=float("nan"), scale=float("nan")),
-        fold_variance=float(known.var(ddof=1)) if len(known) > 1 else float("nan"),
-        seed_variance=seed_variance,
-        round_variance=confusions.over_seeds(whole[:, None])[1],
-        repeats=len(by_repeat),
-        folds=by_repeat.shape[1],
-        seeds=len(confusions.rounds) // len(by_repeat),
-        test_share=test_share,
-    )
+    return np.where(ran, np.tensordot(signs, metric.compute(confusions.by_fold[index]), 1), np.nan)
+
+
+def tests_against(
+    confusions: ConfusionCounts, *, reference: str, family: tuple[str, ...], primary: ReportMetric
+) -> pd.DataFrame:
+    """Test the arms of a family against the reference: p, Holm over the declared family, verdict, ROPE.
+
+    Args:
+        confusions: the counts of the arms and the reference.
+        reference: the arm that the others are compared with.
+        family: the arms declared as tested, whether or not they ran.
+        primary: the metric.
+
+    Returns:
+        One row per arm of the family that ran.
+    """
+    tested: dict[str, Evidence] = {}
+    put_in: dict[str, Evidence] = {}
+    for arm in confusions.arms:
+        if arm in family and arm != reference:
+            coefficients = {arm: 1.0, reference: -1.0}
+            tested[arm] = evidence(confusions, coefficients, primary)
+            if other := confusions.put_in(arm, reference):
+                put_in[arm] = evidence(other, coefficients, primary)
+    return _tests(tested, put_in, len(family), primary)
 
 
 def _tests(
@@ -232,13 +254,12 @@ def _tests(
         if decided == "supported" and e.difference * other.difference < 0:
             decided = "not supported"
         seeds, repeats = more_runs(e if decided == verdict(e) else other)
-        lower, same, higher = equivalence(e.corrected)
+        lower, same, higher = equivalence(e.estimate)
         worse, better = (lower, higher) if primary.higher_is_better else (higher, lower)
-        row = {
-            "arm": arm, "metric": primary.name, "difference": e.difference, "p_bootstrap": e.p_bootstrap,
-            "p_nadeau_bengio": e.corrected.p, "test_folds": e.corrected.degrees + 1,
-            "fold_mean": e.corrected.mean, "fold_se": e.corrected.scale, "p": e.p, "p_holm": e.p_holm,
-            "family": family, "verdict": decided, "more_seeds": seeds, "more_repeats": repeats,
+        row: dict[str, Any] = {
+            "arm": arm, "metric": primary.name, **difference_row(e.estimate), "p": e.p, "p_holm": e.p_holm,
+            "test_folds": e.repeats * e.folds, "family": family, "verdict": decided,
+            "more_seeds": seeds, "more_repeats": repeats,
             "rope_worse": worse, "rope_equivalent": same, "rope_better": better,
         }  # fmt: skip
         if put_in:
@@ -249,6 +270,28 @@ def _tests(
 
 
 def _adjusted(tested: dict[str, Evidence], family: int) -> dict[str, Evidence]:
-    """Return the evidence with its p values adjusted by Holm."""
+    """Return the evidence with the noise that the family shares, and its p values adjusted by Holm."""
+    shared = with_family_noise([e.estimate for e in tested.values()])
+    tested = {arm: replace(e, estimate=s) for (arm, e), s in zip(tested.items(), shared, strict=True)}
     p = holm(np.array([e.p for e in tested.values()]), family)
     return {arm: replace(e, p_holm=float(p_arm)) for (arm, e), p_arm in zip(tested.items(), p, strict=True)}
+
+
+def _other_tests(
+    confusions: ConfusionCounts,
+    reference: str,
+    arms: Iterable[str],
+    primary: ReportMetric,
+    folds: int,
+    draws: int,
+) -> pd.DataFrame:
+    """Compute the p values that readers may look for: the patient bootstrap's, Nadeau and Bengio's."""
+    weights = patient_weights(len(confusions.patients), draws)
+    rows = []
+    for arm in arms:
+        coefficients = {arm: 1.0, reference: -1.0}
+        drawn = contrast(confusions, coefficients, weights, {primary.name: primary})[primary.name].draws
+        by_repeat, _ = confusions.over_seeds(per_fold_contrast(confusions, coefficients, primary))
+        corrected = nadeau_bengio(by_repeat.ravel(), 1 / max(folds, by_repeat.shape[1]))
+        rows.append({"arm": arm, "p_bootstrap": p_value(drawn), "p_nadeau_bengio": corrected.p})
+    return pd.DataFrame(rows)

@@ -31,6 +31,8 @@ class ConfusionCounts:
     """Pairs by true and predicted class, shape (arms, rounds, folds, 3, 3)."""
     ran: NDArray[np.bool_]
     """Whether the final run exists, shape (arms, rounds, folds)."""
+    fold: NDArray[np.int64]
+    """The fold that tests a patient, shape (rounds, patients); -1 where none does."""
     imputed_patients: NDArray[np.bool_]
     """Whether the final run that tests a patient failed, so that the majority class stands for it; shape
     (arms, rounds, patients)."""
@@ -143,6 +145,8 @@ def confusion_counts(ledger: pd.DataFrame, arms: tuple[str, ...] | None = None) 
         failed = ledger["imputed"].to_numpy(dtype=np.bool_)
         imputed_patients[arm[failed], turn.ravel()[failed], patient[failed]] = True
         imputed_folds[arm[failed], turn.ravel()[failed], number.ravel()[failed]] = True
+    tested_in = np.full((len(rounds), len(patients)), -1, dtype=np.int64)
+    tested_in[turn.ravel(), patient] = fold
     return ConfusionCounts(
         arms=arms,
         patients=np.asarray(patients, dtype=object),
@@ -151,6 +155,7 @@ def confusion_counts(ledger: pd.DataFrame, arms: tuple[str, ...] | None = None) 
         tested=by_patient.sum((-1, -2)) > 0,
         by_fold=by_fold,
         ran=by_fold.sum((-1, -2)) > 0,
+        fold=tested_in,
         imputed_patients=imputed_patients,
         imputed_folds=imputed_folds,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.special import stdtr
@@ -46,12 +47,28 @@ def nadeau_bengio(differences: Array, test_share: float) -> CorrectedT:
     return CorrectedT(mean, scale, j - 1, float(2 * stdtr(j - 1, -abs(mean) / scale)))
 
 
-def equivalence(test: CorrectedT, rope: float = ROPE) -> tuple[float, float, float]:
-    """Compute P(lower), P(practically equivalent) and P(higher) by the Bayesian correlated t test.
+class Located(Protocol):
+    """A Student t distribution: what ``equivalence`` asks of an estimate or a test."""
 
-    The posterior of the mean difference is Student t with the corrected scale (Corani and Benavoli 2015,
-    Machine Learning 100; Benavoli et al. 2017, JMLR 18(77), sec. 4.1), with their correlation rho = n_test /
-    n.
+    @property
+    def mean(self) -> float:
+        """Where it lies."""
+
+    @property
+    def scale(self) -> float:
+        """Its standard error."""
+
+    @property
+    def degrees(self) -> float:
+        """Its degrees of freedom."""
+
+
+def equivalence(test: Located, rope: float = ROPE) -> tuple[float, float, float]:
+    """Compute P(lower), P(practically equivalent) and P(higher): the Bayesian view of a t statistic.
+
+    With a flat prior the posterior of the difference is Student t with the estimate's standard error (as in
+    the Bayesian correlated t test: Corani and Benavoli 2015, Machine Learning 100; Benavoli et al. 2017, JMLR
+    18(77), sec. 4.1).
     """
     if not np.isfinite(test.scale):
         return float("nan"), float("nan"), float("nan")

@@ -10,8 +10,7 @@ import pandas as pd
 
 from analysis.results.run_columns import run_hashes
 from analysis.results.study import StudyResults
-from analysis.statistics.bootstrap import patient_weights
-from analysis.statistics.compare import contrast, evidence
+from analysis.statistics.compare import difference_row, evidence
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.study_statistics import StudyStatistics
 
@@ -70,7 +69,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def factorial_effects(statistics: StudyStatistics) -> pd.DataFrame:
-    """Estimate main effects and two-way interactions on the primary metric by the patient bootstrap.
+    """Estimate main effects and two-way interactions on the primary metric.
 
     A main effect is the mean over arms with the factor changed minus the mean over those without; an
     interaction is half the difference of one factor's effects between the other's levels (Montgomery, Design
@@ -79,14 +78,13 @@ def factorial_effects(statistics: StudyStatistics) -> pd.DataFrame:
 
     Returns:
         One row per effect: its name in ``effect``, ``difference`` with ``low`` and ``high`` (95 %),
-        ``p_bootstrap``, ``p_nadeau_bengio``, ``p``, and the runs behind it. Empty where no arms are crossed.
+        ``p``, and the runs behind it. Empty where no arms are crossed.
     """
     study, primary = statistics.study, statistics.primary_metric
     factors, levels = find_factorial(study)
     if not factors:
         return pd.DataFrame()
     confusions = confusion_counts(study.compared, tuple(levels))
-    weights = patient_weights(len(confusions.patients), statistics.draws)
     hashes = run_hashes(study)
     rows = []
     terms: list[tuple[int, ...]] = [(i,) for i in range(len(factors))]
@@ -95,11 +93,9 @@ def factorial_effects(statistics: StudyStatistics) -> pd.DataFrame:
     for term in terms:
         signs = {arm: float(np.prod([level[i] for i in term])) for arm, level in levels.items()}
         coefficients = {arm: sign / (len(levels) / 2) for arm, sign in signs.items()}
-        difference = contrast(confusions, coefficients, weights, {primary.name: primary})[primary.name]
-        folds = int(study.info.get("folds") or 0)
-        found = evidence(confusions, coefficients, primary, difference, folds)
-        row = {"study": study.key, "effect": " x ".join(factors[i] for i in term), **difference.row}
-        row |= {"p_nadeau_bengio": found.corrected.p, "p": found.p}
+        found = evidence(confusions, coefficients, primary)
+        row: dict[str, object] = {"study": study.key, "effect": " x ".join(factors[i] for i in term)}
+        row |= difference_row(found.estimate) | {"p": found.p}
         row["imputed_runs"] = int(study.runs["imputed_runs"].reindex(list(levels)).sum())
         rows.append(row | {"run_hashes": ";".join(hashes.get(arm, "") for arm in levels)})
     return pd.DataFrame(rows)

@@ -35,6 +35,7 @@ class MacroF1(ReportMetric):
 
     name = "macro_f1"
     label = "Macro-F1"
+    bounds = (0.0, 1.0)
 
     def compute(self, counts: Array) -> Array:
         """Average the three F1, shape (...)."""
@@ -48,6 +49,7 @@ class Accuracy(ReportMetric):
 
     name = "accuracy"
     label = "Accuracy"
+    bounds = (0.0, 1.0)
 
     def compute(self, counts: Array) -> Array:
         """Divide the hits by all pairs, shape (...)."""
@@ -59,6 +61,7 @@ class BalancedAccuracy(ReportMetric):
 
     name = "balanced_accuracy"
     label = "Balanced accuracy"
+    bounds = (0.0, 1.0)
 
     def compute(self, counts: Array) -> Array:
         """Average the recalls that are defined, shape (...)."""
@@ -72,6 +75,7 @@ class WeightedKappa(ReportMetric):
 
     name = "qwk"
     label = "QWK"
+    bounds = (-1.0, 1.0)
 
     def compute(self, counts: Array) -> Array:
         """Divide the squared class distances seen by those expected by chance, shape (...)."""
@@ -88,6 +92,7 @@ class ClassMAE(ReportMetric):
     name = "class_mae"
     label = "Class MAE"
     higher_is_better = False
+    bounds = (0.0, 2.0)
 
     def compute(self, counts: Array) -> Array:
         """Average the class distances, shape (...)."""
@@ -101,6 +106,7 @@ class FarErrorRate(ReportMetric):
     name = "far_error_rate"
     label = "Far-error rate"
     higher_is_better = False
+    bounds = (0.0, 1.0)
 
     def compute(self, counts: Array) -> Array:
         """Divide the far errors by all pairs, shape (...)."""
@@ -110,6 +116,7 @@ class FarErrorRate(ReportMetric):
 class _Recall(ReportMetric):
     """The recall of one class."""
 
+    bounds = (0.0, 1.0)
     index: ClassVar[int]
 
     def compute(self, counts: Array) -> Array:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.statistics.simulated_studies import Design, simulated_tests
+from analysis.statistics.metrics import METRICS, ReportMetric
+from analysis.statistics.simulated_studies import DEFAULT_NOISE, Arms, Design, Noise, simulated_tests
 
 POWER = 0.8
 """Share of studies that call the difference supported, at the minimum detectable difference."""
@@ -11,24 +12,35 @@ _LARGEST = 4.0
 _HALVINGS = 6
 
 
-def minimum_detectable(design: Design, *, studies: int = 60, draws: int = 500, seed: int = 0) -> float | None:
-    """Find the difference in macro-F1 that 80 % of studies of a given size call supported after Holm.
+def minimum_detectable(
+    design: Design,
+    *,
+    arms: int = 1,
+    noise: Noise = DEFAULT_NOISE,
+    metric: ReportMetric = METRICS["macro_f1"],
+    studies: int = 60,
+    seed: int = 0,
+) -> float | None:
+    """Find the difference that 80 % of studies of a given size call supported after Holm.
 
     One arm differs from the reference, the others are equal to it.
 
     Args:
-        design: patients, their pairs, folds, repeats, seeds and the arms of the declared family.
+        design: patients, their pairs, folds, repeats and seeds.
+        arms: of the declared family.
+        noise: how runs, arms and patients differ by chance.
+        metric: the primary metric.
         studies: simulated at each effect tried; 60 leave about 0.05 of uncertainty in the power.
-        draws: of the bootstrap.
+        seed: of the simulation.
 
     Returns:
-        The mean difference found at that effect; None where even an arm that is nearly always right would
-        be found less often.
+        The mean difference found at that effect, negative where lower is better; None where even an arm that
+        is nearly always right would be found less often.
     """
 
     def tried(effect: float) -> tuple[float, float]:
-        effects = [effect, *[0.0] * (design.arms - 1)]
-        tests = simulated_tests(design, studies, effects, draws=draws, seed=seed)
+        compared = Arms(effects=(effect, *[0.0] * (arms - 1)), noise=noise)
+        tests = simulated_tests(design, studies, compared, seed=seed, metric=metric)
         first = tests[tests["arm"] == "arm1"]
         return float((first["verdict"] == "supported").mean()), float(first["difference"].mean())
 

@@ -37,6 +37,8 @@ class ReportMetric(ABC):
     """What tables and figures call it."""
     higher_is_better: ClassVar[bool] = True
     """Whether of two arms the one with the higher value is the better."""
+    bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+    """The least and the largest value there can be, where intervals end."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

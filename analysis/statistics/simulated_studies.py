@@ -5,20 +5,21 @@ Every study goes through the same code as a real one, from ledger to verdict.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
-from analysis.statistics.compare import compare_counts
-from analysis.statistics.confusion_counts import confusion_counts
+from analysis.statistics.bootstrap import p_value, patient_weights
+from analysis.statistics.compare import contrast, per_fold_contrast, tests_against
+from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.corrected_t import nadeau_bengio
-from analysis.statistics.metrics import METRICS, Array
-from analysis.statistics.verdict import ALPHA, MOST_ROUNDS
+from analysis.statistics.metrics import METRICS, Array, ReportMetric
+from analysis.statistics.verdict import ALPHA
 
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -33,8 +34,6 @@ class Design:
     folds: int = 5
     repeats: int = 1
     seeds: int = 3
-    arms: int = 1
-    """Arms compared with the reference."""
     pairs: tuple[int, ...] = ()
     """Pairs of each patient; drawn where not given."""
     classes: tuple[float, float, float] = (0.3, 0.4, 0.3)
@@ -45,8 +44,7 @@ class Design:
 class Noise:
     """Standard deviations on the scale of a class's logit; what differs between arms is zero on average.
 
-    With the defaults the single tests behave as they did in the simulation that the rule comes from
-    (``benchmarks/calibration.py`` prints them side by side).
+    ``benchmarks/calibration.py`` prints what single tests make of the defaults.
     """
 
     patient: float = 1.0
@@ -65,6 +63,10 @@ class Noise:
     """Leaning of one run towards a class."""
     run_pair: float = 0.5
     """How one run reads one pair."""
+    study: float = 0.0
+    """Skill of an arm in the whole study: the luck of a choice that all its runs share."""
+    collapse: float = 0.0
+    """Share of the runs that say *same* to every pair."""
 
 
 DEFAULT_NOISE = Noise()
@@ -72,46 +74,77 @@ HEAVY_NOISE = Noise(arm_patient=0.35, arm_pair=0.35, partition=0.15, run=0.35, r
 """Training noise so large that the patient bootstrap alone is wrong one time in four."""
 
 
+@dataclass(frozen=True)
+class Arms:
+    """The arms of a simulated study beside the reference, and how the reference differs from them."""
+
+    effects: tuple[float, ...] = (0.0,)
+    """One per arm, added to the logit of the true class."""
+    noise: Noise = DEFAULT_NOISE
+    reference_noise: Noise | None = None
+    """Of the reference, where it differs from the arms'."""
+    reference_effect: float = 0.0
+
+    def __iter__(self) -> Iterator[tuple[str, float, Noise]]:
+        """Name, effect and noise of the reference and every arm."""
+        yield REFERENCE, self.reference_effect, self.reference_noise or self.noise
+        for number, effect in enumerate(self.effects, start=1):
+            yield f"arm{number}", effect, self.noise
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """Names of the arms that are tested."""
+        return tuple(f"arm{number}" for number in range(1, len(self.effects) + 1))
+
+
+NO_EFFECT = Arms()
+"""One arm that does not differ from the reference."""
+
+
 def simulated_ledger(
-    rng: np.random.Generator,
-    design: Design,
-    effects: Sequence[float],
-    noise: Noise = DEFAULT_NOISE,
-    signal: float = 1.0,
+    rng: np.random.Generator, design: Design, arms: Arms, signal: float = 1.0
 ) -> pd.DataFrame:
-    """Simulate the ledger of one study: the reference and one arm per effect.
+    """Simulate the ledger of one study.
 
     Args:
         rng: source of all draws.
-        design: the study's size.
-        effects: one per arm, added to the logit of the true class.
-        noise: how runs, arms and patients differ by chance.
-        signal: logit of the true class in the reference.
+        design: the study's size; its number of arms is that of ``arms``.
+        arms: what is compared.
+        signal: logit of the true class in an arm without effect.
     """
     per_patient = design.pairs or rng.choice([1, 2, 3], design.patients, p=[0.6, 0.25, 0.15])
     patient = np.repeat(np.arange(design.patients), per_patient)
     n = len(patient)
     y = rng.choice(3, n, p=design.classes)
-    shared = noise.patient * rng.normal(size=(design.patients, 3))[patient] + noise.pair * rng.normal(
-        size=(n, 3)
-    )
+    noise = arms.noise
+    shared = noise.patient * rng.normal(size=(design.patients, 3))[patient]
+    shared += noise.pair * rng.normal(size=(n, 3))
     folds = [
         rng.permutation(np.arange(design.patients) % design.folds)[patient] for _ in range(design.repeats)
     ]
     frames = []
-    for number, effect in enumerate((0.0, *effects)):
+    for name, effect, noise in arms:
         reading = noise.arm_patient * rng.normal(size=(design.patients, 3))[patient]
         reading += noise.arm_pair * rng.normal(size=(n, 3))
+        skill = signal + effect + noise.study * rng.normal()
         for repeat, fold in enumerate(folds):
-            trained = noise.partition * rng.normal(size=design.folds)
+            trained = skill + noise.partition * rng.normal(size=design.folds)
             for seed in range(design.seeds):
-                skill = signal + effect + (trained + noise.run * rng.normal(size=design.folds))[fold]
-                logits = shared + reading + noise.run_bias * rng.normal(size=(design.folds, 3))[fold]
-                logits = logits + noise.run_pair * rng.normal(size=(n, 3))
-                logits[np.arange(n), y] += skill
-                name = f"arm{number}" if number else REFERENCE
-                frames.append(_rows(name, repeat, fold, seed, patient, y, logits.argmax(1)))
+                predicted = _predicted(rng, trained, fold, y, shared + reading, noise)
+                frames.append(_rows(name, repeat, fold, seed, patient, y, predicted))
     return pd.concat(frames, ignore_index=True)
+
+
+def _predicted(
+    rng: np.random.Generator, skill: Array, fold: Integers, y: Integers, reading: Array, noise: Noise
+) -> Integers:
+    """The classes that one seed's runs predict: one run for each fold, of this skill."""
+    folds, n = len(skill), len(y)
+    logits = reading + noise.run_bias * rng.normal(size=(folds, 3))[fold]
+    logits += noise.run_pair * rng.normal(size=(n, 3))
+    logits[np.arange(n), y] += (skill + noise.run * rng.normal(size=folds))[fold]
+    collapsed = (rng.random(folds) < noise.collapse)[fold]
+    return np.where(collapsed, 1, logits.argmax(1))
 
 
 def _rows(
@@ -121,56 +154,112 @@ def _rows(
     return pd.DataFrame({**columns, "y_true": y, "y_pred": predicted})
 
 
+def population_value(
+    noise: Noise,
+    effect: float = 0.0,
+    *,
+    classes: tuple[float, float, float] = (0.3, 0.4, 0.3),
+    metric: ReportMetric = METRICS["macro_f1"],
+    pairs: int = 400_000,
+    signal: float = 1.0,
+) -> float:
+    """Compute an arm's metric in a large population, every pair predicted by a run of its own.
+
+    Args:
+        noise: of the arm.
+        effect: added to the logit of the true class.
+        classes: shares of worse, same and better.
+        metric: any.
+        pairs: how many to draw, always the same ones.
+        signal: logit of the true class in an arm without effect.
+    """
+    rng = np.random.default_rng(0)
+    y = rng.choice(3, pairs, p=classes)
+    of_class = (noise.patient, noise.pair, noise.arm_patient, noise.arm_pair, noise.run_bias, noise.run_pair)
+    of_true = (noise.study, noise.partition, noise.run)
+    logits = np.linalg.norm(of_class) * rng.normal(size=(pairs, 3))
+    logits[np.arange(pairs), y] += signal + effect + np.linalg.norm(of_true) * rng.normal(size=pairs)
+    predicted = np.where(rng.random(pairs) < noise.collapse, 1, logits.argmax(1))
+    counts = np.bincount(y * 3 + predicted, minlength=9).reshape(3, 3).astype(np.float64)
+    return float(metric.compute(counts))
+
+
+def effect_for(
+    difference: float,
+    noise: Noise,
+    reference: Noise | None = None,
+    *,
+    classes: tuple[float, float, float] = (0.3, 0.4, 0.3),
+) -> float:
+    """Find the effect at which an arm's macro-F1 exceeds a reference's by a difference, in the population.
+
+    Args:
+        difference: wanted; 0 makes arms of different noise equally good.
+        noise: of the arm.
+        reference: noise of the reference, which has no effect; as the arm's where not given.
+        classes: shares of worse, same and better.
+    """
+    wanted = population_value(reference or noise, classes=classes) + difference
+    return float(
+        optimize.brentq(lambda e: population_value(noise, e, classes=classes) - wanted, -3, 6, xtol=1e-3)
+    )
+
+
 def simulated_tests(
     design: Design,
     studies: int,
-    effect: float | Sequence[float] = 0.0,
+    arms: Arms = NO_EFFECT,
     *,
-    draws: int = 2000,
     seed: int = 0,
-    noise: Noise = DEFAULT_NOISE,
-    follow: bool = False,
+    draws: int = 0,
+    metric: ReportMetric = METRICS["macro_f1"],
 ) -> pd.DataFrame:
     """Simulate many studies with known effects and test each like a real one.
 
     Args:
         design: the size of every study.
         studies: how many to simulate.
-        effect: of every arm, or one per arm.
-        follow: add the seeds that an *undecided* verdict asks for and decide once more.
+        arms: what is compared.
+        seed: of the simulation.
+        draws: of the patient bootstrap, shown beside the rule; 0 leaves it and the other tests out.
+        metric: the primary one.
 
     Returns:
-        ``Comparison.tests`` of all studies, with the study's number and the p of the naive paired t.
+        ``tests_against`` of all studies with the study's number, the interval (``low``, ``high``) and, with
+        draws, the p of the other tests.
     """
-    family = tuple(f"arm{i + 1}" for i in range(design.arms))
-    effects = [effect] * design.arms if isinstance(effect, float) else effect
-    simulated = replace(design, seeds=MOST_ROUNDS) if follow else design
     found = []
     for number, child in enumerate(np.random.SeedSequence(seed).spawn(studies)):
-        ledger = simulated_ledger(np.random.default_rng(child), simulated, effects, noise)
-        tests = _tested(ledger[ledger["seed"] < design.seeds], family, draws)
-        more = int(tests["more_seeds"].max())
-        if follow and more:
-            tests = _tested(ledger[ledger["seed"] < design.seeds + more], family, draws)
+        ledger = simulated_ledger(np.random.default_rng(child), design, arms)
+        confusions = confusion_counts(ledger, (REFERENCE, *arms.family))
+        tests = tests_against(confusions, reference=REFERENCE, family=arms.family, primary=metric)
+        if draws:
+            tests = tests.assign(**_other_p(confusions, arms.family, metric, draws))
         found.append(tests.assign(simulated=number))
     return pd.concat(found, ignore_index=True)
 
 
-def _tested(ledger: pd.DataFrame, family: tuple[str, ...], draws: int) -> pd.DataFrame:
-    confusions = confusion_counts(ledger, (REFERENCE, *family))
-    tests = compare_counts(confusions, reference=REFERENCE, family=family, draws=draws).tests
-    scores = METRICS["macro_f1"].compute(confusions.by_fold)
-    return tests.assign(p_naive=[_naive_p((score - scores[0]).ravel()) for score in scores[1:]])
-
-
-def _naive_p(differences: Array) -> float:
-    """The paired t that takes folds and seeds for independent."""
-    return nadeau_bengio(differences, 1e-12).p
+def _other_p(
+    confusions: ConfusionCounts, family: tuple[str, ...], metric: ReportMetric, draws: int
+) -> dict[str, list[float]]:
+    """The p of the tests that are common in the field, one per arm."""
+    weights = patient_weights(len(confusions.patients), draws)
+    found: dict[str, list[float]] = {"p_naive": [], "p_bootstrap": [], "p_nadeau_bengio": []}
+    for arm in family:
+        coefficients = {arm: 1.0, REFERENCE: -1.0}
+        per_fold = per_fold_contrast(confusions, coefficients, metric)
+        by_repeat, _ = confusions.over_seeds(per_fold)
+        drawn = contrast(confusions, coefficients, weights, {metric.name: metric})[metric.name].draws
+        # The paired t that takes folds and seeds for independent.
+        found["p_naive"].append(nadeau_bengio(per_fold.ravel(), 1e-12).p)
+        found["p_bootstrap"].append(p_value(drawn))
+        found["p_nadeau_bengio"].append(nadeau_bengio(by_repeat.ravel(), 1 / by_repeat.shape[1]).p)
+    return found
 
 
 def share(hits: Sequence[bool]) -> tuple[float, float, float]:
-    """Compute a rate with its exact 95 % interval (Clopper and Pearson 1934): rate, low, high."""
-    test = stats.binomtest(int(np.sum(hits)), len(hits)).proportion_ci(0.95, "exact")
+    """Compute a rate with its 95 % interval (Wilson 1927): rate, low, high."""
+    test = stats.binomtest(int(np.sum(hits)), len(hits)).proportion_ci(0.95, "wilson")
     return float(np.mean(hits)), float(test.low), float(test.high)
 
 
@@ -179,14 +268,18 @@ def rates(tests: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
 
     Under the null that is the family-wise error; with one arm and an effect, the power.
     """
-    positive = pd.DataFrame(
-        {
-            "naive paired t": tests["p_naive"] <= ALPHA,
-            "patient bootstrap": tests["p_bootstrap"] <= ALPHA,
-            "Nadeau-Bengio": tests["p_nadeau_bengio"] <= ALPHA,
-            "rule before Holm": tests["p"] <= ALPHA,
-            "supported": tests["verdict"] == "supported",
-        }
-    )
+    named = {
+        "naive paired t": "p_naive",
+        "patient bootstrap": "p_bootstrap",
+        "Nadeau-Bengio": "p_nadeau_bengio",
+        "rule before Holm": "p",
+    }
+    positive = pd.DataFrame({name: tests[p] <= ALPHA for name, p in named.items() if p in tests})
+    positive["supported"] = tests["verdict"] == "supported"
     by_study = positive.groupby(tests["simulated"]).any()
     return {str(name): share(list(by_study[name])) for name in positive}
+
+
+def coverage(tests: pd.DataFrame, truth: float = 0.0) -> tuple[float, float, float]:
+    """Compute how often the intervals hold the true difference, and the interval of that share."""
+    return share(list((tests["low"] <= truth) & (truth <= tests["high"])))

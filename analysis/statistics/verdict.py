@@ -1,29 +1,22 @@
-"""From two p values to a verdict in words.
+"""From an estimate to a verdict in words.
 
-The rule ``p = max(p_bootstrap, p_NB / 2)`` is a heuristic, not a theorem: with three seeds the patient
-bootstrap alone is too liberal (it does not see the training noise) and the corrected t alone too strict.
-Their combination was calibrated by simulation for one comparison at 5 %; ``benchmarks/calibration.py``
-repeats the simulation and measures the family-wise error under Holm.
+Each word has a rate: *supported* is Holm-adjusted over the declared family, so at most 5 % of studies in
+which no arm differs say it of any; every other word claims nothing. ``benchmarks/calibration.py`` measures
+that by simulation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtr, stdtr
 
-from analysis.statistics.corrected_t import CorrectedT
+from analysis.statistics.estimate import Estimate
 from analysis.statistics.metrics import Array
 
 ALPHA = 0.05
 MOST_ROUNDS = 10
 """Largest number of seeds, and of repeats, for which the rule was simulated; no advice goes beyond it."""
-
-
-def combined_p(p_bootstrap: float, p_corrected: float) -> float:
-    """Combine both p values: the larger of the bootstrap p and half the Nadeau-Bengio p, NaN if either is."""
-    return float(np.maximum(p_bootstrap, p_corrected / 2))
 
 
 def holm(p: Array, family: int | None = None) -> Array:
@@ -44,84 +37,83 @@ def holm(p: Array, family: int | None = None) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What is known about one difference, with the part of its variance that more runs would remove."""
+    """What is known about one difference."""
 
-    difference: float
-    p_bootstrap: float
-    bootstrap_variance: float
-    corrected: CorrectedT
-    fold_variance: float
-    """Variance over test folds of the difference averaged over seeds."""
-    seed_variance: float
-    """Variance between seeds of the difference in one test fold; NaN with one seed."""
-    round_variance: float
-    """Variance between seeds of one repeat of the whole out-of-fold difference; NaN with one seed."""
+    estimate: Estimate
+    whole: bool
+    """Whether every run is there and gives a value; what is left of the others is no test."""
     repeats: int
     folds: int
     seeds: int
-    test_share: float
     p_holm: float = float("nan")
 
     @property
+    def difference(self) -> float:
+        """The observed difference."""
+        return self.estimate.value
+
+    @property
     def p(self) -> float:
-        """The combined p before Holm."""
-        return combined_p(self.p_bootstrap, self.corrected.p)
+        """The p before Holm; NaN where there is no test."""
+        return self.estimate.p if self.whole and self.folds * self.repeats > 1 else float("nan")
 
 
-def _projected_p(e: Evidence, repeats: int, seeds: int) -> float:
-    """The combined p if the same difference were seen with other numbers of repeats and seeds."""
-    round_variance = 0.0 if np.isnan(e.round_variance) else e.round_variance
-    seed_variance = 0.0 if np.isnan(e.seed_variance) else e.seed_variance
-    saved = round_variance * (1 / (e.repeats * e.seeds) - 1 / (repeats * seeds))
-    variance = max(e.bootstrap_variance - saved, e.bootstrap_variance / 4)
-    p_bootstrap = 2 * ndtr(-abs(e.difference) / np.sqrt(variance)) if variance > 0 else 0.0
-    j = e.folds * repeats
-    per_fold = max(e.fold_variance - seed_variance * (1 / e.seeds - 1 / seeds), e.fold_variance / 4)
-    scale = np.sqrt((1 / j + e.test_share / (1 - e.test_share)) * per_fold)
-    p_corrected = 2 * stdtr(j - 1, -abs(e.difference) / scale) if scale > 0 else 0.0
-    return combined_p(float(p_bootstrap), float(p_corrected))
+def projected(e: Evidence, repeats: int, seeds: int) -> Estimate:
+    """Return the estimate that the same difference would have with other numbers of repeats and seeds.
+
+    The part of the variance that belongs to patients stays; what belongs to training is divided by the runs.
+
+    Args:
+        e: what was seen.
+        repeats: of the partition, at least those seen.
+        seeds: of each fold, at least those seen; with one seed seen their part is not known and stays.
+    """
+    seen, several = e.estimate, repeats > 1
+    of_seeds, of_repeats = (e.repeats * e.seeds) / (repeats * seeds), e.repeats / repeats
+    beyond_seeds = max(float(np.nan_to_num(seen.training)) - seen.seeds, 0.0)
+    return replace(
+        seen,
+        patients=seen.patients - seen.seeds_by_pair * (1 - of_seeds),
+        seeds=seen.seeds * of_seeds,
+        seeds_degrees=e.folds * repeats * (seeds - 1),
+        training=beyond_seeds * of_repeats + seen.seeds * of_seeds,
+        training_degrees=e.folds * (repeats - 1) if several else seen.training_degrees,
+        one_repeat=not several,
+    )
 
 
 def more_runs(e: Evidence) -> tuple[int, int]:
-    """Find the fewest further seeds, and the fewest further repeats, that would settle the difference seen.
+    """Find the fewest further seeds, and the fewest further repeats, with which a difference like this one
+    would be supported.
 
-    Zero means that it is settled, that none up to ``MOST_ROUNDS`` in all would, or that it cannot be known
-    (one seed).
+    Zero means that it is, that none up to ``MOST_ROUNDS`` in all would do, or that it cannot be known (one
+    seed).
     """
     if not np.isfinite(e.p) or e.p_holm <= ALPHA or e.difference == 0:
         return 0, 0
     target = ALPHA / max(e.p_holm / e.p, 1) if e.p_holm < 1 else ALPHA
-    seeds = range(e.seeds + 1, MOST_ROUNDS + 1) if np.isfinite(e.seed_variance) else range(0)
+    seeds = range(e.seeds + 1, MOST_ROUNDS + 1) if e.estimate.seeds_degrees else range(0)
     repeats = range(e.repeats + 1, MOST_ROUNDS + 1)
-    more_seeds = next((s - e.seeds for s in seeds if _projected_p(e, e.repeats, s) <= target), 0)
-    more_repeats = next((r - e.repeats for r in repeats if _projected_p(e, r, e.seeds) <= target), 0)
+    more_seeds = next((s - e.seeds for s in seeds if projected(e, e.repeats, s).p <= target), 0)
+    more_repeats = next((r - e.repeats for r in repeats if projected(e, r, e.seeds).p <= target), 0)
     return more_seeds, more_repeats
 
 
-WEAKEST_FIRST = ("not tested", "not supported", "suggestive", "undecided", "supported")
+WEAKEST_FIRST = ("not tested", "not supported", "supported")
 
 
 def weaker(first: str, second: str) -> str:
     """Return the verdict that claims less: it stands where two ways to count failed runs differ."""
-    return min(first, second, key=lambda verdict: WEAKEST_FIRST.index(verdict.partition(":")[0]))
+    return min(first, second, key=WEAKEST_FIRST.index)
 
 
 def verdict(e: Evidence) -> str:
     """Put the evidence into words.
 
     Returns:
-        supported, undecided (with the runs that would settle it), suggestive, not supported, or not tested
-        (fewer than two test folds, or a value that is not defined among those it would rest on).
+        supported, not supported, or not tested (fewer than two test folds, a run that is not there, or a
+        value that is not defined among those it would rest on).
     """
     if not np.isfinite(e.p_holm):
         return "not tested"
-    if e.p_holm <= ALPHA:
-        return "supported"
-    seeds, repeats = more_runs(e)
-    if seeds:
-        return f"undecided: {seeds} more seed{'s' if seeds > 1 else ''}"
-    if repeats:
-        return f"undecided: {repeats} more repeat{'s' if repeats > 1 else ''}"
-    if e.p <= ALPHA or e.p_bootstrap <= ALPHA:
-        return "suggestive"
-    return "not supported"
+    return "supported" if e.p_holm <= ALPHA else "not supported"

@@ -88,10 +88,10 @@ def detectable(plan: Plan) -> str:
             folds=size.folds,
             repeats=size.repeats,
             seeds=size.seeds,
-            arms=len(family),
             pairs=tuple(int(n) for n in pairs),
             classes=(worse, same, better),
-        )
+        ),
+        arms=len(family),
     )
     setting = (
         f"{size.folds} folds, {size.repeats} repeats, {size.seeds} seeds, {len(family)} arms compared, "
