@@ -70,7 +70,7 @@ def _forest_text(row: pd.Series[Any]) -> str:
 
 def _forest_panel(axis: Axes, item: StudyStatistics) -> pd.DataFrame:
     study = item.study
-    rows = item.comparison.tests.merge(item.comparison.contrasts[["arm", "metric", "low", "high"]])
+    rows = item.comparison.tests
     rows = rows.assign(study=study.key, label=rows["arm"].map(study.labels))
     rows = with_run_counts(rows.assign(run_hashes=rows["arm"].map(run_hashes(study))), study)
     axis.axvspan(-ROPE, ROPE, color=PALETTE[-1], alpha=0.18, linewidth=0)

@@ -23,8 +23,7 @@ def verdict_sentences(statistics: StudyStatistics) -> list[str]:
         return [f"{study.title}: no verdicts ({study.withheld})."]
     if tests.empty:
         return [f"{study.title}: no arm is tested against the reference {study.reference}."]
-    merged = tests.merge(statistics.comparison.contrasts[["arm", "metric", "low", "high"]])
-    sentences = [_verdict(study, statistics.primary_metric, row) for _, row in merged.iterrows()]
+    sentences = [_verdict(study, statistics.primary_metric, row) for _, row in tests.iterrows()]
     absent = [study.labels[arm] for arm in study.family if arm not in set(tests["arm"])]
     return sentences + [f"{study.title}: {label} has no final run." for label in absent]
 
@@ -38,20 +37,23 @@ def _verdict(study: StudyResults, metric: ReportMetric, row: pd.Series[Any]) -> 
     word = str(row["verdict"])
     if word == "supported":
         claim = f"{arm} is {direction} than {reference}: supported"
-    elif word == "suggestive":
-        claim = f"{arm} looks {direction} than {reference}, but not beyond doubt: suggestive"
-    elif word.startswith("undecided"):
-        more = word.partition(": ")[2]
-        claim = f"{arm} against {reference} is undecided: {more} would settle it if the difference stays"
     elif word == "not tested" and row["test_folds"] < 2:
         claim = f"{arm} against {reference} cannot be tested on fewer than two test folds"
     elif word == "not tested":
-        claim = (
-            f"{arm} against {reference} cannot be tested: {metric.label} is not defined in some run or draw"
-        )
+        claim = f"{arm} against {reference} cannot be tested: {metric.label} is not defined in some run"
     else:
         claim = f"{arm} is not shown to differ from {reference}: not supported"
-    return f"{study.title}: {claim} ({numbers}).{_put_in(study, row) or _equivalence(row)}"
+    return f"{study.title}: {claim} ({numbers}).{_put_in(study, row) or _equivalence(row)}{_more(row)}"
+
+
+def _more(row: pd.Series[Any]) -> str:
+    """With how many further runs a difference like this one would be supported, if that is known."""
+    for name in ("seed", "repeat"):
+        if n := int(number(row, f"more_{name}s")):
+            return (
+                f" With {n} more {name}{'s' if n > 1 else ''} a difference like this one would be supported."
+            )
+    return ""
 
 
 def _put_in(study: StudyResults, row: pd.Series[Any]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.parquet_tables import PROBABILITIES
-from analysis.statistics.bootstrap import DRAWS, interval, patient_weights, resampled
+from analysis.statistics.estimate import Estimate, estimated
 from analysis.statistics.metrics import Array
 
 SMALLEST = 1e-6
@@ -29,26 +29,35 @@ def pair_scores(ledger: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"brier": brier, "nll": nll}, index=ledger.index)
 
 
-def proper_scores(ledger: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
-    """Average the scores per arm, with patient-bootstrap intervals.
+def proper_scores(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Average the scores per arm, with intervals of the kind that every metric has.
 
     Returns:
         The columns of ``Comparison.metrics``, one row per arm and score.
     """
-    table = ledger[["arm", "repeat", "seed", "patient"]].join(pair_scores(ledger))
-    patient, patients = pd.factorize(table["patient"], sort=True)
-    weights = patient_weights(max(len(patients), 1), draws)
+    table = ledger[["arm", "repeat", "fold", "seed", "patient"]].join(pair_scores(ledger))
     rows = []
-    for arm, group in table.assign(patient=patient).groupby("arm", sort=False):
-        n = np.bincount(group["patient"], minlength=len(patients)).astype(np.float64)
+    for arm, group in table.groupby("arm", sort=False):
         for name in PROPER_SCORES:
-            sums = np.bincount(group["patient"], group[name], minlength=len(patients))
-            drawn = resampled(weights, np.stack([sums, n], axis=1))
-            low, high = interval(drawn[:, 0] / np.where(drawn[:, 1] > 0, drawn[:, 1], np.nan))
+            found = _mean_estimate(group, name)
+            low, high = found.interval()
             by_seed = group.groupby(["repeat", "seed"])[name].mean().groupby("repeat").var()
-            row = {"arm": arm, "metric": name, "value": sums.sum() / n.sum(), "low": low, "high": high}
+            row = {"arm": arm, "metric": name, "value": found.value, "low": max(low, 0.0), "high": high}
             rows.append(row | {"seed_sd": float(np.sqrt(by_seed.mean()))})
     return pd.DataFrame(rows)
+
+
+def _mean_estimate(rows: pd.DataFrame, name: str) -> Estimate:
+    """Estimate the mean of a score over all pairs of one arm, each round alike."""
+    grid = rows.groupby(["repeat", "seed", "patient"])
+    sums, n, fold = (
+        grid[column].agg(how).unstack("patient")
+        for column, how in ((name, "sum"), (name, "size"), ("fold", "first"))
+    )
+    value = float((sums.mean() / n.mean().sum()).sum())
+    influence = (sums - value * n) / n.mean().sum()
+    repeats = sums.index.get_level_values("repeat").to_numpy(dtype=np.int64)
+    return estimated(value, influence.to_numpy(), fold.fillna(-1).to_numpy(dtype=np.int64), repeats)
 
 
 def reliability(ledger: pd.DataFrame, bins: int = 10) -> pd.DataFrame:

@@ -23,7 +23,7 @@ def footnote(study: StudyResults, draws: int) -> str:
     parts = [
         f"{study.title}: protocol {info.get('protocol', 'not recorded')}",
         design,
-        f"{draws:,} patient-cluster bootstrap draws, 95 % intervals",
+        f"95 % intervals; {draws:,} draws where a bootstrap is named",
         _effort(study),
         f"splits {str(info.get('split_hash', 'not recorded'))[:12]}",
         f"code {str(info.get('git_sha', 'not recorded'))[:12]}, numerics {study.numerics}",

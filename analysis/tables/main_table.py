@@ -93,9 +93,9 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         notes.append(footnote(item.study, item.draws))
         notes += [f"{item.study.title}: {problem}." for problem in item.study.problems]
     notes += [
-        "Difference is arm minus reference on the same patients and draws; "
-        "p is max(p bootstrap, p Nadeau-Bengio / 2), "
-        "Holm-adjusted over the declared arms of the study; controls are not tested.",
+        "Difference is arm minus reference on the same patients. Its interval and its p come from one t "
+        "statistic, whose standard error holds patients and training (seeds, folds, repeats); p is adjusted "
+        "by Holm over the declared arms of the study, the interval is not. Controls are not tested.",
         "Seed SD is the spread between seeds of one partition, not a confidence interval. "
         "The F1 of a class that nobody has or predicts counts as 0.",
     ]
@@ -169,7 +169,7 @@ def all_metrics(statistics: Sequence[StudyStatistics]) -> Table:
 
 
 def test_details(statistics: Sequence[StudyStatistics]) -> Table:
-    """Table both tests behind each verdict, and the probability that the arms are practically equivalent."""
+    """Table the test behind each verdict, and the probability that the arms are practically equivalent."""
     panels, frames, cautions = [], [], []
     for item in statistics:
         study, tests = item.study, item.comparison.tests
@@ -181,21 +181,23 @@ def test_details(statistics: Sequence[StudyStatistics]) -> Table:
         rows = []
         for _, row in tests.iterrows():
             rope = [number(row, f"rope_{part}") for part in ("worse", "equivalent", "better")]
-            p = [p_text(row[name]) for name in ("p_bootstrap", "p_nadeau_bengio", "p")]
-            cells = [*p, both_p(row), str(row["test_folds"]), *map(plain_number, rope), row["verdict"]]
+            basis = [plain_number(row["se"]), plain_number(row["se_patients"]), f"{row['degrees']:.0f}"]
+            others = [p_text(row[name]) for name in ("p_bootstrap", "p_nadeau_bengio")]
+            tested = [*basis, p_text(row["p"]), both_p(row), str(row["test_folds"])]
+            cells = [*tested, *map(plain_number, rope), row["verdict"], *others]
             rows.append((study.labels[row["arm"]] + contrast_mark(study, row["arm"]), cells))
-        columns = ["p bootstrap", "p Nadeau-Bengio", "p combined", "p (Holm)", "Test folds", "P(worse)"]
-        columns += ["P(equivalent)", "P(better)", "Verdict"]
+        columns = ["SE", "SE of patients alone", "Degrees of freedom", "p", "p (Holm)", "Test folds"]
+        columns += ["P(worse)", "P(equivalent)", "P(better)", "Verdict", "p bootstrap", "p Nadeau-Bengio"]
         panels.append((header(study), panel_of(rows, columns)))
     data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     notes = [
-        "p combined is max(p bootstrap, p Nadeau-Bengio / 2), a heuristic calibrated by simulation; P(...) "
-        "are "
-        f"posterior probabilities of the Bayesian correlated t test with practical equivalence within {ROPE}."
+        "SE holds patients and training. P(...) are posterior probabilities of the same t statistic with a "
+        f"flat prior; practical equivalence is within {ROPE}. The last two columns are for comparison alone: "
+        "the patient bootstrap does not see training noise, Nadeau and Bengio's test sees folds alone."
     ]
     if "p_put_in" in data:
         cautions.append(PUT_IN)
     return Table(
-        name="tests", title="Tests behind the verdicts", data=data, panels=panels, notes=notes,
+        name="tests", title="Test behind each verdict", data=data, panels=panels, notes=notes,
         cautions=cautions,
     )  # fmt: skip

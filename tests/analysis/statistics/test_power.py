@@ -1,15 +1,29 @@
 """A larger study finds smaller differences."""
 
+from analysis.statistics.metrics import METRICS
 from analysis.statistics.power import minimum_detectable
-from analysis.statistics.simulated_studies import Design
+from analysis.statistics.simulated_studies import HEAVY_NOISE, Design
 
 
 def test_more_patients_find_a_smaller_difference() -> None:
-    small = minimum_detectable(Design(patients=40, folds=3, seeds=1), studies=20, draws=200)
-    large = minimum_detectable(Design(patients=160, folds=3, seeds=1), studies=20, draws=200)
+    small = minimum_detectable(Design(patients=40, folds=3, seeds=1), studies=20)
+    large = minimum_detectable(Design(patients=160, folds=3, seeds=1), studies=20)
     assert small is not None and large is not None
     assert 0 < large < small < 0.7
 
 
+def test_noisy_training_hides_more() -> None:
+    calm, noisy = (
+        minimum_detectable(Design(patients=120), noise=noise, studies=20)
+        for noise in (HEAVY_NOISE.__class__(run=0.05, run_bias=0.05), HEAVY_NOISE)
+    )
+    assert calm is not None and noisy is not None and calm < noisy
+
+
+def test_the_difference_is_that_of_the_primary_metric() -> None:
+    found = minimum_detectable(Design(patients=120), metric=METRICS["class_mae"], studies=20)
+    assert found is not None and found < 0  # lower is better
+
+
 def test_a_study_too_small_for_any_difference_says_so() -> None:
-    assert minimum_detectable(Design(patients=4, folds=2, seeds=1), studies=20, draws=200) is None
+    assert minimum_detectable(Design(patients=4, folds=2, seeds=1), studies=20) is None
