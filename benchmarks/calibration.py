@@ -34,6 +34,9 @@ UNSTABLE = replace(DEFAULT_NOISE, run=0.8, run_bias=0.6)
 COLLAPSING = replace(DEFAULT_NOISE, collapse=0.2)
 SHARED_BY_SEEDS = replace(DEFAULT_NOISE, partition=0.4, run=0.05)
 
+FAILING = replace(DEFAULT_NOISE, failed=0.2)
+OF_REFERENCE = Arms(reference_noise=FAILING)
+
 WHOLE = Design()
 ONE_SEED = Design(seeds=1)
 LAPTOP = Design(patients=36, folds=3, seeds=1, pairs=(3,) * 36)
@@ -97,11 +100,16 @@ def of_families() -> Iterator[Condition]:
 
 
 def of_breaks() -> Iterator[Condition]:
-    """Where no test of folds and seeds can help: luck that all runs of an arm share."""
+    """Luck that all runs of an arm share, which no test of folds and seeds can see, and runs that fail."""
     for sd in (0.15, 0.30):
         lucky = equal(replace(DEFAULT_NOISE, study=sd))
         yield Condition(f"one choice common to all folds, SD {sd:.2f}", WHOLE, lucky)
     yield Condition("the same, SD 0.30, 3 repeats", PAPER, equal(replace(DEFAULT_NOISE, study=0.30)))
+    for name, failing in (
+        ("arm", Arms(noise=FAILING, reference_noise=DEFAULT_NOISE)),
+        ("reference", OF_REFERENCE),
+    ):
+        yield Condition(f"20 % of the {name}'s final runs fail, and count", WHOLE, failing)
 
 
 def of_power() -> Iterator[Condition]:
@@ -130,6 +138,7 @@ def of_null(condition: Condition, studies: int, seed: int) -> dict[str, str]:
     spread = tests["difference"].std()
     relative = (tests["high"] - tests["low"]) / (3.92 * spread)
     many = tests["degrees"] >= 10
+    better = (tests["verdict"] == "supported") & (tests["difference"] > 0)
     cells = {
         "coverage": percent(coverage(tests)),
         "of the bootstrap": percent(share(list(tests["p_bootstrap"] > 0.05))),
@@ -138,7 +147,8 @@ def of_null(condition: Condition, studies: int, seed: int) -> dict[str, str]:
         "true SD": f"{spread:.3f}",
         "mean": f"{tests['difference'].mean():+.3f}",
     }
-    return cells | {name: percent(rate) for name, rate in rates(tests).items()}
+    cells |= {name: percent(rate) for name, rate in rates(tests).items()}
+    return cells | {"supported to be better": percent(share(list(better.groupby(tests["simulated"]).any())))}
 
 
 def of_effect(condition: Condition, studies: int, seed: int) -> dict[str, str]:
@@ -153,7 +163,11 @@ def of_effect(condition: Condition, studies: int, seed: int) -> dict[str, str]:
 TABLES = {
     "coverage": (of_coverage, of_null, "Equally good arms: do the intervals hold the true difference?"),
     "families": (of_families, of_null, "Families of equally good arms: is any called supported?"),
-    "breaks": (of_breaks, of_null, "Luck that all runs of an arm share: such verdicts are of one setting"),
+    "breaks": (
+        of_breaks,
+        of_null,
+        "Luck that all runs of an arm share (verdicts are of one setting then); runs that fail",
+    ),
     "power": (of_power, of_effect, "A planted difference of macro-F1: how often is it supported?"),
 }
 

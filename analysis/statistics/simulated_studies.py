@@ -67,6 +67,8 @@ class Noise:
     """Skill of an arm in the whole study: the luck of a choice that all its runs share."""
     collapse: float = 0.0
     """Share of the runs that say *same* to every pair."""
+    failed: float = 0.0
+    """Share of the runs that fail, so that the majority class stands for them."""
 
 
 DEFAULT_NOISE = Noise()
@@ -131,7 +133,11 @@ def simulated_ledger(
             trained = skill + noise.partition * rng.normal(size=design.folds)
             for seed in range(design.seeds):
                 predicted = _predicted(rng, trained, fold, y, shared + reading, noise)
-                frames.append(_rows(name, repeat, fold, seed, patient, y, predicted))
+                failed = (
+                    (rng.random(design.folds) < noise.failed)[fold] if noise.failed else np.zeros(n, bool)
+                )
+                rows = _rows(name, repeat, fold, seed, patient, y, np.where(failed, 1, predicted))
+                frames.append(rows.assign(imputed=failed))
     return pd.concat(frames, ignore_index=True)
 
 
