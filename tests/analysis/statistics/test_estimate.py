@@ -124,7 +124,7 @@ def test_the_interval_excludes_zero_exactly_where_p_is_small(
 
 def _steady(training):
     return Estimate(
-        value=0.1, patients=1.0, patients_degrees=100, training=training, training_degrees=4, seeds=0.0
+        value=0.1, patients=1.0, patients_degrees=100, training=training, training_degrees=4, seeds_degrees=10
     )
 
 
@@ -138,6 +138,13 @@ def test_a_family_lends_its_mean_inflation_to_those_that_show_less():
 def test_one_arm_alone_is_no_family():
     alone = _steady(-0.5)
     assert with_family_noise([alone]) == [alone] and alone.variance == 1.0
+
+
+def test_few_folds_of_one_seed_may_hide_training_noise():
+    """The fewer folds, the larger the share of the patients' part that is put in its place."""
+    five, three = (replace(_steady(-0.5), seeds_degrees=0, training_degrees=k) for k in (4, 2))
+    assert (five.variance, three.variance) == (1.25, 1.5)
+    assert three.degrees < five.degrees < 100
 
 
 def test_what_is_not_defined_has_neither_p_nor_interval():
