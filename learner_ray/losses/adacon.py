@@ -38,7 +38,6 @@ class AdaCon(Loss):
     name = "adacon"
     Config = AdaConConfig
     config: AdaConConfig
-    default_temperature = 1 / 150
 
     def __init__(self, config: AdaConConfig, training: TrainingScores) -> None:
         super().__init__(config, training)

@@ -22,6 +22,8 @@ class TrainingScores:
     """(N,) standardised scores."""
     patients: Tensor
     """(N,) int64 numbers of patients."""
+    change_threshold: float = 1.0
+    """Least change of the score that counts as worse or better, in training SDs; 1 where no cohort says it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Loss(ABC):
     views: ClassVar[int] = 1
     """Number of augmented views of every scan in a batch."""
     default_temperature: ClassVar[float] = 0.1
-    """The temperature that ``config.temperature`` 0 stands for."""
+    """The temperature that ``config.temperature`` 0 stands for, where ``Config.published`` names none. A
+    search can begin there only if it is named."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -81,7 +84,8 @@ class Loss(ABC):
     def __init__(self, config: LossConfig, training: TrainingScores) -> None:
         self.config = config
         self.training = training
-        self.temperature = getattr(config, "temperature", 0.0) or self.default_temperature
+        published = config.published.get("temperature", self.default_temperature)
+        self.temperature = getattr(config, "temperature", 0.0) or published
 
     def to(self, device: torch.device | str) -> Loss:
         """Moves the training scores, and every tensor that is an attribute, to a device; returns the loss.
@@ -89,7 +93,8 @@ class Loss(ABC):
         What is computed once from the training set is computed on the CPU, so that its bits are the same
         everywhere, and moved once: a copy in each step would keep the step out of a CUDA graph.
         """
-        self.training = TrainingScores(self.training.scores.to(device), self.training.patients.to(device))
+        scores, patients = self.training.scores.to(device), self.training.patients.to(device)
+        self.training = replace(self.training, scores=scores, patients=patients)
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))

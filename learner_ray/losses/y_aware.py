@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from learner_ray.losses.base import Batch, Loss
-from learner_ray.losses.configs import KernelConfig
+from learner_ray.losses.configs import YAwareConfig
 from learner_ray.losses.pairwise import (
     cosine,
     kernel_targets,
@@ -30,8 +30,8 @@ class YAware(Loss):
     """
 
     name = "y_aware"
-    Config = KernelConfig
-    config: KernelConfig
+    Config = YAwareConfig
+    config: YAwareConfig
     views = 2
 
     def compute(self, batch: Batch) -> Tensor:
