@@ -136,5 +136,5 @@ OWN_SETTINGS: dict[str, Callable[[Suggest], None]] = {
     "supcon": _supcon,
     "siamese": _siamese,
 }
-"""By loss, what is searched of its own settings, in ranges around the published values, or ours where none are
-published. The published values are those of the losses' own ``Config``: every search begins with them."""
+"""By loss, what is searched of its own settings, in ranges around the published values, or ours where none
+are published. These values are the defaults of the losses' ``Config``, and every search begins with them."""

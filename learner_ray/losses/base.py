@@ -23,7 +23,7 @@ class TrainingScores:
     patients: Tensor
     """(N,) int64 numbers of patients."""
     change_threshold: float = 1.0
-    """Least change of the score that counts as worse or better, in training SDs; 1 where no cohort says it."""
+    """Least change of the score that is worse or better, in training SDs; 1 where no cohort states one."""
 
 
 @dataclass(frozen=True)

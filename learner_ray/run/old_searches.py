@@ -1,7 +1,7 @@
 """What each arm of a study searched, and from where, for a ``study.json`` of before both stood in it.
 
-Until then one range of a key was for all arms that searched it, and a search began with the configuration's own
-values, except for those outside their range, which were drawn."""
+Until then one range of a key was for all arms that searched it, and a search began with the configuration's
+own values, except for those outside their range, which were drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which scans come together in a batch: one order of all scans per epoch, the same for any number of devices."""
+"""Which scans come together in a batch: one order per epoch, the same for any number of devices."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def paired_by_patient(
     """All scans once, in batches of the sizes of :func:`shuffled`, with pairs of one patient in each.
 
     Scans of one patient at different visits are paired at random, as many pairs P as can be without using a
-    scan twice, and dealt out evenly: a batch of b scans gets at least min(b // 2, P // steps) of them. So each
-    has a pair to every four scans wherever the patients have that many. Further pairs may come together
+    scan twice, and dealt out evenly: a batch of b scans gets at least min(b // 2, P // steps) of them. So
+    each has a pair to every four scans wherever the patients have that many. Further pairs may come together
     among the scans that fill the batches up.
 
     Args:

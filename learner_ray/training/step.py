@@ -43,7 +43,7 @@ class TrainingScans:
     sds: Tensor
     """(N,) float32, SD of the same."""
     change_threshold: float = 1.0
-    """Least change of the score that counts as worse or better, in training SDs; 1 where no cohort says it."""
+    """Least change of the score that is worse or better, in training SDs; 1 where no cohort states one."""
 
 
 @dataclass(frozen=True)

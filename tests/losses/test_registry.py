@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from learner_ray.cohort.score import KNOWN, Score
 from learner_ray.core.components import LOSSES
 from learner_ray.core.config import LossConfig, all_keys
 from learner_ray.core.errors import UserError
@@ -98,5 +99,21 @@ def test_the_mean_weight_over_training_negatives_is_one() -> None:
 
 
 def test_siamese_needs_a_band_for_same() -> None:
-    with pytest.raises(UserError, match="threshold"):
-        build_loss(settings(name="siamese", threshold=0), TRAINING)
+    with pytest.raises(UserError, match=r"loss\.boundary.*loss\.threshold"):
+        build_loss(settings(name="siamese", boundary=0, threshold=0), TRAINING)
+
+
+@pytest.mark.parametrize("score", KNOWN.values(), ids=lambda score: score.name)
+def test_the_classes_of_siamese_are_those_of_the_progression_pairs(score: Score) -> None:
+    """To the last point, also for a change of exactly the threshold, after standardising in float32."""
+    steps = torch.arange(-3, 4, dtype=torch.float64)[:, None] * score.change_threshold / 2
+    earlier = torch.linspace(score.low, score.high, 50, dtype=torch.float64)
+    mean, sd = 0.37 * score.high, 0.173 * score.high
+    training = TrainingScores(TRAINING.scores, TRAINING.patients, score.change_threshold / sd)
+    loss = build_loss(settings(name="siamese"), training)
+    changes = ((earlier + steps - mean) / sd).float() - ((earlier - mean) / sd).float()
+    least = loss.least_change  # type: ignore[attr-defined]
+    found = 1 + (changes > least).long() - (changes < -least).long()
+    rising = replace(score, healthier="higher")
+    expected = torch.from_numpy(rising.classify((steps + 0 * earlier).numpy()))
+    assert torch.equal(found, expected)

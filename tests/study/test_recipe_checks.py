@@ -7,15 +7,32 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from learner_ray.core.config import Config, TrainConfig
 from learner_ray.core.errors import UserError
+from learner_ray.losses import Batch, Loss
+from learner_ray.losses.configs import TemperatureConfig
 from learner_ray.study.study import Arm, Study, Suggest
 from learner_ray.study.study_file import load_study, study_names
 
 
 def lr(low: float, high: float) -> Callable[[Suggest, Config], None]:
     return lambda suggest, config: suggest.real("train.lr", low, high)
+
+
+def temperature(suggest: Suggest, config: Config) -> None:
+    suggest.real("loss.temperature", 0.01, 1.0)
+
+
+class Zero(Loss):
+    """A loss whose temperature of 0 stands for a value that its settings do not name."""
+
+    name = "zero"
+    Config = TemperatureConfig
+
+    def compute(self, batch: Batch) -> Tensor:
+        return batch.embeddings.sum()
 
 
 def recipe(**changes: Any) -> Study:
@@ -60,6 +77,21 @@ def test_our_own_recipes_pass(name: str) -> None:
             "asks for 'train.rl': .*did you mean 'train.lr'",
         ),
         ({"space": lambda s, c: s.choice("encoder.norm", ["group", "frozen"])}, "arm 'mse': encoder.norm is"),
+        (
+            {
+                "arms": (Arm(name="mse", label="R", edits={"loss.name": "rank_n_contrast"}),),
+                "space": temperature,
+            },
+            r"arm 'mse': loss.temperature is 0.0, which stands for 2, outside .*0.01 to 1\).*widen the range",
+        ),
+        (
+            {"arms": (Arm(name="mse", label="Z", edits={"loss.name": "zero"}),), "space": temperature},
+            "loss.temperature is 0.0, outside .*state that value in published of the loss's Config",
+        ),
+        (
+            {"space": temperature},
+            "arm 'mse': loss.temperature is searched, which neither loss mse nor encoder tsm_resnet18 has",
+        ),
         ({"space": lambda s, c: 1 / 0}, "its space fails: ZeroDivisionError"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
