@@ -26,7 +26,9 @@ class YAware(Loss):
 
     Defaults: t ``temperature`` 0.1, sigma ``bandwidth`` 1 training SD, two views.
 
-    Source: Dufumier et al. 2021, arXiv 2106.08808, equation 1.
+    Source: Dufumier et al. 2021, arXiv 2106.08808, equation 1. The value follows the paper. The authors' code
+    differs: it divides the sum over the 2 N views by N, which is a factor of 2, and its weights by the sum
+    of their column, where the paper divides by that of their row.
     """
 
     name = "y_aware"

@@ -13,12 +13,13 @@ Batches = list[NDArray[np.int64]]
 
 
 def shuffled(scans: int, steps: int, rng: np.random.Generator) -> Batches:
-    """All scans once, in batches of nearly equal size, so that none is left with a scan or two."""
+    """Deals out all scans once, in batches of nearly equal size, so that none is left with a scan or two."""
     return np.array_split(rng.permutation(scans), steps)
 
 
 def balanced_by_score(scores: NDArray[Any], steps: int, rng: np.random.Generator, bins: int = 8) -> Batches:
-    """Batches that draw as many scans from each score octile of *distinct* scores; rare scores repeat."""
+    """Batches that draw as many scans from each octile of the *distinct* scores, of which (N,) are given; rare
+    scores repeat."""
     size = math.ceil(len(scores) / steps)
     edges = np.quantile(np.unique(scores), np.linspace(0, 1, bins + 1)[1:-1])
     which = np.digitize(scores, edges)
@@ -29,7 +30,7 @@ def balanced_by_score(scores: NDArray[Any], steps: int, rng: np.random.Generator
 def paired_by_patient(
     patients: NDArray[Any], visits: NDArray[Any], steps: int, rng: np.random.Generator
 ) -> Batches:
-    """All scans once, in batches of the sizes of :func:`shuffled`, with pairs of one patient in each.
+    """Deals out all scans once, in batches of the sizes of :func:`shuffled`, with pairs of one patient in each.
 
     Scans of one patient at different visits are paired at random, as many pairs P as can be without using a
     scan twice, and dealt out evenly: a batch of b scans gets at least min(b // 2, P // steps) of them. So
