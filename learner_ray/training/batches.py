@@ -18,8 +18,7 @@ def shuffled(scans: int, steps: int, rng: np.random.Generator) -> Batches:
 
 
 def balanced_by_score(scores: NDArray[Any], steps: int, rng: np.random.Generator, bins: int = 8) -> Batches:
-    """Batches that draw as many scans from each octile of the *distinct* scores, of which (N,) are given; rare
-    scores repeat."""
+    """Draws as many scans from each octile of the *distinct* scores; rare ones repeat. The scores are (N,)."""
     size = math.ceil(len(scores) / steps)
     edges = np.quantile(np.unique(scores), np.linspace(0, 1, bins + 1)[1:-1])
     which = np.digitize(scores, edges)
@@ -30,7 +29,7 @@ def balanced_by_score(scores: NDArray[Any], steps: int, rng: np.random.Generator
 def paired_by_patient(
     patients: NDArray[Any], visits: NDArray[Any], steps: int, rng: np.random.Generator
 ) -> Batches:
-    """Deals out all scans once, in batches of the sizes of :func:`shuffled`, with pairs of one patient in each.
+    """Deals out all scans once, in batches as large as those of :func:`shuffled`, with pairs of one patient.
 
     Scans of one patient at different visits are paired at random, as many pairs P as can be without using a
     scan twice, and dealt out evenly: a batch of b scans gets at least min(b // 2, P // steps) of them. So
