@@ -18,7 +18,7 @@ def shuffled(scans: int, steps: int, rng: np.random.Generator) -> Batches:
 
 
 def balanced_by_score(scores: NDArray[Any], steps: int, rng: np.random.Generator, bins: int = 8) -> Batches:
-    """Draws as many scans from each octile of the *distinct* scores; rare ones repeat. The scores are (N,)."""
+    """Draws as many scans from each octile of the *distinct* scores (N,); rare ones repeat."""
     size = math.ceil(len(scores) / steps)
     edges = np.quantile(np.unique(scores), np.linspace(0, 1, bins + 1)[1:-1])
     which = np.digitize(scores, edges)
