@@ -17,20 +17,21 @@ def old_searches(study: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         study: the content of a ``study.json`` under its present names.
     """
-    arms, base, space = study.get("arms"), study.get("base"), study.get("space")
-    if not (isinstance(arms, list) and isinstance(base, dict) and isinstance(space, dict)):
-        return {}
-    spaces: dict[str, Any] = {}
-    starts: dict[str, Any] = {}
-    for arm in arms:
-        if not isinstance(arm, dict) or not {"name", "edits", "searched"} <= arm.keys():
-            return {}
-        spaces[arm["name"]] = searched = {key: space[key] for key in arm["searched"] if key in space}
-        own = flatten(Config.from_dict({**flatten(base), **arm["edits"], **study.get("set", {})}).to_dict())
-        starts[arm["name"]] = {
-            key: own[key] for key, range_ in searched.items() if key in own and _holds(range_, own[key])
+    try:
+        base, edits = flatten(study["base"]), study.get("set", {})
+        spaces = {arm["name"]: {key: study["space"][key] for key in arm["searched"]} for arm in study["arms"]}
+        starts = {
+            arm["name"]: _start(Config.from_dict({**base, **arm["edits"], **edits}), spaces[arm["name"]])
+            for arm in study["arms"]
         }
+    except (KeyError, TypeError, AttributeError):
+        return {}
     return {"spaces": spaces, "starts": starts}
+
+
+def _start(config: Config, space: Mapping[str, Any]) -> dict[str, Any]:
+    own = flatten(config.to_dict())
+    return {key: own[key] for key, range_ in space.items() if key in own and _holds(range_, own[key])}
 
 
 def _holds(range_: Mapping[str, Any], value: Any) -> bool:

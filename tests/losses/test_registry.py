@@ -19,6 +19,7 @@ from learner_ray.losses import (
     build_loss,
     total_loss,
 )
+from learner_ray.losses.configs import TemperatureConfig
 from tests.losses.settings import settings
 
 TRAINING = TrainingScores(torch.linspace(-2, 2, 20), torch.arange(20) // 2)
@@ -96,6 +97,16 @@ def test_the_mean_weight_over_training_negatives_is_one() -> None:
     negative = (distance > config.threshold) & (TRAINING.patients[:, None] != TRAINING.patients)
     weights = distance[negative] / loss.mean_distance  # type: ignore[attr-defined]
     assert weights.mean().item() == pytest.approx(1, rel=1e-6)
+
+
+def test_what_a_temperature_of_0_stands_for_is_stated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search begins with what the settings say, so the loss may not go by another value."""
+    monkeypatch.setattr(LOSSES, "_added", {})
+    assert build_loss(settings(name="rank_n_contrast"), TRAINING).temperature == 2
+    with pytest.raises(UserError, match=r"Warm: its default_temperature is 3, but .* says 0\.07: state one"):
+        type("Warm", (LOSSES.get("supcon"),), {"name": "warm", "default_temperature": 3.0})
+    own = {"name": "own_warm", "Config": TemperatureConfig, "default_temperature": 3.0}
+    assert type("OwnWarm", (Loss,), {**own, "compute": None})(TemperatureConfig(), TRAINING).temperature == 3
 
 
 def test_siamese_needs_a_band_for_same() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from learner_ray.core.components import LOSSES
 from learner_ray.core.config import Config, TrainConfig
 from learner_ray.core.errors import UserError
 from learner_ray.losses import Batch, Loss
@@ -23,16 +24,6 @@ def lr(low: float, high: float) -> Callable[[Suggest, Config], None]:
 
 def temperature(suggest: Suggest, config: Config) -> None:
     suggest.real("loss.temperature", 0.01, 1.0)
-
-
-class Zero(Loss):
-    """A loss whose temperature of 0 stands for a value that its settings do not name."""
-
-    name = "zero"
-    Config = TemperatureConfig
-
-    def compute(self, batch: Batch) -> Tensor:
-        return batch.embeddings.sum()
 
 
 def recipe(**changes: Any) -> Study:
@@ -85,10 +76,6 @@ def test_our_own_recipes_pass(name: str) -> None:
             r"arm 'mse': loss.temperature is 0.0, which stands for 2, outside .*0.01 to 1\).*widen the range",
         ),
         (
-            {"arms": (Arm(name="mse", label="Z", edits={"loss.name": "zero"}),), "space": temperature},
-            "loss.temperature is 0.0, outside .*state that value in published of the loss's Config",
-        ),
-        (
             {"space": temperature},
             "arm 'mse': loss.temperature is searched, which neither loss mse nor encoder tsm_resnet18 has",
         ),
@@ -107,3 +94,23 @@ def test_a_key_that_an_arm_fixes_and_a_control_are_not_searched() -> None:
     assert recipe(arms=(norms,), space=space).reference == "mse"
     control = Arm(name="mse", label="MSE", edits={"train.lr": 1.0}, control=True)
     assert recipe(arms=(control,)).arm("mse").control
+
+
+def test_a_zero_that_may_stand_for_a_value_unknown_to_the_settings_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LOSSES, "_added", {})
+
+    class Zero(Loss):
+        name = "zero"
+        Config = TemperatureConfig
+
+        def compute(self, batch: Batch) -> Tensor:
+            return batch.embeddings.sum()
+
+    arms = (Arm(name="mse", label="Zero", edits={"loss.name": "zero"}),)
+    words = (
+        r"arm 'mse': loss.temperature is 0.0, outside .*state that value in published of the loss's Config"
+    )
+    with pytest.raises(UserError, match=words):
+        recipe(arms=arms, space=temperature)

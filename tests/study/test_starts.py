@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +91,6 @@ def test_what_is_set_by_hand_is_not_searched_and_may_lie_anywhere(manifest: Path
 
 def test_a_start_that_the_user_moves_out_of_its_range_is_refused(manifest: Path) -> None:
     """Another encoder may begin elsewhere: what a recipe cannot know is checked in the plan."""
-    from dataclasses import replace
 
     def space(suggest, config):  # type: ignore[no-untyped-def]
         low = 0.1 if config.encoder.name == "tsm_resnet18" else 2.0
