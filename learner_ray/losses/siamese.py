@@ -32,7 +32,7 @@ class Siamese(Loss):
 
     Defaults: theta ``boundary`` 1, which is the cohort's own change threshold, so that the classes are those
     of the progression pairs; t ``temperature`` 0.4, a logistic noise of the change that fits scores of
-    reliability 0.75. Both are fixed: s is in the units of the score. Where ``boundary`` is 0, theta is
+    reliability 0.75. Neither is learnt: s is in the units of the score. Where ``boundary`` is 0, theta is
     ``threshold`` training SDs, as it was before ``boundary`` came.
 
     Source: after LILAC (Kim et al. 2025, PNAS); the cut-points are ours.
