@@ -195,9 +195,8 @@ def ours(job: Job) -> float:
             return training_run(folder, job.run_class)
 
     store = RunStore(job.folder)
-    searched = job.plan.study.searched_keys(job.group.config, job.group.fixed)
     ledger = LedgerWriter(job.plan, out)
-    curves = Curves(out / "tensorboard", store, searched, ["mse"])
+    curves = Curves(out / "tensorboard", store, job.plan.space, ["mse"])
     callbacks = [Progress({"mse": job.trials}), curves, ledger]
     runner = StudyRunner(job.plan.groups, space, store, optuna_studies(out), callbacks=callbacks)
     runner.resume()

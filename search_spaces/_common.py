@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from learner_ray.core.config import SHIFT_FRACTIONS, Config
 from learner_ray.study.study import Arm, Suggest
 
@@ -16,17 +18,24 @@ PAPER_ARMS = (
 )
 """The three arms of Fig. 1 of arXiv 2411.01144."""
 
-LOSS_ARMS = tuple(
-    Arm(name=name, label=f"MSE + {label}", edits={"loss.name": name})
-    for name, label in (
-        ("rank_n_contrast", "Rank-N-Contrast"),
-        ("y_aware", "y-aware"),
-        ("expw", "ExpW"),
-        ("adacon", "AdaCon"),
-        ("log_ratio", "log-ratio"),
-        ("supcon", "SupCon"),
-        ("siamese", "siamese"),
-    )
+LOSS_ARMS = (
+    *(
+        Arm(name=name, label=f"MSE + {label}", edits={"loss.name": name})
+        for name, label in (
+            ("rank_n_contrast", "Rank-N-Contrast"),
+            ("y_aware", "y-aware"),
+            ("expw", "ExpW"),
+            ("adacon", "AdaCon"),
+            ("log_ratio", "log-ratio"),
+            ("supcon", "SupCon"),
+        )
+    ),
+    # It learns from pairs of one patient, which random batches hardly have.
+    Arm(
+        name="siamese",
+        label="MSE + siamese",
+        edits={"loss.name": "siamese", "train.balance": "patient"},
+    ),
 )
 """Losses a reviewer will ask for."""
 
@@ -85,10 +94,47 @@ def space(suggest: Suggest, config: Config) -> None:
     name = config.loss.name
     if name != "mse":
         suggest.real("loss.contrastive_weight", 0.1, 10.0, log=True)
-    if name == "contrastive":
-        suggest.real("loss.margin", 0.02, 0.5, log=True)
-        suggest.real("loss.threshold", 0.1, 1.0)
-    if name in ("y_aware", "expw", "supcon"):
-        suggest.real("loss.temperature", 0.03, 0.3, log=True)
-    if name in ("y_aware", "expw"):
-        suggest.real("loss.bandwidth", 0.2, 2.0, log=True)
+    if name in OWN_SETTINGS:
+        OWN_SETTINGS[name](suggest)
+
+
+def _contrastive(suggest: Suggest) -> None:
+    suggest.real("loss.margin", 0.02, 0.5, log=True)
+    suggest.real("loss.threshold", 0.1, 1.0)
+
+
+def _rank_n_contrast(suggest: Suggest) -> None:
+    suggest.real("loss.temperature", 0.5, 8.0, log=True)
+
+
+def _kernel(suggest: Suggest) -> None:
+    suggest.real("loss.temperature", 0.03, 0.3, log=True)
+    suggest.real("loss.bandwidth", 0.2, 2.0, log=True)
+
+
+def _adacon(suggest: Suggest) -> None:
+    suggest.real("loss.temperature", 1 / 500, 1 / 50, log=True)
+    suggest.real("loss.threshold", 0.1, 1.0)
+
+
+def _supcon(suggest: Suggest) -> None:
+    suggest.real("loss.temperature", 0.03, 0.3, log=True)
+    suggest.choice("loss.bins", (3, 5, 8, 12))
+
+
+def _siamese(suggest: Suggest) -> None:
+    suggest.real("loss.temperature", 0.1, 1.6, log=True)
+    suggest.real("loss.boundary", 0.5, 2.0, log=True)
+
+
+OWN_SETTINGS: dict[str, Callable[[Suggest], None]] = {
+    "contrastive": _contrastive,
+    "rank_n_contrast": _rank_n_contrast,
+    "y_aware": _kernel,
+    "expw": _kernel,
+    "adacon": _adacon,
+    "supcon": _supcon,
+    "siamese": _siamese,
+}
+"""By loss, what is searched of its own settings, in ranges around the published values, or ours where none
+are published. These values are the defaults of the losses' ``Config``, and every search begins with them."""

@@ -16,9 +16,9 @@ LOSSES = Registry(
     built_in={
         "mse": _loss("mse", "Mse", "LossConfig"),
         "contrastive": _loss("contrastive", "Contrastive", "ContrastiveConfig"),
-        "rank_n_contrast": _loss("rank_n_contrast", "RankNContrast", "TemperatureConfig"),
-        "y_aware": _loss("y_aware", "YAware", "KernelConfig"),
-        "expw": _loss("expw", "ExpW", "KernelConfig"),
+        "rank_n_contrast": _loss("rank_n_contrast", "RankNContrast", "RankNContrastConfig"),
+        "y_aware": _loss("y_aware", "YAware", "YAwareConfig"),
+        "expw": _loss("expw", "ExpW", "ExpWConfig"),
         "adacon": _loss("adacon", "AdaCon", "AdaConConfig"),
         "log_ratio": _loss("log_ratio", "LogRatio", "LossConfig"),
         "supcon": _loss("supcon", "SupCon", "SupConConfig"),

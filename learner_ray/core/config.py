@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from learner_ray.core.components import KINDS, SELECTION_METRICS
 from learner_ray.core.errors import UserError
-from learner_ray.core.old_names import SECTIONS, key_now
+from learner_ray.core.old_names import SECTIONS, SINCE, key_now
 from learner_ray.core.sections import (
     SHIFT_FRACTIONS,
     DataConfig,
@@ -91,19 +91,34 @@ class Config:
             values[section][name] = value
         return values
 
+    def in_effect(self) -> dict[str, Any]:
+        """Every value by its dotted key; where a 0 stands for a published value, the published one."""
+        values = flatten(self.to_dict())
+        for section in (self.loss, self.encoder):
+            for name, published in section.published.items():
+                key = f"{section.section}.{name}"
+                if values.get(key) == 0:
+                    values[key] = published
+        return values
+
     def to_json(self) -> str:
         """Canonical JSON: equal configurations give equal text."""
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
-        """What :meth:`to_dict` gave. Values of a component that is not known here, such as a loss of a study
-        file that has not been read, are kept as unused ones.
+        """What :meth:`to_dict` gave, in this version or an older one: keys that came later have the value
+        under which the result is the old one. Values of a component that is not known here, such as a loss of
+        a study file that has not been read, are kept as unused ones.
 
         Raises:
             UserError: a key is unknown or a value has the wrong type or range.
         """
-        return cls()._with_values(flatten(values), strict=False)
+        given = flatten(values)
+        config = cls()._with_values(given, strict=False)
+        own = flatten(config.to_dict())
+        later = {key: old for key, old in SINCE.items() if key not in given and own.get(key, old) != old}
+        return config._with_values(later, strict=False) if later else config
 
     def with_values(self, values: Mapping[str, Any]) -> Config:
         """A copy with dotted keys replaced.

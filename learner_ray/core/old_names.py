@@ -33,8 +33,13 @@ DEFAULTS: dict[str, Any] = {
 }
 """Defaults of keys that every old configuration had and that now belong to some losses only."""
 
-SINCE: dict[str, Any] = {"encoder.name": "tsm_resnet18", "train.deterministic": True}
-"""Keys that old configurations did not have, each with the value under which the result is the old one."""
+SINCE: dict[str, Any] = {
+    "encoder.name": "tsm_resnet18",
+    "train.deterministic": True,
+    "loss.boundary": 0.0,
+}
+"""Keys that old configurations did not have, each with the value under which the result is the old one: also
+where that is not the default of now."""
 
 _OLD = {new: old for old, new in RENAMED.items()}
 SECTIONS = {"model": "encoder", "objective": "loss"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -27,6 +28,8 @@ class Section:
 
     section: ClassVar[str]
     """What its keys begin with."""
+    published: ClassVar[Mapping[str, float]] = {}
+    """By the name of a field whose 0 stands for the published value, that value: a search begins there."""
 
     def _require_possible(self) -> None:
         for field_ in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -155,8 +158,10 @@ class TrainConfig(Section):
     deterministic: bool = True
     """Whether the same run on the same kind of device gives the same bits. False lets a GPU choose the
     fastest kernels instead; on a CPU it changes nothing."""
-    balance: Literal["none", "score"] = "none"
-    """``score`` fills every batch from all score quantiles: rare scores are seen as often as others."""
+    balance: Literal["none", "score", "patient"] = "none"
+    """``score`` fills every batch from all score quantiles: rare scores are seen as often as others.
+    ``patient`` shows every scan once per epoch, as ``none`` does, and deals out pairs of scans of one patient
+    at different visits: each batch has one to every four scans or more, wherever there are that many."""
     shuffle_scores: bool = False
     """Control: scores are permuted over the training patients before pretraining."""
 

@@ -32,13 +32,13 @@ class AdaCon(Loss):
     Defaults: g = 1/``temperature`` 150, ``threshold`` 0.5 training SDs. The authors add it to the MSE with
     a weight of 0.75, which is ``contrastive_weight`` here.
 
-    Source: Dai et al. 2021, doi 10.1109/TMI.2021.3137854; positives by a threshold are ours.
+    Source: Dai et al. 2021, doi 10.1109/TMI.2021.3137854; positives by a threshold are ours. On one view of
+    every scan, as here, value and gradient are those of the authors' code; the authors train on two views.
     """
 
     name = "adacon"
     Config = AdaConConfig
     config: AdaConConfig
-    default_temperature = 1 / 150
 
     def __init__(self, config: AdaConConfig, training: TrainingScores) -> None:
         super().__init__(config, training)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from learner_ray.core.components import LOSSES
+from learner_ray.core.errors import UserError
 from learner_ray.core.sections import LossConfig
 from learner_ray.losses.pairwise import select_pairs
 
@@ -22,6 +23,8 @@ class TrainingScores:
     """(N,) standardised scores."""
     patients: Tensor
     """(N,) int64 numbers of patients."""
+    change_threshold: float = 1.0
+    """Least change of the score that is worse or better, in training SDs; 1 where no cohort states one."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,25 @@ class Loss(ABC):
     """Its settings, a frozen dataclass; each field is a key ``loss.<field>``."""
     views: ClassVar[int] = 1
     """Number of augmented views of every scan in a batch."""
-    default_temperature: ClassVar[float] = 0.1
-    """The temperature that ``config.temperature`` 0 stands for."""
+    default_temperature: ClassVar[float | None] = None
+    """The temperature that ``config.temperature`` 0 stands for, where ``Config.published`` names none, as it
+    must for a search to begin there; 0.1 where neither does."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        own, published = cls.default_temperature, cls.Config.published.get("temperature")
+        if own is not None and published is not None and own != published:
+            raise UserError(
+                f"loss {cls.__name__}: its default_temperature is {own:g}, but published of its Config says "
+                f"{published:g}: state one value, in published of a Config of its own"
+            )
         LOSSES.added(cls)
 
     def __init__(self, config: LossConfig, training: TrainingScores) -> None:
         self.config = config
         self.training = training
-        self.temperature = getattr(config, "temperature", 0.0) or self.default_temperature
+        published = config.published.get("temperature") or self.default_temperature or 0.1
+        self.temperature = getattr(config, "temperature", 0.0) or published
 
     def to(self, device: torch.device | str) -> Loss:
         """Moves the training scores, and every tensor that is an attribute, to a device; returns the loss.
@@ -89,7 +100,8 @@ class Loss(ABC):
         What is computed once from the training set is computed on the CPU, so that its bits are the same
         everywhere, and moved once: a copy in each step would keep the step out of a CUDA graph.
         """
-        self.training = TrainingScores(self.training.scores.to(device), self.training.patients.to(device))
+        scores, patients = self.training.scores.to(device), self.training.patients.to(device)
+        self.training = replace(self.training, scores=scores, patients=patients)
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))

@@ -5,7 +5,9 @@ it: ``class Config(LossConfig)``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from learner_ray.core.sections import LossConfig, require
 
@@ -15,11 +17,18 @@ class TemperatureConfig(LossConfig):
     """Settings of a loss that has a softmax."""
 
     temperature: float = 0.0
-    """Temperature of the softmax; 0 is the value published for the loss (its ``default_temperature``)."""
+    """Temperature of the softmax; 0 is the value published for the loss."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.temperature >= 0, "loss.temperature must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankNContrastConfig(TemperatureConfig):
+    """Settings of ``rank_n_contrast``."""
+
+    published: ClassVar[Mapping[str, float]] = {"temperature": 2.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +41,20 @@ class KernelConfig(TemperatureConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.bandwidth > 0, "loss.bandwidth must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class YAwareConfig(KernelConfig):
+    """Settings of ``y_aware``."""
+
+    published: ClassVar[Mapping[str, float]] = {"temperature": 0.1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpWConfig(KernelConfig):
+    """Settings of ``expw``."""
+
+    published: ClassVar[Mapping[str, float]] = {"temperature": 0.1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +78,7 @@ class ContrastiveConfig(LossConfig):
 class AdaConConfig(TemperatureConfig):
     """Settings of ``adacon``."""
 
+    published: ClassVar[Mapping[str, float]] = {"temperature": 1 / 150}
     threshold: float = 0.5
     """Pairs whose scores differ by at most this many training SDs are positives (tau)."""
 
@@ -67,6 +91,7 @@ class AdaConConfig(TemperatureConfig):
 class SupConConfig(TemperatureConfig):
     """Settings of ``supcon``."""
 
+    published: ClassVar[Mapping[str, float]] = {"temperature": 0.07}
     bins: int = 5
     """Quantile bins of the training scores that are taken for classes."""
 
@@ -79,9 +104,15 @@ class SupConConfig(TemperatureConfig):
 class SiameseConfig(TemperatureConfig):
     """Settings of ``siamese``."""
 
+    published: ClassVar[Mapping[str, float]] = {"temperature": 0.4}
+    boundary: float = 1.0
+    """Least change that is worse or better (theta), in change thresholds of the cohort's score; 0 goes by
+    ``loss.threshold`` instead."""
     threshold: float = 0.5
-    """A change of more than this many training SDs of the score is worse or better (theta)."""
+    """Only where ``loss.boundary`` is 0: a change of more than this many training SDs of the score is worse
+    or better."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.boundary >= 0, "loss.boundary must not be negative")
         require(self.threshold >= 0, "loss.threshold must not be negative")

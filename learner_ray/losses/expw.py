@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from learner_ray.losses.base import Batch, Loss
-from learner_ray.losses.configs import KernelConfig
+from learner_ray.losses.configs import ExpWConfig
 from learner_ray.losses.pairwise import (
     cosine,
     gaussian_kernel,
@@ -32,8 +32,8 @@ class ExpW(Loss):
     """
 
     name = "expw"
-    Config = KernelConfig
-    config: KernelConfig
+    Config = ExpWConfig
+    config: ExpWConfig
     views = 2
 
     def compute(self, batch: Batch) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from learner_ray.losses.base import Batch, Loss
-from learner_ray.losses.configs import TemperatureConfig
+from learner_ray.losses.configs import RankNContrastConfig
 from learner_ray.losses.pairwise import euclidean, masked_mean, score_distance
 
 TIE = 1e-5
@@ -29,10 +29,9 @@ class RankNContrast(Loss):
     """
 
     name = "rank_n_contrast"
-    Config = TemperatureConfig
-    config: TemperatureConfig
+    Config = RankNContrastConfig
+    config: RankNContrastConfig
     views = 2
-    default_temperature = 2.0
 
     def compute(self, batch: Batch) -> Tensor:
         mask = self.pairs(batch, views=True)

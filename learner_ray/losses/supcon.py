@@ -28,7 +28,6 @@ class SupCon(Loss):
     Config = SupConConfig
     config: SupConConfig
     views = 2
-    default_temperature = 0.07
 
     def __init__(self, config: SupConConfig, training: TrainingScores) -> None:
         super().__init__(config, training)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from learner_ray.losses.base import Batch, Loss
-from learner_ray.losses.configs import KernelConfig
+from learner_ray.losses.configs import YAwareConfig
 from learner_ray.losses.pairwise import (
     cosine,
     kernel_targets,
@@ -26,12 +26,14 @@ class YAware(Loss):
 
     Defaults: t ``temperature`` 0.1, sigma ``bandwidth`` 1 training SD, two views.
 
-    Source: Dufumier et al. 2021, arXiv 2106.08808, equation 1.
+    Source: Dufumier et al. 2021, arXiv 2106.08808, equation 1. The value follows the paper. The authors' code
+    differs: it divides the sum over the 2 N views by N, which is a factor of 2, and its weights by the sum
+    of their column, where the paper divides by that of their row.
     """
 
     name = "y_aware"
-    Config = KernelConfig
-    config: KernelConfig
+    Config = YAwareConfig
+    config: YAwareConfig
     views = 2
 
     def compute(self, batch: Batch) -> Tensor:

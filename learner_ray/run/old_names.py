@@ -11,6 +11,7 @@ from typing import Any
 from learner_ray.core.config import Config, flatten
 from learner_ray.core.numerics import UNNAMED
 from learner_ray.core.old_names import DEFAULTS, SINCE, key_now, key_then
+from learner_ray.run.old_searches import old_searches
 
 
 def keys_now(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,6 +62,8 @@ def study_now(study: Mapping[str, Any]) -> dict[str, Any]:
             now[key] = keys_now(now[key])
     if isinstance(now.get("arms"), list):
         now["arms"] = [_arm_now(arm) for arm in now["arms"]]
+    if not {"spaces", "starts"} & now.keys():
+        now |= old_searches(now)
     if isinstance(now.get("fixed_at"), dict):
         settings = [{**s, "values": keys_now(s["values"])} for s in now["fixed_at"].get("settings", [])]
         now["fixed_at"] = {**now["fixed_at"], "settings": settings}

@@ -14,9 +14,10 @@ from learner_ray.run.progress import selection_score
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
 from learner_ray.study.pruner_choice import search_pruner
 from learner_ray.study.pruners import TrialProgress
+from learner_ray.study.recipe_checks import ranges_of, start_of
 from learner_ray.study.retry import Retry, is_whole
 from learner_ray.study.samplers import grid_points, make_sampler
-from learner_ray.study.study import BaseValues, Space, Suggest, distributions_of
+from learner_ray.study.study import Space, Suggest, distributions_of
 
 if TYPE_CHECKING:
     import optuna
@@ -163,10 +164,9 @@ class ArmSearch:
         seeds = group.run_seed("sampler", 0), group.run_seed("sampler", number)
         self._study.sampler = make_sampler(group.settings.sampler, *seeds)
         if number == 0:
-            # The search starts from the base configuration: its choice is never worse than no search.
-            base = BaseValues(group.config, group.fixed)
-            self._space(base, group.config)
-            self._study.enqueue_trial(base.values)
+            # The published setting, or the base one, comes first: no search is judged without it.
+            ranges = ranges_of(group.name, self._space, group.config, group.fixed)
+            self._study.enqueue_trial(start_of(ranges, group.config, group.name))
         elif group.settings.sampler == "grid":
             # Where all points have been tried the sampler goes on by itself.
             self._study.enqueue_trial(self._grid[number - 1] if number <= len(self._grid) else {})

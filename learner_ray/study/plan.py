@@ -49,11 +49,17 @@ class Plan:
     """Whether arms are searched in the first fold alone, and frozen for the others."""
     spaces: dict[str, dict[str, BaseDistribution]]
     """The distribution of every key that an arm searches, by the arm's name."""
+    starts: dict[str, dict[str, Any]]
+    """The values with which an arm's search begins, by the arm's name: its trial 0."""
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
-        """The distribution of every key that some arm searches."""
-        return {key: found for space in self.spaces.values() for key, found in space.items()}
+        """The distribution of every key that some arm searches, wide enough for all arms."""
+        found: dict[str, BaseDistribution] = {}
+        for space in self.spaces.values():
+            for key, own in space.items():
+                found[key] = _both(found[key], own) if key in found else own
+        return found
 
     @property
     def runs(self) -> int:
@@ -107,6 +113,11 @@ def make_plan(
         size = replace(size, trials=0)
         _require_same(winner, cohort, folds)
     fixed = {arm.name: frozenset({*cohort_edits(cohort), *edits, *arm.edits}) for arm in chosen}
+    searches = {
+        arm.name: study.search_of(base.with_values({**arm.edits, **edits}), fixed[arm.name], arm.name)
+        for arm in chosen
+        if size.trials and not arm.control
+    }
     plan = Plan(
         study=study,
         profile=profile,
@@ -129,15 +140,24 @@ def make_plan(
         ),
         winner=winner,
         development=development,
-        spaces={
-            arm.name: study.searched_keys(base.with_values({**arm.edits, **edits}), fixed[arm.name])
-            if size.trials and not arm.control
-            else {}
-            for arm in chosen
-        },
+        spaces={arm.name: searches[arm.name][0] if arm.name in searches else {} for arm in chosen},
+        starts={arm.name: searches[arm.name][1] if arm.name in searches else {} for arm in chosen},
     )
     groups = [_group(plan, arm, fold, fixed[arm.name]) for fold in folds for arm in chosen]
     return replace(plan, groups=groups)
+
+
+def _both(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    """A distribution that holds what either does."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if isinstance(one, FloatDistribution) and isinstance(other, FloatDistribution):
+        low, high = min(one.low, other.low), max(one.high, other.high)
+        return FloatDistribution(low, high, log=one.log and other.log)
+    choices = [*getattr(one, "choices", ()), *getattr(other, "choices", ())]
+    if not choices or type(one) is not type(other):
+        return other
+    return CategoricalDistribution(tuple(dict.fromkeys(choices)))
 
 
 def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str]) -> FoldSearchSpec:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.core.config import Config, all_keys, flatten
+from learner_ray.core.config import COMPONENTS, Config, all_keys, flatten
 from learner_ray.core.errors import UserError
 from learner_ray.core.old_names import key_now
 from learner_ray.study.profiles import PROFILES
@@ -98,7 +98,7 @@ def check_values(study: Study) -> None:
             if not arm.control:
                 config = base.with_values(dict(arm.edits))
                 ranges = ranges_of(study.name, study.space, config, frozenset(arm.edits), checked)
-                _check_base(ranges, config, f"{where}: arm {arm.name!r}")
+                start_of(ranges, config, f"{where}: arm {arm.name!r}")
 
 
 def _with_edits(config: Config, edits: Mapping[str, Any], where: str) -> Config:
@@ -108,16 +108,45 @@ def _with_edits(config: Config, edits: Mapping[str, Any], where: str) -> Config:
         raise UserError(f"{where}: {error}") from error
 
 
-def _check_base(ranges: Mapping[str, SearchRange], config: Config, where: str) -> None:
-    own, keys = flatten(config.to_dict()), all_keys()
+def start_of(ranges: Mapping[str, SearchRange], config: Config, where: str) -> dict[str, Any]:
+    """The values with which a search begins, by dotted key: the configuration's own, or the published ones
+    where its own 0 stands for these.
+
+    Args:
+        ranges: what the space asks for at this configuration.
+        config: the configuration of the arm that is searched.
+        where: what is searched, for messages.
+
+    Raises:
+        UserError: such a value lies outside the range in which it is searched; or the configuration has none,
+            since neither its loss nor its encoder knows the key.
+    """
+    own, effective = flatten(config.to_dict()), config.in_effect()
     for key, searched in ranges.items():
-        if key not in own or (own[key] == 0 and own[key] in keys[key].defaults):
-            continue  # a default of 0 stands for the component's own value, as in loss.temperature
-        if not searched.holds(own[key]):
+        if key not in own or key in config.unused:
             raise UserError(
-                f"{where}: {key} is {own[key]!r}, outside the range in which it is searched ({searched}): "
-                "change the value, or widen the range in the study's space"
+                f"{where}: {key} is searched, which neither loss {config.loss.name} nor encoder "
+                f"{config.encoder.name} has: let the space ask for it only where config.loss.name or "
+                "config.encoder.name is one that has it"
             )
+        if not searched.holds(effective[key]):
+            stands = f", which stands for {effective[key]:g}" if effective[key] != own[key] else ""
+            raise UserError(
+                f"{where}: {key} is {own[key]!r}{stands}, outside the range in which it is searched "
+                f"({searched}), and a search begins with it: change the value, or widen the range in the "
+                f"study's space{_of_zero(key, own[key], config)}"
+            )
+    return {key: effective[key] for key in ranges}
+
+
+def _of_zero(key: str, value: Any, config: Config) -> str:
+    """A further remedy, for a 0 that may stand for a value which only the loss or encoder knows."""
+    section, _, name = key.partition(".")
+    if section not in COMPONENTS or value != 0 or isinstance(value, bool):
+        return ""
+    if name in getattr(config, section).published:
+        return ""
+    return f"; or, if 0 stands for another value, state that value in published of the {section}'s Config"
 
 
 def ranges_of(

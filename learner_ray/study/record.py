@@ -36,7 +36,8 @@ IDENTITY = (
     "fixed_at",
     "base",
     "arms",
-    "space",
+    "spaces",
+    "starts",
 )
 """Two studies that differ in any of these may not share a folder."""
 
@@ -81,6 +82,11 @@ def describe(
         "set": plan.edits,
         "arms": [_arm(arm, plan.spaces[arm.name]) for arm in plan.arms],
         "space": {key: json.loads(distribution_to_json(d)) for key, d in plan.space.items()},
+        "spaces": {
+            arm: {key: json.loads(distribution_to_json(d)) for key, d in space.items()}
+            for arm, space in plan.spaces.items()
+        },
+        "starts": plan.starts,
         "reference": plan.study.reference,
         "primary_metric": plan.study.primary_metric,
         "folds": plan.size.folds,
@@ -219,8 +225,7 @@ def _grown(before: dict[str, Any], asked: dict[str, Any], plan: Plan) -> list[st
     grown = [key for key in ("trials", "seeds", "repeats") if asked[key] > before[key]]
     if all(arm in asked["arms"] for arm in before["arms"]):
         grown.append("arms")
-    if before["space"].items() <= asked["space"].items():
-        grown.append("space")
+    grown += [key for key in ("spaces", "starts") if before.get(key, {}).items() <= asked[key].items()]
     if asked["repeats"] > before["repeats"]:
         kept = [fold for fold in plan.folds if fold.repeat < before["repeats"]]
         if splits_hash(kept) == before["split_hash"]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.core.config import Config, flatten
+from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.core.old_names import key_now
 from learner_ray.study.pruner_choice import PrunerChoice, check_pruner
-from learner_ray.study.recipe_checks import check_bounds, check_names, check_values, ranges_of
+from learner_ray.study.recipe_checks import check_bounds, check_names, check_values, ranges_of, start_of
 
 if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
     import optuna
@@ -64,25 +64,6 @@ class Suggest:
             if not options:
                 raise UserError(f"the space gives {key} no option to choose from")
             self.values[key] = self._trial.suggest_categorical(key, options)
-
-
-class BaseValues(Suggest):
-    """Answers a space with a configuration's own values, as far as they lie within it."""
-
-    def __init__(self, config: Config, fixed: frozenset[str]) -> None:
-        self._own = flatten(config.to_dict())
-        self._fixed = fixed
-        self.values = {}
-
-    def real(self, key: str, low: float, high: float, *, log: bool = False) -> None:
-        key = key_now(key)
-        if key not in self._fixed and key in self._own and low <= self._own[key] <= high:
-            self.values[key] = self._own[key]
-
-    def choice(self, key: str, options: Sequence[Any]) -> None:
-        key = key_now(key)
-        if key not in self._fixed and self._own.get(key) in options:
-            self.values[key] = self._own[key]
 
 
 Space = Callable[[Suggest, Config], None]
@@ -145,17 +126,21 @@ class Study:
         known = ", ".join(arm.name for arm in self.arms)
         raise UserError(f"study {self.name} has no arm {name!r}; arms: {known}")
 
-    def searched_keys(
-        self, config: Config, fixed: frozenset[str]
-    ) -> dict[str, optuna.distributions.BaseDistribution]:
-        """The distribution of every key that the space asks for at one configuration.
+    def search_of(
+        self, config: Config, fixed: frozenset[str], arm: str
+    ) -> tuple[dict[str, optuna.distributions.BaseDistribution], dict[str, Any]]:
+        """The search of one arm: the distribution of every key that the space asks for, and the values with
+        which the search begins, both by dotted key.
 
         Args:
             config: the configuration of the arm that is searched.
             fixed: keys that the search leaves alone.
+            arm: the arm's name, for messages.
 
         Raises:
-            UserError: the space asks for what cannot be.
+            UserError: the space asks for what cannot be, or a value with which the search would begin lies
+                outside its range.
         """
-        ranges_of(self.name, self.space, config, fixed)  # refuses what cannot be searched
-        return distributions_of(self.space, config, fixed)
+        ranges = ranges_of(self.name, self.space, config, fixed)
+        start = start_of(ranges, config, f"study {self.name}: arm {arm!r}")
+        return distributions_of(self.space, config, fixed), start

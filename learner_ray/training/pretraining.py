@@ -17,6 +17,7 @@ from torch import Tensor
 from learner_ray.core.config import Config
 from learner_ray.core.seeding import random_key
 from learner_ray.encoders.network import RANDOM, Network, Output, build_network
+from learner_ray.training.batches import balanced_by_score, paired_by_patient, shuffled
 from learner_ray.training.data import Data
 from learner_ray.training.distributed import World
 from learner_ray.training.finetuning import finetune
@@ -119,6 +120,7 @@ class Pretraining:
             order=torch.tensor(self._scans["order"].tolist()).to(self._device),
             means=means.to(self._device),
             sds=sds.to(self._device),
+            change_threshold=self._data.cohort.score.change_threshold / self.score_scale.sd,
         )
         self._scores = standardised.numpy()
         self._step = TrainingStep(config, self.network, scans, self.world)
@@ -154,12 +156,14 @@ class Pretraining:
         return means | {"lr": rates[-1]}
 
     def _batches(self) -> list[NDArray[np.int64]]:
-        """The epoch's scans in batches of nearly equal size, so that none is left with a scan or two."""
+        """The rows of the epoch's scans, batch by batch, as ``train.balance`` says."""
         rng = np.random.default_rng(random_key(self.config.seed, "batches", self.epoch))
-        n = len(self._scans)
         if self.config.train.balance == "score":
-            return _score_balanced(self._scores, self._steps_per_epoch, rng)
-        return np.array_split(rng.permutation(n), self._steps_per_epoch)
+            return balanced_by_score(self._scores, self._steps_per_epoch, rng)
+        if self.config.train.balance == "patient":
+            patients, visits = (self._scans[key].to_numpy() for key in ("patient", "order"))
+            return paired_by_patient(patients, visits, self._steps_per_epoch, rng)
+        return shuffled(len(self._scans), self._steps_per_epoch, rng)
 
     def _inputs(self, batches: list[NDArray[np.int64]], waits: Waits) -> Iterable[StepInputs]:
         """The inputs of an epoch's steps, of which each rank has its share."""
@@ -267,14 +271,3 @@ def _shuffled(scores: NDArray[np.float64], visits: Any, seed: int) -> NDArray[np
     names, first, index = np.unique(visits.to_numpy(), return_index=True, return_inverse=True)
     order = np.random.default_rng(random_key(seed, "shuffled scores")).permutation(len(names))
     return np.asarray(scores[first][order][index])
-
-
-def _score_balanced(
-    scores: NDArray[Any], steps: int, rng: np.random.Generator, bins: int = 8
-) -> list[NDArray[np.int64]]:
-    """Batches that draw as many scans from each score octile of *distinct* scores; rare scores repeat."""
-    size = math.ceil(len(scores) / steps)
-    edges = np.quantile(np.unique(scores), np.linspace(0, 1, bins + 1)[1:-1])
-    which = np.digitize(scores, edges)
-    weights = 1 / np.bincount(which)[which]
-    return [rng.choice(len(scores), size, replace=False, p=weights / weights.sum()) for _ in range(steps)]

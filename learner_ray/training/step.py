@@ -42,6 +42,8 @@ class TrainingScans:
     """(N,) float32, mean grey value of the scan's foreground."""
     sds: Tensor
     """(N,) float32, SD of the same."""
+    change_threshold: float = 1.0
+    """Least change of the score that is worse or better, in training SDs; 1 where no cohort states one."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class TrainingStep:
     def __init__(self, config: Config, network: Network, scans: TrainingScans, world: World) -> None:
         self.config = config
         self.network = network
-        scores = TrainingScores(scans.scores.cpu(), scans.patients.cpu())
+        scores = TrainingScores(scans.scores.cpu(), scans.patients.cpu(), scans.change_threshold)
         self.loss = build_loss(config.loss, scores).to(scans.scores.device)
         self.gradients = GradientSum(network.parameters(), world)
         self._scans = scans

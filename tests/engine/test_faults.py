@@ -76,7 +76,7 @@ def test_data_that_cannot_be_opened_are_no_run_s_fault(tmp_path: Path) -> None:
 
 
 def test_a_setting_that_a_loss_refuses_is_the_run_s_own(tmp_path: Path) -> None:
-    config = Config().with_values({"loss.name": "siamese", "loss.threshold": 0.0})
+    config = Config().with_values({"loss.name": "siamese", "loss.boundary": 0.0, "loss.threshold": 0.0})
     with pytest.raises(UserError) as caught:
         LOSSES.get("siamese")(config.loss, None)
     assert fault_of(caught.value, tmp_path).kind is Kind.RUN

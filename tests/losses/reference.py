@@ -25,6 +25,7 @@ class Plain:
         self.config = config
         self.known: Vector = training.scores.double().tolist()
         self.known_patient: list[int] = training.patients.tolist()
+        self.change_threshold = training.change_threshold
         self.all = range(len(self.u))
 
     def counts(self, same_patient: bool) -> bool:
@@ -188,7 +189,8 @@ def log_ratio(b: Plain) -> float:
 
 
 def siamese(b: Plain) -> float:
-    t, theta = b.config.temperature or 0.4, b.config.threshold
+    t = b.config.temperature or 0.4
+    theta = b.config.boundary * b.change_threshold or b.config.threshold
 
     def sigma(x: float) -> float:
         return 1 / (1 + math.exp(-x))

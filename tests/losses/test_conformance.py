@@ -24,6 +24,8 @@ CONFIGS = [settings(name=name, margin=0.6) for name in NAMES] + [
     settings(name="rank_n_contrast", temperature=0.5),
     settings(name="supcon", temperature=0.5, bins=3),
     settings(name="adacon", temperature=0.2, threshold=1.0),
+    settings(name="siamese", boundary=1.5),
+    settings(name="siamese", boundary=0.0),
 ]
 
 
@@ -43,7 +45,8 @@ every_config = every_config_but()
 def make_training(seed: int, *, whole: bool = False, scans: int = 40) -> TrainingScores:
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(scans, generator=generator, dtype=torch.float64)
-    return TrainingScores(standardised(scores, whole), torch.randint(0, 15, (scans,), generator=generator))
+    patients = torch.randint(0, 15, (scans,), generator=generator)
+    return TrainingScores(standardised(scores, whole), patients, change_threshold=0.7)
 
 
 def standardised(scores: Tensor, whole: bool) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from learner_ray.cohort.score import KNOWN, Score
 from learner_ray.core.components import LOSSES
 from learner_ray.core.config import LossConfig, all_keys
 from learner_ray.core.errors import UserError
@@ -18,6 +19,7 @@ from learner_ray.losses import (
     build_loss,
     total_loss,
 )
+from learner_ray.losses.configs import TemperatureConfig
 from tests.losses.settings import settings
 
 TRAINING = TrainingScores(torch.linspace(-2, 2, 20), torch.arange(20) // 2)
@@ -97,6 +99,32 @@ def test_the_mean_weight_over_training_negatives_is_one() -> None:
     assert weights.mean().item() == pytest.approx(1, rel=1e-6)
 
 
+def test_what_a_temperature_of_0_stands_for_is_stated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search begins with what the settings say, so the loss may not go by another value."""
+    monkeypatch.setattr(LOSSES, "_added", {})
+    assert build_loss(settings(name="rank_n_contrast"), TRAINING).temperature == 2
+    with pytest.raises(UserError, match=r"Warm: its default_temperature is 3, but .* says 0\.07: state one"):
+        type("Warm", (LOSSES.get("supcon"),), {"name": "warm", "default_temperature": 3.0})
+    own = {"name": "own_warm", "Config": TemperatureConfig, "default_temperature": 3.0}
+    assert type("OwnWarm", (Loss,), {**own, "compute": None})(TemperatureConfig(), TRAINING).temperature == 3
+
+
 def test_siamese_needs_a_band_for_same() -> None:
-    with pytest.raises(UserError, match="threshold"):
-        build_loss(settings(name="siamese", threshold=0), TRAINING)
+    with pytest.raises(UserError, match=r"loss\.boundary.*loss\.threshold"):
+        build_loss(settings(name="siamese", boundary=0, threshold=0), TRAINING)
+
+
+@pytest.mark.parametrize("score", KNOWN.values(), ids=lambda score: score.name)
+def test_the_classes_of_siamese_are_those_of_the_progression_pairs(score: Score) -> None:
+    """To the last point, also for a change of exactly the threshold, after standardising in float32."""
+    steps = torch.arange(-3, 4, dtype=torch.float64)[:, None] * score.change_threshold / 2
+    earlier = torch.linspace(score.low, score.high, 50, dtype=torch.float64)
+    mean, sd = 0.37 * score.high, 0.173 * score.high
+    training = TrainingScores(TRAINING.scores, TRAINING.patients, score.change_threshold / sd)
+    loss = build_loss(settings(name="siamese"), training)
+    changes = ((earlier + steps - mean) / sd).float() - ((earlier - mean) / sd).float()
+    least = loss.least_change  # type: ignore[attr-defined]
+    found = 1 + (changes > least).long() - (changes < -least).long()
+    rising = replace(score, healthier="higher")
+    expected = torch.from_numpy(rising.classify((steps + 0 * earlier).numpy()))
+    assert torch.equal(found, expected)

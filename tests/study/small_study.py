@@ -60,6 +60,12 @@ def groups(
     return found
 
 
+def in_memory(name: str) -> optuna.Study:
+    """An Optuna study that no file keeps."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna.create_study(direction="maximize", study_name=name)
+
+
 def runner(
     root: Path | RunStore,
     *,
@@ -67,10 +73,8 @@ def runner(
     callbacks: Sequence[Callback] = (),
     **kwargs: Any,
 ) -> StudyRunner:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    studies = lambda name: optuna.create_study(direction="maximize", study_name=name)  # noqa: E731
     store = root if isinstance(root, RunStore) else RunStore(root)
-    return StudyRunner(groups(**kwargs), space, store, studies, retry, callbacks)
+    return StudyRunner(groups(**kwargs), space, store, in_memory, retry, callbacks)
 
 
 def story(runner: StudyRunner) -> list[tuple[str, str, str, int, float]]:

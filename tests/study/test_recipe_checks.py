@@ -7,15 +7,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from torch import Tensor
 
+from learner_ray.core.components import LOSSES
 from learner_ray.core.config import Config, TrainConfig
 from learner_ray.core.errors import UserError
+from learner_ray.losses import Batch, Loss
+from learner_ray.losses.configs import TemperatureConfig
 from learner_ray.study.study import Arm, Study, Suggest
 from learner_ray.study.study_file import load_study, study_names
 
 
 def lr(low: float, high: float) -> Callable[[Suggest, Config], None]:
     return lambda suggest, config: suggest.real("train.lr", low, high)
+
+
+def temperature(suggest: Suggest, config: Config) -> None:
+    suggest.real("loss.temperature", 0.01, 1.0)
 
 
 def recipe(**changes: Any) -> Study:
@@ -60,6 +68,17 @@ def test_our_own_recipes_pass(name: str) -> None:
             "asks for 'train.rl': .*did you mean 'train.lr'",
         ),
         ({"space": lambda s, c: s.choice("encoder.norm", ["group", "frozen"])}, "arm 'mse': encoder.norm is"),
+        (
+            {
+                "arms": (Arm(name="mse", label="R", edits={"loss.name": "rank_n_contrast"}),),
+                "space": temperature,
+            },
+            r"arm 'mse': loss.temperature is 0.0, which stands for 2, outside .*0.01 to 1\).*widen the range",
+        ),
+        (
+            {"space": temperature},
+            "arm 'mse': loss.temperature is searched, which neither loss mse nor encoder tsm_resnet18 has",
+        ),
         ({"space": lambda s, c: 1 / 0}, "its space fails: ZeroDivisionError"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
@@ -75,3 +94,23 @@ def test_a_key_that_an_arm_fixes_and_a_control_are_not_searched() -> None:
     assert recipe(arms=(norms,), space=space).reference == "mse"
     control = Arm(name="mse", label="MSE", edits={"train.lr": 1.0}, control=True)
     assert recipe(arms=(control,)).arm("mse").control
+
+
+def test_a_zero_that_may_stand_for_a_value_unknown_to_the_settings_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LOSSES, "_added", {})
+
+    class Zero(Loss):
+        name = "zero"
+        Config = TemperatureConfig
+
+        def compute(self, batch: Batch) -> Tensor:
+            return batch.embeddings.sum()
+
+    arms = (Arm(name="mse", label="Zero", edits={"loss.name": "zero"}),)
+    words = (
+        r"arm 'mse': loss.temperature is 0.0, outside .*state that value in published of the loss's Config"
+    )
+    with pytest.raises(UserError, match=words):
+        recipe(arms=arms, space=temperature)

@@ -66,6 +66,35 @@ def test_the_space_is_recorded_with_its_bounds(manifest: Path, tmp_path: Path) -
     assert kept["space"]["train.lr"]["attributes"]["low"] == plan(manifest).space["train.lr"].low  # type: ignore[attr-defined]
 
 
+def test_what_each_arm_searched_is_recorded_and_where_it_began(manifest: Path, tmp_path: Path) -> None:
+    """Also where two arms search one key in different ranges."""
+    kept = record(plan(manifest, arms=("rank_n_contrast", "y_aware", "majority")), tmp_path / "lus", [])
+    ranges = {arm: space.get("loss.temperature") for arm, space in kept["spaces"].items()}
+    assert ranges["rank_n_contrast"]["attributes"]["high"] == 8 and ranges["majority"] is None
+    assert ranges["y_aware"]["attributes"]["high"] == 0.3
+    starts = {arm: start.get("loss.temperature") for arm, start in kept["starts"].items()}
+    assert starts == {"rank_n_contrast": 2.0, "y_aware": 0.1, "majority": None}
+
+
+@pytest.mark.parametrize(
+    ("arms", "same"), [(("mse", "weighted", "majority"), True), (("mse", "y_aware"), False)]
+)
+def test_a_study_of_before_is_the_same_one_only_where_its_searches_began_alike(
+    manifest: Path, tmp_path: Path, arms: tuple[str, ...], same: bool
+) -> None:
+    """A 0 that stands for the published value was drawn, since it lies outside the range."""
+    path = tmp_path / "lus" / "study.json"
+    written = record(plan(manifest, arms=arms), tmp_path / "lus", [])
+    added = ("hash", "spaces", "starts")
+    path.write_text(json.dumps({key: value for key, value in written.items() if key not in added}))
+    if same:
+        assert record(plan(manifest, arms=arms), tmp_path / "lus", [])["starts"] == written["starts"]
+        record(plan(manifest, arms=(*arms, "y_aware")), tmp_path / "lus", [], extend=True)
+    else:
+        with pytest.raises(UserError, match=r"another study \(it differs in starts\)"):
+            record(plan(manifest, arms=arms), tmp_path / "lus", [])
+
+
 def edited(path: Path) -> None:
     stored = json.loads(path.read_text())
     folds = stored["folds"]
