@@ -232,7 +232,7 @@ def _tests(
         if decided == "supported" and e.difference * other.difference < 0:
             decided = "not supported"
         seeds, repeats = more_runs(e if decided == verdict(e) else other)
-        lower, same, higher = equivalence(e.corrected)
+        lower, same, higher = equivalence(e.corrected, primary.margin)
         worse, better = (lower, higher) if primary.higher_is_better else (higher, lower)
         row = {
             "arm": arm, "metric": primary.name, "difference": e.difference, "p_bootstrap": e.p_bootstrap,

@@ -9,9 +9,6 @@ from scipy.special import stdtr
 
 from analysis.statistics.metrics import Array
 
-ROPE = 0.02
-"""Half-width of the region of practical equivalence, in the metric's own units."""
-
 
 @dataclass(frozen=True)
 class CorrectedT:
@@ -46,17 +43,18 @@ def nadeau_bengio(differences: Array, test_share: float) -> CorrectedT:
     return CorrectedT(mean, scale, j - 1, float(2 * stdtr(j - 1, -abs(mean) / scale)))
 
 
-def equivalence(test: CorrectedT, rope: float = ROPE) -> tuple[float, float, float]:
-    """Compute P(lower), P(practically equivalent) and P(higher) by the Bayesian correlated t test.
+def equivalence(test: CorrectedT, margin: float | None) -> tuple[float, float, float]:
+    """Compute P(lower), P(practically equivalent) and P(higher) by the Bayesian correlated t test; NaN without a
+    margin.
 
     The posterior of the mean difference is Student t with the corrected scale (Corani and Benavoli 2015,
     Machine Learning 100; Benavoli et al. 2017, JMLR 18(77), sec. 4.1), with their correlation rho = n_test /
     n.
     """
-    if not np.isfinite(test.scale):
+    if margin is None or not np.isfinite(test.scale):
         return float("nan"), float("nan"), float("nan")
     if test.scale == 0:
-        return float(test.mean < -rope), float(abs(test.mean) <= rope), float(test.mean > rope)
-    lower = float(stdtr(test.degrees, (-rope - test.mean) / test.scale))
-    higher = float(stdtr(test.degrees, (test.mean - rope) / test.scale))
+        return float(test.mean < -margin), float(abs(test.mean) <= margin), float(test.mean > margin)
+    lower = float(stdtr(test.degrees, (-margin - test.mean) / test.scale))
+    higher = float(stdtr(test.degrees, (test.mean - margin) / test.scale))
     return lower, max(0.0, 1 - lower - higher), higher

@@ -4,6 +4,9 @@
 fractions are fine, since matrices are averaged over seeds. A ratio whose denominator is zero follows one rule
 throughout: the F1 of a class that nobody has or predicts is 0; the recall of a class nobody has is undefined
 (NaN) and left out of the balanced accuracy.
+
+The margin of practical equivalence is a fiftieth of the metric's range (0 to 1; QWK -1 to 1; class MAE 0 to 2),
+for far errors a hundredth, since there are few of them.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ class MacroF1(ReportMetric):
 
     name = "macro_f1"
     label = "Macro-F1"
+    margin = 0.02
 
     def compute(self, counts: Array) -> Array:
         """Average the three F1, shape (...)."""
@@ -48,6 +52,7 @@ class Accuracy(ReportMetric):
 
     name = "accuracy"
     label = "Accuracy"
+    margin = 0.02
 
     def compute(self, counts: Array) -> Array:
         """Divide the hits by all pairs, shape (...)."""
@@ -59,6 +64,7 @@ class BalancedAccuracy(ReportMetric):
 
     name = "balanced_accuracy"
     label = "Balanced accuracy"
+    margin = 0.02
 
     def compute(self, counts: Array) -> Array:
         """Average the recalls that are defined, shape (...)."""
@@ -72,6 +78,7 @@ class WeightedKappa(ReportMetric):
 
     name = "qwk"
     label = "QWK"
+    margin = 0.04
 
     def compute(self, counts: Array) -> Array:
         """Divide the squared class distances seen by those expected by chance, shape (...)."""
@@ -88,6 +95,7 @@ class ClassMAE(ReportMetric):
     name = "class_mae"
     label = "Class MAE"
     higher_is_better = False
+    margin = 0.04
 
     def compute(self, counts: Array) -> Array:
         """Average the class distances, shape (...)."""
@@ -101,6 +109,7 @@ class FarErrorRate(ReportMetric):
     name = "far_error_rate"
     label = "Far-error rate"
     higher_is_better = False
+    margin = 0.01
 
     def compute(self, counts: Array) -> Array:
         """Divide the far errors by all pairs, shape (...)."""
@@ -111,6 +120,7 @@ class _Recall(ReportMetric):
     """The recall of one class."""
 
     index: ClassVar[int]
+    margin = 0.02
 
     def compute(self, counts: Array) -> Array:
         """Take this class's recall, shape (...)."""

@@ -31,12 +31,15 @@ def across_studies(statistics: Sequence[StudyStatistics]) -> Table | None:
             text = f"{interval_text(row, 'difference', sign='+')}, {row['verdict']}"
             known = np.isfinite(number(row, "difference"))
             cells.append(text + contrast_mark(item.study, str(arm)) if known else MISSING)
-        rows.append((str(group["label"].iloc[0]), [*cells, _direction(differences)]))
+        signs = [item.primary_metric.sign for item in shown]
+        rows.append((str(group["label"].iloc[0]), [*cells, _direction(differences, signs)]))
     columns = [*(item.study.title for item in shown), "Direction"]
     panel = panel_of(rows, columns)
     notes = [
         "Studies are compared by eye and never pooled: a direction that agrees in all of them is no test.",
-        "Differences are arm minus reference with their 95 % interval, on each study's primary metric.",
+        "Differences are arm minus reference with their 95 % interval, on each study's primary metric: "
+        f"{', '.join(f'{item.study.title} {item.primary_metric.heading}' for item in shown)}. The direction is "
+        "that of better or worse.",
     ]
     return Table(
         name="across", title="The same arms in every study", data=data, panels=[("", panel)], notes=notes,
@@ -47,13 +50,22 @@ def across_studies(statistics: Sequence[StudyStatistics]) -> Table | None:
     )  # fmt: skip
 
 
-def _direction(rows: pd.DataFrame) -> str:
-    """Whether the differences agree, also with the other arm's predictions put in for runs that failed."""
+def _direction(rows: pd.DataFrame, signs: Sequence[int]) -> str:
+    """Whether an arm is better everywhere, or worse everywhere, also with the other arm's predictions put in
+    for runs that failed.
+
+    Args:
+        rows: one row per study.
+        signs: of each study's primary metric, -1 where lower is better.
+    """
     if rows["difference"].isna().any():
         return NONE
     columns = [name for name in ("difference", "difference_put_in") if name in rows]
-    signs = {*np.sign(rows[columns].stack().dropna())}
-    return f"consistent in all {len(rows)}" if len(signs) == 1 else "differs"
+    found = {*np.sign(rows[columns].mul(signs, axis=0).stack().dropna())}
+    if len(found) > 1:
+        return "differs"
+    word = {1.0: "better", -1.0: "worse"}.get(found.pop(), "equal")
+    return f"{word} in all {len(rows)}"
 
 
 def tuned_and_fixed(statistics: Sequence[StudyStatistics]) -> Table | None:

@@ -104,7 +104,7 @@ def test_a_direction_that_a_dead_reference_made_is_not_consistent(tmp_path):
         across = reported(*folders)[1]["across"].panels[0][1]
         directions.append(across.loc[across.index.str.contains("Weighted"), "Direction"].item())
         fail_runs(folders[0], arm="mse")
-    assert directions == ["consistent in all 2", "differs"]
+    assert directions == ["better in all 2", "differs"]
 
 
 def test_an_unfinished_study_has_no_verdict_and_no_p_in_any_format(unfinished):
