@@ -97,8 +97,8 @@ def statistics_methods(statistics: Sequence[StudyStatistics]) -> str:
         "resampled t test over folds and repeats (Nadeau and Bengio 2003)), adjusted by Holm (1979) over the "
         "declared arms of each study. The combination is a heuristic calibrated by simulation, not a "
         f"theorem. {equivalence if within else ''}The F1 of a class that nobody has or predicts counts as 0. "
-        "Spearman correlations are ranked within each final run, in every draw anew, and averaged by Fisher's "
-        "z weighted by rows. Studies are never pooled."
+        "Spearman correlations are ranked within each final run, in every draw anew, and averaged by "
+        "Fisher's z weighted by rows. Studies are never pooled."
     )
 
 

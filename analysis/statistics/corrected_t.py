@@ -44,8 +44,9 @@ def nadeau_bengio(differences: Array, test_share: float) -> CorrectedT:
 
 
 def equivalence(test: CorrectedT, margin: float | None) -> tuple[float, float, float]:
-    """Compute P(lower), P(practically equivalent) and P(higher) by the Bayesian correlated t test; NaN without a
-    margin.
+    """Compute P(lower), P(practically equivalent) and P(higher) by the Bayesian correlated t test.
+
+    NaN without a margin of equivalence.
 
     The posterior of the mean difference is Student t with the corrected scale (Corani and Benavoli 2015,
     Machine Learning 100; Benavoli et al. 2017, JMLR 18(77), sec. 4.1), with their correlation rho = n_test /

@@ -5,8 +5,8 @@ fractions are fine, since matrices are averaged over seeds. A ratio whose denomi
 throughout: the F1 of a class that nobody has or predicts is 0; the recall of a class nobody has is undefined
 (NaN) and left out of the balanced accuracy.
 
-The margin of practical equivalence is a fiftieth of the metric's range (0 to 1; QWK -1 to 1; class MAE 0 to 2),
-for far errors a hundredth, since there are few of them.
+The margin of practical equivalence is a fiftieth of the metric's range (0 to 1; QWK -1 to 1; class MAE 0 to
+2), for far errors a hundredth, since there are few of them.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from scipy import stats
 from analysis.statistics.compare import compare_counts
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.corrected_t import nadeau_bengio
-from analysis.statistics.metrics import METRICS, Array
+from analysis.statistics.metrics import METRICS, Array, ReportMetric
 from analysis.statistics.verdict import ALPHA, MOST_ROUNDS
 
 Integers = NDArray[np.signedinteger[Any]]
@@ -126,6 +126,7 @@ def simulated_tests(
     studies: int,
     effect: float | Sequence[float] = 0.0,
     *,
+    primary: ReportMetric = METRICS["macro_f1"],
     draws: int = 2000,
     seed: int = 0,
     noise: Noise = DEFAULT_NOISE,
@@ -137,6 +138,7 @@ def simulated_tests(
         design: the size of every study.
         studies: how many to simulate.
         effect: of every arm, or one per arm.
+        primary: the metric that is tested.
         follow: add the seeds that an *undecided* verdict asks for and decide once more.
 
     Returns:
@@ -148,18 +150,18 @@ def simulated_tests(
     found = []
     for number, child in enumerate(np.random.SeedSequence(seed).spawn(studies)):
         ledger = simulated_ledger(np.random.default_rng(child), simulated, effects, noise)
-        tests = _tested(ledger[ledger["seed"] < design.seeds], family, draws)
+        tests = _tested(ledger[ledger["seed"] < design.seeds], family, draws, primary)
         more = int(tests["more_seeds"].max())
         if follow and more:
-            tests = _tested(ledger[ledger["seed"] < design.seeds + more], family, draws)
+            tests = _tested(ledger[ledger["seed"] < design.seeds + more], family, draws, primary)
         found.append(tests.assign(simulated=number))
     return pd.concat(found, ignore_index=True)
 
 
-def _tested(ledger: pd.DataFrame, family: tuple[str, ...], draws: int) -> pd.DataFrame:
+def _tested(ledger: pd.DataFrame, family: tuple[str, ...], draws: int, primary: ReportMetric) -> pd.DataFrame:
     confusions = confusion_counts(ledger, (REFERENCE, *family))
-    tests = compare_counts(confusions, reference=REFERENCE, family=family, draws=draws).tests
-    scores = METRICS["macro_f1"].compute(confusions.by_fold)
+    tests = compare_counts(confusions, reference=REFERENCE, family=family, primary=primary, draws=draws).tests
+    scores = primary.compute(confusions.by_fold)
     return tests.assign(p_naive=[_naive_p((score - scores[0]).ravel()) for score in scores[1:]])
 
 

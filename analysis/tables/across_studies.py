@@ -38,8 +38,7 @@ def across_studies(statistics: Sequence[StudyStatistics]) -> Table | None:
     notes = [
         "Studies are compared by eye and never pooled: a direction that agrees in all of them is no test.",
         "Differences are arm minus reference with their 95 % interval, on each study's primary metric: "
-        f"{', '.join(f'{item.study.title} {item.primary_metric.heading}' for item in shown)}. The direction is "
-        "that of better or worse.",
+        f"{', '.join(f'{item.study.title} {item.primary_metric.heading}' for item in shown)}.",
     ]
     return Table(
         name="across", title="The same arms in every study", data=data, panels=[("", panel)], notes=notes,

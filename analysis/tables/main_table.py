@@ -96,9 +96,9 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         f"{_falling(statistics)}; "
         "p is max(p bootstrap, p Nadeau-Bengio / 2), "
         "Holm-adjusted over the declared arms of the study; controls are not tested.",
-        "Score Spearman is taken within each test fold, whose runs have an encoder of their own, and averaged "
-        "(Fisher's z, weighted by scans). Pooled is the same over all folds at once: it is lower where the "
-        "folds' encoders put equal scores at different levels (calibration across folds).",
+        "Score Spearman is taken within each test fold, whose runs have an encoder of their own, and "
+        "averaged (Fisher's z, weighted by scans). Pooled is the same over all folds at once: it is lower "
+        "where the folds' encoders put equal scores at different levels (calibration across folds).",
         "Seed SD is the spread between seeds of one partition, not a confidence interval. "
         "The F1 of a class that nobody has or predicts counts as 0.",
     ]
