@@ -106,15 +106,15 @@ def detectable_text(found: float | None, metric: ReportMetric, setting: str, ref
     """The sentence on a minimum detectable difference.
 
     Args:
-        found: the difference in the metric's unit, below zero where lower is better; None where there is none.
+        found: the difference in the metric's unit, below zero where lower is better; None where none is.
         metric: the primary metric.
         setting: the size of the study, in words.
         reference: the arm that others are compared with.
     """
     if found is not None and metric.word(found) != "better":
         return (
-            f"Minimum detectable difference: not known of {metric.label}, which does not get better where more "
-            "pairs of every class are recognised, as in the simulated studies."
+            f"Minimum detectable difference: not known of {metric.label}, which does not get better where "
+            "more pairs of every class are recognised, as in the simulated studies."
         )
     if found is None:
         return f"No difference in {metric.label} would be found in {POWER:.0%} of such studies ({setting})."

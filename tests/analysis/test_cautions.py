@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from make_results import change_ledger, fail_runs, lose_runs, make_results
+from make_results import change_ledger, fail_runs, lose_runs, make_permutations, make_results
 
 from analysis.building import all_tables
 from analysis.figures.final_runs import calibration, confusion, distance, forest
@@ -149,6 +149,11 @@ def test_a_control_whose_runs_failed_makes_no_check_green(tmp_path):
     info = json.loads((folder / "study.json").read_text())
     info["arms"][3]["edits"] = {"progression.input": "earlier_score", "progression.shuffle_labels": True}
     (folder / "study.json").write_text(json.dumps(info))
+    make_permutations(folder, "majority").to_parquet(folder / "permutations.parquet")
+    change_ledger(
+        folder,
+        lambda ledger: ledger.assign(y_pred=ledger["y_pred"].mask(ledger["arm"] == "mse", ledger["y_true"])),
+    )
     names = ("Earlier score alone", "Label shuffle")
 
     def status():
