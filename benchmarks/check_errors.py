@@ -2,10 +2,10 @@
 
     python benchmarks/check_errors.py [--studies 1000] [--only NAME] [--code FOLDER]
 
-Prints a Markdown table: the share of green, amber and red per check and condition with Wilson's 95 % intervals;
-bold where the colour is wrong. ``--code`` measures the checks of another checkout by the same simulation
-(``git worktree add FOLDER 05cc4de``). About an hour on one core; ``--only`` runs the conditions whose name
-holds a word.
+Prints a Markdown table: the share of green, amber and red per check and condition with Wilson's 95 %
+intervals; bold where the colour is wrong. ``--code`` measures the checks of another checkout by the same
+simulation (``git worktree add FOLDER 05cc4de``). About half an hour on one core; ``--only`` runs the conditions
+whose name holds a word.
 """
 
 from __future__ import annotations

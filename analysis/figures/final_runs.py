@@ -79,15 +79,17 @@ def _cautions(statistics: Sequence[StudyStatistics]) -> str:
 
 def _forest_text(row: pd.Series[Any]) -> str:
     difference = interval_text(row, "difference", sign="+")
-    return f"{difference}, p {both_p(row)}, {row['verdict']}"
+    return f"{difference}, p {both_p(row)}, {row['said']}"
 
 
 def _forest_panel(axis: Axes, item: StudyStatistics) -> pd.DataFrame:
     study = item.study
     rows = item.comparison.tests.merge(item.comparison.contrasts[["arm", "metric", "low", "high"]])
-    rows = rows.assign(study=study.key, label=rows["arm"].map(study.labels))
+    metric = item.primary_metric
+    said = [metric.directed(str(row["verdict"]), number(row, "difference")) for _, row in rows.iterrows()]
+    rows = rows.assign(study=study.key, label=rows["arm"].map(study.labels), said=said)
     rows = with_run_counts(rows.assign(run_hashes=rows["arm"].map(run_hashes(study))), study)
-    if margin := item.primary_metric.margin:
+    if margin := metric.margin:
         axis.axvspan(-margin, margin, color=PALETTE[-1], alpha=0.18, linewidth=0)
     axis.axvline(0, color=FAINT, linewidth=0.8)
     for y, (_, row) in enumerate(rows.iterrows()):

@@ -51,6 +51,11 @@ class ReportMetric(ABC):
         gain = self.sign * difference
         return "better" if gain > 0 else "worse" if gain < 0 else "equal"
 
+    def directed(self, verdict: str, difference: float) -> str:
+        """A verdict as tables print it: ``supported`` says which way where that is for the worse."""
+        worse = verdict == "supported" and self.word(difference) == "worse"
+        return "supported: worse" if worse else verdict
+
     @property
     def heading(self) -> str:
         """The label, with the direction where that is not what a reader expects."""

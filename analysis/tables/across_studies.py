@@ -31,7 +31,8 @@ def across_studies(statistics: Sequence[StudyStatistics]) -> Table | None:
         differences = group.set_index("study").reindex([item.study.key for item in shown])
         cells = []
         for item, (_, row) in zip(shown, differences.iterrows(), strict=True):
-            text = f"{interval_text(row, 'difference', sign='+')}, {row['verdict']}"
+            verdict = item.primary_metric.directed(str(row["verdict"]), number(row, "difference"))
+            text = f"{interval_text(row, 'difference', sign='+')}, {verdict}"
             known = np.isfinite(number(row, "difference"))
             cells.append(text + contrast_mark(item.study, str(arm)) if known else MISSING)
         signs = [item.primary_metric.sign for item in shown]

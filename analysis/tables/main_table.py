@@ -139,6 +139,7 @@ def _main_table_text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.Data
             rows.append((label, [MISSING] * len(columns)))
             continue
         verdict = "control" if row["control"] else NONE if is_reference else str(row.get("verdict", NONE))
+        verdict = statistics.primary_metric.directed(verdict, number(row, "difference"))
         cells = [
             interval_text(row, f"{primary}_value", f"{primary}_"),
             plain_number(number(row, f"{primary}_seed_sd")),

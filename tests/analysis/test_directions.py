@@ -57,6 +57,9 @@ def test_a_worse_arm_is_called_worse_by_everything_that_is_printed(tmp_path, nam
     assert "is worse than MSE Loss: supported" in sentence and metric.heading in sentence
     assert f"within {metric.margin_text} / better: 100 % / 0 % / 0 %" in sentence
 
+    cells = main_table(both[:1]).panels[0][1].loc["MSE + Contrastive Loss"]
+    assert cells["Verdict"] == "supported: worse" and ", supported: worse" in forest(both[:1]).spoken
+
     tests = item.comparison.tests.set_index("arm").loc["contrastive"]
     assert tests["rope_worse"] > 0.9 > 0.1 > tests["rope_better"]
     said = " ".join(tables.test_details(both[:1]).notes)
