@@ -4,8 +4,8 @@
 
 Prints a Markdown table: the share of green, amber and red per check and condition with Wilson's 95 %
 intervals; bold where the colour is wrong. ``--code`` measures the checks of another checkout by the same
-simulation (``git worktree add FOLDER 05cc4de``). About half an hour on one core; ``--only`` runs the conditions
-whose name holds a word.
+simulation (``git worktree add FOLDER 05cc4de``). About half an hour on one core; ``--only`` runs the
+conditions whose name holds a word.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checks against simpler explanations: controls that see no image, and the threshold of the classes.
 
 Each is green only where an interval leaves zero out, red only where one lies on the wrong side of it, and
-amber, "cannot be told", between.
+amber between the two.
 """
 
 from __future__ import annotations
