@@ -97,8 +97,8 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         "p is max(p bootstrap, p Nadeau-Bengio / 2), "
         "Holm-adjusted over the declared arms of the study; controls are not tested.",
         "Score Spearman is taken within each test fold, whose runs have an encoder of their own, and "
-        "averaged (Fisher's z, weighted by scans). Pooled is the same over all folds at once: it is lower "
-        "where the folds' encoders put equal scores at different levels (calibration across folds).",
+        "averaged (Fisher's z, weighted by scans). Pooled Spearman is the same over all folds at once: it is "
+        "lower where the folds' encoders put equal scores at different levels (calibration across folds).",
         "Seed SD is the spread between seeds of one partition, not a confidence interval. "
         "The F1 of a class that nobody has or predicts counts as 0.",
     ]
@@ -131,7 +131,14 @@ def _reasons(study: StudyResults) -> list[str]:
 def _main_table_text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.DataFrame:
     study, primary = statistics.study, statistics.study.primary_metric
     columns = [f"{statistics.primary_metric.heading} [95 % CI]", "Seed SD", "Accuracy [95 % CI]"]
-    columns += ["Difference [95 % CI]", "p (Holm)", "Verdict", "QWK", "Score Spearman [95 % CI]", "Pooled"]
+    columns += [
+        "Difference [95 % CI]",
+        "p (Holm)",
+        "Verdict",
+        "QWK",
+        "Score Spearman [95 % CI]",
+        "Pooled Spearman",
+    ]
     rows = []
     for _, row in data.iterrows():
         is_reference, label = row["arm"] == study.reference, row_label(study, row["arm"])
@@ -199,7 +206,8 @@ def test_details(statistics: Sequence[StudyStatistics]) -> Table:
         for _, row in tests.iterrows():
             rope = [number(row, f"rope_{part}") for part in ("worse", "equivalent", "better")]
             p = [p_text(row[name]) for name in ("p_bootstrap", "p_nadeau_bengio", "p")]
-            cells = [*p, both_p(row), str(row["test_folds"]), *map(plain_number, rope), row["verdict"]]
+            cells = [*p, both_p(row), str(row["test_folds"]), *map(plain_number, rope)]
+            cells.append(item.primary_metric.directed(str(row["verdict"]), number(row, "difference")))
             rows.append((study.labels[row["arm"]] + contrast_mark(study, row["arm"]), cells))
         columns = ["p bootstrap", "p Nadeau-Bengio", "p combined", "p (Holm)", "Test folds", "P(worse)"]
         columns += ["P(equivalent)", "P(better)", "Verdict"]

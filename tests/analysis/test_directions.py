@@ -62,6 +62,8 @@ def test_a_worse_arm_is_called_worse_by_everything_that_is_printed(tmp_path, nam
 
     tests = item.comparison.tests.set_index("arm").loc["contrastive"]
     assert tests["rope_worse"] > 0.9 > 0.1 > tests["rope_better"]
+    panel = tables.test_details(both[:1]).panels[0][1]
+    assert panel.loc["MSE + Contrastive Loss", "Verdict"] == "supported: worse"
     said = " ".join(tables.test_details(both[:1]).notes)
     assert metric.margin_text in said
 
