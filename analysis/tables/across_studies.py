@@ -64,7 +64,7 @@ def _direction(rows: pd.DataFrame, signs: Sequence[int]) -> str:
     if rows["difference"].isna().any():
         return NONE
     columns = [name for name in ("difference", "difference_put_in") if name in rows]
-    found = {*np.sign(rows[columns].mul(signs, axis=0).stack().dropna())}
+    found = {*np.sign(rows[columns].mul(np.array(signs), axis=0).stack().dropna())}
     if len(found) > 1:
         return "differs"
     word = {1.0: "better", -1.0: "worse"}.get(found.pop(), "equal")
