@@ -17,11 +17,11 @@ from analysis.figures.drawing import FAINT, INK, PALETTE, STYLE, Drawing, canvas
 from analysis.results.names import file_name
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.statistics.confusion_counts import confusion_counts
-from analysis.statistics.corrected_t import ROPE
 from analysis.statistics.metrics import CLASSES
 from analysis.statistics.proper_scores import reliability
 from analysis.statistics.study_statistics import StudyStatistics, with_absolute_change
 from analysis.tables.captions import contrast_mark, header, row_label, run_cautions
+from analysis.tables.main_table import margins
 from analysis.tables.table import both_p, interval_text, number
 
 MOST_POINTS = 3000
@@ -45,17 +45,31 @@ def forest(statistics: Sequence[StudyStatistics]) -> Drawing | None:
         for axis, item in zip(axes[:, 0], shown, strict=True):
             frames.append(_forest_panel(axis, item))
         metrics = " / ".join(dict.fromkeys(item.primary_metric.label for item in shown))
-        axes[-1, 0].set_xlabel(f"difference of {metrics} with the reference")
+        axes[-1, 0].set_xlabel(f"difference of {metrics} with the reference{_better_side(shown)}")
     data = pd.concat(frames, ignore_index=True)
     return Drawing(
         name="forest",
         title="Differences with the reference arm",
-        description="Arm minus reference on the same patients, with the 95 % interval. Coloured: supported. "
-        f"Band: practically equivalent, within ±{ROPE}." + _cautions(shown),
+        description="Arm minus reference on the same patients, with the 95 % interval. Coloured: supported."
+        f"{_band(shown)}" + _cautions(shown),
         spoken="; ".join(f"{r['label']}, {r['study']}: {_forest_text(r)}" for _, r in data.iterrows()),
         figure=figure,
         data=data,
     )
+
+
+def _better_side(statistics: Sequence[StudyStatistics]) -> str:
+    """Say at which end of the axis the better arms lie, where all studies agree."""
+    signs = {item.primary_metric.sign for item in statistics}
+    if len(signs) > 1:
+        falling = [item.study.title for item in statistics if not item.primary_metric.higher_is_better]
+        return f" (better: right, of {', '.join(falling)} left)"
+    return " (better: right)" if signs == {1} else " (better: left)"
+
+
+def _band(statistics: Sequence[StudyStatistics]) -> str:
+    within = margins(statistics)
+    return f" Band: practically equivalent, within {within}." if within else ""
 
 
 def _cautions(statistics: Sequence[StudyStatistics]) -> str:
@@ -65,15 +79,18 @@ def _cautions(statistics: Sequence[StudyStatistics]) -> str:
 
 def _forest_text(row: pd.Series[Any]) -> str:
     difference = interval_text(row, "difference", sign="+")
-    return f"{difference}, p {both_p(row)}, {row['verdict']}"
+    return f"{difference}, p {both_p(row)}, {row['said']}"
 
 
 def _forest_panel(axis: Axes, item: StudyStatistics) -> pd.DataFrame:
     study = item.study
+    metric = item.primary_metric
     rows = item.comparison.tests
-    rows = rows.assign(study=study.key, label=rows["arm"].map(study.labels))
+    said = [metric.directed(str(row["verdict"]), number(row, "difference")) for _, row in rows.iterrows()]
+    rows = rows.assign(study=study.key, label=rows["arm"].map(study.labels), said=said)
     rows = with_run_counts(rows.assign(run_hashes=rows["arm"].map(run_hashes(study))), study)
-    axis.axvspan(-ROPE, ROPE, color=PALETTE[-1], alpha=0.18, linewidth=0)
+    if margin := metric.margin:
+        axis.axvspan(-margin, margin, color=PALETTE[-1], alpha=0.18, linewidth=0)
     axis.axvline(0, color=FAINT, linewidth=0.8)
     for y, (_, row) in enumerate(rows.iterrows()):
         colour = PALETTE[0] if row["verdict"] == "supported" else FAINT
@@ -157,8 +174,10 @@ def distance(statistics: StudyStatistics) -> Drawing | None:
     arms = [arm for arm in statistics.arms if arm in rho.index]
     if not arms:
         return None
-    pairs = with_absolute_change(study.compared).groupby(["arm", "patient", "pair"], sort=False)
-    points = pairs[["absolute_change", "distance"]].mean().reset_index().dropna()
+    rows = with_absolute_change(study.compared)
+    rows["relative_distance"] = rows["distance"] / _median_of_run(rows)
+    pairs = rows.groupby(["arm", "patient", "pair"], sort=False)
+    points = pairs[["absolute_change", "relative_distance"]].mean().reset_index().dropna()
     texts = {str(arm): interval_text(row) for arm, row in rho.iterrows()}
     many = len(points) > MOST_POINTS
     score = study.cohort.get("score") or {}
@@ -166,17 +185,24 @@ def distance(statistics: StudyStatistics) -> Drawing | None:
         figure, axes = _grid(arms, (2.2, 2.1))
         for axis, arm in zip(axes, arms, strict=True):
             own = points[points["arm"] == arm]
-            x, y = own["absolute_change"], own["distance"]
+            x, y = own["absolute_change"], own["relative_distance"]
             axis.scatter(x, y, s=6, color=PALETTE[0], alpha=0.5, linewidths=0, rasterized=many)
             axis.set_title(f"{_wrapped(row_label(study, arm))}\nρ {texts[arm]}", fontsize=8)
         figure.supxlabel(f"|change of {score.get('name', 'score')}|", fontsize=9)
-        figure.supylabel("cosine distance", fontsize=9)
+        figure.supylabel("cosine distance / median of its run", fontsize=9)
     data = points.merge(statistics.distance.rename(columns={"value": "rho"}), on="arm")
     return _drawing(
         statistics, figure, data, "distance", "Embedding distance and change of the score",
-        "One point per progression pair, averaged over runs; rho is the out-of-fold Spearman correlation "
-        "with its patient-bootstrap interval.",
+        "One point per progression pair, averaged over runs, each run's distances in units of their median, "
+        "since every run has an encoder of its own; rho is the Spearman correlation within test folds "
+        "(Fisher mean) with its patient-bootstrap interval.",
     )  # fmt: skip
+
+
+def _median_of_run(rows: pd.DataFrame) -> pd.Series[float]:
+    """The median distance in the final run of each row; NaN where an encoder tells no two scans apart."""
+    medians = rows.groupby(["arm", "repeat", "fold", "seed"])["distance"].transform("median")
+    return medians.where(medians > 0)
 
 
 def calibration(statistics: StudyStatistics) -> Drawing:

@@ -1,81 +1,108 @@
-"""Checks against chance and against simpler explanations: controls, shuffled labels, the class threshold."""
+"""Checks against simpler explanations: controls that see no image, and the threshold of the classes.
+
+Each is green only where an interval leaves zero out, red only where one lies on the wrong side of it, and
+amber between the two.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
+import pandas as pd
 
-from analysis.page.check import Check
+from analysis.page.check import Check, Status
 from analysis.results.study import StudyResults
+from analysis.statistics.against_control import best_against_control
 from analysis.statistics.sensitivity import threshold_sensitivity
 from analysis.statistics.study_statistics import StudyStatistics
-from analysis.tables.table import interval_text
+from analysis.tables.table import with_interval
 
-
-def label_shuffle(statistics: StudyStatistics) -> Check:
-    """Check that an arm fitted on permuted progression labels is at chance."""
-    study = statistics.study
-    shuffled = [a.name for a in study.arms if a.edits.get("progression.shuffle_labels")]
-    metrics = statistics.comparison.metrics
-    own = metrics[metrics["arm"].isin(shuffled) & (metrics["metric"] == "balanced_accuracy")]
-    looked = "balanced accuracy of the arm with permuted progression labels; chance is 0.333"
-    if own.empty:
-        return Check(
-            name="Label shuffle", status="not checked", looked_at=looked, found="no such arm was run"
-        )
-    if reason := _no_answer(study, shuffled):
-        return Check(name="Label shuffle", status="not checked", looked_at=looked, found=reason)
-    row = own.iloc[0]
-    covers = row["low"] <= 1 / 3 <= row["high"]
-    found = f"{interval_text(row)}, which {'covers' if covers else 'does not cover'} chance"
-    return Check(name="Label shuffle", status="green" if covers else "red", looked_at=looked, found=found)
+CONTROLS = {
+    "earlier_score": ("Earlier score alone", "regression to the mean is not ruled out"),
+    "metadata": (
+        "Metadata alone",
+        "classes told from the interval, the site or the device are not ruled out",
+    ),
+}
+"""The inputs of controls that see no image: how their check is called, and what is open without one."""
+ANSWERS: dict[str, tuple[Status, str]] = {
+    "beats": ("green", "the best arm beats the control"),
+    "beaten": ("red", "the control beats every arm"),
+    "": ("amber", "whether an arm beats the control cannot be told"),
+}
 
 
 def beaten_controls(statistics: StudyStatistics) -> list[Check]:
     """Check that the best arm beats what needs no image: the earlier score alone, and metadata alone."""
-    study, metrics = statistics.study, statistics.comparison.metrics
-    values = metrics[metrics["metric"] == study.primary_metric].set_index("arm")["value"]
-    arms = [arm.name for arm in study.arms if not arm.control and arm.name in values.index]
-    sign = 1 if statistics.primary_metric.higher_is_better else -1
-    best = max(arms, key=lambda arm: sign * values[arm], default="")
-    found = []
-    for kind, title in (("earlier_score", "Earlier score alone"), ("metadata", "Metadata alone")):
-        own = [
-            a.name for a in study.arms if a.edits.get("progression.input") == kind and a.name in values.index
-        ]
-        looked = "a control that sees no image, against the best arm"
-        if not own or not best:
-            text = "no such control was run: regression to the mean is not ruled out"
-            found.append(Check(name=title, status="amber", looked_at=looked, found=text))
-            continue
-        if reason := _no_answer(study, own):
-            found.append(Check(name=title, status="not checked", looked_at=looked, found=reason))
-            continue
-        ahead = sign * values[best] > sign * values[own[0]]
-        text = f"{study.labels[best]} {values[best]:.3f}, control {values[own[0]]:.3f}"
-        found.append(Check(name=title, status="green" if ahead else "red", looked_at=looked, found=text))
-    return found
+    return [_beaten_control(statistics, kind) for kind in CONTROLS]
+
+
+def _beaten_control(statistics: StudyStatistics, kind: str) -> Check:
+    study, metric = statistics.study, statistics.primary_metric
+    title, still_open = CONTROLS[kind]
+    arms = [arm.name for arm in study.arms if not arm.control and arm.name in statistics.arms]
+    own = [a.name for a in study.arms if a.edits.get("progression.input") == kind]
+    own = [name for name in own if name in statistics.arms]
+    looked = (
+        f"the best of {len(arms)} arms minus a control that sees no image, {metric.heading}; the choice of "
+        "the best is part of the interval"
+    )
+    if not own or not arms:
+        text = f"no such control was run: {still_open}"
+        return Check(name=title, status="amber", looked_at=looked, found=text)
+    if reason := no_answer(study, own):
+        return Check(name=title, status="not checked", looked_at=looked, found=reason)
+    found = best_against_control(
+        study.compared, arms, own[0], metric, folds=int(study.info.get("folds") or 0), draws=statistics.draws
+    )
+    status, answer = ANSWERS[found.answer]
+    difference = with_interval(found.difference, found.low, found.high, sign="+")
+    text = f"{study.labels[found.best]} minus {study.labels[own[0]]} {difference}: {answer}"
+    return Check(name=title, status=status, looked_at=looked, found=text)
 
 
 def class_threshold(statistics: StudyStatistics) -> Check:
-    """Check that no arm's difference changes sign when the change of score that counts is another."""
-    table = threshold_sensitivity(statistics.study, statistics.primary_metric)
-    looked = "sign of each arm's difference when the change that counts is smaller and larger"
-    if reason := statistics.study.withheld:
-        return Check(name="Class threshold", status="not checked", looked_at=looked, found=reason)
+    """Check that the arms' differences keep their side when the change of score that counts is another."""
+    study, name = statistics.study, "Class threshold"
+    looked = "each arm's difference, with its verdict, when the change that counts is smaller and larger"
+    if reason := study.withheld:
+        return Check(name=name, status="not checked", looked_at=looked, found=reason)
+    table = threshold_sensitivity(study, statistics.primary_metric, statistics.draws)
     if table.empty:
-        return Check(
-            name="Class threshold", status="not checked", looked_at=looked, found="no threshold recorded"
-        )
-    signs = table.groupby("arm")["difference"].agg(lambda d: len(set(np.sign(d))))
-    turned = [statistics.study.labels.get(str(arm), str(arm)) for arm in signs.index[signs > 1]]
+        return Check(name=name, status="not checked", looked_at=looked, found="no threshold recorded")
+    found = {str(arm): rows for arm, rows in table.groupby("arm", sort=False)}
+    turned = [arm for arm, rows in found.items() if _turns(rows)]
+    settled = table[table["declared"] & (table["verdict"] == "supported")]["arm"].map(str).tolist()
+    lost = [arm for arm in settled if not _keeps_its_side(found[arm])]
+    status: Status = "red" if turned else "amber" if lost or not settled else "green"
+    if turned:
+        text = f"{_names(study, turned)} better at one threshold and worse at another"
+    elif not settled:
+        text = "no difference is supported at the study's own threshold: whether one turns cannot be told"
+    elif lost:
+        text = f"of {_names(study, lost)} it cannot be told whether the difference stays"
+    else:
+        text = f"{_names(study, settled)} keep their side, with intervals that leave zero out"
     thresholds = ", ".join(f"{t:g}" for t in sorted(set(table["threshold"])))
-    found = f"at {thresholds}: " + (f"{', '.join(turned)} change sign" if turned else "no arm changes sign")
-    return Check(name="Class threshold", status="amber" if turned else "green", looked_at=looked, found=found)
+    return Check(name=name, status=status, looked_at=looked, found=f"at {thresholds}: {text}")
 
 
-def _no_answer(study: StudyResults, arms: Sequence[str]) -> str:
+def _turns(rows: pd.DataFrame) -> bool:
+    """Whether an arm's difference is supported on both sides of zero."""
+    supported = rows[rows["verdict"] == "supported"]["difference"]
+    return bool((supported > 0).any() and (supported < 0).any())
+
+
+def _keeps_its_side(rows: pd.DataFrame) -> bool:
+    """Whether an arm's intervals at all thresholds lie on one side of zero."""
+    return bool((rows["low"] > 0).all() or (rows["high"] < 0).all())
+
+
+def _names(study: StudyResults, arms: Sequence[str]) -> str:
+    return ", ".join(study.labels.get(arm, arm) for arm in arms)
+
+
+def no_answer(study: StudyResults, arms: Sequence[str]) -> str:
     """Why arms say nothing: the study has no verdicts, or the majority class stands for runs that failed."""
     if study.withheld:
         return study.withheld

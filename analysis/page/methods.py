@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from analysis.results.study import StudyResults
-from analysis.statistics.corrected_t import ROPE
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import design_of
+from analysis.tables.main_table import margins
 
 UNKNOWN = "not recorded"
 
@@ -21,7 +21,7 @@ AUTHORS_TOPICS = (
 
 def methods(statistics: Sequence[StudyStatistics]) -> list[str]:
     """Write a Methods paragraph per study, from what was recorded, and one on the statistics."""
-    return [_study_methods(item.study) for item in statistics] + [statistics_methods(statistics[0].draws)]
+    return [_study_methods(item.study) for item in statistics] + [statistics_methods(statistics)]
 
 
 def _study_methods(study: StudyResults) -> str:
@@ -83,12 +83,13 @@ def _outcome(study: StudyResults) -> str:
     return f"the {score.get('name', 'score')} changes by {score.get('change_threshold', '?')}{unit}"
 
 
-def statistics_methods(draws: int) -> str:
-    """Write a Methods paragraph on the statistics, with their sources.
-
-    Args:
-        draws: how many bootstrap draws the intervals rest on.
-    """
+def statistics_methods(statistics: Sequence[StudyStatistics]) -> str:
+    """Write a Methods paragraph on the statistics, with their sources."""
+    draws, within = statistics[0].draws, margins(statistics)
+    equivalence = (
+        f"Probabilities of practical equivalence ({within}) are those of the same t statistic with a flat "
+        "prior. "
+    )
     return (
         "Metrics were computed from confusion matrices averaged over seeds and repeats. Intervals (95 %) "
         "and p values of metrics and differences come from one t statistic: its variance is the "
@@ -96,10 +97,11 @@ def statistics_methods(draws: int) -> str:
         "folds and repeats show it, with Satterthwaite's (1946) degrees of freedom; arms of one family "
         "have at least the training variance that the family shows on average. p was adjusted by Holm "
         "(1979) over the declared arms of each study. Coverage and error of this rule were measured by "
-        "simulation; encoders trained on another cohort would vary more. Intervals of correlations are "
-        f"percentile intervals of a patient-cluster bootstrap ({draws:,} draws; Field and Welsh 2007). "
-        f"Probabilities of practical equivalence (±{ROPE}) are those of the same t statistic with a flat "
-        "prior. The F1 of a class that nobody has or predicts counts as 0. Studies are never pooled."
+        "simulation; encoders trained on another cohort would vary more. "
+        f"{equivalence if within else ''}The F1 of a class that nobody has or predicts counts as 0. "
+        "Spearman correlations are ranked within each final run, in every draw anew, and averaged by "
+        "Fisher's z weighted by rows; their intervals are percentile intervals of a patient-cluster "
+        f"bootstrap ({draws:,} draws; Field and Welsh 2007). Studies are never pooled."
     )
 
 
@@ -130,7 +132,7 @@ def checklist(statistics: StudyStatistics) -> list[tuple[str, str]]:
         "Hardware": hardware or UNKNOWN,
         "Training and search": f"{get('trials')} trials per arm and fold, profile {get('profile')}",
         "Choice of the final model": f"best by {get('selection_metric')}, then trained again",
-        "Performance measures": f"{statistics.primary_metric.label} (primary), all others in the tables",
+        "Performance measures": f"{statistics.primary_metric.heading} (primary), all others in the tables",
         "Uncertainty and significance": "patients and training in one t statistic, Holm; see Methods",
         "Robustness": "class threshold, controls, shuffled labels; see Validity",
         "Code": f"{get('git_sha')}, numerics {study.numerics}, command {get('command')}",

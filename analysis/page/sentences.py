@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.study import StudyResults
-from analysis.statistics.corrected_t import ROPE
 from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.table import interval_text, number, p_text
@@ -31,9 +30,8 @@ def verdict_sentences(statistics: StudyStatistics) -> list[str]:
 def _verdict(study: StudyResults, metric: ReportMetric, row: pd.Series[Any]) -> str:
     arm, reference = study.labels[row["arm"]], study.labels.get(study.reference, study.reference)
     difference = number(row, "difference")
-    better = (difference > 0) == metric.higher_is_better
-    direction = "better" if better else "worse"
-    numbers = f"{interval_text(row, 'difference', sign='+')} {metric.label}, Holm p {p_text(row['p_holm'])}"
+    direction = metric.word(difference)
+    numbers = f"{interval_text(row, 'difference', sign='+')} {metric.heading}, Holm p {p_text(row['p_holm'])}"
     word = str(row["verdict"])
     if word == "supported":
         claim = f"{arm} is {direction} than {reference}: supported"
@@ -43,7 +41,9 @@ def _verdict(study: StudyResults, metric: ReportMetric, row: pd.Series[Any]) -> 
         claim = f"{arm} against {reference} cannot be tested: {metric.label} is not defined in some run"
     else:
         claim = f"{arm} is not shown to differ from {reference}: not supported"
-    return f"{study.title}: {claim} ({numbers}).{_put_in(study, row) or _equivalence(row)}{_more(row)}"
+    return (
+        f"{study.title}: {claim} ({numbers}).{_put_in(study, row) or _equivalence(metric, row)}{_more(row)}"
+    )
 
 
 def _more(row: pd.Series[Any]) -> str:
@@ -71,9 +71,9 @@ def _put_in(study: StudyResults, row: pd.Series[Any]) -> str:
     )
 
 
-def _equivalence(row: pd.Series[Any]) -> str:
+def _equivalence(metric: ReportMetric, row: pd.Series[Any]) -> str:
     parts = [number(row, f"rope_{name}") for name in ("worse", "equivalent", "better")]
     if not np.isfinite(parts).all():
         return ""
     worse, same, better = (f"{100 * p:.0f} %" for p in parts)
-    return f" Probability of worse / within ±{ROPE} / better: {worse} / {same} / {better}."
+    return f" Probability of worse / within {metric.margin_text} / better: {worse} / {same} / {better}."

@@ -6,7 +6,8 @@ Each check is green, amber, red or not checked.
 from __future__ import annotations
 
 from analysis.page.check import Check, Status
-from analysis.page.control_checks import beaten_controls, class_threshold, label_shuffle
+from analysis.page.control_checks import beaten_controls, class_threshold
+from analysis.page.label_shuffle import label_shuffle
 from analysis.page.patient_checks import (
     class_associations,
     class_sizes,

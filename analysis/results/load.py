@@ -15,6 +15,7 @@ from analysis.results.parquet_tables import (
     AUDIT_COLUMNS,
     FINAL_COLUMNS,
     LEDGER_COLUMNS,
+    PERMUTATION_COLUMNS,
     SCORE_COLUMNS,
     TRIAL_COLUMNS,
     Faults,
@@ -87,10 +88,13 @@ def _load_study(folder: Path, key: str) -> StudyResults:
         audits = read("audits", AUDIT_COLUMNS, "selected trials cannot be compared with their re-evaluation")
     if (folder / "finals.parquet").exists() and len(ledger):  # an older version wrote none
         finals = read("finals", FINAL_COLUMNS, "nothing is known of final runs that failed")
+    permutations = pd.DataFrame(columns=[*PERMUTATION_COLUMNS])
+    if (folder / "permutations.parquet").exists():  # only where an arm has shuffled labels
+        permutations = read("permutations", PERMUTATION_COLUMNS, "shuffled labels cannot be checked")
     study = StudyResults(
         key=key, folder=folder, info=info, arms=_arms(info, ledger, faults.problems), ledger=ledger,
-        trials=trials, scores=scores, audits=audits, finals=finals, damaged=faults.damaged,
-        spoilt=len(ledger) < len(raw),
+        trials=trials, scores=scores, audits=audits, finals=finals, permutations=permutations,
+        damaged=faults.damaged, spoilt=len(ledger) < len(raw),
     )  # fmt: skip
     return replace(study, problems=(*faults.problems, *_gaps(study)))
 

@@ -21,6 +21,9 @@ LEDGER_COLUMNS = {**RUN, "patient": str, "pair": str, "y_true": float, **dict.fr
 TRIAL_COLUMNS = {**GROUP, "trial": int, "run_hash": str, "state": str, "selection_score": float}
 AUDIT_COLUMNS = {**RUN, "state": str, "selection_score": float}
 FINAL_COLUMNS = {**RUN, "state": str}
+PERMUTED_COUNTS = [f"n_{true}{called}" for true in range(3) for called in range(3)]
+"""Pairs by true and predicted class, 0 worse, 1 same, 2 better."""
+PERMUTATION_COLUMNS = {**RUN, "permutation": int, **dict.fromkeys(PERMUTED_COUNTS, int)}
 SCORE_COLUMNS = {**GROUP, "seed": int, "patient": str, "score": float, "predicted": float}
 OPTIONAL = {
     "y_pred": float, "imputed": bool, "change": float, "distance": float, "device_seconds": float,

@@ -254,7 +254,7 @@ def _tests(
         if decided == "supported" and e.difference * other.difference < 0:
             decided = "not supported"
         seeds, repeats = more_runs(e if decided == verdict(e) else other)
-        lower, same, higher = equivalence(e.estimate)
+        lower, same, higher = equivalence(e.estimate, primary.margin)
         worse, better = (lower, higher) if primary.higher_is_better else (higher, lower)
         row: dict[str, Any] = {
             "arm": arm, "metric": primary.name, **difference_row(e.estimate), "p": e.p, "p_holm": e.p_holm,

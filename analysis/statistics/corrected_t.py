@@ -10,9 +10,6 @@ from scipy.special import stdtr
 
 from analysis.statistics.metrics import Array
 
-ROPE = 0.02
-"""Half-width of the region of practical equivalence, in the metric's own units."""
-
 
 @dataclass(frozen=True)
 class CorrectedT:
@@ -63,17 +60,19 @@ class Located(Protocol):
         """Its degrees of freedom."""
 
 
-def equivalence(test: Located, rope: float = ROPE) -> tuple[float, float, float]:
+def equivalence(test: Located, margin: float | None) -> tuple[float, float, float]:
     """Compute P(lower), P(practically equivalent) and P(higher): the Bayesian view of a t statistic.
+
+    NaN without a margin of equivalence.
 
     With a flat prior the posterior of the difference is Student t with the estimate's standard error (as in
     the Bayesian correlated t test: Corani and Benavoli 2015, Machine Learning 100; Benavoli et al. 2017, JMLR
     18(77), sec. 4.1).
     """
-    if not np.isfinite(test.scale):
+    if margin is None or not np.isfinite(test.scale):
         return float("nan"), float("nan"), float("nan")
     if test.scale == 0:
-        return float(test.mean < -rope), float(abs(test.mean) <= rope), float(test.mean > rope)
-    lower = float(stdtr(test.degrees, (-rope - test.mean) / test.scale))
-    higher = float(stdtr(test.degrees, (test.mean - rope) / test.scale))
+        return float(test.mean < -margin), float(abs(test.mean) <= margin), float(test.mean > margin)
+    lower = float(stdtr(test.degrees, (-margin - test.mean) / test.scale))
+    higher = float(stdtr(test.degrees, (test.mean - margin) / test.scale))
     return lower, max(0.0, 1 - lower - higher), higher

@@ -4,6 +4,9 @@
 fractions are fine, since matrices are averaged over seeds. A ratio whose denominator is zero follows one rule
 throughout: the F1 of a class that nobody has or predicts is 0; the recall of a class nobody has is undefined
 (NaN) and left out of the balanced accuracy.
+
+The margin of practical equivalence is a fiftieth of the metric's range (0 to 1; QWK -1 to 1; class MAE 0 to
+2), for far errors a hundredth, since there are few of them.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ class MacroF1(ReportMetric):
     name = "macro_f1"
     label = "Macro-F1"
     bounds = (0.0, 1.0)
+    margin = 0.02
 
     def compute(self, counts: Array) -> Array:
         """Average the three F1, shape (...)."""
@@ -50,6 +54,7 @@ class Accuracy(ReportMetric):
     name = "accuracy"
     label = "Accuracy"
     bounds = (0.0, 1.0)
+    margin = 0.02
 
     def compute(self, counts: Array) -> Array:
         """Divide the hits by all pairs, shape (...)."""
@@ -62,6 +67,7 @@ class BalancedAccuracy(ReportMetric):
     name = "balanced_accuracy"
     label = "Balanced accuracy"
     bounds = (0.0, 1.0)
+    margin = 0.02
 
     def compute(self, counts: Array) -> Array:
         """Average the recalls that are defined, shape (...)."""
@@ -76,6 +82,7 @@ class WeightedKappa(ReportMetric):
     name = "qwk"
     label = "QWK"
     bounds = (-1.0, 1.0)
+    margin = 0.04
 
     def compute(self, counts: Array) -> Array:
         """Divide the squared class distances seen by those expected by chance, shape (...)."""
@@ -93,6 +100,7 @@ class ClassMAE(ReportMetric):
     label = "Class MAE"
     higher_is_better = False
     bounds = (0.0, 2.0)
+    margin = 0.04
 
     def compute(self, counts: Array) -> Array:
         """Average the class distances, shape (...)."""
@@ -107,6 +115,7 @@ class FarErrorRate(ReportMetric):
     label = "Far-error rate"
     higher_is_better = False
     bounds = (0.0, 1.0)
+    margin = 0.01
 
     def compute(self, counts: Array) -> Array:
         """Divide the far errors by all pairs, shape (...)."""
@@ -118,6 +127,7 @@ class _Recall(ReportMetric):
 
     bounds = (0.0, 1.0)
     index: ClassVar[int]
+    margin = 0.02
 
     def compute(self, counts: Array) -> Array:
         """Take this class's recall, shape (...)."""

@@ -14,28 +14,28 @@ _HALVINGS = 6
 
 def minimum_detectable(
     design: Design,
+    metric: ReportMetric = METRICS["macro_f1"],
     *,
     arms: int = 1,
     noise: Noise = DEFAULT_NOISE,
-    metric: ReportMetric = METRICS["macro_f1"],
     studies: int = 60,
     seed: int = 0,
 ) -> float | None:
-    """Find the difference that 80 % of studies of a given size call supported after Holm.
+    """Find the difference of a metric that 80 % of studies of a given size call supported after Holm.
 
     One arm differs from the reference, the others are equal to it.
 
     Args:
         design: patients, their pairs, folds, repeats and seeds.
+        metric: the primary metric.
         arms: of the declared family.
         noise: how runs, arms and patients differ by chance.
-        metric: the primary metric.
         studies: simulated at each effect tried; 60 leave about 0.05 of uncertainty in the power.
         seed: of the simulation.
 
     Returns:
-        The mean difference found at that effect, negative where lower is better; None where even an arm that
-        is nearly always right would be found less often.
+        The mean difference found at that effect, in the metric's unit and below zero where lower is better;
+        None where even an arm that is nearly always right would be found less often.
     """
 
     def tried(effect: float) -> tuple[float, float]:

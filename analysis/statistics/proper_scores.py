@@ -12,7 +12,7 @@ from analysis.statistics.metrics import Array
 SMALLEST = 1e-6
 """Probabilities are raised to this before the logarithm, so that one sure mistake costs 13.8 nats."""
 
-PROPER_SCORES = {"brier": "Brier score", "nll": "Log-loss (nats)"}
+PROPER_SCORES = {"brier": "Brier score (lower is better)", "nll": "Log-loss (nats, lower is better)"}
 
 
 def pair_scores(ledger: pd.DataFrame) -> pd.DataFrame:

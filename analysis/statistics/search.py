@@ -80,7 +80,8 @@ def selection_gaps(study: StudyResults) -> pd.DataFrame:
 def _selection_metric(study: StudyResults) -> str:
     """The metric that the search maximised, by our name for it; empty where it is not known."""
     metric = "qwk" if study.selection_metric == "kappa" else study.selection_metric
-    return metric if metric == LOG_LOSS or metric in METRICS.built_in else ""
+    known = METRICS.built_in.get(metric)  # of one's own that is named like an error nobody knows the sign
+    return metric if metric == LOG_LOSS or (known is not None and known.higher_is_better) else ""
 
 
 def _test_scores(ledger: pd.DataFrame, metric: str) -> pd.DataFrame:

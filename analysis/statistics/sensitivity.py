@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.study import StudyResults
+from analysis.statistics.bootstrap import DRAWS
+from analysis.statistics.compare import compare_counts
+from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.metrics import ReportMetric
 
 PERMUTATIONS = 999
@@ -17,41 +20,53 @@ def thresholds(study: StudyResults) -> list[float]:
     """Choose the class thresholds to try: the declared one, one smaller and one larger.
 
     Returns:
-        In the score's unit: 15, 25, 35 of S/F; 1, 2, 3 points of MMSE; empty where none is declared.
+        In the score's unit: 15, 25, 35 of S/F; 1, 2, 3 points of MMSE; 0.3, 0.5, 0.7 of a score in fractions;
+        1 and 2 where the declared one is the smallest change there can be. Empty where none is declared.
     """
-    declared = (study.cohort.get("score") or {}).get("change_threshold")
-    if not declared or float(declared) <= 1:
+    declared = float((study.cohort.get("score") or {}).get("change_threshold") or 0)
+    if declared <= 0:
         return []
-    declared = float(declared)
-    step = 1.0 if declared < 5 else 0.4 * declared
-    return [declared - step, declared, declared + step]
+    change = study.compared["change"].dropna().to_numpy(dtype=np.float64)
+    in_points = bool(np.allclose(change, change.round())) and declared < 5
+    step = 1.0 if in_points else 0.4 * declared
+    return [t for t in (declared - step, declared, declared + step) if t > ROUNDING]
 
 
-def threshold_sensitivity(study: StudyResults, metric: ReportMetric) -> pd.DataFrame:
-    """Compute each arm's difference with the reference when pairs are classed by another change of score.
+def threshold_sensitivity(study: StudyResults, metric: ReportMetric, draws: int = DRAWS) -> pd.DataFrame:
+    """Compare each arm with the reference when pairs are classed by another change of score.
 
     Predictions stay as they were made, so this asks about the test's labels, not about training.
 
     Returns:
-        One row per threshold and tested arm: value, difference; empty where no threshold or change is
-        recorded.
+        One row per threshold and tested arm: ``declared`` (whether it is the study's own threshold),
+        ``difference`` with ``low`` and ``high``, and ``verdict`` by the rule of all verdicts; empty where no
+        threshold or change is recorded.
     """
     known = "change" in study.compared and study.compared["change"].notna().any()
     if not known or study.reference not in set(study.compared["arm"]):
         return pd.DataFrame()
     ledger = study.compared.dropna(subset=["change"])
-    change, called = ledger["change"].to_numpy(dtype=np.float64), ledger["y_pred"].to_numpy(dtype=np.int64)
-    arm, arms = pd.factorize(ledger["arm"])
-    rows = []
+    change = ledger["change"].to_numpy(dtype=np.float64)
+    arms = tuple(arm for arm in (study.reference, *study.family) if arm in set(ledger["arm"]))
+    found = []
     for threshold in thresholds(study):
         least = threshold * (1 - ROUNDING)
         y = np.where(change <= -least, 0, np.where(change >= least, 2, 1))
-        counts = np.bincount((arm * 3 + y) * 3 + called, minlength=9 * len(arms)).reshape(-1, 3, 3)
-        values = dict(zip(arms, metric.compute(counts.astype(np.float64)), strict=True))
-        for name in (a for a in arms if a in study.family):
-            value, difference = float(values[name]), float(values[name] - values[study.reference])
-            rows.append({"threshold": threshold, "arm": name, "value": value, "difference": difference})
-    return pd.DataFrame(rows)
+        comparison = compare_counts(
+            confusion_counts(ledger.assign(y_true=y), arms),
+            reference=study.reference,
+            family=study.family,
+            primary=metric,
+            folds=int(study.info.get("folds") or 0),
+            draws=draws,
+        )
+        if comparison.tests.empty:
+            return pd.DataFrame()
+        ends = comparison.contrasts[["arm", "metric", "low", "high"]]
+        rows = comparison.tests.merge(ends, on=["arm", "metric"])
+        declared = threshold == float(study.cohort["score"]["change_threshold"])
+        found.append(rows.assign(threshold=threshold, declared=declared))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 def association(ledger: pd.DataFrame, column: str) -> tuple[float, float]:

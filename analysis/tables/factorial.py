@@ -21,7 +21,7 @@ def factorial_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         return None
     panels = []
     for item, frame in frames:
-        name = item.primary_metric.label
+        name = item.primary_metric.heading
         shown = [
             (
                 f"{row['effect']} {FAILED}" if row["imputed_runs"] else str(row["effect"]),

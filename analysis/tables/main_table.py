@@ -10,7 +10,6 @@ import pandas as pd
 
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.results.study import StudyResults
-from analysis.statistics.corrected_t import ROPE
 from analysis.statistics.metrics import METRICS
 from analysis.statistics.proper_scores import PROPER_SCORES
 from analysis.statistics.study_statistics import StudyStatistics
@@ -93,9 +92,13 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         notes.append(footnote(item.study, item.draws))
         notes += [f"{item.study.title}: {problem}." for problem in item.study.problems]
     notes += [
-        "Difference is arm minus reference on the same patients. Its interval and its p come from one t "
-        "statistic, whose standard error holds patients and training (seeds, folds, repeats); p is adjusted "
-        "by Holm over the declared arms of the study, the interval is not. Controls are not tested.",
+        f"Difference is arm minus reference on the same patients{_falling(statistics)}. Its interval and p "
+        "come from one t statistic, whose standard error holds patients and training (seeds, folds, "
+        "repeats); p is adjusted by Holm over the declared arms of the study, the interval is not. Controls "
+        "are not tested.",
+        "Score Spearman is taken within each test fold, whose runs have an encoder of their own, and "
+        "averaged (Fisher's z, weighted by scans). Pooled Spearman is the same over all folds at once: it is "
+        "lower where the folds' encoders put equal scores at different levels (calibration across folds).",
         "Seed SD is the spread between seeds of one partition, not a confidence interval. "
         "The F1 of a class that nobody has or predicts counts as 0.",
     ]
@@ -109,14 +112,33 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
     )  # fmt: skip
 
 
+def _falling(statistics: Sequence[StudyStatistics]) -> str:
+    """Say of which primary metrics the better arm has the lower value; empty where of none."""
+    falling = dict.fromkeys(m.label for m in (s.primary_metric for s in statistics) if not m.higher_is_better)
+    return f" (of {' and '.join(falling)} lower is better, so a negative one is a gain)" if falling else ""
+
+
+def margins(statistics: Sequence[StudyStatistics]) -> str:
+    """Say what counts as practically equivalent: ``±0.02 Macro-F1``, of several metrics joined by "and"."""
+    known = dict.fromkeys(item.primary_metric.margin_text for item in statistics)
+    return " and ".join(filter(None, known))
+
+
 def _reasons(study: StudyResults) -> list[str]:
     return [f"{study.title}: {sentence}" for sentence in failed_finals(study)]
 
 
 def _main_table_text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.DataFrame:
     study, primary = statistics.study, statistics.study.primary_metric
-    columns = [f"{statistics.primary_metric.label} [95 % CI]", "Seed SD", "Accuracy [95 % CI]"]
-    columns += ["Difference [95 % CI]", "p (Holm)", "Verdict", "QWK", "Score Spearman [95 % CI]"]
+    columns = [f"{statistics.primary_metric.heading} [95 % CI]", "Seed SD", "Accuracy [95 % CI]"]
+    columns += [
+        "Difference [95 % CI]",
+        "p (Holm)",
+        "Verdict",
+        "QWK",
+        "Score Spearman [95 % CI]",
+        "Pooled Spearman",
+    ]
     rows = []
     for _, row in data.iterrows():
         is_reference, label = row["arm"] == study.reference, row_label(study, row["arm"])
@@ -124,6 +146,7 @@ def _main_table_text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.Data
             rows.append((label, [MISSING] * len(columns)))
             continue
         verdict = "control" if row["control"] else NONE if is_reference else str(row.get("verdict", NONE))
+        verdict = statistics.primary_metric.directed(verdict, number(row, "difference"))
         cells = [
             interval_text(row, f"{primary}_value", f"{primary}_"),
             plain_number(number(row, f"{primary}_seed_sd")),
@@ -133,6 +156,7 @@ def _main_table_text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.Data
             verdict,
             plain_number(number(row, "qwk_value")),
             interval_text(row, "spearman_value", "spearman_"),
+            plain_number(number(row, "spearman_pooled")),
         ]
         rows.append((label, cells))
     return panel_of(rows, columns)
@@ -158,7 +182,7 @@ def all_metrics(statistics: Sequence[StudyStatistics]) -> Table:
         text = data.assign(text=[interval_text(row) for _, row in data.iterrows()])
         shown = text.pivot(index="arm", columns="metric", values="text").reindex(study.ordered_arms)
         shown_metrics = [*METRICS.built_in.values(), item.primary_metric]
-        names = {**{metric.name: metric.label for metric in shown_metrics}, **PROPER_SCORES}
+        names = {**{metric.name: metric.heading for metric in shown_metrics}, **PROPER_SCORES}
         marked = {arm: row_label(study, arm) for arm in study.labels}
         shown = shown[list(names)].fillna(MISSING).rename(columns=names, index=marked)
         panels.append((header(study), shown))
@@ -184,17 +208,22 @@ def test_details(statistics: Sequence[StudyStatistics]) -> Table:
             basis = [plain_number(row["se"]), plain_number(row["se_patients"]), f"{row['degrees']:.0f}"]
             others = [p_text(row[name]) for name in ("p_bootstrap", "p_nadeau_bengio")]
             tested = [*basis, p_text(row["p"]), both_p(row), str(row["test_folds"])]
-            cells = [*tested, *map(plain_number, rope), row["verdict"], *others]
+            said = item.primary_metric.directed(str(row["verdict"]), number(row, "difference"))
+            cells = [*tested, *map(plain_number, rope), said, *others]
             rows.append((study.labels[row["arm"]] + contrast_mark(study, row["arm"]), cells))
         columns = ["SE", "SE of patients alone", "Degrees of freedom", "p", "p (Holm)", "Test folds"]
         columns += ["P(worse)", "P(equivalent)", "P(better)", "Verdict", "p bootstrap", "p Nadeau-Bengio"]
         panels.append((header(study), panel_of(rows, columns)))
     data = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     notes = [
-        "SE holds patients and training. P(...) are posterior probabilities of the same t statistic with a "
-        f"flat prior; practical equivalence is within {ROPE}. The last two columns are for comparison alone: "
-        "the patient bootstrap does not see training noise, Nadeau and Bengio's test sees folds alone."
+        "SE holds patients and training. The last two columns are for comparison alone: the patient "
+        "bootstrap does not see training noise, Nadeau and Bengio's test sees folds alone."
     ]
+    if within := margins(statistics):
+        notes.append(
+            "P(...) are posterior probabilities of the same t statistic with a flat prior; practical "
+            f"equivalence is within {within}."
+        )
     if "p_put_in" in data:
         cautions.append(PUT_IN)
     return Table(

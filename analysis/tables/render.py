@@ -88,11 +88,11 @@ def latex(table: Table) -> str:
     if not table.panels:
         return f"% {table.title}: nothing to show\n"
     columns = [str(c) for c in table.panels[0][1].columns]
-    width = len(columns) + 1
+    width = max(panel.shape[1] for _, panel in table.panels) + 1
     lines = [
         r"\begin{table*}[t]", r"\centering", rf"\caption{{{latex_escaped(table.title)}.}}",
         rf"\label{{tab:{table.name}}}", r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\toprule",
+        rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule",
         " & ".join(["", *map(_latex_cell, columns)]) + r" \\",
     ]  # fmt: skip
     for head, panel in table.panels:
@@ -102,6 +102,10 @@ def latex(table: Table) -> str:
                 rf"\multicolumn{{{width}}}{{c}}{{{latex_escaped(head)}}} \\",
                 rf"\cmidrule{{1-{width}}}",
             ]
+        own = [str(c) for c in panel.columns]
+        if own != columns:  # studies of different primary metrics
+            lines.append(" & ".join(["", *map(_latex_cell, own)]) + r" \\")
+        columns = own
         lines += [
             " & ".join([latex_escaped(label), *map(_latex_cell, row)]) + r" \\[3pt]"
             for label, row in _rows(panel)

@@ -57,7 +57,8 @@ class LedgerWriter(Callback):
 
 
 def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
-    """Writes ``trials``, ``audits``, ``finals``, ``ledger`` and ``scores.parquet`` from what has ended.
+    """Writes ``trials``, ``audits``, ``finals``, ``ledger`` and ``scores.parquet`` from what has ended, and
+    ``permutations.parquet`` where an arm has shuffled labels.
 
     A final run that failed or diverged has rows in the ledger too, marked ``imputed``: what the majority
     class of its training patients predicts. So has one that can never be, since its search failed.
@@ -74,6 +75,9 @@ def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
     _write(pairs, [*SORTED_BY, "seed", "pair"], folder / "ledger.parquet")
     scores = _concat([tables.scores(run) for run in finals])
     _write(scores, [*SORTED_BY, "seed", "scan"], folder / "scores.parquet")
+    permutations = _concat([tables.permutations(run) for run in finals])
+    if len(permutations):
+        _write(permutations, [*SORTED_BY, "seed", "permutation"], folder / "permutations.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +150,14 @@ class Tables:
         if run.state in FAILED or not run.group.config.progression.uses_encoder:
             return None
         return self._labelled(run, self._own(run, "scores.parquet"))
+
+    def permutations(self, run: FinalRun) -> pd.DataFrame | None:
+        """One row per permutation of the labels; None where the run made none, as those of before did not."""
+        file = "permutations.parquet"
+        if run.state in FAILED or not (self._store.folder(run.run_hash).path / file).is_file():
+            return None
+        table = self._own(run, file)
+        return pd.concat([pd.DataFrame(run.labels, index=table.index), table], axis=1)
 
     def _imputed(self, group: FoldSearchSpec) -> pd.DataFrame:
         # All arms of a fold have the same training patients.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from analysis.statistics.metrics import METRICS, ReportMetric
 from analysis.statistics.power import POWER, minimum_detectable
 from analysis.statistics.simulated_studies import Design
 from learner_ray.core.durations import duration
@@ -74,14 +75,14 @@ class PlanReport:
 
 
 def detectable(plan: Plan) -> str:
-    """The minimum detectable difference of the primary metric, in a sentence."""
+    """The minimum detectable difference of the primary metric, in its unit and direction, in a sentence."""
     family = [a for a in plan.arms if not a.control and a.name != plan.study.reference]
     if not family or plan.study.reference not in {arm.name for arm in plan.arms}:
         return "No arm is compared with the reference: there is no difference to detect."
     pairs = plan.cohort.pairs()["patient"].value_counts()
     counts = plan.cohort.class_counts()
     worse, same, better = (float(n / counts.sum()) for n in counts)
-    size = plan.size
+    size, metric = plan.size, METRICS[plan.study.primary_metric]
     found = minimum_detectable(
         Design(
             patients=len(pairs),
@@ -91,16 +92,35 @@ def detectable(plan: Plan) -> str:
             pairs=tuple(int(n) for n in pairs),
             classes=(worse, same, better),
         ),
+        metric,
         arms=len(family),
     )
     setting = (
         f"{size.folds} folds, {size.repeats} repeats, {size.seeds} seeds, {len(family)} arms compared, "
         f"{len(pairs)} patients with pairs"
     )
+    return detectable_text(found, metric, setting, plan.study.reference)
+
+
+def detectable_text(found: float | None, metric: ReportMetric, setting: str, reference: str) -> str:
+    """The sentence on a minimum detectable difference.
+
+    Args:
+        found: the difference in the metric's unit, below zero where lower is better; None where none is.
+        metric: the primary metric.
+        setting: the size of the study, in words.
+        reference: the arm that others are compared with.
+    """
+    if found is not None and metric.word(found) != "better":
+        return (
+            f"Minimum detectable difference: not known of {metric.label}, which does not get better where "
+            "more pairs of every class are recognised, as in the simulated studies."
+        )
     if found is None:
-        return f"No difference in macro-F1 would be found in {POWER:.0%} of such studies ({setting})."
+        return f"No difference in {metric.label} would be found in {POWER:.0%} of such studies ({setting})."
+    than = "higher" if metric.higher_is_better else "lower"
     return (
-        f"Minimum detectable difference: about {found:.2f} macro-F1 ({POWER:.0%} power by simulation of the "
-        f"decision rule, Holm included; {setting}). Arms that lie closer to {plan.study.reference} cannot be "
-        "distinguished from it."
+        f"Minimum detectable difference: {metric.label} about {abs(found):.2g} {than}, which is better "
+        f"({POWER:.0%} power by simulation of the decision rule, Holm included; {setting}). Arms that lie "
+        f"closer to {reference} cannot be distinguished from it."
     )

@@ -142,21 +142,47 @@ class Progression:
             seed: seed of random draws, where the kind has any.
         """
         clips = clip_pairs(pairs, scans)
-        y = fitted_classes(config, pairs, seed)
-        counts = np.bincount(y, minlength=3)
-        prior: Array = (counts + 1) / (counts.sum() + 3)  # Laplace: a class not seen keeps a small share
         places = tuple(map(str, place_indicators(pairs))) if config.input == "metadata" else ()
         blocks = features(config, pairs, clips, embedded, places)
+        return cls.fit_blocks(config, blocks, clips, fitted_classes(config, pairs, seed), places, seed)
+
+    @classmethod
+    def fit_blocks(
+        cls,
+        config: ProgressionConfig,
+        blocks: list[Array],
+        clips: pd.DataFrame,
+        y: NDArray[np.int64],
+        places: tuple[str, ...],
+        seed: int,
+    ) -> Progression:
+        """Fits a classifier on inputs that are known already.
+
+        Args:
+            config: kind and penalty of the classifier.
+            blocks: as :func:`features` gives them, for the N clip pairs.
+            clips: as :func:`clip_pairs` gives them.
+            y: (M,) the classes of the M visit pairs.
+            places: sites and devices that are inputs.
+            seed: seed of random draws, where the kind has any.
+        """
+        counts = np.bincount(y, minlength=3)
+        prior: Array = (counts + 1) / (counts.sum() + 3)  # Laplace: a class not seen keeps a small share
         return cls(config, prior, places, _fit(config, blocks, y, clips, prior, seed))
 
     def predict(self, pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded) -> Array:
         """Class probabilities (N, 3) of visit pairs, averaged over their clip pairs."""
         clips = clip_pairs(pairs, scans)
-        blocks = features(self.config, pairs, clips, embedded, self.places)
+        return self.predict_blocks(
+            features(self.config, pairs, clips, embedded, self.places), clips, len(pairs)
+        )
+
+    def predict_blocks(self, blocks: list[Array], clips: pd.DataFrame, n: int) -> Array:
+        """Class probabilities (n, 3) of n visit pairs from the inputs of their clip pairs."""
         of_clips = self.classifier.predict(blocks, len(clips))
         index = clips["index"].to_numpy()
-        sums = np.stack([np.bincount(index, of_clips[:, c], len(pairs)) for c in range(3)], axis=1)
-        probabilities = sums / np.bincount(index, minlength=len(pairs))[:, None]
+        sums = np.stack([np.bincount(index, of_clips[:, c], n) for c in range(3)], axis=1)
+        probabilities = sums / np.bincount(index, minlength=n)[:, None]
         floored = np.maximum(probabilities, FLOOR)
         return np.asarray(floored / floored.sum(1, keepdims=True))
 

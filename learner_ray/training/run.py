@@ -19,6 +19,7 @@ from learner_ray.run.spec import RunSpec, State
 from learner_ray.run.user_code import load_components
 from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
+from learner_ray.training.label_permutations import permuted_counts
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.predictions import pair_table, score_table
 from learner_ray.training.predictor import write_predictor
@@ -225,8 +226,18 @@ class TrainingRun:
             scores = score_table(self._data.cohort, scans, embedded)
             write_parquet(self.folder.path / "scores.parquet", scores)
             write_predictor(self.folder, self.spec, self._data, self._pretraining, progression)
+        if self.spec.config.progression.shuffle_labels and not self.spec.config.progression.finetune_epochs:
+            write_parquet(self.folder.path / "permutations.parquet", self._permuted(pairs, embedded))
         metrics = progression_metrics(pairs["y"].to_numpy(int), probabilities, decided)
         write_json(self.folder.path / "metrics.json", metrics)
+
+    def _permuted(self, tested: pd.DataFrame, embedded: Embedded) -> pd.DataFrame:
+        patients, progression = self.spec.patients, self.spec.config.progression
+        fitted, scans = (
+            self._pairs(patients.classifier),
+            self._data.of((*patients.classifier, *patients.test)),
+        )
+        return permuted_counts(progression, self._data.cohort.pairs(), fitted, tested, scans, embedded)
 
     def end(self, state: State, reason: str = "") -> None:
         """Writes how the run ended and drops the checkpoint that only a restart needs."""

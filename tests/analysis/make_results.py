@@ -127,6 +127,31 @@ def make_scores(
     return pd.concat(frames, ignore_index=True)
 
 
+def make_permutations(
+    folder: Path, arm: str, *, right: float = 0.7, leak: float = 0.0, permutations: int = 40
+) -> pd.DataFrame:
+    """What an arm's final runs made of permuted labels: right by chance, and by more where they leak.
+
+    Args:
+        folder: the study, whose final runs these are.
+        right: how often the labels as they are were predicted.
+        leak: how often permuted ones were known.
+    """
+    rng = np.random.default_rng(0)
+    ledger = pd.read_parquet(folder / "ledger.parquet")
+    rows = []
+    for run, own in ledger[ledger["arm"] == arm].groupby(["arm", "repeat", "fold", "seed", "run_hash"]):
+        labels = dict(zip(("arm", "repeat", "fold", "seed", "run_hash"), run, strict=True))
+        for permutation in range(permutations + 1):
+            y = own["y_true"].to_numpy() if not permutation else rng.permutation(own["y_true"])
+            known = rng.random(len(y)) < (leak if permutation else right)
+            called = np.where(known, y, rng.integers(0, 3, len(y)))
+            counts = np.bincount(y * 3 + called, minlength=9)
+            named = {f"n_{code // 3}{code % 3}": int(n) for code, n in enumerate(counts)}
+            rows.append({**labels, "permutation": permutation, **named})
+    return pd.DataFrame(rows)
+
+
 def make_info(
     ledger: pd.DataFrame, name: str = "lus", modality: str = "lus", **changes: Any
 ) -> dict[str, Any]:

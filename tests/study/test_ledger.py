@@ -168,3 +168,19 @@ def test_pairs_of_scans_that_cannot_be_read_are_left_out(manifest: Path) -> None
     bad = plan_of(manifest, bad_scans=(scan,))
     rows = [len(majority_rows(plan.cohort, plan.groups[0])) for plan in (whole, bad)]
     assert rows[1] == rows[0] - 1, "the patient's first visit is in one pair"
+
+
+def test_permutations_of_the_labels_are_gathered_where_runs_made_some(manifest: Path, tmp_path: Path) -> None:
+    plan = plan_of(manifest)
+    runner = run(plan, tmp_path / "lus", {})
+    assert not (tmp_path / "lus" / "permutations.parquet").exists()
+    final = table(tmp_path / "lus", "finals").iloc[0]
+    own = pd.DataFrame({"permutation": [1, 0], "n_00": [2, 3]})
+    own.to_parquet(tmp_path / "runs" / final["run_hash"] / "permutations.parquet")
+    write_tables(plan, runner, tmp_path / "lus")
+    gathered = table(tmp_path / "lus", "permutations")
+    assert gathered["permutation"].tolist() == [0, 1] and set(gathered["run_hash"]) == {final["run_hash"]}
+    assert (
+        gathered.loc[0, ["arm", "repeat", "fold", "seed"]].tolist()
+        == final[["arm", "repeat", "fold", "seed"]].tolist()
+    )

@@ -20,6 +20,7 @@ from learner_ray.run.progress import without_clock
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.training import run as run_module
 from learner_ray.training.distributed import World
+from learner_ray.training.label_permutations import PERMUTATIONS
 from learner_ray.training.run import TrainingRun
 
 pytestmark = pytest.mark.slow
@@ -198,3 +199,17 @@ def test_train_says_where_a_record_differs(
     table.assign(p_same=0.5).to_parquet(folder.path / "predictions.parquet")
     assert train.main([str(tmp_path / "run" / "config.json")]) == 1
     assert "differs from the record in predictions.parquet" in capsys.readouterr().out
+
+
+def test_shuffled_labels_are_permuted_many_times_and_change_no_other_file(
+    manifest: Path, tmp_path: Path
+) -> None:
+    shuffled = finish(spec(manifest, FINAL, progression__shuffle_labels=True), tmp_path / "shuffled")
+    plain = finish(spec(manifest, FINAL), tmp_path / "plain")
+    counts = pd.read_parquet(shuffled.path / "permutations.parquet")
+    assert len(counts) == PERMUTATIONS + 1 and not (plain.path / "permutations.parquet").exists()
+    pairs = pd.read_parquet(plain.path / "predictions.parquet")
+    right = counts.loc[0, ["n_00", "n_11", "n_22"]].sum()
+    assert right == (pairs["y_true"] == pairs["y_pred"]).sum(), "the first row is that of the true labels"
+    assert not shuffled.fault(spec(manifest, FINAL, progression__shuffle_labels=True).hash)
+    assert (shuffled.path / "scores.parquet").read_bytes() == (plain.path / "scores.parquet").read_bytes()

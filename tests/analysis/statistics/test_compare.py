@@ -55,7 +55,7 @@ def test_corrected_t_follows_nadeau_and_bengio():
 
 def test_bayesian_posterior_is_the_same_t_seen_from_the_other_side():
     test = nadeau_bengio(np.random.default_rng(2).normal(0.05, 0.1, 15), 1 / 5)
-    worse, same, better = equivalence(test, rope=0.0)
+    worse, same, better = equivalence(test, 0.0)
     assert same == pytest.approx(0, abs=1e-12)
     assert 2 * min(worse, better) == pytest.approx(test.p, rel=1e-9)
     draws = stats.t(test.degrees, test.mean, test.scale).rvs(200_000, random_state=0)

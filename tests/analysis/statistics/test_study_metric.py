@@ -46,7 +46,7 @@ def test_the_worked_example_is_the_primary_metric_of_its_report(file, tmp_path, 
     change_ledger(folder, lambda ledger: ledger.assign(**stronger))
     assert main([str(folder), "--out", str(out), "--draws", "200"]) == 0
     said = capsys.readouterr()
-    assert "Triage cost [95 % CI]" in said.out and f"{file}: imported" in said.err
+    assert "Triage cost (lower is better) [95 % CI]" in said.out and f"{file}: imported" in said.err
     rows = pd.read_csv(out / "tables/headline.csv").set_index("arm")
     ledger = of(folder).ledger.query("arm == 'weighted'")
     cost = [[0, 0.5, 1], [0.2, 0, 0.5], [0.4, 0.2, 0]]
@@ -55,7 +55,7 @@ def test_the_worked_example_is_the_primary_metric_of_its_report(file, tmp_path, 
     assert rows["difference"]["weighted"] < 0 and rows["verdict"]["weighted"] == "supported"
     page = (out / "index.html").read_text()
     assert "MSE + Weighted Contrastive Loss is better than MSE Loss: supported" in page
-    assert "Triage cost (primary)" in page
+    assert "Triage cost (lower is better) (primary)" in page
     assert set(pd.read_csv(out / "figures/forest.csv")["metric"]) == {"triage_cost"}
     assert "Triage cost" in (out / "tables/metrics.md").read_text()
     assert main(["--check", str(out)]) == 0
