@@ -156,6 +156,7 @@ class Experiment:
                 command=self.command,
                 extend=self.options.extend,
                 allow_duplicates=self.options.allow_duplicates,
+                looks=self.options.looks,
             )
             write_json(results.out / NAME, content_list(plan.cohort, decoded.stamps, decoded.cache.looks))
             results.publish()
@@ -165,13 +166,15 @@ class Experiment:
             results.publish()
             if stopped_by is not None:
                 raise Interrupted(stopped_by)
+            said = summary(runner, results.out)
+            results.publish_looks()  # it shows verdicts
             return SweepResult(
                 out=results.out,
                 runs=len(runner.outcomes),
                 failed=len(runner.failed),
                 complete=not runner.is_short,
                 device_seconds=sum(outcome.device_seconds for outcome in runner.outcomes),
-                summary=summary(runner, results.out),
+                summary=said,
             )
 
     def table(self) -> pd.DataFrame:
@@ -183,7 +186,9 @@ class Experiment:
         from learner_ray.study.main_table import main_table_data
 
         self._request.results.fetch()
-        return main_table_data(self.out)
+        table = main_table_data(self.out)
+        self._request.results.publish_looks()
+        return table
 
     def runs(self) -> pd.DataFrame:
         """One row for every run that has ended: ``label``, ``state``, ``run_hash``, ``selection_score`` (NaN
