@@ -82,7 +82,7 @@ class Protocol:
         return tuple(map(str, self.declared("family") or ()))
 
     def runs_at_change(self, what: str) -> int:
-        """Final runs that there were when a value was last changed; 0 if it never was while there were any."""
+        """Final runs that there were when a value was last changed; 0 if it never was."""
         found = [a.final_runs for a in self.amendments if what in {change.what for change in a.changes}]
         return found[-1] if found else 0
 

@@ -106,7 +106,7 @@ class StudyResults:
     @property
     def family(self) -> tuple[str, ...]:
         """Arms tested against the reference: those that were declared when the protocol was frozen, whether
-        or not they are still there, and those that came later. So the family never shrinks."""
+        or not they are still there, and those that came later. So it never shrinks."""
         tested = [*self.protocol.family, *(arm.name for arm in self.arms if not arm.control)]
         return tuple(dict.fromkeys(name for name in tested if name != self.reference))
 

@@ -39,7 +39,10 @@ def capped(tests: pd.DataFrame, standing: Standing) -> pd.DataFrame:
     for column, p in p_of.items():
         if column in tests:
             cells: zip[tuple[Any, Any, Any]] = zip(tests[column], tests["arm"], p, strict=True)
-            capped[column] = [capped_word(str(word), str(arm), float(p), standing) for word, arm, p in cells]
+            capped[column] = [
+                capped_word(word, str(arm), float(p), standing) if isinstance(word, str) else word
+                for word, arm, p in cells
+            ]
     final = [not standing.may_look_again(str(arm)) for arm in tests["arm"]]
     for column in ("more_seeds", "more_repeats"):
         if column in tests:

@@ -25,9 +25,9 @@ class Standing:
     """What stands behind a study's verdicts besides its numbers."""
 
     alpha: float
-    """A difference is supported where its Holm p is at most this: 0.05 over the looks declared. (Bonferroni:
-    exact whatever the dependence between looks, and the p of the rule is no statistic that a spending function
-    of group-sequential trials is made for.)"""
+    """A difference is supported where its Holm p is at most this: 0.05 over the looks declared. Bonferroni holds
+    under any dependence between looks. The spending functions of group-sequential trials need statistics that
+    are jointly normal, and the p of the rule is none."""
     exploratory: Mapping[str, tuple[str, ...]]
     """Why the verdict on an arm is exploratory; only of arms of which it is."""
     configuration: Mapping[str, str]
@@ -62,7 +62,7 @@ def standing_of(study: StudyResults) -> Standing:
     present = set(ledger["arm"])
     tested = [arm for arm in study.family if arm in present and study.reference in present]
     own = ledger[ledger["arm"].isin([study.reference, *tested])]
-    shared = siblings(study.folder, protocol.frozen, own["run_hash"])
+    shared = siblings(study.folder, study.info, own["run_hash"])
     looks = read_looks([study.folder, *(sibling.folder for sibling in shared if sibling.is_copy)])
     look, numbers = None, dict[str, int]()
     if protocol.frozen and tested and not study.withheld:
@@ -101,7 +101,8 @@ def _reasons(study: StudyResults, known: int, shared: Sequence[Sibling]) -> Iter
     if known:
         yield f"{known} final runs known before the freeze"
     for sibling in shared:
-        if sibling.frozen_at and not sibling.is_copy and sibling.frozen_at <= protocol.frozen["date"]:
+        begun_before = bool(sibling.frozen_at) and sibling.frozen_at <= str(protocol.frozen.get("date"))
+        if sibling.shared and begun_before and not sibling.is_copy:
             yield f"{sibling.shared} final runs shared with {sibling.folder.name}, begun before"
 
 

@@ -84,13 +84,27 @@ def study_statistics(study: StudyResults, draws: int = DRAWS) -> StudyStatistics
 
 def _judged(study: StudyResults, primary: ReportMetric, draws: int) -> tuple[Comparison, Standing]:
     """Compare the arms, cap the verdicts, and record the look that they are."""
-    found, standing = compare(study, primary, draws), standing_of(study)
+    found, standing = _compared(study, primary, draws), standing_of(study)
     comparison = replace(found, tests=capped(found.tests, standing))
     if standing.look is None or comparison.tests.empty:
         return comparison, standing
     words = dict(zip(comparison.tests["arm"], comparison.tests["verdict"], strict=True))
     failed = record_look(study.folder, replace(standing.look, verdicts=words))
     return comparison, replace(standing, unrecorded=failed)
+
+
+def _compared(study: StudyResults, primary: ReportMetric, draws: int) -> Comparison:
+    """Compare the arms. Those that were declared are a family of their own: an arm that came later takes no
+    alpha from them, and gives them none."""
+    found = compare(study, primary, draws)
+    later = set(study.family) - set(study.protocol.family)
+    if found.tests.empty or not study.protocol.frozen or not later & set(found.tests["arm"]):
+        return found
+    declared = replace(study, arms=tuple(arm for arm in study.arms if arm.name not in later))
+    own = compare(declared, primary, draws).tests
+    rest = found.tests[found.tests["arm"].isin(later)]
+    tests = pd.concat([own, rest], ignore_index=True) if len(own) else rest.reset_index(drop=True)
+    return replace(found, tests=tests)
 
 
 def _as_frozen(study: StudyResults, draws: int) -> Comparison | None:

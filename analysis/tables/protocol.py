@@ -77,7 +77,9 @@ def protocol_lines(statistics: StudyStatistics) -> list[str]:
     protocol, frozen = study.protocol, study.protocol.frozen
     lines = []
     if frozen:
-        planned = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in frozen["planned"].items())
+        planned = ", ".join(
+            f"{value} {name.replace('_', ' ')}" for name, value in (frozen.get("planned") or {}).items()
+        )
         lines.append(
             f"Frozen {_moment(frozen.get('date'))} at the first start, code "
             f"{frozen.get('commit') or 'not recorded'}: {_question(study)}; class threshold "
@@ -101,10 +103,16 @@ def protocol_lines(statistics: StudyStatistics) -> list[str]:
     for sibling in standing.siblings:
         begun = f"frozen {_moment(sibling.frozen_at)}" if sibling.frozen_at else "by an older version"
         kind = "a copy of this study" if sibling.is_copy else begun
-        lines.append(
-            f"{sibling.folder.name} ({kind}) shares {sibling.shared} final runs with this study. Of studies "
-            "that share runs, only the one frozen first can support anything."
-        )
+        if sibling.shared:
+            lines.append(
+                f"{sibling.folder.name} ({kind}) shares {sibling.shared} final runs with this study. Of "
+                "studies that share runs, only the one frozen first can support anything."
+            )
+        else:
+            lines.append(
+                f"{sibling.folder.name} ({kind}) is another study of this cohort, with runs of its own; its "
+                "verdicts are a family of their own."
+            )
     return lines + _caps(statistics)
 
 
