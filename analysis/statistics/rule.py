@@ -4,5 +4,5 @@ from __future__ import annotations
 
 ANALYSIS = 1
 """Raise it in the same commit as any change of what a verdict is decided by: the tests, the adjustment over
-the family, the alpha, how failed runs count, or the cap. 1 is max(p bootstrap, p Nadeau-Bengio / 2) with Holm.
+the family, the alpha, how failed runs count, or the cap. 1: max(p bootstrap, p Nadeau-Bengio / 2), by Holm.
 """

@@ -25,9 +25,9 @@ class Standing:
     """What stands behind a study's verdicts besides its numbers."""
 
     alpha: float
-    """A difference is supported where its Holm p is at most this: 0.05 over the looks declared. Bonferroni holds
-    under any dependence between looks. The spending functions of group-sequential trials need statistics that
-    are jointly normal, and the p of the rule is none."""
+    """A difference is supported where its Holm p is at most this: 0.05 over the looks declared. Bonferroni
+    holds under any dependence between looks. The spending functions of group-sequential trials need
+    statistics that are jointly normal, and the p of the rule is none."""
     exploratory: Mapping[str, tuple[str, ...]]
     """Why the verdict on an arm is exploratory; only of arms of which it is."""
     configuration: Mapping[str, str]

@@ -149,7 +149,7 @@ def frozen_table(statistics: Sequence[StudyStatistics]) -> Table | None:
     return Table(
         name="frozen", title="As the protocol was frozen", data=pd.concat(frames, ignore_index=True),
         panels=[(head, panel_of(rows, columns)) for head, (rows, columns) in panels], cautions=cautions,
-        notes=["The primary metric or the reference was changed afterwards: the main table has the new ones."],
+        notes=["The primary metric or the reference was changed later: the main table has the new ones."],
     )  # fmt: skip
 
 
