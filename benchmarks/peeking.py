@@ -3,8 +3,8 @@
     python benchmarks/peeking.py [--studies 2000] [--first 2] [--last 10]
 
 Arms are equal in truth. Peeking: training noise is heavy; the study is looked at with 2 seeds, then with 3,
-and so on to 10, and counts as wrong where any look says *supported*. One search for all folds: an arm's luck in
-that search is the same in all folds. Each is decided with and without the cap on verdicts (cap.py in
+and so on to 10, and counts as wrong where any look says *supported*. One search for all folds: an arm's luck
+in that search is the same in all folds. Each is decided with and without the cap on verdicts (cap.py in
 analysis/statistics). Prints Markdown tables with Wilson intervals; about 30 minutes on one core.
 """
 
@@ -73,6 +73,7 @@ def peeked(studies: int, seeds: Sequence[int], draws: int, effect: float) -> dic
     found: dict[str, list[bool]] = {name: [] for name in [*declared, f"{max(seeds)} seeds, 1 look"]}
     for child in np.random.SeedSequence(16).spawn(studies):
         ledger = simulated_ledger(np.random.default_rng(child), design, [effect], HEAVY_NOISE)
+        ledger["pair"] = ledger.groupby(["arm", "repeat", "seed"]).cumcount()
         words: dict[str, list[str]] = {name: [] for name in found}
         looks: list[Look] = []
         for number in seeds:
