@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+GROWING = {"seeds", "repeats", "trials"}
+"""What makes other results of the arms that a study had."""
 ALTERED = "altered"
 """Key that the reader adds to study.json's values where the file was changed by hand since it was written."""
 
@@ -42,6 +44,8 @@ class Amendment:
     date: str
     final_runs: int
     """Final runs that the study had when it was changed."""
+    complete: bool
+    """Whether these were all that it wanted until then, so that its table with verdicts had been printed."""
     changes: tuple[Change, ...]
 
 
@@ -81,6 +85,12 @@ class Protocol:
         """Names of the arms that were declared as tested; empty where nothing was frozen."""
         return tuple(map(str, self.declared("family") or ()))
 
+    @property
+    def tables_before(self) -> int:
+        """How many tables with verdicts were printed of results that grew later: looks, recorded or not."""
+        grown = [{change.what for change in a.changes} & GROWING for a in self.amendments if a.complete]
+        return sum(map(bool, grown))
+
     def runs_at_change(self, what: str) -> int:
         """Final runs that there were when a value was last changed; 0 if it never was."""
         found = [a.final_runs for a in self.amendments if what in {change.what for change in a.changes}]
@@ -102,7 +112,12 @@ def _amendment(values: Mapping[str, Any]) -> Amendment:
         Change(what=str(change["what"]), before=change.get("from"), after=change.get("to"))
         for change in values["changes"]
     ]
-    return Amendment(date=str(values["date"]), final_runs=int(values["final_runs"]), changes=tuple(changes))
+    return Amendment(
+        date=str(values["date"]),
+        final_runs=int(values["final_runs"]),
+        complete=bool(values.get("complete")),
+        changes=tuple(changes),
+    )
 
 
 def wrong_amendment(info: Mapping[str, Any]) -> str:

@@ -67,7 +67,9 @@ def standing_of(study: StudyResults) -> Standing:
     look, numbers = None, dict[str, int]()
     if protocol.frozen and tested and not study.withheld:
         look = new_look(seen_rows(own, study.reference, tested), ANALYSIS)
-        numbers = {arm: look_number(arm, looks, look) for arm in tested}
+        # A table that was printed was a look, even if its file could not be written or is gone.
+        least = 1 + protocol.tables_before
+        numbers = {arm: max(least, look_number(arm, looks, look)) for arm in tested}
     known = protocol.known_runs & set(own["run_hash"])
     everywhere = tuple(_reasons(study, len(known), shared))
     reasons = {arm: (*everywhere, *_reasons_of_arm(study, arm, numbers.get(arm, 0))) for arm in study.family}

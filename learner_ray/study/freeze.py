@@ -31,7 +31,6 @@ def frozen(study: Mapping[str, Any], folder: Path, looks: int | None) -> dict[st
         looks: how many looks at its results are declared; None for one.
     """
     sizes = {name: study[name] for name in ("folds", "repeats", "seeds")}
-    runs = len(study["arms"]) * sizes["folds"] * sizes["repeats"] * sizes["seeds"]
     patients = {name: study["cohort"][name] for name in ("patients", "pairs")}
     return {
         "date": moment(),
@@ -47,7 +46,7 @@ def frozen(study: Mapping[str, Any], folder: Path, looks: int | None) -> dict[st
             "arms": len(study["arms"]),
             **sizes,
             "trials": study["trials"],
-            "final_runs": runs,
+            "final_runs": planned_final_runs(study),
             **patients,
         },
         "known_runs": final_runs_of_root(folder.parent),
@@ -88,8 +87,21 @@ def amended(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> 
     amendments = list(before.get("amendments") or ())
     if not changes:
         return amendments
-    numbers = {"date": moment(), "commit": git_sha(), "final_runs": final_runs_of_study(folder)}
-    return [*amendments, {**numbers, "command": now["command"], "changes": changes}]
+    runs = final_runs_of_study(folder)
+    amendment = {
+        "date": moment(),
+        "commit": git_sha(),
+        "command": now["command"],
+        "final_runs": runs,
+        "complete": runs >= planned_final_runs(before),
+        "changes": changes,
+    }
+    return [*amendments, amendment]
+
+
+def planned_final_runs(study: Mapping[str, Any]) -> int:
+    """How many final runs a study has when it is complete."""
+    return int(len(study["arms"]) * study["folds"] * study["repeats"] * study["seeds"])
 
 
 def _compared(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

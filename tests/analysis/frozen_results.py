@@ -31,10 +31,15 @@ def change_study(folder: Path, *, by_hand: bool = False, **values: Any) -> None:
     (folder / "study.json").write_text(json.dumps(info if by_hand else {**info, "hash": content_hash(info)}))
 
 
-def amend(folder: Path, final_runs: int, **changes: Any) -> None:
+def amend(folder: Path, final_runs: int, *, complete: bool = False, **changes: Any) -> None:
     """A re-run of the sweep changed what is asked of the study."""
     info = json.loads((folder / "study.json").read_text())
     listed = [{"what": what, "from": info.get(what), "to": new} for what, new in changes.items()]
-    amendment = {"date": "2026-02-01T00:00:00.000+00:00", "final_runs": final_runs, "changes": listed}
+    amendment = {
+        "date": "2026-02-01T00:00:00.000+00:00",
+        "final_runs": final_runs,
+        "complete": complete,
+        "changes": listed,
+    }
     live = {what: new for what, new in changes.items() if what in info}
     change_study(folder, amendments=[*info["amendments"], amendment], **live)

@@ -219,6 +219,15 @@ def test_nothing_is_a_look_without_a_verdict(tmp_path):
     assert statistics(folder).comparison.tests.empty and not (folder / "looks").exists()
 
 
+def test_a_table_that_was_printed_counts_though_its_look_is_gone(tmp_path):
+    folder = frozen_results(tmp_path / "lus")
+    amend(folder, 40, complete=True, seeds=3)
+    assert verdict(folder) == "exploratory (look 2 of 1)"
+    unfinished = frozen_results(tmp_path / "unfinished" / "lus")
+    amend(unfinished, 39, seeds=3)
+    assert verdict(unfinished) == "supported"
+
+
 @pytest.mark.parametrize("damage", ["{", "[]", '{"date": 1}'])
 def test_a_file_that_is_no_look_is_passed_over(tmp_path, damage):
     folder = frozen_results(tmp_path / "lus")

@@ -60,6 +60,7 @@ def test_the_frozen_part_and_the_date_of_the_beginning_never_change(manifest: Pa
     assert now["frozen"] == first["frozen"] and now["created"] == first["created"]
     assert (now["primary_metric"], now["reference"], now["command"]) == ("accuracy", "mse", "third")
     assert [a["final_runs"] for a in now["amendments"]] == [4, 5]
+    assert [a["complete"] for a in now["amendments"]] == [True, True]
     assert [a["command"] for a in now["amendments"]] == ["second", "third"]
     said = [{c["what"]: (c["from"], c["to"]) for c in a["changes"]} for a in now["amendments"]]
     assert said[0]["primary_metric"] == ("macro_f1", "accuracy") and said[0]["reference"] == (
@@ -68,6 +69,13 @@ def test_the_frozen_part_and_the_date_of_the_beginning_never_change(manifest: Pa
     )
     assert said[1].keys() == {"reference", "seeds", "arms", "family"} and said[1]["seeds"] == (1, 2)
     assert said[1]["arms"] == (["mse", "weighted"], ["contrastive", "mse", "weighted"])
+
+
+def test_an_amendment_says_whether_the_study_was_complete(manifest: Path, tmp_path: Path) -> None:
+    record(plan(manifest), tmp_path / "lus", [])
+    have_final_runs(tmp_path / "lus", 3)
+    record(plan(manifest, seeds=2), tmp_path / "lus", [], extend=True)
+    assert [a["complete"] for a in kept(tmp_path / "lus")["amendments"]] == [False], "2 arms on 2 folds are 4"
 
 
 def test_another_rule_of_the_report_is_an_amendment(
