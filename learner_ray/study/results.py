@@ -82,8 +82,8 @@ class Results(Callback):
 
     def publish_looks(self) -> None:
         """Tells the storage of looks at the results. What lies there is never another look of that name."""
-        if self._stored:
-            names = [f"looks/{path.name}" for path in (self.out / "looks").glob("*.json")]
+        names = [f"looks/{path.name}" for path in (self.out / "looks").glob("*.json")]
+        if self._stored and names:
             self._stored.publish(names)
 
     def publish(self) -> None:

@@ -22,6 +22,7 @@ from analysis.statistics.cap import CONFIGURATION_ONLY
 from analysis.statistics.study_statistics import study_statistics
 from analysis.tables.protocol import protocol_lines
 from analysis.tables.render import latex, markdown, plain
+from learner_ray.study.main_table import main_table_data, main_table_text
 from learner_ray.study.study_json import study_hash
 
 DRAWS = 500
@@ -79,6 +80,15 @@ def test_a_declared_look_supports_and_reading_it_again_is_no_new_one(tmp_path):
     shuffled = lambda ledger: ledger.sample(frac=1, random_state=1).assign(more=1.0)  # noqa: E731
     change_ledger(folder, shuffled)
     assert verdict(folder) == "supported" and len(list((folder / "looks").iterdir())) == 1
+
+
+def test_the_table_at_the_end_of_a_sweep_is_the_same_look(tmp_path):
+    folder = frozen_results(tmp_path / "lus")
+    assert "supported" in main_table_text(folder)
+    assert main_table_data(folder).set_index("arm")["verdict"]["weighted"] == "supported"
+    assert verdict(folder) == "supported" and len(list((folder / "looks").iterdir())) == 1
+    add_seed(folder)
+    assert "exploratory (look 2 of 1)" in main_table_text(folder)
 
 
 def test_a_look_that_was_not_declared_is_exploratory_in_every_output(tmp_path):
