@@ -141,6 +141,7 @@ class Experiment:
         """
         results = self._request.results
         with self._prepared() as (plan, decoded, devices), results.alone():
+            from learner_ray.study.freeze import amendment_notice
             from learner_ray.study.ledger import write_tables
             from learner_ray.study.other_numerics import refuse_to_add
             from learner_ray.study.record import record
@@ -148,8 +149,8 @@ class Experiment:
 
             results.fetch()
             refuse_to_add(plan, results, self.options.retry)
-            left_out = _left_out(plan, decoded)
-            record(
+            left_out, before = _left_out(plan, decoded), results.study()
+            study = record(
                 plan,
                 results.out,
                 left_out,
@@ -158,6 +159,8 @@ class Experiment:
                 allow_duplicates=self.options.allow_duplicates,
                 looks=self.options.looks,
             )
+            if amended := amendment_notice(before, study):
+                logger.warning(amended)
             write_json(results.out / NAME, content_list(plan.cohort, decoded.stamps, decoded.cache.looks))
             results.publish()
             runner = self._runner(plan)

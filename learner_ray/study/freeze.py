@@ -6,7 +6,6 @@ at the answers too many. ``frozen`` is written once and never again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -80,9 +79,7 @@ def amended(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> 
         Those recorded before, and one more if anything that the verdicts depend on is another now.
     """
     changes = [
-        {"what": what, "from": old, "to": new}
-        for what, old, new in _compared(before, now)
-        if json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True)
+        {"what": what, "from": old, "to": new} for what, old, new in _compared(before, now) if old != new
     ]
     amendments = list(before.get("amendments") or ())
     if not changes:
@@ -97,6 +94,25 @@ def amended(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> 
         "changes": changes,
     }
     return [*amendments, amendment]
+
+
+def amendment_notice(before: Mapping[str, Any] | None, study: Mapping[str, Any]) -> str:
+    """What is said of an amendment before anything runs; empty where none was made.
+
+    Args:
+        before: ``study.json`` before this command; None where there was none.
+        study: as it is now.
+    """
+    amendments = study.get("amendments") or []
+    if before is None or len(amendments) == len(before.get("amendments") or []):
+        return ""
+    last, looks = amendments[-1], (study.get("frozen") or {}).get("looks", LOOKS)
+    changed = ", ".join(change["what"].replace("_", " ") for change in last["changes"])
+    return (
+        f"Amended when there were {last['final_runs']} final runs: {changed}. The report will say so; what the "
+        f"protocol did not declare is exploratory, and so are verdicts beyond its {looks} "
+        f"look{'s' if looks > 1 else ''}"
+    )
 
 
 def planned_final_runs(study: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from learner_ray.core.errors import UserError
-from learner_ray.study.freeze import final_runs_of_study
+from learner_ray.study.freeze import amendment_notice, final_runs_of_study
 from learner_ray.study.plan import Plan
 from learner_ray.study.record import record
 from learner_ray.study.study_json import study_hash
@@ -76,6 +76,13 @@ def test_an_amendment_says_whether_the_study_was_complete(manifest: Path, tmp_pa
     have_final_runs(tmp_path / "lus", 3)
     record(plan(manifest, seeds=2), tmp_path / "lus", [], extend=True)
     assert [a["complete"] for a in kept(tmp_path / "lus")["amendments"]] == [False], "2 arms on 2 folds are 4"
+
+
+def test_who_amends_is_told_before_anything_runs(manifest: Path, tmp_path: Path) -> None:
+    first = record(plan(manifest), tmp_path / "lus", [])
+    assert amendment_notice(None, first) == amendment_notice(first, first) == ""
+    more = record(plan(manifest, seeds=2), tmp_path / "lus", [], extend=True)
+    assert amendment_notice(first, more).startswith("Amended when there were 0 final runs: seeds.")
 
 
 def test_another_rule_of_the_report_is_an_amendment(
