@@ -18,6 +18,8 @@ from analysis.tables.captions import header, row_label, run_cautions
 from analysis.tables.table import Table, both_p, interval_text, panel_of
 
 NOT_FROZEN = "protocol not frozen (study begun by an older version)"
+PLANNED = ("patients", "pairs", "arms", "folds", "repeats", "seeds", "final_runs", "trials")
+"""The sizes that are frozen, in the order they are said; trials are those of each search."""
 WORDS = {"primary_metric": "primary metric", "threshold": "class threshold", "analysis": "analysis version"}
 
 
@@ -77,9 +79,8 @@ def protocol_lines(statistics: StudyStatistics) -> list[str]:
     protocol, frozen = study.protocol, study.protocol.frozen
     lines = []
     if frozen:
-        planned = ", ".join(
-            f"{value} {name.replace('_', ' ')}" for name, value in (frozen.get("planned") or {}).items()
-        )
+        sizes = frozen.get("planned") or {}
+        planned = ", ".join(_counted(sizes[name], name) for name in PLANNED if name in sizes)
         lines.append(
             f"Frozen {_moment(frozen.get('date'))} at the first start, code "
             f"{frozen.get('commit') or 'not recorded'}: {_question(study)}; class threshold "
@@ -179,6 +180,12 @@ def _amended(amendment: Amendment) -> str:
 
 def _value(value: Any) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+def _counted(number: object, name: str) -> str:
+    """``1 repeat``, ``60 final runs``."""
+    word = name.replace("_", " ")
+    return f"{number} {word.removesuffix('s') if number == 1 else word}"
 
 
 def _day(date: object) -> str:

@@ -109,8 +109,8 @@ def amendment_notice(before: Mapping[str, Any] | None, study: Mapping[str, Any])
     last, looks = amendments[-1], (study.get("frozen") or {}).get("looks", LOOKS)
     changed = ", ".join(change["what"].replace("_", " ") for change in last["changes"])
     return (
-        f"Amended when there were {last['final_runs']} final runs: {changed}. The report will say so; what the "
-        f"protocol did not declare is exploratory, and so are verdicts beyond its {looks} "
+        f"Amended when there were {last['final_runs']} final runs: {changed}. The report will say so; what "
+        f"the protocol did not declare is exploratory, and so are verdicts beyond its {looks} "
         f"look{'s' if looks > 1 else ''}"
     )
 
