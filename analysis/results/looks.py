@@ -109,11 +109,11 @@ def record_look(folder: Path, look: Look) -> str:
         Why it could not be written; empty where it was, or had been before.
     """
     path = folder / FOLDER / f"{look_name(look.arms)}.json"
-    if path.exists():
-        return ""
     values = {"date": look.date, "analysis": look.analysis, "arms": look.arms, "verdicts": look.verdicts}
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
+        if path.exists():
+            return ""
         path.parent.mkdir(exist_ok=True)
         temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         os.replace(temporary, path)

@@ -108,17 +108,6 @@ def test_looks_share_alpha(tmp_path):
     assert verdict(frozen_results(tmp_path / "B" / "lus", looks=looks + 1)) == "not supported"
 
 
-def test_further_seeds_are_advised_only_while_a_look_is_left(tmp_path):
-    effect = {"seed": 4}
-    words = {}
-    for looks in (1, 2):
-        item = statistics(frozen_results(tmp_path / str(looks) / "lus", looks=looks, **effect))
-        words[looks] = item.comparison.tests
-    last = words[1]
-    assert (last[["more_seeds", "more_repeats"]] == 0).all(axis=None)
-    assert not last["verdict"].str.startswith("undecided").any()
-
-
 @pytest.mark.parametrize(("what", "value"), [("primary_metric", "accuracy"), ("reference", "contrastive")])
 def test_what_is_asked_after_the_answer_is_exploratory_and_printed_with_what_was_declared(
     tmp_path, what, value
