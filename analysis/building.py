@@ -17,13 +17,14 @@ from analysis.statistics.study_statistics import StudyStatistics, study_statisti
 from analysis.tables.across_studies import across_studies, tuned_and_fixed
 from analysis.tables.factorial import factorial_table
 from analysis.tables.main_table import all_metrics, main_table, test_details
+from analysis.tables.protocol import frozen_table
 from analysis.tables.render import write_table
 from analysis.tables.search import overtuning, search_summary
 from analysis.tables.table import Table
 
 
 def build(studies: Sequence[StudyResults], draws: int | None = None, rank: bool = False) -> Report:
-    """Compute all statistics and draw all figures; nothing is written.
+    """Compute all statistics and draw all figures; nothing is written but the look that the verdicts are.
 
     Args:
         studies: as ``load`` gives them.
@@ -45,6 +46,7 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
     """Every table that the studies have data for, the main table first."""
     found = [
         main_table(statistics),
+        frozen_table(statistics),
         across_studies(statistics),
         all_metrics(statistics),
         test_details(statistics),

@@ -4,7 +4,8 @@
 
 Every study has its own phantom cohort and three arms: the reference, pretrained on shuffled scores; a twin
 that differs from it in name and seeds alone, so that any difference is chance; and one pretrained on the true
-scores, better by construction. Counts how often each of the two is called supported. Phantom results.
+scores, better by construction. Nothing is searched, so what is supported is so of this configuration only;
+counts how often each of the two is. Phantom results.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from analysis.results.load import load
+from analysis.statistics.cap import CONFIGURATION_ONLY
 from analysis.statistics.study_statistics import study_statistics
 from benchmarks.processes import sweep_command
 from learner_ray.imaging.phantoms import write_phantom
@@ -75,7 +77,7 @@ def main() -> None:
         table.to_csv(args.out, index=False)
         print(found[-1].round(3).to_string(index=False, header=len(found) == 1), flush=True)
     for arm, own in table.groupby("arm", sort=False):
-        supported = int((own["verdict"] == "supported").sum())
+        supported = int((own["verdict"] == CONFIGURATION_ONLY).sum())
         mean, sd = own["difference"].mean(), own["difference"].std()
         print(f"{arm}: supported in {supported} of {len(own)}; difference {mean:+.3f}, SD {sd:.3f}")
 

@@ -141,6 +141,7 @@ class Experiment:
         """
         results = self._request.results
         with self._prepared() as (plan, decoded, devices), results.alone():
+            from learner_ray.study.freeze import amendment_notice
             from learner_ray.study.ledger import write_tables
             from learner_ray.study.other_numerics import refuse_to_add
             from learner_ray.study.record import record
@@ -148,15 +149,18 @@ class Experiment:
 
             results.fetch()
             refuse_to_add(plan, results, self.options.retry)
-            left_out = _left_out(plan, decoded)
-            record(
+            left_out, before = _left_out(plan, decoded), results.study()
+            study = record(
                 plan,
                 results.out,
                 left_out,
                 command=self.command,
                 extend=self.options.extend,
                 allow_duplicates=self.options.allow_duplicates,
+                looks=self.options.looks,
             )
+            if amended := amendment_notice(before, study):
+                logger.warning(amended)
             write_json(results.out / NAME, content_list(plan.cohort, decoded.stamps, decoded.cache.looks))
             results.publish()
             runner = self._runner(plan)
@@ -165,13 +169,15 @@ class Experiment:
             results.publish()
             if stopped_by is not None:
                 raise Interrupted(stopped_by)
+            said = summary(runner, results.out)
+            results.publish_looks()  # it shows verdicts
             return SweepResult(
                 out=results.out,
                 runs=len(runner.outcomes),
                 failed=len(runner.failed),
                 complete=not runner.is_short,
                 device_seconds=sum(outcome.device_seconds for outcome in runner.outcomes),
-                summary=summary(runner, results.out),
+                summary=said,
             )
 
     def table(self) -> pd.DataFrame:
@@ -183,7 +189,9 @@ class Experiment:
         from learner_ray.study.main_table import main_table_data
 
         self._request.results.fetch()
-        return main_table_data(self.out)
+        table = main_table_data(self.out)
+        self._request.results.publish_looks()
+        return table
 
     def runs(self) -> pd.DataFrame:
         """One row for every run that has ended: ``label``, ``state``, ``run_hash``, ``selection_score`` (NaN

@@ -142,10 +142,16 @@ def test_the_plan_counts_the_runs_and_makes_none(
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("formula_runs")
-def test_extending_trains_only_what_is_new(copied: Path, manifest: Path) -> None:
+def test_extending_trains_only_what_is_new_and_is_a_look_that_was_not_declared(
+    copied: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(list(copied.glob("looks/*.json"))) == 1, "the first table was a look"
     more = ["--arms", "mse,weighted,majority,earlier_score", "--seeds", "2", "--extend"]
     before, runs = ledger(copied), set((copied.parent / "runs").iterdir())
     assert sweep(manifest, copied, *more) == 0
+    printed = capsys.readouterr().out
+    assert "exploratory (look 2 of 1)" in printed and "seeds from 1 to 2" in printed
+    assert len(list(copied.glob("looks/*.json"))) == 2
     # One more seed of three arms and two seeds of the new one, on two folds.
     assert len(set((copied.parent / "runs").iterdir()) - runs) == 2 * (3 * 1 + 1 * 2)
     keys = ["arm", "repeat", "fold", "seed", "pair"]

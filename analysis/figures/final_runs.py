@@ -22,6 +22,7 @@ from analysis.statistics.proper_scores import reliability
 from analysis.statistics.study_statistics import StudyStatistics, with_absolute_change
 from analysis.tables.captions import contrast_mark, header, row_label, run_cautions
 from analysis.tables.main_table import margins
+from analysis.tables.protocol import freeze_cautions
 from analysis.tables.table import both_p, interval_text, number
 
 MOST_POINTS = 3000
@@ -51,7 +52,9 @@ def forest(statistics: Sequence[StudyStatistics]) -> Drawing | None:
         name="forest",
         title="Differences with the reference arm",
         description="Arm minus reference on the same patients, with the 95 % interval. Coloured: supported."
-        f"{_band(shown)}" + _cautions(shown),
+        + _band(shown)
+        + _cautions(shown)
+        + "".join(f" {caution}" for item in shown for caution in freeze_cautions(item)),
         spoken="; ".join(f"{r['label']}, {r['study']}: {_forest_text(r)}" for _, r in data.iterrows()),
         figure=figure,
         data=data,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.study import StudyResults
+from analysis.statistics.cap import CONFIGURATION_ONLY, EXPLORATORY
 from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.table import interval_text, number, p_text
@@ -22,12 +23,13 @@ def verdict_sentences(statistics: StudyStatistics) -> list[str]:
         return [f"{study.title}: no verdicts ({study.withheld})."]
     if tests.empty:
         return [f"{study.title}: no arm is tested against the reference {study.reference}."]
-    sentences = [_verdict(study, statistics.primary_metric, row) for _, row in tests.iterrows()]
-    absent = [study.labels[arm] for arm in study.family if arm not in set(tests["arm"])]
+    sentences = [_verdict(statistics, row) for _, row in tests.iterrows()]
+    absent = [study.labels.get(arm, arm) for arm in study.family if arm not in set(tests["arm"])]
     return sentences + [f"{study.title}: {label} has no final run." for label in absent]
 
 
-def _verdict(study: StudyResults, metric: ReportMetric, row: pd.Series[Any]) -> str:
+def _verdict(statistics: StudyStatistics, row: pd.Series[Any]) -> str:
+    study, metric = statistics.study, statistics.primary_metric
     arm, reference = study.labels[row["arm"]], study.labels.get(study.reference, study.reference)
     difference = number(row, "difference")
     direction = metric.word(difference)
@@ -35,6 +37,12 @@ def _verdict(study: StudyResults, metric: ReportMetric, row: pd.Series[Any]) -> 
     word = str(row["verdict"])
     if word == "supported":
         claim = f"{arm} is {direction} than {reference}: supported"
+    elif word == CONFIGURATION_ONLY:
+        why = statistics.standing.configuration[row["arm"]]
+        claim = f"{arm} is {direction} than {reference}: {word}, which says nothing of a loss ({why})"
+    elif word.startswith(EXPLORATORY):
+        reasons = "; ".join(statistics.standing.exploratory[row["arm"]])
+        claim = f"{arm} against {reference} is {EXPLORATORY}, which supports nothing: {reasons}"
     elif word == "not tested" and row["test_folds"] < 2:
         claim = f"{arm} against {reference} cannot be tested on fewer than two test folds"
     elif word == "not tested":

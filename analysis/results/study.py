@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.results.final_runs import common_rows, count_runs, rows_of_runs
 from analysis.results.names import printable
 from analysis.results.parquet_tables import AUDIT_COLUMNS, FINAL_COLUMNS, PERMUTATION_COLUMNS
+from analysis.results.protocol import Protocol, protocol_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +100,17 @@ class StudyResults:
         """Names of the arms as declared, controls last."""
         return [a.name for a in self.arms if not a.control] + [a.name for a in self.arms if a.control]
 
+    @cached_property
+    def protocol(self) -> Protocol:
+        """What was frozen at the first start, and what was changed afterwards."""
+        return protocol_of(self.info)
+
     @property
     def family(self) -> tuple[str, ...]:
-        """Arms tested against the reference: the declared family of comparisons."""
-        return tuple(a.name for a in self.arms if not a.control and a.name != self.reference)
+        """Arms tested against the reference: those that were declared when the protocol was frozen, whether
+        or not they are still there, and those that came later. So it never shrinks."""
+        tested = [*self.protocol.family, *(arm.name for arm in self.arms if not arm.control)]
+        return tuple(dict.fromkeys(name for name in tested if name != self.reference))
 
     @cached_property
     def runs(self) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.results.errors import ReportError
 from analysis.results.old_names import translated_study
+from analysis.results.protocol import ALTERED, is_altered, wrong_amendment
 
 Kind = type[Any] | tuple[type[Any], ...]
 NUMBER = (int, float)
@@ -17,7 +18,11 @@ STUDY: dict[str, Any] = {
     "folds": int, "repeats": int, "seeds": int, "trials": int, "audits": int, "selection_metric": str,
     "numerics": int, "split_hash": str, "cohort_hash": str, "git_sha": str, "command": str, "left_out": list,
     "arms": list, "allow_duplicates": bool, "development": bool, "versions": {}, "hardware": {},
-    "fixed_at": {"arm": str}, "study_file": str,
+    "fixed_at": {"arm": str}, "study_file": str, "amendments": list, "extended": list,
+    "frozen": {
+        "date": str, "commit": str, "primary_metric": str, "reference": str, "family": list, "looks": int,
+        "analysis": int, "threshold": NUMBER, "alpha": NUMBER, "known_runs": list, "planned": {},
+    },
     "base": {"progression": {"selection_metric": str}, "encoder": {}},
     "cohort": {
         "name": str, "class_counts": list,
@@ -52,7 +57,7 @@ def read_study_json(folder: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(info, dict) or not isinstance(info.get("arms"), list):
         raise ReportError(f"{path}: names no arms, so it was not written by learner_ray.sweep")
-    info = translated_study(info)
+    info = {**translated_study(info), ALTERED: is_altered(info)}
     if wrong := _wrong(info):
         raise damaged(path, wrong)
     return info
@@ -70,7 +75,7 @@ def damaged(path: Path, wrong: str) -> ReportError:
 
 def _wrong(info: Mapping[str, Any]) -> str:
     """The first value that cannot be, in words; empty where all can."""
-    if wrong := _unlike(info, STUDY):
+    if wrong := _unlike(info, STUDY) or wrong_amendment(info):
         return wrong
     for number, arm in enumerate(info["arms"]):
         if not isinstance(arm, dict) or not arm.get("name"):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from analysis.results.errors import ReportError
+from analysis.results.looks import record_look
 from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
+from analysis.statistics.cap import capped
 from analysis.statistics.compare import Comparison, compare
 from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.proper_scores import proper_scores
 from analysis.statistics.rank_correlation import spearman_by_arm
+from analysis.statistics.standing import Standing, standing_of
 from analysis.statistics.study_metric import primary_metric
 
 
@@ -23,6 +27,12 @@ class StudyStatistics:
     primary_metric: ReportMetric
     """The metric that verdicts are about."""
     comparison: Comparison
+    """Its verdicts are capped: they say no more than the protocol, the looks and the search allow."""
+    standing: Standing
+    """What caps the verdicts."""
+    as_frozen: Comparison | None
+    """The comparison by the frozen primary metric and reference, where one of them was changed; None where
+    neither was, or where the frozen metric can no longer be had."""
     proper_scores: pd.DataFrame
     """Brier score and log-loss per arm."""
     spearman: pd.DataFrame
@@ -40,7 +50,11 @@ class StudyStatistics:
 
 
 def study_statistics(study: StudyResults, draws: int = DRAWS) -> StudyStatistics:
-    """Compute everything that the report needs from one study's ledger and scores.
+    """Compute everything that the report needs from one study's ledger and scores, and record the look.
+
+    The result holds verdicts, so it is a look: where a frozen study's results were not looked at before, that
+    is recorded beside its study.json (``analysis.results.looks``). Where that cannot be written,
+    ``standing.unrecorded`` says so, and the verdicts are those of a new look all the same.
 
     An arm some of whose final runs failed has no correlation of scores and distances: those runs gave none,
     and what is left would be an average over what survived.
@@ -53,16 +67,58 @@ def study_statistics(study: StudyResults, draws: int = DRAWS) -> StudyStatistics
         ReportError: study.json names a primary metric that does not exist or cannot be had.
     """
     primary = primary_metric(study)
+    comparison, standing = _judged(study, primary, draws)
     pairs, scans = (_of_whole_arms(study, t) for t in (study.compared, study.compared_scores))
     return StudyStatistics(
         study=study,
         primary_metric=primary,
-        comparison=compare(study, primary, draws),
+        comparison=comparison,
+        standing=standing,
+        as_frozen=_as_frozen(study, draws),
         proper_scores=proper_scores(study.compared),
         spearman=spearman_by_arm(scans, "score", "predicted", draws),
         distance=spearman_by_arm(with_absolute_change(pairs), "absolute_change", "distance", draws),
         draws=draws,
     )
+
+
+def _judged(study: StudyResults, primary: ReportMetric, draws: int) -> tuple[Comparison, Standing]:
+    """Compare the arms, cap the verdicts, and record the look that they are."""
+    found, standing = _compared(study, primary, draws), standing_of(study)
+    comparison = replace(found, tests=capped(found.tests, standing))
+    if standing.look is None or comparison.tests.empty:
+        return comparison, standing
+    words = dict(zip(comparison.tests["arm"], comparison.tests["verdict"], strict=True))
+    failed = record_look(study.folder, replace(standing.look, verdicts=words))
+    return comparison, replace(standing, unrecorded=failed)
+
+
+def _compared(study: StudyResults, primary: ReportMetric, draws: int) -> Comparison:
+    """Compare the arms. Those that were declared are a family of their own: an arm that came later takes no
+    alpha from them, and gives them none."""
+    found = compare(study, primary, draws)
+    later = set(study.family) - set(study.protocol.family)
+    if found.tests.empty or not study.protocol.frozen or not later & set(found.tests["arm"]):
+        return found
+    declared = replace(study, arms=tuple(arm for arm in study.arms if arm.name not in later))
+    own = compare(declared, primary, draws).tests
+    rest = found.tests[found.tests["arm"].isin(later)]
+    tests = pd.concat([own, rest], ignore_index=True) if len(own) else rest.reset_index(drop=True)
+    return replace(found, tests=tests)
+
+
+def _as_frozen(study: StudyResults, draws: int) -> Comparison | None:
+    """The comparison that was declared, where the study now asks for another."""
+    protocol = study.protocol
+    declared = {name: protocol.declared(name) for name in ("primary_metric", "reference")}
+    now = {"primary_metric": study.primary_metric, "reference": study.reference}
+    if not protocol.frozen or declared == now:
+        return None
+    before = replace(study, info={**study.info, **declared})
+    try:
+        return _judged(before, primary_metric(before), draws)[0]
+    except ReportError:
+        return None
 
 
 def _of_whole_arms(study: StudyResults, table: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from analysis.statistics.rank_flips import flipped_arms
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import FAILED, contrast_mark, numerics_caution, run_cautions
 from analysis.tables.main_table import main_table_data
+from analysis.tables.protocol import freeze_cautions
 from analysis.tables.table import MISSING, NONE, Table, interval_text, number, panel_of
 
 CANNOT_TELL = "cannot be told"
@@ -48,7 +49,7 @@ def across_studies(statistics: Sequence[StudyStatistics]) -> Table | None:
         name="across", title="The same arms in every study", data=data, panels=[("", panel)], notes=notes,
         cautions=[
             *numerics_caution([item.study for item in shown]),
-            *(caution for item in shown for caution in run_cautions(item.study)),
+            *(caution for item in shown for caution in [*run_cautions(item.study), *freeze_cautions(item)]),
         ],
     )  # fmt: skip
 

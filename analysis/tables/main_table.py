@@ -22,6 +22,7 @@ from analysis.tables.captions import (
     run_cautions,
 )
 from analysis.tables.failures import failed_finals
+from analysis.tables.protocol import freeze_cautions, freeze_note
 from analysis.tables.table import (
     MISSING,
     NONE,
@@ -89,7 +90,8 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         cautions += [*run_cautions(item.study), *_reasons(item.study)]
         if len(item.study.ledger):
             panels.append((header(item.study), _main_table_text(item, data)))
-        notes.append(footnote(item.study, item.draws))
+        cautions += freeze_cautions(item)
+        notes += [footnote(item.study, item.draws), freeze_note(item)]
         notes += [f"{item.study.title}: {problem}." for problem in item.study.problems]
     notes += [
         f"Difference is arm minus reference on the same patients{_falling(statistics)}. Its interval and p "
@@ -199,7 +201,7 @@ def test_details(statistics: Sequence[StudyStatistics]) -> Table:
         study, tests = item.study, item.comparison.tests
         if tests.empty:
             continue
-        cautions += run_cautions(study)
+        cautions += [*run_cautions(study), *freeze_cautions(item)]
         traced = tests.assign(study=study.key, run_hashes=tests["arm"].map(run_hashes(study)))
         frames.append(with_run_counts(traced, study))
         rows = []

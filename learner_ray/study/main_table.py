@@ -38,6 +38,14 @@ def check_primary_metric(name: str) -> None:
         raise UserError(str(error)) from error
 
 
+def decision_rule() -> dict[str, float]:
+    """The rule by which verdicts are reached: the number of its version, ``analysis``, and ``alpha``."""
+    from analysis.statistics.rule import ANALYSIS
+    from analysis.statistics.verdict import ALPHA
+
+    return {"analysis": ANALYSIS, "alpha": ALPHA}
+
+
 def main_table_text(out: Path) -> str:
     """The main table of a finished study, as text for a terminal."""
     from analysis.tables.render import plain

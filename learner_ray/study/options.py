@@ -87,6 +87,9 @@ class SweepOptions:
     address: str | None = _option(metavar="HOST:PORT")
     """Address of a Ray cluster, or "local" for Ray on this machine alone. Without it: this machine's cluster,
     if it has one."""
+    looks: int | None = _option(metavar="K")
+    """Looks at the results that are declared when the study begins: verdicts on results not seen before. Each
+    tests at 0.05 / K; those beyond are exploratory. Without it: one."""
     extend: bool = False
     """Adds arms, trials, seeds or repeats to the study that the results folder holds."""
     protocol: str = _option("nested", choices=PROTOCOLS)
@@ -118,7 +121,7 @@ class SweepOptions:
         self._check_designs()
 
     def _check_numbers(self) -> None:
-        for name in ("devices_per_trial", "trials_per_gpu", "max_concurrent"):
+        for name in ("devices_per_trial", "trials_per_gpu", "max_concurrent", "looks"):
             value = getattr(self, name)
             if value is not None and not (_is_whole(value) and value >= 1):
                 raise UserError(f"{flag(name)} must be a whole number of 1 or more, not {value!r}")

@@ -13,7 +13,9 @@ from learner_ray.cohort import Cohort, load_splits, save_splits, splits_hash
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.run.provenance import git_sha, processor, versions
+from learner_ray.study.freeze import ASKED, amended, check_looks, frozen
 from learner_ray.study.ledger import protocol
+from learner_ray.study.main_table import decision_rule
 from learner_ray.study.plan import Plan
 from learner_ray.study.pruner_choice import pruner_text
 from learner_ray.study.study import Arm
@@ -52,8 +54,10 @@ DERIVED = (
     "scores.parquet",
     "optuna.journal",
     "tensorboard",
+    "looks",
 )
-"""The files that are written again from the plan and the runs' own files where ``study.json`` is gone."""
+"""The files that are written again from the plan and the runs' own files where ``study.json`` is gone, and
+the looks at the results, which stay counted."""
 
 
 def describe(
@@ -102,6 +106,7 @@ def describe(
         "fixed_at": _fixed_at(plan),
         "threads": plan.settings.threads,
         "numerics": plan.settings.numerics,
+        "analysis": decision_rule()["analysis"],
         "split_hash": splits_hash(plan.folds),
         "command": command,
         "versions": versions(),
@@ -153,20 +158,25 @@ def record(
     command: str = "",
     extend: bool = False,
     allow_duplicates: bool = False,
+    looks: int | None = None,
 ) -> dict[str, Any]:
     """Writes ``study.json`` and ``splits.json`` at the first start; later checks that they are this study's.
+
+    The first start freezes the protocol (``frozen``). What is changed afterwards of what verdicts depend on
+    is added to ``amendments``, with its date and the final runs that there were.
 
     Args:
         plan: the study as asked for now.
         folder: its results folder.
         left_out: what the study leaves out of its data, in sentences.
         command: what repeats the study, quoted for a shell.
-        extend: take in more arms, trials, seeds or repeats than the folder's study has. What was asked for
-            before is kept under ``extended``.
+        extend: take in more arms, trials, seeds or repeats than the folder's study has.
         allow_duplicates: whether files with the same content were let pass.
+        looks: how many looks at the results are declared at the first start; None for one.
 
     Raises:
-        UserError: the folder holds another study, or one whose files were changed.
+        UserError: the folder holds another study, or one whose files were changed, or that declared another
+            number of looks.
     """
     now = describe(plan, left_out, command=command, allow_duplicates=allow_duplicates)
     path, splits = folder / "study.json", folder / "splits.json"
@@ -178,19 +188,20 @@ def record(
         if any(parts[0] not in DERIVED for parts in seen):
             raise UserError(f"{folder} exists and holds no study: choose another --out")
         _check_splits(splits, now["split_hash"])
+        now["frozen"], now["amendments"] = frozen(now, folder, looks), []
         _write(plan, now, folder)
         return now
+    check_looks(before, looks)
     _check_splits(splits, now["split_hash"], before.get("split_hash"))
     asked = json.loads(json.dumps(now))
     differing = [key for key in IDENTITY if before.get(key) != asked[key]]
     if not differing:
-        if not splits.exists():
-            save_splits(plan.folds, splits)
-        return before
+        return _same(plan, before, now, folder)
     grown = _grown(before, asked, plan)
     if extend and set(differing) <= set(grown):
-        history = {key: before.get(key) for key in ("command", "created", *differing)}
-        now["extended"] = [*before.get("extended", []), history]
+        kept = ("created", "frozen", "extended")  # the last of older versions
+        now |= {key: before[key] for key in kept if key in before}
+        now["amendments"] = amended(before, now, folder)
         _write(plan, now, folder)
         return now
     if set(differing) <= set(grown):
@@ -202,6 +213,18 @@ def record(
         f"{folder} holds another study (it differs in {', '.join(stuck)}): choose another --out, "
         f"or repeat its own command: {before.get('command')}"
     )
+
+
+def _same(plan: Plan, before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The record of a study that runs what it ran before, though it may be asked something else."""
+    amendments = amended(before, now, folder)
+    if len(amendments) > len(before.get("amendments") or ()):
+        live = {key: now[key] for key in (*ASKED, "analysis")}
+        before = {**before, **live, "amendments": amendments}
+        _write(plan, before, folder)
+    elif not (folder / "splits.json").exists():
+        save_splits(plan.folds, folder / "splits.json")
+    return before
 
 
 def _write(plan: Plan, study: dict[str, Any], folder: Path) -> None:

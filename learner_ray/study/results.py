@@ -76,8 +76,15 @@ class Results(Callback):
     def fetch(self) -> None:
         """Brings the study and its runs up to date, models apart."""
         if self._stored:
+            self.publish_looks()  # a report on the copy has left them there, and a fetch would remove them
             self._stored.fetch()
             self.store.fetch()
+
+    def publish_looks(self) -> None:
+        """Tells the storage of looks at the results. What lies there is never another look of that name."""
+        names = [f"looks/{path.name}" for path in (self.out / "looks").glob("*.json")]
+        if self._stored and names:
+            self._stored.publish(names)
 
     def publish(self) -> None:
         """Tells the storage of the study's own files."""

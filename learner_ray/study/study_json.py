@@ -47,7 +47,10 @@ def parse_study(content: bytes, name: str) -> dict[str, Any]:
     Raises:
         UserError: as :func:`read_study` does.
     """
-    remedy = "restore it; or move it away, and the command that made it writes it again"
+    remedy = (
+        "restore it; or move it away, and the command that made it writes it again, its protocol frozen "
+        "anew: verdicts on runs that exist by then are exploratory"
+    )
     try:
         study = parse_object(content)
     except ValueError as error:

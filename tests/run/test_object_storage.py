@@ -20,6 +20,7 @@ from learner_ray import check
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.run.folder import RunFolder, RunStore
 from learner_ray.run.object_storage import StoredFolder, fetched
+from learner_ray.study.results import Results
 from learner_ray.sweep import main
 from learner_ray.training.run import TrainingRun
 from tests.formula_runs import hold, release
@@ -112,6 +113,22 @@ def test_a_folder_that_is_written_anew_leaves_nothing_of_before(
         folder.publish(whole="curves")
     found = [name for name in ("kept", "curves/first", "curves/second", "curves/third") if folder.holds(name)]
     assert found == ["kept", "curves/second", "curves/third"]
+
+
+def test_a_look_at_a_copy_reaches_the_storage(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fetch removes what the storage lacks, and a report on the copy is a look."""
+    for name in ("one", "two"):
+        machine(monkeypatch, tmp_path / name)
+        results = Results(f"s3://{bucket}/results/lus")
+        results.fetch()
+        look = results.out / "looks" / f"{name}.json"
+        look.parent.mkdir(parents=True, exist_ok=True)
+        look.write_text("{}")
+        results.fetch()
+        assert look.exists()
+    assert {path.name for path in look.parent.iterdir()} == {"one.json", "two.json"}
 
 
 def test_a_bucket_that_is_not_there_is_named(

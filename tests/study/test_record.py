@@ -48,7 +48,8 @@ def test_a_larger_study_is_taken_in_when_asked_and_only_then(
         record(plan(manifest, **more), tmp_path / "lus", [])
     record(plan(manifest, **more), tmp_path / "lus", [], extend=True)
     kept = json.loads((tmp_path / "lus" / "study.json").read_text())
-    assert set(kept["extended"][0]) >= {"command", "created", *(more.keys())}
+    (amendment,) = kept["amendments"]
+    assert {change["what"] for change in amendment["changes"]} >= more.keys()
     record(plan(manifest, **more), tmp_path / "lus", [])
 
 
