@@ -52,9 +52,7 @@ def _beaten_control(statistics: StudyStatistics, kind: str) -> Check:
         return Check(name=title, status="amber", looked_at=looked, found=text)
     if reason := no_answer(study, own):
         return Check(name=title, status="not checked", looked_at=looked, found=reason)
-    found = best_against_control(
-        study.compared, arms, own[0], metric, folds=int(study.info.get("folds") or 0), draws=statistics.draws
-    )
+    found = best_against_control(study.compared, arms, own[0], metric, draws=statistics.draws)
     status, answer = ANSWERS[found.answer]
     difference = with_interval(found.difference, found.low, found.high, sign="+")
     text = f"{study.labels[found.best]} minus {study.labels[own[0]]} {difference}: {answer}"
@@ -67,7 +65,7 @@ def class_threshold(statistics: StudyStatistics) -> Check:
     looked = "each arm's difference, with its verdict, when the change that counts is smaller and larger"
     if reason := study.withheld:
         return Check(name=name, status="not checked", looked_at=looked, found=reason)
-    table = threshold_sensitivity(study, statistics.primary_metric, statistics.draws)
+    table = threshold_sensitivity(study, statistics.primary_metric)
     if table.empty:
         return Check(name=name, status="not checked", looked_at=looked, found="no threshold recorded")
     found = {str(arm): rows for arm, rows in table.groupby("arm", sort=False)}

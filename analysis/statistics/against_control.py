@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.bootstrap import DRAWS, LEVEL, patient_weights, resampled
-from analysis.statistics.compare import compare_counts
+from analysis.statistics.compare import tests_against
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.metrics import Array, ReportMetric
 from analysis.statistics.verdict import ALPHA
@@ -36,7 +36,6 @@ def best_against_control(
     control: str,
     metric: ReportMetric,
     *,
-    folds: int = 0,
     draws: int = DRAWS,
 ) -> AgainstControl:
     """Compare the best of some arms with a control.
@@ -52,14 +51,10 @@ def best_against_control(
         arms: the arms, at least one.
         control: the control.
         metric: the primary metric.
-        folds: folds of the partition, where not all of them were run.
         draws: of the patient bootstrap.
     """
     confusions = confusion_counts(ledger, (control, *arms))
-    found = compare_counts(
-        confusions, reference=control, family=tuple(arms), primary=metric, folds=folds, draws=draws
-    )
-    rows = found.tests.merge(found.contrasts[["arm", "metric", "low", "high"]], on=["arm", "metric"])
+    rows = tests_against(confusions, reference=control, family=tuple(arms), primary=metric)
     ends = rows[["low", "high"]].to_numpy(dtype=np.float64) * metric.sign
     gain, low, high = rows["difference"].to_numpy() * metric.sign, ends.min(1), ends.max(1)
     widened = gain - _factor(confusions, metric, draws) * (gain - low)

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.study import StudyResults
-from analysis.statistics.bootstrap import DRAWS
-from analysis.statistics.compare import compare_counts
+from analysis.statistics.compare import tests_against
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.metrics import ReportMetric
 
@@ -32,7 +31,7 @@ def thresholds(study: StudyResults) -> list[float]:
     return [t for t in (declared - step, declared, declared + step) if t > ROUNDING]
 
 
-def threshold_sensitivity(study: StudyResults, metric: ReportMetric, draws: int = DRAWS) -> pd.DataFrame:
+def threshold_sensitivity(study: StudyResults, metric: ReportMetric) -> pd.DataFrame:
     """Compare each arm with the reference when pairs are classed by another change of score.
 
     Predictions stay as they were made, so this asks about the test's labels, not about training.
@@ -52,18 +51,14 @@ def threshold_sensitivity(study: StudyResults, metric: ReportMetric, draws: int 
     for threshold in thresholds(study):
         least = threshold * (1 - ROUNDING)
         y = np.where(change <= -least, 0, np.where(change >= least, 2, 1))
-        comparison = compare_counts(
+        rows = tests_against(
             confusion_counts(ledger.assign(y_true=y), arms),
             reference=study.reference,
             family=study.family,
             primary=metric,
-            folds=int(study.info.get("folds") or 0),
-            draws=draws,
         )
-        if comparison.tests.empty:
+        if rows.empty:
             return pd.DataFrame()
-        ends = comparison.contrasts[["arm", "metric", "low", "high"]]
-        rows = comparison.tests.merge(ends, on=["arm", "metric"])
         declared = threshold == float(study.cohort["score"]["change_threshold"])
         found.append(rows.assign(threshold=threshold, declared=declared))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()

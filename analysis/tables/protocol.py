@@ -137,7 +137,7 @@ def frozen_table(statistics: Sequence[StudyStatistics]) -> Table | None:
             continue
         study, declared = item.study, item.study.protocol.declared
         name = str(declared("primary_metric"))
-        data = item.as_frozen.tests.merge(item.as_frozen.contrasts[["arm", "metric", "low", "high"]])
+        data = item.as_frozen.tests
         frames.append(data.assign(study=study.key, run_hashes=data["arm"].map(run_hashes(study))))
         rows = [(row_label(study, row["arm"]), _frozen_cells(row)) for _, row in data.iterrows()]
         label = METRICS[name].label if name in METRICS else name

@@ -98,7 +98,7 @@ def test_the_more_arms_the_wider_is_the_interval_of_the_best(tmp_path):
     ]
     arms = ["mse", *(f"mse{i}" for i in range(4))]
     found = [
-        best_against_control(pd.concat(more), arms[:n], "majority", METRICS["accuracy"], folds=5, draws=500)
+        best_against_control(pd.concat(more), arms[:n], "majority", METRICS["accuracy"], draws=500)
         for n in (1, 5)
     ]
     assert found[0].best == found[1].best == "mse" and found[1].low < found[0].low < found[0].difference
