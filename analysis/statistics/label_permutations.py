@@ -58,8 +58,8 @@ def permuted_labels(table: pd.DataFrame) -> PermutedLabels | None:
     """Add up the permutations of one arm's final runs.
 
     Agreement beyond chance is the share of pairs called by their class, less what the same calls would reach
-    on the labels of the fold in a random order. So it is zero on average whatever the classes' shares are:
-    what a fold's test has many of its training has few of, and balanced accuracy is then not at a third.
+    on the labels of the fold in a random order, so it is zero on average. Balanced accuracy is not at a third
+    on average: the test of a fold has many of the class that its training has few of.
 
     Args:
         table: one row per final run and permutation: repeat, seed, permutation and ``PERMUTED_COUNTS``.
