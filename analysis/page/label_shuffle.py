@@ -8,7 +8,7 @@ from analysis.page.check import Check, Status
 from analysis.page.control_checks import no_answer
 from analysis.statistics.label_permutations import permuted_labels
 from analysis.statistics.study_statistics import StudyStatistics
-from analysis.tables.table import p_text
+from analysis.tables.table import p_text, with_interval
 
 NAME = "Label shuffle"
 
@@ -20,7 +20,9 @@ def label_shuffle(statistics: StudyStatistics) -> Check:
     study = statistics.study
     shuffled = [a.name for a in study.arms if a.edits.get("progression.shuffle_labels")]
     present = [name for name in shuffled if name in statistics.arms]
-    looked = "balanced accuracy of the classifier fitted on many permutations of the progression labels"
+    looked = (
+        "agreement beyond chance (share of pairs) of the classifier fitted on many permutations of the labels"
+    )
 
     def unchecked(found: str) -> Check:
         return Check(name=NAME, status="not checked", looked_at=looked, found=found)
@@ -39,9 +41,10 @@ def label_shuffle(statistics: StudyStatistics) -> Check:
         )
     low, high = np.quantile(found.permuted, [0.025, 0.975])
     chance = (
-        f"permuted labels {found.permuted.mean():.3f} (middle 95 % {low:.3f} to {high:.3f} of "
-        f"{len(found.permuted)} permutations), chance {found.chance:.3f}; true labels {found.observed:.3f}, "
-        f"p {p_text(found.p_informed)}"
+        f"mean of {len(found.permuted)} permutations "
+        f"{with_interval(float(found.permuted.mean()), *found.interval, sign='+')}, the middle 95 % of them "
+        f"{low:+.3f} to {high:+.3f}; true labels {found.observed:+.3f}, "
+        f"permutation p {p_text(found.p_informed)}"
     )
     status: Status
     if found.leaks:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
+from scipy.special import ndtri
 
 from analysis.results.parquet_tables import PERMUTED_COUNTS
-from analysis.statistics.metrics import METRICS, Array
+from analysis.statistics.metrics import Array
 from analysis.statistics.verdict import ALPHA
 
 TRUE_LABELS = 0
@@ -24,43 +24,42 @@ TRUE_LABELS = 0
 
 @dataclass(frozen=True, kw_only=True)
 class PermutedLabels:
-    """Balanced accuracy with labels as they are, and with permuted ones."""
+    """Agreement beyond chance with labels as they are, and with permuted ones."""
 
     observed: float
     """With the labels as they are."""
     permuted: Array
     """With each permutation, shape (permutations,)."""
-    chance: float
-    """One over the number of classes that occur."""
 
     @property
-    def p_above_chance(self) -> float:
-        """One-sided p that permuted labels are predicted no better than by chance, by the spread of the
-        permutations' mean."""
-        n, spread = len(self.permuted), float(self.permuted.std(ddof=1))
-        if spread == 0:
-            return float(self.permuted.mean() <= self.chance + 1e-12)
-        return float(ndtr(-(self.permuted.mean() - self.chance) / (spread / np.sqrt(n))))
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the permutations' mean, which is zero where nothing leaks."""
+        half = float(ndtri(1 - ALPHA / 2)) * float(self.permuted.std(ddof=1)) / np.sqrt(len(self.permuted))
+        return float(self.permuted.mean()) - half, float(self.permuted.mean()) + half
 
     @property
     def p_informed(self) -> float:
-        """Permutation p that true labels are predicted no better than permuted ones."""
+        """One-sided permutation p that true labels are predicted no better than permuted ones."""
         at_least = int((self.permuted >= self.observed - 1e-12).sum())
         return (at_least + 1) / (len(self.permuted) + 1)
 
     @property
     def leaks(self) -> bool:
         """Whether permuted labels are predicted above chance."""
-        return self.p_above_chance <= ALPHA
+        return self.interval[0] > 1e-12
 
     @property
     def informed(self) -> bool:
         """Whether true labels are predicted better than permuted ones."""
-        return self.p_informed <= ALPHA
+        return self.p_informed <= ALPHA / 2
 
 
 def permuted_labels(table: pd.DataFrame) -> PermutedLabels | None:
     """Add up the permutations of one arm's final runs.
+
+    Agreement beyond chance is the share of pairs called by their class, less what the same calls would reach
+    on the labels of the fold in a random order, so it is zero on average. Balanced accuracy is not at a third
+    on average: the test of a fold has many of the class that its training has few of.
 
     Args:
         table: one row per final run and permutation: repeat, seed, permutation and ``PERMUTED_COUNTS``.
@@ -68,14 +67,15 @@ def permuted_labels(table: pd.DataFrame) -> PermutedLabels | None:
     Returns:
         None where no permutation was made.
     """
-    rounds = table.groupby(["permutation", "repeat", "seed"])[PERMUTED_COUNTS].sum()
-    counts = rounds.to_numpy(dtype=np.float64).reshape(-1, 3, 3)
-    if not len(counts):
-        return None
-    scores = pd.Series(METRICS["balanced_accuracy"].compute(counts), index=rounds.index)
-    mean = scores.groupby("permutation").mean()
+    counts = table[PERMUTED_COUNTS].to_numpy(dtype=np.float64).reshape(-1, 3, 3)
+    pairs = counts.sum((1, 2))
+    by_chance = (counts.sum(1) * counts.sum(2)).sum(1) / np.maximum(pairs, 1)
+    beyond = table[["permutation", "repeat", "seed"]].assign(
+        beyond=np.trace(counts, axis1=1, axis2=2) - by_chance, pairs=pairs
+    )
+    rounds = beyond.groupby(["permutation", "repeat", "seed"])[["beyond", "pairs"]].sum()
+    mean = (rounds["beyond"] / rounds["pairs"]).groupby("permutation").mean()
     permuted = mean.drop(TRUE_LABELS, errors="ignore").to_numpy(dtype=np.float64)
     if TRUE_LABELS not in mean.index or len(permuted) < 2:
         return None
-    classes = int((counts.sum((0, 2)) > 0).sum())
-    return PermutedLabels(observed=float(mean[TRUE_LABELS]), permuted=permuted, chance=1 / max(classes, 1))
+    return PermutedLabels(observed=float(mean[TRUE_LABELS]), permuted=permuted)

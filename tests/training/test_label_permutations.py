@@ -38,7 +38,7 @@ def test_only_a_leak_lets_permuted_labels_be_predicted(leak: bool) -> None:
     pairs, scans, embedded = cohort(60, dim=20)
     found = crossed(pairs, scans, embedded, leak)
     assert found.leaks == leak and found.informed
-    assert found.observed > found.permuted.mean() and found.chance == pytest.approx(1 / 3)
+    assert found.observed > found.permuted.mean()
 
 
 def test_embeddings_that_know_nothing_are_told_from_those_that_do() -> None:
@@ -63,3 +63,16 @@ def test_the_first_row_is_the_classifier_that_was_not_shuffled_and_permutations_
     of_class = [[f"n_{i}{j}" for j in range(3)] for i in range(3)]
     both = [sum(table[names].sum(axis=1) for table in (first, other)).tolist() for names in of_class]
     assert all(len(set(totals)) == 1 for totals in both), "every permutation keeps the cohort's classes"
+
+
+def test_what_training_lacks_of_a_class_the_test_has_more_of_and_that_is_no_leak() -> None:
+    """Seen in the simulation: balanced accuracy of permuted labels above a third in 42 % of sound studies,
+    since a decision by p / prior with equal shares of worse and better prefers the class that is rarer."""
+    rows = []
+    for permutation in range(20):
+        for fold, many in enumerate((0, 2)):  # all test pairs are called by the class they have more of
+            counts = dict.fromkeys(PERMUTED_COUNTS, 0)
+            counts |= {f"n_0{many}": 20 - 10 * fold, f"n_2{many}": 10 + 10 * fold}
+            rows.append({"permutation": permutation, "repeat": 0, "seed": 0, **counts})
+    found = permuted_labels(pd.DataFrame(rows))
+    assert found is not None and not found.leaks and np.abs(found.permuted).max() < 1e-12
