@@ -175,6 +175,8 @@ def cohort_facts(plan: Plan) -> dict[str, Any]:
 def protocol(plan: Plan) -> str:
     """How test patients were kept apart; what a table's footnote must say."""
     parts = ["development-split" if plan.development else "nested"]
+    if plan.division.words:
+        parts.append(plan.division.words)
     if not plan.cohort.temporal:
         parts.append("not temporal")
     if plan.winner is not None:

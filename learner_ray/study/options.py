@@ -12,6 +12,7 @@ from learner_ray.study.profiles import BOUNDS, PROFILES, Size
 from learner_ray.study.samplers import SAMPLERS
 
 PROTOCOLS = ("nested", "development")
+PLACES = ("site", "device")
 
 RETRY = {"failed": ("audit", "final"), "failed-trials": ("trial", "audit", "final")}
 """The values of ``retry``, and the roles of runs that each stands for."""
@@ -53,6 +54,12 @@ class SweepOptions:
     """Folds, instead of the profile's number."""
     repeats: int | None = _option(metavar="N")
     """Repeats of the division into folds, instead of the profile's number."""
+    splits: str | None = _option(metavar="FILE")
+    """Your own partition: a table with the columns patient, repeat, fold, which says in which fold of each
+    repeat a patient is tested. Repeats and folds are numbered from 0."""
+    leave_out: str | None = _option(choices=PLACES)
+    """One fold for each site, or device: its patients are tested by encoders that never saw a scan from
+    there."""
     seeds: int | None = _option(metavar="N")
     """Final runs of each search, one seed each, instead of the profile's number."""
     audits: int | None = _option(metavar="N")
@@ -136,6 +143,10 @@ class SweepOptions:
             )
 
     def _check_designs(self) -> None:
+        if self.splits is not None and self.leave_out:
+            raise UserError("--splits and --leave-out each say who is tested where: give one of them")
+        if self.splits == "":
+            raise UserError("--splits is empty: name a table of patient, repeat and fold, or leave it out")
         if self.fixed_from and self.factor:
             raise UserError("--fixed-from and --factor make a study each: give one of them")
         if self.half and not self.factor:

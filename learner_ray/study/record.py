@@ -29,6 +29,7 @@ IDENTITY = (
     "trials",
     "folds",
     "repeats",
+    "division",
     "seeds",
     "pruner",
     "sampler",
@@ -85,6 +86,7 @@ def describe(
         "primary_metric": plan.study.primary_metric,
         "folds": plan.size.folds,
         "repeats": plan.size.repeats,
+        **plan.division.record,
         "seeds": plan.size.seeds,
         "trials": plan.size.trials,
         "audits": plan.size.audits,
@@ -179,7 +181,7 @@ def record(
     differing = [key for key in IDENTITY if before.get(key) != asked[key]]
     if not differing:
         if not splits.exists():
-            save_splits(plan.folds, splits)
+            save_splits(plan.folds, splits, plan.division.origin)
         return before
     grown = _grown(before, asked, plan)
     if extend and set(differing) <= set(grown):
@@ -200,7 +202,7 @@ def record(
 
 def _write(plan: Plan, study: dict[str, Any], folder: Path) -> None:
     """Splits first: a folder with them alone is taken for one whose study has not begun."""
-    save_splits(plan.folds, folder / "splits.json")
+    save_splits(plan.folds, folder / "splits.json", plan.division.origin)
     study["hash"] = study_hash(study)
     write_json(folder / "study.json", study)
 
