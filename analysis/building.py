@@ -15,6 +15,7 @@ from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
 from analysis.statistics.study_statistics import StudyStatistics, study_statistics
 from analysis.tables.across_studies import across_studies, tuned_and_fixed
+from analysis.tables.external import external_table
 from analysis.tables.factorial import factorial_table
 from analysis.tables.main_table import all_metrics, main_table, test_details
 from analysis.tables.render import write_table
@@ -45,6 +46,7 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
     """Every table that the studies have data for, the main table first."""
     found = [
         main_table(statistics),
+        external_table(statistics),
         across_studies(statistics),
         all_metrics(statistics),
         test_details(statistics),

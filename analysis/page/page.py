@@ -15,6 +15,7 @@ from analysis.page.methods import checklist, methods
 from analysis.page.sentences import verdict_sentences
 from analysis.page.validity import checks
 from analysis.statistics.study_statistics import StudyStatistics
+from analysis.tables.external import external_sentences
 from analysis.tables.table import Table
 
 _IDENTIFIERS = re.compile(r'(\bid="|url\(#|href="#)')
@@ -68,7 +69,7 @@ def html(report: Report) -> str:
         studies=[
             {
                 "study": item.study,
-                "verdicts": verdict_sentences(item),
+                "verdicts": [*verdict_sentences(item), *external_sentences(item)],
                 "checks": checks(item),
                 "checklist": checklist(item),
             }

@@ -87,9 +87,13 @@ def _load_study(folder: Path, key: str) -> StudyResults:
         audits = read("audits", AUDIT_COLUMNS, "selected trials cannot be compared with their re-evaluation")
     if (folder / "finals.parquet").exists() and len(ledger):  # an older version wrote none
         finals = read("finals", FINAL_COLUMNS, "nothing is known of final runs that failed")
+    external = pd.DataFrame(columns=[*LEDGER_COLUMNS])
+    if info.get("external") and (folder / "external.parquet").exists():
+        rows = read("external", LEDGER_COLUMNS, "no final run was tested on the external cohort")
+        external = checked_ledger(rows, folder / "external.parquet", faults)
     study = StudyResults(
         key=key, folder=folder, info=info, arms=_arms(info, ledger, faults.problems), ledger=ledger,
-        trials=trials, scores=scores, audits=audits, finals=finals, damaged=faults.damaged,
+        trials=trials, scores=scores, audits=audits, finals=finals, external=external, damaged=faults.damaged,
         spoilt=len(ledger) < len(raw),
     )  # fmt: skip
     return replace(study, problems=(*faults.problems, *_gaps(study)))

@@ -22,6 +22,7 @@ from analysis.tables.captions import (
     row_label,
     run_cautions,
 )
+from analysis.tables.division_notes import division_notes
 from analysis.tables.failures import failed_finals
 from analysis.tables.table import (
     MISSING,
@@ -91,6 +92,7 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         if len(item.study.ledger):
             panels.append((header(item.study), _main_table_text(item, data)))
         notes.append(footnote(item.study, item.draws))
+        notes += division_notes(item.study)
         notes += [f"{item.study.title}: {problem}." for problem in item.study.problems]
     notes += [
         "Difference is arm minus reference on the same patients and draws; "

@@ -134,6 +134,7 @@ class Tables:
         self._plan = plan
         self._store = store
         self._majority: dict[Fold, pd.DataFrame] = {}
+        self._facts = cohort_facts(plan)
 
     def pairs(self, run: FinalRun) -> pd.DataFrame:
         """One row per test pair."""
@@ -154,10 +155,13 @@ class Tables:
         return self._majority[group.fold].copy()
 
     def _own(self, run: FinalRun, file: str) -> pd.DataFrame:
-        return _read(self._store.folder(run.run_hash).path / file)
+        return _read(self._path(run, file))
+
+    def _path(self, run: FinalRun, file: str) -> Path:
+        return self._store.folder(run.run_hash).path / file
 
     def _labelled(self, run: FinalRun, table: pd.DataFrame) -> pd.DataFrame:
-        labels = pd.DataFrame({**cohort_facts(self._plan), **run.labels}, index=table.index)
+        labels = pd.DataFrame({**self._facts, **run.labels}, index=table.index)
         return pd.concat([labels, table], axis=1)
 
 

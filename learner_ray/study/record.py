@@ -50,6 +50,9 @@ DERIVED = (
     "finals.parquet",
     "ledger.parquet",
     "scores.parquet",
+    "external.parquet",
+    "external-scores.parquet",
+    "external-content.json",
     "optuna.journal",
     "tensorboard",
 )
@@ -187,6 +190,7 @@ def record(
     if extend and set(differing) <= set(grown):
         history = {key: before.get(key) for key in ("command", "created", *differing)}
         now["extended"] = [*before.get("extended", []), history]
+        now |= {"external": before["external"]} if "external" in before else {}
         _write(plan, now, folder)
         return now
     if set(differing) <= set(grown):

@@ -36,8 +36,9 @@ def heading(plan: Plan, *, devices: object, results: object) -> str:
     )
 
 
-def summary(runner: StudyRunner, out: Path) -> str:
-    """The main table of a study that has ended, its failed runs and the next commands to type."""
+def summary(runner: StudyRunner, out: Path, external: str = "") -> str:
+    """The main table of a study that has ended, its failed runs, what is to be said of an external cohort,
+    and the next commands to type."""
     failed = runner.failed
     seconds = sum(outcome.device_seconds for outcome in runner.outcomes)
     runs = len(runner.outcomes)
@@ -46,6 +47,7 @@ def summary(runner: StudyRunner, out: Path) -> str:
         f"{runs} runs, {duration(seconds)} of device time, {len(failed)} failed or diverged",
         *([f"Finished, but {len(failed)} of {runs} runs failed or diverged:"] if runner.is_short else []),
         *(f"  {outcome.planned.label}: {outcome.reason}" for outcome in failed),
+        *([external] if external else []),
         "Next:",
         f"  tensorboard --logdir {out}",
         f"  python analysis/report.py {out} --out report",
