@@ -60,12 +60,22 @@ def external_fault(folder: RunFolder, key: str, run_hash: str) -> str:
 
     Those that are missing, damaged or of another run are computed again.
     """
+    return _fault(folder, _list_of(folder, key), run_hash)
+
+
+def external_faults(folder: RunFolder, run_hash: str) -> list[str]:
+    """What is wrong with a run's predictions of external cohorts, one sentence for each cohort."""
+    found = [_fault(folder, path, run_hash) for path in sorted(folder.path.glob("external-*.json"))]
+    return [fault for fault in found if fault]
+
+
+def _fault(folder: RunFolder, path: Path, run_hash: str) -> str:
     try:
-        content = read_object(_list_of(folder, key))
+        content = read_object(path)
         if content is None:
             return "not tested yet"
         if content["run_hash"] != run_hash:
-            return f"{_list_of(folder, key).name} is of run {content['run_hash']}"
+            return f"{path.name} is of run {content['run_hash']}"
         return difference(folder.path, content["files"])
     except (DamagedError, KeyError, TypeError, AttributeError) as error:
-        return f"{_list_of(folder, key).name} is damaged ({type(error).__name__})"
+        return f"{path.name} is damaged ({type(error).__name__})"
