@@ -20,8 +20,8 @@ class ExternalComparison:
     ledger: pd.DataFrame
     """The rows compared: those of pairs that all arms have predicted in the same final run."""
     comparison: Comparison
-    """As for the study's own patients, except that nothing is tested: the error rates of verdicts were
-    measured in cross-validation, where one final run of a partition tests a patient, and not all of them."""
+    """Metrics and contrasts; there are no tests, since the error rates of verdicts were measured in
+    cross-validation, where one final run of a partition tests a patient, and not all of them."""
     untested: int
     """Final runs in the study's ledger that were not tested there."""
 

@@ -14,7 +14,7 @@ from analysis.results.study import StudyResults
 from analysis.statistics.external import ExternalComparison, external_comparison
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import contrast_mark, design_of, row_label, run_cautions
-from analysis.tables.table import MISSING, NONE, Table, interval_text, number, panel_of, with_interval
+from analysis.tables.table import MISSING, NONE, Table, interval_text, number, panel_of
 
 
 def external_table(statistics: Sequence[StudyStatistics]) -> Table | None:
@@ -88,8 +88,7 @@ def _text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.DataFrame:
 
 
 def _difference(row: pd.Series[Any], prefix: str, mark: str = "") -> str:
-    values = (number(row, f"{prefix}{name}") for name in ("difference", "low", "high"))
-    text = with_interval(*values, sign="+")
+    text = interval_text(row, f"{prefix}difference", prefix, sign="+")
     return text if text == NONE else f"{text}{mark}"
 
 
@@ -136,15 +135,15 @@ def external_sentences(statistics: StudyStatistics) -> list[str]:
     if found is None:
         return []
     study, metric = statistics.study, statistics.primary_metric
-    data = external_data(statistics, found).set_index("arm", drop=False)
+    by_arm = {str(row["arm"]): row for _, row in external_data(statistics, found).iterrows()}
     begin = f"{study.title}: on the external cohort {_name(study)} ({found.size})"
     if _cautions(study) != list(study.cautions):
         begin += ", a phantom,"
     sentences = []
     for arm in (study.reference, *study.family):
-        if arm not in data.index or not np.isfinite(number(data.loc[arm], "external_value")):
+        if arm not in by_arm or not np.isfinite(number(by_arm[arm], "external_value")):
             continue
-        row = data.loc[arm]
+        row = by_arm[arm]
         value = interval_text(row, "external_value", "external_")
         said = f"{begin} {study.labels[arm]} has {metric.label} {value}"
         there, here = (number(row, f"{side}difference_difference") for side in ("external_", ""))
