@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 from pathlib import Path
 
 import av
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from learner_ray.cohort.sidecar import sidecar_path
 from learner_ray.imaging.phantoms import write_phantom
 
 GAMMA, BLUR, FALL = 0.7, 0.8, 0.35
@@ -59,6 +61,8 @@ def main() -> None:
         table = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+    sidecar = sidecar_path(manifest)
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "name": "lus-phantom-elsewhere"}))
     print(f"{manifest}: {len(rows)} scans")
 
 

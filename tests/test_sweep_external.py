@@ -113,16 +113,15 @@ def test_a_signal_keeps_what_was_tested_and_the_same_command_goes_on(
     manifest: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, more = tmp_path / "lus", ["--test-data", str(other)]
-    take = external_runs._Pool._take
+    taken = external_runs._Pool._tested
     monkeypatch.setattr(external_runs, "predict_externally", by_formula)
 
-    def taken_then_interrupted(*args):
-        found = take(*args)
+    def interrupted(*args):
+        taken(*args)
         os.kill(os.getpid(), signal.SIGINT)
-        return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(external_runs._Pool, "_take", taken_then_interrupted)
+        patch.setattr(external_runs._Pool, "_tested", interrupted)
         assert sweep(manifest, out, *ONE_FIT, *more) == 130
     assert pd.read_parquet(out / "external.parquet")["run_hash"].nunique() == 1
     assert sweep(manifest, out, *ONE_FIT, *more) == 0

@@ -1,4 +1,4 @@
-"""Tests complete final runs on an external cohort, as tasks of Ray: one for each run."""
+"""Tests complete final runs on an external cohort, in actors of Ray that test one run after the other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from learner_ray.engine.connection import Devices, start_local
 from learner_ray.engine.faults import Fault, Kind, death_of, fault_of
 from learner_ray.engine.interrupt import Interrupt
 from learner_ray.engine.run_plan import resources_of, slots_of
-from learner_ray.engine.trainable import assigned_share, device_name
+from learner_ray.engine.trainable import assigned_share, device_name, process_name
 from learner_ray.engine.tuning import device_count
 from learner_ray.run.folder import RunFolder, RunStore
 from learner_ray.run.spec import Source
@@ -33,7 +33,7 @@ from learner_ray.study.runner import StudyRunner
 logger = logging.getLogger(__name__)
 
 LOOKS_EVERY_S = 1.0
-"""Seconds between two looks at signals and at tasks that hang."""
+"""Seconds between two looks at signals and at tests that hang."""
 
 Evaluate = Callable[[RunFolder, Source, str], None]
 """Tests the run of a folder on an external cohort, on a device."""
@@ -58,14 +58,15 @@ def run_external(
     devices: Devices,
     evaluate: Evaluate | None = None,
 ) -> ExternalOutcome:
-    """Tests final runs on an external cohort, on the devices there are; a task that dies is tried again.
+    """Tests final runs on an external cohort, on the devices there are; one whose process dies is tested
+    again.
 
     Args:
         left: the runs, complete ones.
         source: the external cohort's.
         store: the folders of all runs.
         home: the study's results folder.
-        options: say how many may run at a time, and after which silence a task hangs.
+        options: say how many may run at a time, and after which time a test hangs.
         devices: those of the study.
         evaluate: tests a run; by default by its stored encoder.
 
@@ -86,7 +87,7 @@ def run_external(
         except KeyboardInterrupt:
             interrupt.signal = signal.SIGINT
         finally:
-            pool.cancel()
+            pool.end()
     if interrupt.fault:
         raise interrupt.fault
     return ExternalOutcome(pool.failed, interrupt.signal)
@@ -122,8 +123,19 @@ def predict_externally(folder: RunFolder, source: Source, device: str) -> None:
     predict(folder, source, device)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Try:
+    """A test that is under way."""
+
+    run: ToTest
+    tester: Any
+    """The actor that tests the run."""
+    since: float | None = None
+    """When the test began; None while the process of the tester starts, for which a device may be missing."""
+
+
 class _Pool:
-    """The tasks that run now, and what came of those before."""
+    """The tests that are under way, and what came of those before."""
 
     def __init__(
         self,
@@ -135,88 +147,117 @@ class _Pool:
     ) -> None:
         self.failed: dict[str, str] = {}
         self._source, self._store, self._evaluate, self._interrupt = source, store, evaluate, interrupt
-        self._task = ray.remote(
-            num_cpus=resources["cpu"], num_gpus=resources.get("gpu", 0), max_retries=0
-        )(_evaluated)  # fmt: skip
+        self._tester = ray.remote(num_cpus=resources["cpu"], num_gpus=resources.get("gpu", 0))(_Tester)
         self._attempts = Attempts(device_count)
-        self._running: dict[Any, tuple[ToTest, float]] = {}
-        """The run of each task, and when it began."""
+        self._tries: dict[Any, _Try] = {}
+        """The tests under way, by what Ray gives for their results."""
+        self._idle: list[Any] = []
         self._hung: set[Any] = set()
         self._done = 0
 
     def work(self, left: Sequence[ToTest], slots: int, hung_after_s: float) -> None:
         """Tests all runs, or as many as there are before the study is interrupted."""
         waiting, alone = list(left), list[ToTest]()
-        while (waiting or alone or self._running) and not self._interrupt.stop_all():
-            while waiting and len(self._running) < slots:
+        while (waiting or alone or self._tries) and not self._interrupt.stop_all():
+            while waiting and len(self._tries) < slots:
                 self._start(waiting.pop(0))
-            if alone and not waiting and not self._running:
+            if alone and not self._tries:
+                self._end_idle()
                 self._start(alone.pop(0))
-            ended, _ = ray.wait([*self._running], timeout=LOOKS_EVERY_S)
-            for task in ended:
-                run, again = self._take(task, hung_after_s)
-                if again is not None:
-                    (alone if again else waiting).append(run)
-                elif run.label not in self.failed and not self._interrupt.stop_all():
-                    self._done += 1
-                    logger.info(f"{self._done}/{len(left)}  {run.label}: tested on the external cohort")
+            ended, _ = ray.wait([*self._tries], timeout=LOOKS_EVERY_S)
+            for result in ended:
+                tried = self._tries.pop(result)
+                fault = self._fault(result, tried, hung_after_s)
+                if fault is None and tried.since is None:
+                    self._begin(tried)
+                elif fault is None:
+                    self._tested(tried, len(left))
+                else:
+                    ray.kill(tried.tester)
+                    again = self._judge(tried.run, fault)
+                    if again is not None:
+                        (alone if again else waiting).append(tried.run)
             self._end_hung(hung_after_s)
 
     def _start(self, run: ToTest) -> None:
-        folder = self._store.folder(run.run_hash)
-        self._running[self._task.remote(self._evaluate, folder.address, self._source)] = run, time.monotonic()
+        if self._idle:
+            self._begin(_Try(run=run, tester=self._idle.pop()))
+        else:
+            tester = self._tester.remote()
+            self._tries[tester.is_ready.remote()] = _Try(run=run, tester=tester)
 
-    def _take(self, task: Any, hung_after_s: float) -> tuple[ToTest, bool | None]:
-        """The run of a task that has ended, and whether it is to be tried again: alone, beside others, or not
-        at all (None)."""
-        run, _ = self._running.pop(task)
-        hung = f"hung: not tested within {hung_after_s:.0f} s" if task in self._hung else ""
+    def _begin(self, tried: _Try) -> None:
+        folder = self._store.folder(tried.run.run_hash)
+        result = tried.tester.test.remote(self._evaluate, folder.address, self._source)
+        self._tries[result] = replace(tried, since=time.monotonic())
+
+    def _fault(self, result: Any, tried: _Try, hung_after_s: float) -> Fault | None:
+        """What went wrong in a test, or in the start of its process; None where nothing did."""
         try:
-            fault: Fault | None = ray.get(task)
+            fault: Fault | None = ray.get(result)
         except ray.exceptions.RayError as error:
-            fault = death_of(error, hung=hung)
-        if fault is None:
-            with self._interrupt.watching_storage():
-                self._store.folder(run.run_hash).fetch(models=False)
-            return run, None
+            hung = f"hung: not tested within {hung_after_s:.0f} s" if tried.tester in self._hung else ""
+            return death_of(error, hung=hung)
+        return fault
+
+    def _tested(self, tried: _Try, of: int) -> None:
+        self._idle.append(tried.tester)
+        with self._interrupt.watching_storage():
+            self._store.folder(tried.run.run_hash).fetch(models=False)
+        self._done += 1
+        logger.info(f"{self._done}/{of}  {tried.run.label}: tested on the external cohort")
+
+    def _judge(self, run: ToTest, fault: Fault) -> bool | None:
+        """Whether a run is tested again with nothing beside it (True), beside others (False), or not at all
+        (None)."""
         verdict = self._attempts.judge(run.label, fault)
         if verdict.stops:
             kind = StorageError if fault.kind is Kind.STORAGE else PlaceError
             elsewhere = f" (on {fault.host})" if fault.host not in ("", socket.gethostname()) else ""
             self._interrupt.stop(kind(f"{verdict.stops}{elsewhere}"))
-            return run, None
+            return None
         if verdict.failed:
             self.failed[run.label] = verdict.failed
             logger.warning(f"{run.label}: not tested on the external cohort: {verdict.failed}")
-            return run, None
+            return None
         logger.warning(f"{run.label}: {fault.reason}; testing it again")
-        return run, verdict.alone
+        return verdict.alone
 
     def _end_hung(self, hung_after_s: float) -> None:
-        for task, (_, since) in self._running.items():
-            if time.monotonic() - since > hung_after_s and task not in self._hung:
-                self._hung.add(task)
-                ray.cancel(task, force=True)
+        for tried in self._tries.values():
+            silent = tried.since is not None and time.monotonic() - tried.since > hung_after_s
+            if silent and tried.tester not in self._hung:
+                self._hung.add(tried.tester)
+                ray.kill(tried.tester)
 
-    def cancel(self) -> None:
-        """Ends the tasks that still run; what they have not written is computed again."""
-        for task in self._running:
-            ray.cancel(task, force=True)
+    def _end_idle(self) -> None:
+        while self._idle:
+            ray.kill(self._idle.pop())
+
+    def end(self) -> None:
+        """Ends all processes; what they have not written is computed again."""
+        self._end_idle()
+        for tried in self._tries.values():
+            ray.kill(tried.tester)
 
 
-def _evaluated(evaluate: Evaluate, address: str, source: Source) -> Fault | None:
-    """Tests one run, in a process of Ray; the fault, if there was one."""
-    try:
-        from learner_ray.training.process import keep_to_share, training_device
+class _Tester:
+    """Tests one run after the other, in a process of Ray; one in which something went wrong has no next."""
 
-        folder, device = RunFolder.at(address), training_device()
-        if device == "cuda":
-            keep_to_share(assigned_share())
-        folder.fetch()
-        evaluate(folder, source, device)
-    except Exception as error:
-        root = Path(address).parent
-        # Each try counts as a process of its own: what happens twice is the run's doing.
-        task = str(ray.get_runtime_context().get_task_id())
-        return fault_of(error, root, process=task, device=device_name(), host=socket.gethostname())
-    return None
+    def is_ready(self) -> None:
+        """Says that the process has started."""
+
+    def test(self, evaluate: Evaluate, address: str, source: Source) -> Fault | None:
+        """Tests a run; the fault, if there was one."""
+        try:
+            from learner_ray.training.process import keep_to_share, training_device
+
+            folder, device = RunFolder.at(address), training_device()
+            if device == "cuda":
+                keep_to_share(assigned_share())
+            folder.fetch()
+            evaluate(folder, source, device)
+        except Exception as error:
+            where = {"process": process_name(), "device": device_name(), "host": socket.gethostname()}
+            return fault_of(error, Path(address).parent, **where)
+        return None

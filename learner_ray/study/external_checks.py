@@ -8,7 +8,8 @@ from learner_ray.cohort import CLASSES, Cohort
 from learner_ray.cohort.faults import FaultsError
 from learner_ray.cohort.patients import normal_form
 from learner_ray.core.errors import UserError
-from learner_ray.imaging.kinds import kinds_of_scans
+from learner_ray.imaging.headers import file_kind
+from learner_ray.imaging.kinds import kind_of_scan
 
 
 def require_alike(cohort: Cohort, external: Cohort) -> None:
@@ -32,11 +33,11 @@ def require_alike(cohort: Cohort, external: Cohort) -> None:
                 f"--test-data {external.name}: its {what} is {its}, that of {cohort.name} is {ours}; state "
                 "the same in the sidecar of its manifest if it is the same, or name other data"
             )
-    kinds, known = kinds_of_scans(external.scans), kinds_of_scans(cohort.scans)
-    if not set(kinds) <= set(known):
+    kinds, known = _kinds(external), _kinds(cohort)
+    if not kinds <= known:
         raise UserError(
-            f"--test-data {external.name}: its scans are {' or '.join(kinds)}, those of {cohort.name} are "
-            f"{' or '.join(known)}; convert them, or name other data"
+            f"--test-data {external.name}: its scans are {' or '.join(sorted(kinds))}, those of {cohort.name} "
+            f"are {' or '.join(sorted(known))}; convert them, or name other data"
         )
     for count, name in zip(external.class_counts(), CLASSES, strict=True):
         if count == 0:
@@ -44,6 +45,11 @@ def require_alike(cohort: Cohort, external: Cohort) -> None:
                 f"--test-data {external.name}: no progression pair is {name!r}, so no metric over the three "
                 "classes can be had there; add patients, or name other data"
             )
+
+
+def _kinds(cohort: Cohort) -> set[str]:
+    """The kinds of scans that have a header; one without is the gate's to refuse or to leave out."""
+    return {kind_of_scan(files) for files in cohort.scans["files"] if all(map(file_kind, files))}
 
 
 def require_apart(cohort: Cohort, external: Cohort) -> None:
