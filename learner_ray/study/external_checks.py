@@ -36,8 +36,8 @@ def require_alike(cohort: Cohort, external: Cohort) -> None:
     kinds, known = _kinds(external), _kinds(cohort)
     if not kinds <= known:
         raise UserError(
-            f"--test-data {external.name}: its scans are {' or '.join(sorted(kinds))}, those of {cohort.name} "
-            f"are {' or '.join(sorted(known))}; convert them, or name other data"
+            f"--test-data {external.name}: its scans are {' or '.join(sorted(kinds))}, those of "
+            f"{cohort.name} are {' or '.join(sorted(known))}; convert them, or name other data"
         )
     for count, name in zip(external.class_counts(), CLASSES, strict=True):
         if count == 0:

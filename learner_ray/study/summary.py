@@ -28,7 +28,8 @@ def heading(plan: Plan, *, devices: object, results: object) -> str:
             f"Study {plan.study.name}, profile {plan.profile}, {devices}; results in {results}",
             f"{kind}: {facts['patients']} patients, {facts['scans']} scans, {facts['pairs']} pairs "
             f"(worse/same/better {counts[0]}/{counts[1]}/{counts[2]})",
-            f"{plan.runs} runs: {len(plan.arms)} arms, {plan.size.repeats} repeats, {plan.size.folds} folds, "
+            f"{plan.runs} runs: {len(plan.arms)} arms, {plan.size.repeats} repeats, {plan.size.folds} folds"
+            f"{f' ({plan.division.words})' if plan.division.words else ''}, "
             f"{plan.size.trials} trials, {plan.size.audits} audits and {plan.size.seeds} final runs each "
             "(without a search: final runs only); "
             f"{plan.base.train.precision}, {plan.base.data.image_size} px, {plan.base.train.epochs} epochs",

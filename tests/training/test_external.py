@@ -24,8 +24,6 @@ ARMS = {
     "encoder": {"train__epochs": 1},
     "finetuned": {"train__epochs": 1, "progression__finetune_epochs": 1},
     "earlier score": {"progression__input": "earlier_score"},
-    "metadata": {"progression__input": "metadata"},
-    "majority": {"progression__input": "nothing"},
 }
 """Settings of final runs: with an encoder, and controls without."""
 
