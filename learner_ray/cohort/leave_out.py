@@ -59,6 +59,11 @@ def leave_one_out(cohort: Cohort, place: Place, *, seed: int) -> tuple[list[Fold
 
 def _place_of(cohort: Cohort, place: Place) -> Mapping[str, str]:
     """The one place of every patient."""
+    if not any(cohort.scans[place]):
+        raise UserError(
+            f"--leave-out {place}: {cohort.name} names no {place} of any scan; give a manifest with a column "
+            f"{place}, or divide the patients yourself with --splits"
+        )
     places: dict[str, dict[str, int]] = {patient: {} for patient in cohort.patients}
     for scan in cohort.scans.sort_values("row").itertuples(index=False):
         places[str(scan.patient)].setdefault(str(getattr(scan, place)), int(scan.row))  # type: ignore[arg-type]

@@ -52,6 +52,8 @@ def test_a_patient_of_two_sites_or_none_is_refused_and_named() -> None:
 
 
 def test_one_site_or_a_site_that_lacks_a_class_is_refused() -> None:
+    with pytest.raises(UserError, match="names no device of any scan; give a manifest with a column device"):
+        leave_one_out(at_sites(), "device", seed=0)
     with pytest.raises(UserError, match="all patients are of site 'Ulm'"):
         leave_one_out(at_sites(["Ulm"] * 9), "site", seed=0)
     with pytest.raises(UserError, match="site 'Kiel': class 'same' is absent from the test patients"):
