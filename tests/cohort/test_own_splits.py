@@ -60,7 +60,7 @@ def edit(place: int, row: Row) -> Callable[[list[Row]], list[Row]]:
         (edit(0, ("P0", "first", 0)), "row 2: repeat is 'first'; write a whole number from 0"),
         (edit(0, ("P0", 0, "-1")), "row 2: fold is '-1'; write a whole number from 0"),
         (lambda table: [*table, ("P0", 0, 0)], "row 26: patient 'P0' stands in the same fold of repeat"),
-        (lambda table: [*table, ("P0", 0, 1)], "row 26: patient 'P0' stands in fold 0 of repeateady"),
+        (lambda table: [*table, ("P0", 0, 1)], "row 26: patient 'P0' stands in fold 0 of repeat 0 already"),
         (lambda table: table[1:], "repeat 0 lacks patient 'P0', who has progression pairs"),
         (lambda table: [(p, int(r) + 1, f) for p, r, f in table], "repeats are numbered 1, 2; number them"),
         (lambda table: [(p, r, 2 * int(f)) for p, r, f in table], "folds of repeat 0 are numbered 0, 2"),
