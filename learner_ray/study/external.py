@@ -73,7 +73,7 @@ class External:
         """
         lines = [f"{self.words}; rows in {folder / LEDGER}"]
         if failed:
-            lines.append(f"{len(failed)} final runs could not be tested there:")
+            lines.append(f"{len(failed)} final run{'s' * (len(failed) > 1)} could not be tested there:")
         return "\n".join([*lines, *(f"  {label}: {reason}" for label, reason in failed.items())])
 
     @property
