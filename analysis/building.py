@@ -15,6 +15,7 @@ from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
 from analysis.statistics.study_statistics import StudyStatistics, study_statistics
 from analysis.tables.across_studies import across_studies, tuned_and_fixed
+from analysis.tables.external import external_table
 from analysis.tables.factorial import factorial_table
 from analysis.tables.main_table import all_metrics, main_table, test_details
 from analysis.tables.protocol import frozen_table
@@ -47,6 +48,7 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
     found = [
         main_table(statistics),
         frozen_table(statistics),
+        external_table(statistics),
         across_studies(statistics),
         all_metrics(statistics),
         test_details(statistics),

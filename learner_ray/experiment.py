@@ -11,7 +11,7 @@ print(experiment.table())
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from learner_ray.cohort.listing import NAME, content_list
 from learner_ray.core.errors import Interrupted
 from learner_ray.core.files import write_json
 from learner_ray.imaging.gate import Decoded, warnings
+from learner_ray.study.external import read_external, read_external_scans, remember
 from learner_ray.study.inputs import plan_request, read_cohort, read_request, read_scans
 from learner_ray.study.options import RETRY, SweepOptions
 from learner_ray.study.repeat_command import equivalent_command
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mist
     import pandas as pd
 
     from learner_ray.engine.connection import Devices
+    from learner_ray.study.external import External
     from learner_ray.study.plan import Plan
     from learner_ray.study.plan_report import PlanReport
     from learner_ray.study.runner import StudyRunner
@@ -116,7 +118,7 @@ class Experiment:
             UserError: the cohort, the options or the devices do not allow the study, or no device is free.
             PlaceError: the epochs that were to be timed failed.
         """
-        with self._prepared() as (plan, _, devices):
+        with self._prepared() as (plan, _, _, devices):
             from learner_ray.engine.pace import devices_not_timed, plan_throughput
             from learner_ray.engine.run_plan import slots_of
             from learner_ray.study.plan_report import PlanReport
@@ -140,7 +142,7 @@ class Experiment:
             Interrupted: a signal ended it early, Ctrl-C for one; what had ended is kept.
         """
         results = self._request.results
-        with self._prepared() as (plan, decoded, devices), results.alone():
+        with self._prepared() as (plan, decoded, external, devices), results.alone():
             from learner_ray.study.freeze import amendment_notice
             from learner_ray.study.ledger import write_tables
             from learner_ray.study.other_numerics import refuse_to_add
@@ -162,20 +164,28 @@ class Experiment:
             if amended := amendment_notice(before, study):
                 logger.warning(amended)
             write_json(results.out / NAME, content_list(plan.cohort, decoded.stamps, decoded.cache.looks))
+            remember(external, results.out)
             results.publish()
             runner = self._runner(plan)
             stopped_by = self._run_rest(plan, runner, devices)
             write_tables(plan, runner, results.out)
+            untested: Mapping[str, str] = {}
+            if external is not None and stopped_by is None:
+                from learner_ray.engine.external_runs import test_on_external
+
+                tested = test_on_external(external, plan, runner, results, self.options, devices)
+                stopped_by, untested = tested.signal, tested.failed
             results.publish()
             if stopped_by is not None:
                 raise Interrupted(stopped_by)
-            said = summary(runner, results.out)
+            of_external = external.summary(results.out, untested) if external else ""
+            said = summary(runner, results.out, of_external)
             results.publish_looks()  # it shows verdicts
             return SweepResult(
                 out=results.out,
                 runs=len(runner.outcomes),
                 failed=len(runner.failed),
-                complete=not runner.is_short,
+                complete=not runner.is_short and not untested,
                 device_seconds=sum(outcome.device_seconds for outcome in runner.outcomes),
                 summary=said,
             )
@@ -206,15 +216,16 @@ class Experiment:
         return runs_table(self.out)
 
     @contextmanager
-    def _prepared(self) -> Iterator[tuple[Plan, Decoded, Devices]]:
+    def _prepared(self) -> Iterator[tuple[Plan, Decoded, External | None, Devices]]:
         """The plan with all scans read, on devices that are given back in the end."""
         options = self.options
         request, cohort = read_cohort(self._request)
+        external = read_external(request, cohort)
         from learner_ray.engine.head import require_named
 
         require_named(options.address)
         # Ray and Optuna are loaded here: no mistake that can be told before waits for them.
-        from learner_ray.engine.connection import find_devices, left_as_found
+        from learner_ray.engine.connection import check_visible, find_devices, left_as_found
         from learner_ray.study.journal import quiet_optuna
 
         with quiet_optuna(), left_as_found():
@@ -235,7 +246,11 @@ class Experiment:
             plan, decoded = read_scans(plan, request, NAME, _log_reading)
             for line in warnings(decoded.oddities):
                 logger.warning(line)
-            yield plan, decoded, devices
+            if external is not None:
+                check_visible(devices, external.source.path, request.results.address)
+                external = read_external_scans(external, plan, request, _log_reading)
+                logger.info(external.words)
+            yield plan, decoded, external, devices
 
     def _heading(self, plan: Plan, devices: Devices) -> str:
         from learner_ray.study.other_numerics import notice

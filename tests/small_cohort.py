@@ -28,9 +28,11 @@ def write_clip(path: Path, bars: int, rng: np.random.Generator, size: int = 48, 
         container.mux(stream.encode())
 
 
-def write_cohort(folder: Path, patients: int = PATIENTS, visits: int = VISITS) -> Path:
+def write_cohort(
+    folder: Path, patients: int = PATIENTS, visits: int = VISITS, *, seed: int = 0, ids: str = "p"
+) -> Path:
     """A manifest of patients whose S/F ratio falls by 50 with every bar; all three classes are common."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["path,patient,date,score"]
     for patient in range(patients):
@@ -38,7 +40,7 @@ def write_cohort(folder: Path, patients: int = PATIENTS, visits: int = VISITS) -
         for visit, count in enumerate(np.clip(bars, 0, 7)):
             name = f"p{patient}-{visit}.mp4"
             write_clip(folder / name, int(count), rng)
-            lines.append(f"{name},p{patient},2024-0{visit + 1}-1{patient % 10},{450 - 50 * int(count)}")
+            lines.append(f"{name},{ids}{patient},2024-0{visit + 1}-1{patient % 10},{450 - 50 * int(count)}")
     manifest = folder / "manifest.csv"
     manifest.write_text("\n".join(lines) + "\n")
     return manifest

@@ -15,6 +15,7 @@ from analysis.page.methods import checklist, methods
 from analysis.page.sentences import verdict_sentences
 from analysis.page.validity import checks
 from analysis.statistics.study_statistics import StudyStatistics
+from analysis.tables.external import external_sentences
 from analysis.tables.protocol import protocol_lines
 from analysis.tables.table import Table
 
@@ -69,7 +70,7 @@ def html(report: Report) -> str:
         studies=[
             {
                 "study": item.study,
-                "verdicts": verdict_sentences(item),
+                "verdicts": [*verdict_sentences(item), *external_sentences(item)],
                 "protocol": protocol_lines(item),
                 "checks": checks(item),
                 "checklist": checklist(item),

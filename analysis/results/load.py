@@ -91,10 +91,14 @@ def _load_study(folder: Path, key: str) -> StudyResults:
     permutations = pd.DataFrame(columns=[*PERMUTATION_COLUMNS])
     if (folder / "permutations.parquet").exists():  # only where an arm has shuffled labels
         permutations = read("permutations", PERMUTATION_COLUMNS, "shuffled labels cannot be checked")
+    external = pd.DataFrame(columns=[*LEDGER_COLUMNS])
+    if info.get("external") and (folder / "external.parquet").exists():
+        rows = read("external", LEDGER_COLUMNS, "no final run was tested on the external cohort")
+        external = checked_ledger(rows, folder / "external.parquet", faults)
     study = StudyResults(
         key=key, folder=folder, info=info, arms=_arms(info, ledger, faults.problems), ledger=ledger,
         trials=trials, scores=scores, audits=audits, finals=finals, permutations=permutations,
-        damaged=faults.damaged, spoilt=len(ledger) < len(raw),
+        external=external, damaged=faults.damaged, spoilt=len(ledger) < len(raw),
     )  # fmt: skip
     return replace(study, problems=(*faults.problems, *_gaps(study)))
 

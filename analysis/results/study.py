@@ -11,7 +11,12 @@ import pandas as pd
 
 from analysis.results.final_runs import common_rows, count_runs, rows_of_runs
 from analysis.results.names import printable
-from analysis.results.parquet_tables import AUDIT_COLUMNS, FINAL_COLUMNS, PERMUTATION_COLUMNS
+from analysis.results.parquet_tables import (
+    AUDIT_COLUMNS,
+    FINAL_COLUMNS,
+    LEDGER_COLUMNS,
+    PERMUTATION_COLUMNS,
+)
 from analysis.results.protocol import Protocol, protocol_of
 
 
@@ -50,6 +55,8 @@ class StudyResults:
     """One row per final run that has ended: how, and why where it failed."""
     permutations: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*PERMUTATION_COLUMNS]))
     """One row per final run with shuffled labels and permutation: what its test pairs were called."""
+    external: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*LEDGER_COLUMNS]))
+    """One row per final run and pair of the external cohort, where the study has one; as the ledger."""
     problems: tuple[str, ...] = ()
     """What is wrong with the folder, in sentences; the report prints each."""
     damaged: bool = False

@@ -23,6 +23,8 @@ STUDY: dict[str, Any] = {
         "date": str, "commit": str, "primary_metric": str, "reference": str, "family": list, "looks": int,
         "analysis": int, "threshold": NUMBER, "alpha": NUMBER, "known_runs": list, "planned": {},
     },
+    "division": str, "places": list, "splits_file": {"from": str},
+    "external": {"name": str, "cohort_hash": str, "phantom": bool, "added": str, "left_out": list},
     "base": {"progression": {"selection_metric": str}, "encoder": {}},
     "cohort": {
         "name": str, "class_counts": list,

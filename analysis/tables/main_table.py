@@ -21,6 +21,7 @@ from analysis.tables.captions import (
     row_label,
     run_cautions,
 )
+from analysis.tables.division_notes import division_notes
 from analysis.tables.failures import failed_finals
 from analysis.tables.protocol import freeze_cautions, freeze_note
 from analysis.tables.table import (
@@ -91,7 +92,7 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         if len(item.study.ledger):
             panels.append((header(item.study), _main_table_text(item, data)))
         cautions += freeze_cautions(item)
-        notes += [footnote(item.study, item.draws), freeze_note(item)]
+        notes += [footnote(item.study, item.draws), freeze_note(item), *division_notes(item.study)]
         notes += [f"{item.study.title}: {problem}." for problem in item.study.problems]
     notes += [
         f"Difference is arm minus reference on the same patients{_falling(statistics)}. Its interval and p "

@@ -24,6 +24,7 @@ def check_files(address: str) -> int:
         UserError: the folder holds neither a study nor runs.
     """
     from learner_ray.core.numerics import NUMERICS
+    from learner_ray.run.external_files import external_faults
     from learner_ray.run.folder import RunStore
     from learner_ray.run.object_storage import StoredFolder, is_url
     from learner_ray.study.archive import run_hashes
@@ -46,7 +47,8 @@ def check_files(address: str) -> int:
         folder = store.folder(run)
         folder.fetch()
         fault = folder.fault(run, models=True) if folder.path.is_dir() else "it is missing"
-        faults += [f"{folder.address}: {fault}"] if fault else []
+        found = [fault] if fault else external_faults(folder, run)
+        faults += [f"{folder.address}: {each}" for each in found]
     for fault in faults:
         print(fault)
     print(f"{len(runs)} runs looked at: {f'{len(faults)} faults' if faults else 'all files are as written'}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learner_ray.cohort.cohort import Cohort
+from learner_ray.cohort.division import Division, DivisionAsked
 from learner_ray.cohort.manifest import read_manifest
 from learner_ray.cohort.score import CLASSES, MMSE, SEVERITY, SF_RATIO, Score
 from learner_ray.cohort.sources.find import layout_of, needs, read, recognised
@@ -23,6 +24,8 @@ __all__ = [
     "SEVERITY",
     "SF_RATIO",
     "Cohort",
+    "Division",
+    "DivisionAsked",
     "Fold",
     "Score",
     "format_of",

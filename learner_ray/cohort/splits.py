@@ -72,18 +72,34 @@ def make_splits(cohort: Cohort, *, folds: int, repeats: int, seed: int) -> list[
         raise UserError(
             f"--folds {folds}: {cohort.name} has {len(cohort.patients)} patients; use fewer folds"
         )
-    counts = _counts_by_patient(cohort)
+    counts = counts_by_patient(cohort)
     made: list[Fold] = []
     seen: set[frozenset[tuple[str, ...]]] = set()
     for repeat in range(repeats):
         for fold, test in enumerate(_new_division(cohort, counts, folds, seed, repeat, seen)):
-            training = {p: counts[p] for p in sorted(counts.keys() - set(test))}
-            parts = _deal(training, PARTS, random_key(seed, "parts", repeat, fold))
-            made.append(Fold(repeat, fold, test, tuple(parts)))
+            made.append(fold_around(test, counts, seed=seed, repeat=repeat, fold=fold))
     return made
 
 
-def _counts_by_patient(cohort: Cohort) -> dict[str, Counts]:
+def fold_around(
+    test: Sequence[str], counts: Mapping[str, Counts], *, seed: int, repeat: int, fold: int
+) -> Fold:
+    """The fold that tests some patients, all others being dealt to four parts of similar class mix.
+
+    Args:
+        test: the patients to test.
+        counts: pairs of each class by patient, of all patients of the cohort.
+        seed: the same seed, repeat and fold deal the same patients to the same parts on any machine.
+        repeat: number of the repeat.
+        fold: number of the fold.
+    """
+    training = {p: counts[p] for p in sorted(counts.keys() - set(test))}
+    parts = _deal(training, PARTS, random_key(seed, "parts", repeat, fold))
+    return Fold(repeat, fold, tuple(sorted(test)), tuple(parts))
+
+
+def counts_by_patient(cohort: Cohort) -> dict[str, Counts]:
+    """Pairs of each class by patient; a patient without a pair has none of any."""
     counts = dict.fromkeys(cohort.patients, (0, 0, 0))
     for patient, pairs in cohort.pairs().groupby("patient"):
         worse, same, better = np.bincount(pairs["y"].to_numpy(int), minlength=3).tolist()
@@ -172,9 +188,16 @@ def splits_hash(folds: Sequence[Fold]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def save_splits(folds: Sequence[Fold], path: Path) -> None:
-    """Writes ``splits.json``, with a hash of what it holds."""
-    write_json(path, {"hash": splits_hash(folds), "folds": [asdict(fold) for fold in folds]})
+def save_splits(folds: Sequence[Fold], path: Path, origin: Mapping[str, str] | None = None) -> None:
+    """Writes ``splits.json``, with a hash of its folds.
+
+    Args:
+        folds: what is written.
+        path: of the file.
+        origin: where the folds come from, if this package did not draw them; no part of the hash.
+    """
+    written = {"hash": splits_hash(folds), "folds": [asdict(fold) for fold in folds]}
+    write_json(path, {**(origin or {}), **written})
 
 
 def load_splits(path: Path) -> list[Fold]:

@@ -130,6 +130,16 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
     return Devices(local=False, cpus=most["CPU"], gpus=most["GPU"], precision=precisions[0])
 
 
+def check_visible(devices: Devices, data: str, out: str) -> None:
+    """Refuses a cluster of which a node cannot read further data, such as an external cohort.
+
+    Raises:
+        UserError: names the nodes.
+    """
+    if not devices.local:
+        check_nodes(inspect_nodes(data, out), data, out)
+
+
 def reachable_devices() -> dict[str, int]:
     """CPUs and GPUs that the cluster has, or that its autoscaler could bring.
 

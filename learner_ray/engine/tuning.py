@@ -72,7 +72,7 @@ def run_study(
     interrupt = Interrupt(runner.store.root, scratch.parent)
     gpu = worker_groups.gpu if worker_groups else resources.get("gpu", 0) == 1
     groups = worker_groups.groups if worker_groups else 0
-    attempts = Attempts(lambda: groups or _devices())
+    attempts = Attempts(lambda: groups or device_count())
     searcher = RunSearcher(runner, attempts, watchdog, interrupt, worker_groups, limit, shares=not gpu)
     if worker_groups:
         from learner_ray.engine.worker_groups import TRIAL_CPUS, WorkerGroupTrainable
@@ -107,7 +107,7 @@ def run_study(
     return interrupt.signal
 
 
-def _devices() -> int:
+def device_count() -> int:
     """The number of GPUs of the cluster, or of its nodes where it has no GPU."""
     gpus = int(ray.cluster_resources().get("GPU", 0))
     return gpus or sum(node["Alive"] for node in ray.nodes())

@@ -30,7 +30,8 @@ def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bo
 
     Args:
         cohort: the cohort.
-        folds: numbers of outer folds, one of which must be possible.
+        folds: numbers of outer folds, one of which must be possible; none where the patients are divided
+            otherwise.
         seed: seed of the division.
         skip_bad: accept files that cannot be opened, as long as there are others.
 
@@ -57,7 +58,7 @@ def _check_folds(cohort: Cohort, folds: Sequence[int], seed: int) -> list[str]:
         except UserError as error:
             complaints.append(f"{number} folds are not possible: {error}")
             refused = error
-    if len(complaints) == len(set(folds)):
+    if complaints and len(complaints) == len(set(folds)):
         raise refused
     return complaints
 

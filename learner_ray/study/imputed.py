@@ -29,14 +29,37 @@ def majority_rows(cohort: Cohort, group: FoldSearchSpec) -> pd.DataFrame:
         The columns of a run's ``predictions.parquet``, one row per test pair whose visits can be read;
         predicted scores and distances are empty.
     """
+    tested = set(group.patients(final=True).test)
+    return predicted_by(majority_of(cohort, group), cohort, tested, group.source.bad_scans)
+
+
+def majority_of(cohort: Cohort, group: FoldSearchSpec) -> Progression:
+    """The majority class of the training patients of a group's final runs, as a classifier."""
     patients = group.patients(final=True)
-    scans = cohort.scans[~cohort.scans["scan"].isin(group.source.bad_scans)]
-    trained, tested = {*patients.pretrain, *patients.classifier}, set(patients.test)
-    fitted, pairs = (_pairs(cohort, scans, who) for who in (trained, tested))
-    nothing = Embedded({}, {})
-    majority = Progression.fit(MAJORITY, fitted, _scans(scans, trained), nothing, seed=0)
-    probabilities = majority.predict(pairs, _scans(scans, tested), nothing)
+    scans, trained = _readable(cohort, group.source.bad_scans), {*patients.pretrain, *patients.classifier}
+    fitted = _pairs(cohort, scans, trained)
+    return Progression.fit(MAJORITY, fitted, _scans(scans, trained), Embedded({}, {}), seed=0)
+
+
+def predicted_by(
+    majority: Progression, cohort: Cohort, patients: Collection[str], bad_scans: Collection[str]
+) -> pd.DataFrame:
+    """The pairs of some patients, as the majority class predicts them; columns as in :func:`majority_rows`.
+
+    Args:
+        majority: what :func:`majority_of` gave.
+        cohort: whose patients they are; it may be another than that of the training patients.
+        patients: whose pairs are predicted.
+        bad_scans: ids of scans that cannot be read.
+    """
+    scans, nothing = _readable(cohort, bad_scans), Embedded({}, {})
+    pairs = _pairs(cohort, scans, patients)
+    probabilities = majority.predict(pairs, _scans(scans, patients), nothing)
     return pair_table(cohort, pairs, scans, probabilities, majority.decide(probabilities), nothing)
+
+
+def _readable(cohort: Cohort, bad_scans: Collection[str]) -> pd.DataFrame:
+    return cohort.scans[~cohort.scans["scan"].isin(bad_scans)]
 
 
 def _scans(scans: pd.DataFrame, patients: Collection[str]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learner_ray.cohort import Cohort
+from learner_ray.cohort import Cohort, DivisionAsked
 from learner_ray.cohort.faults import all_listed
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.core.errors import UserError
@@ -111,6 +111,10 @@ def read_cohort(request: Request) -> tuple[Request, Cohort]:
                 f"{study.modality}: name a study of {cohort.modality}, or other data"
             )
         folds = folds_asked(options.folds, options.profile)
+        division = division_asked(options)
+        if division.is_given:
+            division.divide(cohort, folds=0, repeats=0, seed=options.seed)
+            folds = []
         inspect(cohort, folds=folds, seed=options.seed, skip_bad=options.skip_bad)
     return request, cohort
 
@@ -148,8 +152,16 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str,
         pruner=options.pruner or request.study.pruner,
         sampler=options.sampler,
         winner=request.winner,
+        division=division_asked(options),
         development=options.protocol == "development",
         numerics=numerics,
+    )
+
+
+def division_asked(options: SweepOptions) -> DivisionAsked:
+    """Where the options have the test patients come from."""
+    return DivisionAsked(
+        splits=options.splits, leave_out=options.leave_out, folds=options.folds, repeats=options.repeats
     )
 
 

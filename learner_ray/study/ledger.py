@@ -138,6 +138,7 @@ class Tables:
         self._plan = plan
         self._store = store
         self._majority: dict[Fold, pd.DataFrame] = {}
+        self._facts = cohort_facts(plan)
 
     def pairs(self, run: FinalRun) -> pd.DataFrame:
         """One row per test pair."""
@@ -166,10 +167,13 @@ class Tables:
         return self._majority[group.fold].copy()
 
     def _own(self, run: FinalRun, file: str) -> pd.DataFrame:
-        return _read(self._store.folder(run.run_hash).path / file)
+        return _read(self._path(run, file))
+
+    def _path(self, run: FinalRun, file: str) -> Path:
+        return self._store.folder(run.run_hash).path / file
 
     def _labelled(self, run: FinalRun, table: pd.DataFrame) -> pd.DataFrame:
-        labels = pd.DataFrame({**cohort_facts(self._plan), **run.labels}, index=table.index)
+        labels = pd.DataFrame({**self._facts, **run.labels}, index=table.index)
         return pd.concat([labels, table], axis=1)
 
 
@@ -187,6 +191,8 @@ def cohort_facts(plan: Plan) -> dict[str, Any]:
 def protocol(plan: Plan) -> str:
     """How test patients were kept apart; what a table's footnote must say."""
     parts = ["development-split" if plan.development else "nested"]
+    if plan.division.words:
+        parts.append(plan.division.words)
     if not plan.cohort.temporal:
         parts.append("not temporal")
     if plan.winner is not None:

@@ -12,6 +12,7 @@ from learner_ray.study.profiles import BOUNDS, PROFILES, Size
 from learner_ray.study.samplers import SAMPLERS
 
 PROTOCOLS = ("nested", "development")
+PLACES = ("site", "device")
 
 RETRY = {"failed": ("audit", "final"), "failed-trials": ("trial", "audit", "final")}
 """The values of ``retry``, and the roles of runs that each stands for."""
@@ -43,6 +44,11 @@ class SweepOptions:
     missing: tuple[str, ...] = _option((), metavar="CODES")
     """Comma-separated codes of a missing score, such as -1,-4,-99. Rows with such a score are left out, as
     rows with an empty score or n/a always are."""
+    test_data: str | None = _option(metavar="PATH")
+    """An external cohort, a manifest or data folder or its URL: every final run is tested there, too. Search
+    and training never see it, and a complete study is tested on it without training anything."""
+    test_format: str | None = _option(metavar="LAYOUT")
+    """Layout of the external cohort's folder, for a folder that is not recognised."""
     profile: str | None = _option(choices=tuple(PROFILES))
     """How large the study is. Without it: paper on GPUs with real data, else laptop."""
     arms: tuple[str, ...] | None = _option(metavar="ARMS")
@@ -53,6 +59,12 @@ class SweepOptions:
     """Folds, instead of the profile's number."""
     repeats: int | None = _option(metavar="N")
     """Repeats of the division into folds, instead of the profile's number."""
+    splits: str | None = _option(metavar="FILE")
+    """Your own partition: a table with the columns patient, repeat, fold, which says in which fold of each
+    repeat a patient is tested. Repeats and folds are numbered from 0."""
+    leave_out: str | None = _option(choices=PLACES)
+    """One fold for each site, or device: its patients are tested by encoders that never saw a scan from
+    there."""
     seeds: int | None = _option(metavar="N")
     """Final runs of each search, one seed each, instead of the profile's number."""
     audits: int | None = _option(metavar="N")
@@ -139,6 +151,14 @@ class SweepOptions:
             )
 
     def _check_designs(self) -> None:
+        if self.splits is not None and self.leave_out:
+            raise UserError("--splits and --leave-out each say who is tested where: give one of them")
+        if self.test_data == "":
+            raise UserError("--test-data is empty: name a manifest or a data folder, or leave it out")
+        if self.test_format and self.test_data is None:
+            raise UserError("--test-format is the layout of --test-data: give --test-data, or leave it out")
+        if self.splits == "":
+            raise UserError("--splits is empty: name a table of patient, repeat and fold, or leave it out")
         if self.fixed_from and self.factor:
             raise UserError("--fixed-from and --factor make a study each: give one of them")
         if self.half and not self.factor:

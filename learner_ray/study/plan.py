@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.cohort import Cohort, Fold, make_splits, splits_hash
+from learner_ray.cohort import Cohort, Division, Fold, splits_hash
+from learner_ray.cohort.division import DRAWN, DivisionAsked
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.core.numerics import NUMERICS
@@ -40,7 +41,8 @@ class Plan:
     arms: tuple[Arm, ...]
     cohort: Cohort
     source: Source
-    folds: list[Fold]
+    division: Division
+    """The folds, and where they come from."""
     groups: list[FoldSearchSpec]
     settings: SearchSettings
     winner: Winner | None
@@ -51,6 +53,11 @@ class Plan:
     """The distribution of every key that an arm searches, by the arm's name."""
     starts: dict[str, dict[str, Any]]
     """The values with which an arm's search begins, by the arm's name: its trial 0."""
+
+    @property
+    def folds(self) -> list[Fold]:
+        """All folds of all repeats."""
+        return self.division.folds
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
@@ -90,6 +97,7 @@ def make_plan(
     pruner: PrunerChoice = "halving",
     sampler: str = "tpe",
     winner: Winner | None = None,
+    division: DivisionAsked = DRAWN,
     development: bool = False,
     numerics: int = NUMERICS,
 ) -> Plan:
@@ -97,6 +105,8 @@ def make_plan(
 
     Args:
         winner: its settings, fold by fold, come before the arms' edits; nothing is searched.
+        division: where the test patients come from; one that the user gives decides the numbers of folds and
+            repeats in place of ``size``.
         numerics: what the runs compute, or did where they are found complete.
 
     Raises:
@@ -108,7 +118,8 @@ def make_plan(
     known_profile = {**study.profiles.get(profile, {}), **cohort_edits(cohort)}
     base = study.base.with_values({**known_profile, "train.precision": precision, **edits})
     chosen = _chosen(study, arms)
-    folds = make_splits(cohort, folds=size.folds, repeats=size.repeats, seed=seed)
+    divided = division.divide(cohort, folds=size.folds, repeats=size.repeats, seed=seed)
+    size, folds = replace(size, **divided.sizes), divided.folds
     if winner is not None:
         size = replace(size, trials=0)
         _require_same(winner, cohort, folds)
@@ -127,7 +138,7 @@ def make_plan(
         arms=chosen,
         cohort=cohort,
         source=source,
-        folds=folds,
+        division=divided,
         groups=[],
         settings=SearchSettings(
             seed=seed,

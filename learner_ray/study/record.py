@@ -31,6 +31,7 @@ IDENTITY = (
     "trials",
     "folds",
     "repeats",
+    "division",
     "seeds",
     "pruner",
     "sampler",
@@ -52,6 +53,9 @@ DERIVED = (
     "finals.parquet",
     "ledger.parquet",
     "scores.parquet",
+    "external.parquet",
+    "external-scores.parquet",
+    "external-content.json",
     "optuna.journal",
     "tensorboard",
     "looks",
@@ -95,6 +99,7 @@ def describe(
         "primary_metric": plan.study.primary_metric,
         "folds": plan.size.folds,
         "repeats": plan.size.repeats,
+        **plan.division.record,
         "seeds": plan.size.seeds,
         "trials": plan.size.trials,
         "audits": plan.size.audits,
@@ -199,7 +204,7 @@ def record(
         return _same(plan, before, now, folder)
     grown = _grown(before, asked, plan)
     if extend and set(differing) <= set(grown):
-        kept = ("created", "frozen", "extended")  # the last of older versions
+        kept = ("created", "frozen", "extended", "external")  # "extended": of older versions
         now |= {key: before[key] for key in kept if key in before}
         now["amendments"] = amended(before, now, folder)
         _write(plan, now, folder)
@@ -223,13 +228,13 @@ def _same(plan: Plan, before: dict[str, Any], now: dict[str, Any], folder: Path)
         before = {**before, **live, "amendments": amendments}
         _write(plan, before, folder)
     elif not (folder / "splits.json").exists():
-        save_splits(plan.folds, folder / "splits.json")
+        save_splits(plan.folds, folder / "splits.json", plan.division.origin)
     return before
 
 
 def _write(plan: Plan, study: dict[str, Any], folder: Path) -> None:
     """Splits first: a folder with them alone is taken for one whose study has not begun."""
-    save_splits(plan.folds, folder / "splits.json")
+    save_splits(plan.folds, folder / "splits.json", plan.division.origin)
     study["hash"] = study_hash(study)
     write_json(folder / "study.json", study)
 

@@ -28,7 +28,8 @@ def heading(plan: Plan, *, devices: object, results: object) -> str:
             f"Study {plan.study.name}, profile {plan.profile}, {devices}; results in {results}",
             f"{kind}: {facts['patients']} patients, {facts['scans']} scans, {facts['pairs']} pairs "
             f"(worse/same/better {counts[0]}/{counts[1]}/{counts[2]})",
-            f"{plan.runs} runs: {len(plan.arms)} arms, {plan.size.repeats} repeats, {plan.size.folds} folds, "
+            f"{plan.runs} runs: {len(plan.arms)} arms, {plan.size.repeats} repeats, {plan.size.folds} folds"
+            f"{f' ({plan.division.words})' if plan.division.words else ''}, "
             f"{plan.size.trials} trials, {plan.size.audits} audits and {plan.size.seeds} final runs each "
             "(without a search: final runs only); "
             f"{plan.base.train.precision}, {plan.base.data.image_size} px, {plan.base.train.epochs} epochs",
@@ -36,8 +37,9 @@ def heading(plan: Plan, *, devices: object, results: object) -> str:
     )
 
 
-def summary(runner: StudyRunner, out: Path) -> str:
-    """The main table of a study that has ended, its failed runs and the next commands to type."""
+def summary(runner: StudyRunner, out: Path, external: str = "") -> str:
+    """The main table of a study that has ended, its failed runs, what is to be said of an external cohort,
+    and the next commands to type."""
     failed = runner.failed
     seconds = sum(outcome.device_seconds for outcome in runner.outcomes)
     runs = len(runner.outcomes)
@@ -46,6 +48,7 @@ def summary(runner: StudyRunner, out: Path) -> str:
         f"{runs} runs, {duration(seconds)} of device time, {len(failed)} failed or diverged",
         *([f"Finished, but {len(failed)} of {runs} runs failed or diverged:"] if runner.is_short else []),
         *(f"  {outcome.planned.label}: {outcome.reason}" for outcome in failed),
+        *([external] if external else []),
         "Next:",
         f"  tensorboard --logdir {out}",
         f"  python analysis/report.py {out} --out report",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -41,6 +42,18 @@ class Data:
     def of(self, patients: Sequence[str]) -> pd.DataFrame:
         """The scans of some patients, in the cohort's order."""
         return self.scans[self.scans["patient"].isin(set(patients))]
+
+    def pairs(self, patients: Collection[str], *, ordered: bool = False) -> pd.DataFrame:
+        """The pairs of some patients whose visits both have a readable scan: consecutive ones, or all two
+        visits in both orders; columns as in :meth:`Cohort.pairs`."""
+        pairs = self.cohort.ordered_pairs() if ordered else self.cohort.pairs()
+        visits = set(zip(self.scans["patient"], self.scans["visit"], strict=True))
+        readable = [
+            (p, a) in visits and (p, b) in visits
+            for p, a, b in zip(pairs["patient"], pairs["earlier"], pairs["later"], strict=True)
+        ]
+        kept = pairs["patient"].isin(set(patients)) & np.array(readable, dtype=bool)
+        return pairs[kept].reset_index(drop=True)
 
     def frames(self, device: str) -> Frames:
         """The frames of all scans where the device reaches them; placed there at the first call."""

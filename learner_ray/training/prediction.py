@@ -21,11 +21,12 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_atomic
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.gate import warnings
+from learner_ray.imaging.kinds import kind_of_scan
 from learner_ray.imaging.looks import describe_looks
 from learner_ray.imaging.reader import reader_version
 from learner_ray.run.provenance import versions
 from learner_ray.training.data import Data
-from learner_ray.training.predictor import Predictor, kind_of_scan
+from learner_ray.training.predictor import Predictor
 from learner_ray.training.progression import Embedded
 
 logger = logging.getLogger(__name__)

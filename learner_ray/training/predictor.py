@@ -10,14 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from learner_ray.cohort import Score
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.core.paths import read_json
-from learner_ray.imaging.headers import file_kind
+from learner_ray.imaging.kinds import kinds_of_scans
 from learner_ray.imaging.reader import reader_version
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.provenance import git_sha, versions
@@ -55,18 +53,6 @@ def write_predictor(
         "git_sha": git_sha(),
     }
     write_json(folder.path / DESCRIPTION, description)
-
-
-def kinds_of_scans(scans: pd.DataFrame) -> list[str]:
-    """The kinds of some scans, sorted: ``video``, ``volume``, ``picture``, or ``3 x picture`` for three files
-    stacked into one scan."""
-    return sorted({kind_of_scan(files) for files in scans["files"]})
-
-
-def kind_of_scan(files: tuple[str, ...]) -> str:
-    """The kind of a scan, as in :func:`kinds_of_scans`."""
-    kinds = "+".join(sorted({file_kind(file) or Path(file).suffix for file in files}))
-    return kinds if len(files) == 1 else f"{len(files)} x {kinds}"
 
 
 class Predictor:

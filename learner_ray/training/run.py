@@ -159,7 +159,7 @@ class TrainingRun:
     def _validate(self, pretraining: Pretraining) -> dict[str, float]:
         patients = self.spec.patients
         embedded = pretraining.embed((*patients.classifier, *patients.validation))
-        pairs = self._pairs(patients.validation)
+        pairs = self._data.pairs(patients.validation)
         progression = self._fit(embedded)
         scans = self._data.of(patients.validation)
         probabilities = progression.predict(pairs, scans, embedded)
@@ -175,23 +175,11 @@ class TrainingRun:
         score = float(metric.compute(y, probabilities, decided))
         return scored | watched | {"selection_score": score}
 
-    def _pairs(self, patients: tuple[str, ...], *, ordered: bool = False) -> pd.DataFrame:
-        """The pairs of some patients whose visits both have a readable scan: consecutive ones, or all."""
-        pairs = self._data.cohort.ordered_pairs() if ordered else self._data.cohort.pairs()
-        visits = set(zip(self._data.scans["patient"], self._data.scans["visit"], strict=True))
-        readable = [
-            (p, a) in visits and (p, b) in visits
-            for p, a, b in zip(pairs["patient"], pairs["earlier"], pairs["later"], strict=True)
-        ]
-        return pairs[pairs["patient"].isin(set(patients)) & np.array(readable, dtype=bool)].reset_index(
-            drop=True
-        )
-
     def _fitted_pairs(self) -> pd.DataFrame:
         """The pairs that the classifier is fitted on."""
         progression = self.spec.config.progression
         ordered = progression.pairs == "ordered" and progression.uses_encoder
-        return self._pairs(self.spec.patients.classifier, ordered=ordered)
+        return self._data.pairs(self.spec.patients.classifier, ordered=ordered)
 
     def _fit(self, embedded: Embedded) -> Progression:
         config, scans = self.spec.config, self._data.of(self.spec.patients.classifier)
@@ -217,7 +205,7 @@ class TrainingRun:
 
     def _predict(self, embedded: Embedded, progression: Progression) -> None:
         patients = self.spec.patients
-        pairs, scans = self._pairs(patients.test), self._data.of(patients.test)
+        pairs, scans = self._data.pairs(patients.test), self._data.of(patients.test)
         probabilities = progression.predict(pairs, scans, embedded)
         decided = progression.decide(probabilities)
         table = pair_table(self._data.cohort, pairs, scans, probabilities, decided, embedded)

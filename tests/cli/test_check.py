@@ -11,6 +11,9 @@ import pytest
 from learner_ray.check import main
 from learner_ray.cohort import Fold, save_splits, splits_hash
 from learner_ray.core.numerics import NUMERICS
+from learner_ray.run.external_files import PAIRS, external_key, external_table, write_external
+from learner_ray.run.folder import RunFolder
+from learner_ray.run.spec import Source
 from tests.run.test_integrity import FINAL, OTHER, final_run, flip
 
 
@@ -40,6 +43,18 @@ def test_an_encoder_of_the_same_size_is_told_apart(study: Path, capsys: pytest.C
     assert main(["--files", str(study.parent)]) == 1
     said = f"{OTHER.hash}: encoder.pt is not the one that this run wrote"
     assert said in capsys.readouterr().out
+
+
+def test_predictions_of_an_external_cohort_are_looked_at_too(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, source = RunFolder(study.parent / "runs" / FINAL.hash), Source(path="x", cohort_hash="c")
+    write_external(folder, source, FINAL.hash, {PAIRS: pd.DataFrame({"pair": ["a"]})})
+    assert main(["--files", str(study)]) == 0
+    path = external_table(folder, external_key(source), PAIRS)
+    flip(path)
+    assert main(["--files", str(study)]) == 1
+    assert f"{path.name} is not the one" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["study.json", "splits.json"])
