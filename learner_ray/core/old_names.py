@@ -33,7 +33,12 @@ DEFAULTS: dict[str, Any] = {
 }
 """Defaults of keys that every old configuration had and that now belong to some losses only."""
 
-SINCE: dict[str, Any] = {"encoder.name": "tsm_resnet18", "train.deterministic": True}
+SINCE: dict[str, Any] = {
+    "encoder.name": "tsm_resnet18",
+    "train.deterministic": True,
+    "loss.weighting": "raw",
+    "loss.views": 0,
+}
 """Keys that old configurations did not have, each with the value under which the result is the old one."""
 
 _OLD = {new: old for old, new in RENAMED.items()}

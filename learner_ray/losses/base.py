@@ -69,8 +69,8 @@ class Loss(ABC):
     """The value of ``loss.name`` that selects the loss."""
     Config: ClassVar[type[LossConfig]] = LossConfig
     """Its settings, a frozen dataclass; each field is a key ``loss.<field>``."""
-    views: ClassVar[int] = 1
-    """Number of augmented views of every scan in a batch."""
+    views: int = 1
+    """Number of augmented views of every scan in a batch: of the class, what ``loss.views`` 0 stands for."""
     default_temperature: ClassVar[float] = 0.1
     """The temperature that ``config.temperature`` 0 stands for."""
 
@@ -81,7 +81,13 @@ class Loss(ABC):
     def __init__(self, config: LossConfig, training: TrainingScores) -> None:
         self.config = config
         self.training = training
+        self.views = self.views_of(config)
         self.temperature = getattr(config, "temperature", 0.0) or self.default_temperature
+
+    @classmethod
+    def views_of(cls, config: LossConfig) -> int:
+        """The number of views of every scan under some settings: ``config.views``, or the loss's own."""
+        return config.views or cls.views
 
     def to(self, device: torch.device | str) -> Loss:
         """Moves the training scores, and every tensor that is an attribute, to a device; returns the loss.
