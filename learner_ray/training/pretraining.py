@@ -251,11 +251,14 @@ class Pretraining:
             raise UnreadableError("it is of another run")
         if {"optimizer", "epoch"} - state.keys() or _shapes(state.get("network")) != own:
             raise UnreadableError("it is of another run")
+        means = state.get("weighting", {})  # older versions had raw weights alone, which need none
+        if _shapes(means) != _shapes(self._step.weighting.state_dict()):
+            raise UnreadableError("it is of another run")
         if state["epoch"] > epochs:
             raise UnreadableError("progress.jsonl ends before its epoch")
         self.network.load_state_dict(state["network"])
         self._step.load_optimizer(state["optimizer"])
-        self._step.weighting.load_state_dict(state.get("weighting", {}))  # older versions had raw weights
+        self._step.weighting.load_state_dict(means)
         self.epoch = state["epoch"]
 
 
