@@ -72,6 +72,9 @@ NO_SHIFT = Arm(
     edits={"loss.name": "mse", "encoder.shift_fraction": 0.0},
 )
 
+TWO_VIEWS = Arm(name="mse_two_views", label="MSE, two views", edits={"loss.name": "mse", "loss.views": 2})
+"""Sees as many images as the losses of two views, and learns from them by regression alone."""
+
 DEFAULT_ARMS = ("mse", "contrastive", "weighted", "majority", "earlier_score")
 
 

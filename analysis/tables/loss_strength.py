@@ -18,7 +18,7 @@ NOTE = (
     "weighted regression's; median over the epochs of a run, then over final runs, with the smallest and "
     "largest run. With balanced weights the ratio is what contrastive_weight asks for; raw weights are plain "
     "factors, so that equal weights of two losses are not equal strengths. A batch without a pair to compare "
-    "adds nothing to the contrastive term, which lowers the ratio. Device time is that of a final run, median."
+    "adds nothing to the contrastive term, which lowers the ratio. Device time: of a final run, median."
 )
 
 

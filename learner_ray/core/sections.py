@@ -130,7 +130,9 @@ class LossConfig(Section):
         self._require_possible()
         require(self.regression_weight >= 0, "loss.regression_weight must not be negative")
         require(self.contrastive_weight >= 0, "loss.contrastive_weight must not be negative")
-        require(self.views in (0, 1, 2), f"loss.views must be 1 or 2, or 0 for the loss's own, not {self.views}")
+        require(
+            self.views in (0, 1, 2), f"loss.views must be 1 or 2, or 0 for the loss's own, not {self.views}"
+        )
         require(
             self.weighting == "raw" or self.regression_weight > 0,
             "loss.weighting=balanced measures the contrastive term by the regression, of which "

@@ -40,9 +40,7 @@ def loss_terms(loss: Loss, batch: Batch) -> Terms:
     return Terms(regression, loss(batch))
 
 
-def total_loss(
-    loss: Loss, batch: Batch, config: LossConfig
-) -> tuple[Tensor, dict[str, Tensor]]:
+def total_loss(loss: Loss, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """``regression_weight * MSE + contrastive_weight * loss`` over the global batch, with raw weights.
 
     Returns:

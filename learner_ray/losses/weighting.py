@@ -11,8 +11,8 @@ from learner_ray.core.config import LossConfig
 from learner_ray.losses.total import Terms
 
 DECAY = 0.9
-"""What a step leaves of the running means of the gradients: they look back some ten steps. An epoch of a small
-cohort has no more, and the ratio of raw gradients moves severalfold within the first epochs."""
+"""What a step leaves of the running means of the gradients: they look back some ten steps. An epoch of a
+small cohort has no more, and within a few epochs the ratio of raw gradients grows threefold."""
 LARGEST = 1e4
 """The most that the contrastive term is multiplied by, before its weight. Measured factors lie between 0.05
 and 500; a term that is fulfilled but for rounding would otherwise be noise as strong as the regression."""

@@ -73,6 +73,10 @@ def read_request(
     """
     found = study if isinstance(study, Study) else load_study(str(study))
     winner = None
+    if options.match:
+        from learner_ray.study.designs import compute_matched
+
+        found = compute_matched(found, options.arms)
     if options.fixed_from:
         from learner_ray.study.designs import around, read_winner
 
@@ -83,7 +87,8 @@ def read_request(
 
         (arm,) = options.arms or ()
         found = factorial(found, found.arm(arm), options.factor, half=options.half)
-    arms = found.default_arms if options.factor or options.arms is None else options.arms
+    named = None if options.factor or options.match else options.arms
+    arms = found.default_arms if named is None else named
     found.base.with_values(options.edits)
     check_pruner(options.pruner or found.pruner)
     for arm in arms:

@@ -130,7 +130,7 @@ def make_plan(
         winner=winner,
         development=development,
         spaces={
-            arm.name: study.searched_keys(base.with_values({**arm.edits, **edits}), fixed[arm.name])
+            arm.name: study.searched_keys(config_of(arm, base, edits), fixed[arm.name])
             if size.trials and not arm.control
             else {}
             for arm in chosen
@@ -142,7 +142,7 @@ def make_plan(
 
 def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str]) -> FoldSearchSpec:
     settings = plan.winner.settings[fold.repeat, fold.fold] if plan.winner else {}
-    config = plan.base.with_values({**settings, **arm.edits, **plan.edits})
+    config = config_of(arm, plan.base.with_values(settings), plan.edits)
     _require_depth(config, plan.cohort)
     searched = bool(plan.spaces[arm.name])
     follows = searched and plan.development and (fold.repeat, fold.fold) != DEVELOPMENT
@@ -156,6 +156,16 @@ def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str]) -> FoldSearc
         settings=plan.settings,
         source=with_code(plan.source, config, plan.study.file),
     )
+
+
+def config_of(arm: Arm, base: Config, edits: Mapping[str, Any]) -> Config:
+    """The configuration of an arm: the base with the arm's edits, then the user's, and its own length."""
+    config = base.with_values({**arm.edits, **edits})
+    if arm.epochs_factor == 1:
+        return config
+    epochs, stop = config.train.epochs, config.train.stop_epoch
+    longer = {"train.epochs": epochs * arm.epochs_factor, "train.stop_epoch": stop * arm.epochs_factor}
+    return config.with_values(longer)
 
 
 def _chosen(study: Study, arms: Sequence[str]) -> tuple[Arm, ...]:

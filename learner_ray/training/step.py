@@ -105,7 +105,9 @@ class TrainingStep:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()  # now: the next forward pass needs the memory
-        values = torch.stack([*(parts[name].to(self._sums) for name in MEANS[:-1]), norm.detach().to(self._sums)])
+        values = torch.stack(
+            [*(parts[name].to(self._sums) for name in MEANS[:-1]), norm.detach().to(self._sums)]
+        )
         scans = sum(inputs.lengths) // self.loss.views
         self._sums.add_(values * scans)
 
@@ -143,9 +145,9 @@ class TrainingStep:
         self._lr.copy_(lr)
 
     def read_means(self, scans: int) -> dict[str, float]:
-        """The means of ``MEANS`` over so many scans since the last reading, and ``gradient_ratio``, how strong
-        the contrastive term was beside the regression. The one time in an epoch that the host waits for the
-        device.
+        """The means of ``MEANS`` over so many scans since the last reading, and ``gradient_ratio``: how
+        strong the contrastive term was beside the regression. The one time in an epoch that the host waits
+        for the device.
 
         Raises:
             DivergedError: a loss or gradient among them was infinite or not a number.

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings as examples
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -104,9 +105,7 @@ def test_raw_weights_give_the_bits_of_the_plain_sum(config: LossConfig) -> None:
 def factors(norms: list[tuple[float, float]], **values: float) -> list[float]:
     weighting = Weighting(balanced(settings(name="contrastive"), **values), "cpu")
     zero = Terms(torch.zeros(()), torch.zeros(()))
-    return [
-        float(weighting.total(zero, torch.tensor(pair, dtype=torch.float64))[1][2]) for pair in norms
-    ]
+    return [float(weighting.total(zero, torch.tensor(pair, dtype=torch.float64))[1][2]) for pair in norms]
 
 
 def test_a_step_without_a_pair_changes_nothing() -> None:

@@ -29,9 +29,7 @@ NAMES = tuple(LOSSES.built_in)
 WEIGHTINGS = {"batch": "raw", "group": "raw", "frozen": "balanced"}
 """By normalisation. Each weighting needs the gradients of all ranks' embeddings, whatever normalised them."""
 CONFIGS = {
-    f"{name}/{norm}": BASE.with_values(
-        {"loss.name": name, "encoder.norm": norm, "loss.weighting": weighting}
-    )
+    f"{name}/{norm}": BASE.with_values({"loss.name": name, "encoder.norm": norm, "loss.weighting": weighting})
     for name in NAMES
     for norm, weighting in WEIGHTINGS.items()
 }
