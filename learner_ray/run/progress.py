@@ -53,4 +53,4 @@ def median_gradient_ratio(rows: Sequence[Mapping[str, Any]]) -> float:
     """The median over a run's epochs of how strong the contrastive term was beside the regression, the ratio
     of their gradients at the embedding; NaN where no row has one, as in runs of older versions."""
     found = [row.get("train/gradient_ratio") for row in rows]
-    return statistics.median([ratio for ratio in found if ratio is not None] or [math.nan])
+    return float(statistics.median([ratio for ratio in found if ratio is not None] or [math.nan]))
