@@ -5,19 +5,25 @@ from __future__ import annotations
 from learner_ray.core.config import SHIFT_FRACTIONS, Config
 from learner_ray.study.study import Arm, Suggest
 
+BALANCED = {"loss.weighting": "balanced"}
+"""A weight of 1 then is a contrastive term whose gradient is as long as the regression's, whatever the loss.
+At a raw weight of 1 it is 0.01 to 30 times as long, several times longer late in training than early, and goes
+with the temperature that is searched beside it (docs/losses.md): one raw range would compare strengths, and one
+range per loss would hold for one cohort and one temperature."""
+
 PAPER_ARMS = (
     Arm(name="mse", label="MSE", edits={"loss.name": "mse"}),
-    Arm(name="contrastive", label="MSE + contrastive", edits={"loss.name": "contrastive"}),
+    Arm(name="contrastive", label="MSE + contrastive", edits={"loss.name": "contrastive", **BALANCED}),
     Arm(
         name="weighted",
         label="MSE + weighted contrastive",
-        edits={"loss.name": "contrastive", "loss.weighted": True},
+        edits={"loss.name": "contrastive", "loss.weighted": True, **BALANCED},
     ),
 )
 """The three arms of Fig. 1 of arXiv 2411.01144."""
 
 LOSS_ARMS = tuple(
-    Arm(name=name, label=f"MSE + {label}", edits={"loss.name": name})
+    Arm(name=name, label=f"MSE + {label}", edits={"loss.name": name, **BALANCED})
     for name, label in (
         ("rank_n_contrast", "Rank-N-Contrast"),
         ("y_aware", "y-aware"),
