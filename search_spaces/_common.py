@@ -6,10 +6,10 @@ from learner_ray.core.config import SHIFT_FRACTIONS, Config
 from learner_ray.study.study import Arm, Suggest
 
 BALANCED = {"loss.weighting": "balanced"}
-"""A weight of 1 then is a contrastive term whose gradient is as long as the regression's, whatever the loss.
-At a raw weight of 1 it is 0.01 to 30 times as long, several times longer late in training than early, and goes
-with the temperature that is searched beside it (docs/losses.md): one raw range would compare strengths, and one
-range per loss would hold for one cohort and one temperature."""
+"""A weight of 1 then is a contrastive term whose gradient is as long as the regression's, for every loss.
+At a raw weight of 1 it is 0.01 to 30 times as long, several times more late in training than early, and goes
+with the temperature that is searched beside it (docs/strength.md): one raw range would compare strengths, and
+one range per loss would hold for one cohort and one temperature."""
 
 PAPER_ARMS = (
     Arm(name="mse", label="MSE", edits={"loss.name": "mse"}),

@@ -35,18 +35,6 @@ LUS += ["--set", "objective.margin=0.3"]
 OWN = ["--trials", "3", "--sampler", "grid", "--pruner", "none"]
 
 
-RAW = """
-from dataclasses import replace
-from search_spaces.lus import STUDY as LUS
-
-def raw(arm):
-    return replace(arm, edits={key: value for key, value in arm.edits.items() if key != "loss.weighting"})
-
-STUDY = replace(LUS, arms=tuple(map(raw, LUS.arms)))
-"""
-"""The recipe as it was: the weights of its arms have become balanced since."""
-
-
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     with tarfile.open(KEPT) as tar:
@@ -85,8 +73,7 @@ def test_what_a_study_says_is_read_under_the_new_names(kept: Path) -> None:
 def test_a_whole_study_is_tabled_again_and_is_not_extended(
     name: str, options: list[str], kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = str(kept / "lus.py" if name == "lus" else kept / "own.py")
-    (kept / "lus.py").write_text(RAW)
+    study = "lus" if name == "lus" else str(kept / "own.py")
     before, out = runs(kept), kept / "results" / name
     ledger = pd.read_parquet(out / "ledger.parquet")
     command = [study, "--data", str(kept / "cohort" / "manifest.csv"), "--out", str(out), *SIZES, *options]
@@ -113,9 +100,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.ray
 @pytest.mark.usefixtures("joined")
 def test_its_plan_says_that_nothing_would_be_trained(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (kept / "lus.py").write_text(RAW)
-    study, manifest = str(kept / "lus.py"), str(kept / "cohort" / "manifest.csv")
-    command = [study, "--data", manifest, "--out", str(kept / "results" / "lus")]
+    command = ["lus", "--data", str(kept / "cohort" / "manifest.csv"), "--out", str(kept / "results" / "lus")]
     before = contents(kept / "results")
     assert main([*command, *SIZES, *LUS, "--plan"]) == 0
     said = "The results are of numerics 1, and this version computes numerics "

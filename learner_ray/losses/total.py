@@ -27,9 +27,9 @@ class Terms(NamedTuple):
     """Both parts of what pretraining minimises, unweighted scalars ()."""
 
     regression: Tensor
-    """Mean squared error of the predicted, standardised scores."""
+    """Scalar (): mean squared error of the predicted, standardised scores."""
     contrastive: Tensor
-    """The loss that ``loss.name`` selects."""
+    """Scalar (): the loss that ``loss.name`` selects."""
 
 
 def loss_terms(loss: Loss, batch: Batch) -> Terms:

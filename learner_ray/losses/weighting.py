@@ -26,8 +26,8 @@ class Weighting:
     ``contrastive_weight * regression_weight * mean |g_regression| / mean |g_contrastive|``
 
     with g the gradient of each term at the embeddings of the global batch, its length |g|, and means that
-    forget earlier steps (``DECAY``). So the weight is the ratio of the two gradients whatever the loss, its
-    temperature and the scale of the embeddings. The factor is a constant to the backward pass.
+    forget earlier steps (``DECAY``). So the weight is the ratio of the two gradients for every loss,
+    temperature and scale of the embeddings. The factor is a constant to the backward pass.
 
     A step in which a term has no gradient, such as a batch without a pair, leaves that term's mean as it is:
     counting it as zero would make the next step with a pair so much stronger. Until both terms have had a
@@ -86,7 +86,7 @@ class Weighting:
         return {"sums": self._sums, "counts": self._counts} if self.balanced else {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over the running means of a checkpoint.
+        """Takes over the running means of a checkpoint, two tensors (2,).
 
         Raises:
             KeyError: it has none.

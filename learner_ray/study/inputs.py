@@ -133,6 +133,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str,
     Raises:
         UserError: the cohort cannot be split so, or a package that the sampler needs is missing.
     """
+    from learner_ray.study.other_numerics import recipe_then
     from learner_ray.study.plan import make_plan
     from learner_ray.study.samplers import make_sampler
 
@@ -140,7 +141,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str,
     profile = options.profile or ("paper" if gpus and not cohort.phantom else "laptop")
     make_sampler(options.sampler, 0, 0)  # a package that it lacks is named before anything runs
     return make_plan(
-        request.study,
+        recipe_then(request.study, numerics),
         cohort,
         request.source,
         profile=profile,

@@ -29,8 +29,8 @@ class Arm:
     seed_offset: str = ""
     """Gives an arm seeds of its own. Two arms that differ in nothing else show what chance alone does."""
     epochs_factor: int = 1
-    """How many times as long as the other arms it trains: multiplies ``train.epochs``, whatever the profile
-    or ``--epochs`` made of it."""
+    """How many times as long as the other arms it trains: multiplies ``train.epochs``, also where a
+    profile or ``--epochs`` sets it."""
 
     def __post_init__(self) -> None:
         name = self.name
