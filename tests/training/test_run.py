@@ -65,6 +65,7 @@ def test_a_trial_reports_every_epoch_and_tests_nobody(manifest: Path, tmp_path: 
     folder = finish(spec(manifest, TRIAL), tmp_path)
     assert folder.state == {"state": "complete", "reason": ""}
     assert [row["epoch"] for row in folder.progress()] == [1, 2, 3]
+    assert all(row["train/gradient_ratio"] == 0 for row in folder.progress()), "MSE has no contrastive term"
     assert all(row["selection_score"] == row["validation/kappa"] for row in folder.progress())
     assert not (tmp_path / "predictions.parquet").exists()
 
