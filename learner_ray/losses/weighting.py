@@ -14,8 +14,8 @@ DECAY = 0.9
 """What a step leaves of the running means of the gradients: they look back some ten steps. An epoch of a
 small cohort has no more, and within a few epochs the ratio of raw gradients grows threefold."""
 LARGEST = 1e4
-"""The most that the contrastive term is multiplied by, before its weight. Measured factors lie between 0.05
-and 500; a term that is fulfilled but for rounding would otherwise be noise as strong as the regression."""
+"""The most that the contrastive term is multiplied by, before its weight. Measured factors lie between 0.03
+and 250; a term that is fulfilled but for rounding would otherwise be noise as strong as the regression."""
 
 
 class Weighting:
@@ -44,7 +44,7 @@ class Weighting:
         self.config = config
         self.balanced = config.weighting == "balanced"
         # Made here: a step that made it from a number of the host could not be part of a CUDA graph.
-        self._raw = torch.tensor(config.contrastive_weight, dtype=torch.float64, device=device)
+        self._weight = torch.tensor(config.contrastive_weight, dtype=torch.float64, device=device)
         # Sums that forget, and the same sums of ones: their quotient is a mean from the first step on.
         self._sums = torch.zeros(2, dtype=torch.float64, device=device)
         self._counts = torch.zeros(2, dtype=torch.float64, device=device)
@@ -66,7 +66,7 @@ class Weighting:
             factor = self._balanced_factor(norms)
             total = regression + factor * terms.contrastive
         else:  # a number, not the tensor of it: that would be rounded otherwise
-            factor = self._raw
+            factor = self._weight
             total = regression + config.contrastive_weight * terms.contrastive
         return total, torch.stack([config.regression_weight * norms[0], factor * norms[1], factor])
 
@@ -79,7 +79,7 @@ class Weighting:
         self._counts.mul_(1 - share).add_(share)
         regression, contrastive = (self._sums / self._counts.clamp(min=1 - DECAY)).unbind()
         ratio = (regression / contrastive).masked_fill(contrastive == 0, 0).clamp(max=LARGEST)
-        return self._raw * self.config.regression_weight * ratio
+        return self._weight * self.config.regression_weight * ratio
 
     def state_dict(self) -> dict[str, Tensor]:
         """The running means, for a checkpoint: two tensors (2,); empty with raw weights, which have none."""

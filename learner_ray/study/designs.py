@@ -34,6 +34,8 @@ class Winner:
     arms: tuple[str, ...]
     """The names of all arms of that study."""
     settings: Settings
+    weighting: str
+    """What a weight among the settings means, ``loss.weighting`` of the arm; empty where none is."""
     cohort_hash: str
     split_hash: str
 
@@ -78,7 +80,8 @@ def _winner(folder: Path, arm: str | None, info: Mapping[str, Any], trials: pd.D
         )
     means = best.groupby("arm")["selection_score"].mean()
     chosen = arm or max(whole, key=lambda name: float(means[name]))
-    longer = next(a.get("epochs_factor", 1) for a in info["arms"] if a["name"] == chosen)
+    own = next(a for a in info["arms"] if a["name"] == chosen)
+    longer = own.get("epochs_factor", 1)
     settings = {
         (int(row["repeat"]), int(row["fold"])): {
             **{key: _plain(row[f"config.{key}"]) for key in searched[chosen]},
@@ -89,8 +92,15 @@ def _winner(folder: Path, arm: str | None, info: Mapping[str, Any], trials: pd.D
     }
     return Winner(
         folder=str(folder), arm=chosen, arms=tuple(a["name"] for a in info["arms"]), settings=settings,
+        weighting=_weighting(info, own) if "loss.contrastive_weight" in searched[chosen] else "",
         cohort_hash=info["cohort_hash"], split_hash=info["split_hash"],
     )  # fmt: skip
+
+
+def _weighting(info: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
+    base = info.get("base", {}).get("loss", {}).get("weighting", "raw")
+    given = {**arm.get("edits", {}), **info.get("set", {})}
+    return str(given.get("loss.weighting", base))
 
 
 def around(study: Study, winner: Winner) -> Study:
@@ -99,6 +109,7 @@ def around(study: Study, winner: Winner) -> Study:
     Taken out is each of the winner's own edits (with its loss go the settings of the loss); put in is
     each edit of the study's other arms that the winner lacks, losses apart, which are arms of their own.
     """
+    study = _as_weighed(study, winner.weighting)
     own = study.arm(winner.arm)
     arms = [own, *(study.arm(name) for name in winner.arms if name != winner.arm)]
     for key in (key for key in own.edits if key != "loss.weighting"):
@@ -113,6 +124,18 @@ def around(study: Study, winner: Winner) -> Study:
                 label, edits = f"{own.label}, {key} {_text(value)}", {**own.edits, key: value}
                 arms.append(replace(own, name=name, label=label, edits=edits, seed_offset=""))
     return _with_arms(study, _distinct(arms, study.base), own.name)
+
+
+def _as_weighed(study: Study, weighting: str) -> Study:
+    """The study with the weights of its arms meaning what they meant to a search: an older recipe had raw
+    ones where there are balanced ones now."""
+    if not weighting:
+        return study
+    edits = [dict(arm.edits) for arm in study.arms]
+    for own in edits:
+        own |= {"loss.weighting": weighting} if "loss.weighting" in own else {}
+    arms = tuple(replace(arm, edits=own) for arm, own in zip(study.arms, edits, strict=True))
+    return replace(study, arms=arms)
 
 
 def factorial(study: Study, arm: Arm, factors: Mapping[str, tuple[Any, Any]], *, half: bool = False) -> Study:

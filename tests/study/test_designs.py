@@ -139,6 +139,26 @@ def test_match_is_an_option_of_the_sweep(tmp_path: Path) -> None:
         SweepOptions(match="compute", arms=("mse",), factor=FACTORS)
 
 
+@pytest.mark.parametrize("searched", ["raw", "balanced"])
+def test_a_weight_that_a_search_chose_keeps_its_meaning(tmp_path: Path, searched: str) -> None:
+    """An older recipe had raw weights, which would be another strength as balanced ones."""
+    folder = write_study(tmp_path / "lus", {"mse": [-1.0], "contrastive": [-0.8]})
+    info = json.loads((folder / "study.json").read_text())
+    info["arms"][1] |= {"searched": ["train.lr", "loss.contrastive_weight"]}
+    info["arms"][1] |= {"edits": {"loss.name": "contrastive"}}
+    if searched == "balanced":
+        info["arms"][1]["edits"]["loss.weighting"] = "balanced"
+    (folder / "study.json").write_text(json.dumps(info))
+    trials = pd.read_parquet(folder / "trials.parquet").assign(**{"config.loss.contrastive_weight": 3.0})
+    trials.to_parquet(folder / "trials.parquet")
+    winner = read_winner(folder)
+    arm = around(STUDY, winner).arm("contrastive")
+    loss = config_of(arm, STUDY.base.with_values(winner.settings[0, 0]), {}).loss
+    assert (loss.weighting, loss.contrastive_weight) == (searched, 3.0)
+    own = around(STUDY, read_winner(folder, "mse")).arm("contrastive")
+    assert own.edits["loss.weighting"] == "balanced", "no weight was chosen for MSE"
+
+
 def test_the_epoch_that_a_longer_winner_stopped_at_is_that_of_the_others_schedule(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "lus", {"mse": [-1.0], "mse_twice_as_long": [-0.8]})
     info = json.loads((folder / "study.json").read_text())
