@@ -15,8 +15,10 @@ from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
 from analysis.statistics.study_statistics import StudyStatistics, study_statistics
 from analysis.tables.across_studies import across_studies, tuned_and_fixed
+from analysis.tables.compute_matched import compute_matched
 from analysis.tables.external import external_table
 from analysis.tables.factorial import factorial_table
+from analysis.tables.loss_strength import loss_strength
 from analysis.tables.main_table import all_metrics, main_table, test_details
 from analysis.tables.protocol import frozen_table
 from analysis.tables.render import write_table
@@ -54,6 +56,8 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
         test_details(statistics),
         tuned_and_fixed(statistics),
         factorial_table(statistics),
+        compute_matched(statistics),
+        loss_strength(statistics),
         search_summary(statistics),
         overtuning(statistics),
     ]

@@ -7,20 +7,26 @@ from collections.abc import Callable
 from learner_ray.core.config import SHIFT_FRACTIONS, Config
 from learner_ray.study.study import Arm, Suggest
 
+BALANCED = {"loss.weighting": "balanced"}
+"""A weight of 1 then is a contrastive term whose gradient is as long as the regression's, for every loss.
+At a raw weight of 1 it is 0.01 to 30 times as long, several times more late in training than early, and goes
+with the temperature that is searched beside it (docs/strength.md): one raw range would compare strengths, and
+one range per loss would hold for one cohort and one temperature."""
+
 PAPER_ARMS = (
     Arm(name="mse", label="MSE", edits={"loss.name": "mse"}),
-    Arm(name="contrastive", label="MSE + contrastive", edits={"loss.name": "contrastive"}),
+    Arm(name="contrastive", label="MSE + contrastive", edits={"loss.name": "contrastive", **BALANCED}),
     Arm(
         name="weighted",
         label="MSE + weighted contrastive",
-        edits={"loss.name": "contrastive", "loss.weighted": True},
+        edits={"loss.name": "contrastive", "loss.weighted": True, **BALANCED},
     ),
 )
 """The three arms of Fig. 1 of arXiv 2411.01144."""
 
 LOSS_ARMS = (
     *(
-        Arm(name=name, label=f"MSE + {label}", edits={"loss.name": name})
+        Arm(name=name, label=f"MSE + {label}", edits={"loss.name": name, **BALANCED})
         for name, label in (
             ("rank_n_contrast", "Rank-N-Contrast"),
             ("y_aware", "y-aware"),
@@ -34,7 +40,7 @@ LOSS_ARMS = (
     Arm(
         name="siamese",
         label="MSE + siamese",
-        edits={"loss.name": "siamese", "train.balance": "patient"},
+        edits={"loss.name": "siamese", "train.balance": "patient", **BALANCED},
     ),
 )
 """Losses a reviewer will ask for."""
@@ -80,6 +86,9 @@ NO_SHIFT = Arm(
     label="MSE, no temporal shift",
     edits={"loss.name": "mse", "encoder.shift_fraction": 0.0},
 )
+
+TWO_VIEWS = Arm(name="mse_two_views", label="MSE, two views", edits={"loss.name": "mse", "loss.views": 2})
+"""Sees as many images as the losses of two views, and learns from them by regression alone."""
 
 DEFAULT_ARMS = ("mse", "contrastive", "weighted", "majority", "earlier_score")
 

@@ -2,7 +2,7 @@
 
 from learner_ray.core.config import Config, DataConfig, EncoderConfig, TrainConfig
 from learner_ray.study.study import Study
-from search_spaces._common import CONTROLS, DEFAULT_ARMS, LOSS_ARMS, NO_SHIFT, PAPER_ARMS, space
+from search_spaces._common import CONTROLS, DEFAULT_ARMS, LOSS_ARMS, NO_SHIFT, PAPER_ARMS, TWO_VIEWS, space
 
 STUDY = Study(
     name="lus",
@@ -12,7 +12,7 @@ STUDY = Study(
         encoder=EncoderConfig(shift_fraction=0.25),
         train=TrainConfig(epochs=40, lr=1e-3, batch_size=16),
     ),
-    arms=(*PAPER_ARMS, NO_SHIFT, *LOSS_ARMS, *CONTROLS),
+    arms=(*PAPER_ARMS, NO_SHIFT, TWO_VIEWS, *LOSS_ARMS, *CONTROLS),
     default_arms=DEFAULT_ARMS,
     reference="mse",
     space=space,

@@ -43,6 +43,14 @@ def test_curves_and_hparams_are_in_tensorboard(finished: Path) -> None:
     curves = EventAccumulator(str(finished / "tensorboard/weighted/r0-f1/trial-001")).Reload()
     assert [e.step for e in curves.Scalars("validation/macro_f1")][:2] == [1, 2]
     assert "_hparams_/session_start_info" in curves.summary_metadata
+    assert min(e.value for e in curves.Scalars("train/gradient_ratio")) > 0
+
+
+@pytest.mark.ray
+def test_final_runs_record_how_strong_their_loss_was(finished: Path) -> None:
+    finals = pd.read_parquet(finished / "finals.parquet")
+    ratios = finals.groupby("arm")["gradient_ratio"]
+    assert ratios.min()["weighted"] > 0 and ratios.max()["mse"] == 0 and ratios.count()["majority"] == 0
 
 
 @pytest.mark.ray

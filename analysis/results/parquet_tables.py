@@ -27,7 +27,7 @@ PERMUTATION_COLUMNS = {**RUN, "permutation": int, **dict.fromkeys(PERMUTED_COUNT
 SCORE_COLUMNS = {**GROUP, "seed": int, "patient": str, "score": float, "predicted": float}
 OPTIONAL = {
     "y_pred": float, "imputed": bool, "change": float, "distance": float, "device_seconds": float,
-    "epochs": int, "best_epoch": int,
+    "epochs": int, "best_epoch": int, "gradient_ratio": float,
 }  # fmt: skip
 """Columns that may be absent, and what they hold where they are there."""
 REMEDY = "run the study's command again to rebuild it from runs/"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.results.study import StudyResults
+from analysis.statistics.loss_strength import device_seconds
 
 
 def header(study: StudyResults) -> str:
@@ -25,6 +26,7 @@ def footnote(study: StudyResults, draws: int) -> str:
         design,
         f"95 % intervals; {draws:,} draws where a bootstrap is named",
         _effort(study),
+        *device_time(study),
         f"splits {str(info.get('split_hash', 'not recorded'))[:12]}",
         f"code {str(info.get('git_sha', 'not recorded'))[:12]}, numerics {study.numerics}",
     ]
@@ -51,6 +53,15 @@ def _effort(study: StudyResults) -> str:
     if hours is None or hours.isna().all():
         return text
     return f"{text}, {hours.min():.2g} to {hours.max():.2g} device-hours per arm"
+
+
+def device_time(study: StudyResults) -> list[str]:
+    """Say how long a final run of each arm took a device, in one phrase; none where no arm's was recorded."""
+    seconds = device_seconds(study)
+    if seconds.empty:
+        return []
+    times = ", ".join(f"{study.labels.get(str(arm), arm)} {time:.3g} s" for arm, time in seconds.items())
+    return [f"device time of a final run (median): {times}"]
 
 
 FAILED, UNFINISHED = "†", "‡"

@@ -37,6 +37,8 @@ SINCE: dict[str, Any] = {
     "encoder.name": "tsm_resnet18",
     "train.deterministic": True,
     "loss.boundary": 0.0,
+    "loss.weighting": "raw",
+    "loss.views": 0,
 }
 """Keys that old configurations did not have, each with the value under which the result is the old one: also
 where that is not the default of now."""

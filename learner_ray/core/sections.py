@@ -110,8 +110,9 @@ class EncoderConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig(Section):
-    """What pretraining minimises: ``regression_weight * MSE + contrastive_weight * loss``. What else a loss
-    can be given stands in the dataclass of that loss, which derives from this one."""
+    """What pretraining minimises: ``regression_weight * MSE + contrastive_weight * loss``, the second term
+    normalised where ``weighting`` says so. What else a loss can be given stands in the dataclass of that
+    loss, which derives from this one."""
 
     section: ClassVar[str] = "loss"
     name: str = "mse"
@@ -120,6 +121,11 @@ class LossConfig(Section):
     """Weight of the mean squared error of the score."""
     contrastive_weight: float = 1.0
     """Weight of the loss that ``loss.name`` selects."""
+    weighting: Literal["raw", "balanced"] = "raw"
+    """What ``contrastive_weight`` means: a factor (``raw``), or the ratio of the term's gradient at the
+    embedding to that of the weighted regression (``balanced``), which is the same strength for every loss."""
+    views: int = 0
+    """Augmented views of every scan in a batch, 1 or 2; 0 is the number that the loss was published with."""
     pairs: Literal["between", "all", "within"] = "between"
     """Which pairs count: of different patients [paper], all, or of one patient."""
 
@@ -127,6 +133,14 @@ class LossConfig(Section):
         self._require_possible()
         require(self.regression_weight >= 0, "loss.regression_weight must not be negative")
         require(self.contrastive_weight >= 0, "loss.contrastive_weight must not be negative")
+        require(
+            self.views in (0, 1, 2), f"loss.views must be 1 or 2, or 0 for the loss's own, not {self.views}"
+        )
+        require(
+            self.weighting == "raw" or self.regression_weight > 0,
+            "loss.weighting=balanced measures the contrastive term by the regression, of which "
+            "loss.regression_weight=0 leaves nothing: use loss.weighting=raw, or a positive weight",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,15 +11,16 @@ from learner_ray.engine.connection import NODE_STARTS_S, Devices
 from learner_ray.engine.faults import last_line
 from learner_ray.engine.run_plan import resources_of
 from learner_ray.run.spec import RunSpec
-from learner_ray.run.throughput import Throughput
+from learner_ray.run.throughput import Throughput, paced_as
 from learner_ray.study.plan import Plan
 
 logger = logging.getLogger(__name__)
 
 
 def plan_throughput(plan: Plan, devices: Devices) -> dict[str, Throughput]:
-    """Seconds per scan by the name of the encoder, measured on the first arm that pretrains it: in this
-    process where the study would run on this machine, else on a device of the cluster that was joined.
+    """Seconds per scan by :func:`paced_as`, the encoder and its views, measured on the first arm that
+    pretrains so: in this process where the study would run on this machine, else on a device of the cluster
+    that was joined.
 
     Raises:
         UserError: no device of the cluster became free.
@@ -27,9 +28,8 @@ def plan_throughput(plan: Plan, devices: Devices) -> dict[str, Throughput]:
     """
     measured: dict[str, Throughput] = {}
     for group in plan.groups:
-        if group.config.pretrains and group.config.encoder.name not in measured:
-            spec = group.spec(group.config, final=False)
-            measured[group.config.encoder.name] = _measure(spec, devices)
+        if group.config.pretrains and (pace := paced_as(group.config)) not in measured:
+            measured[pace] = _measure(group.spec(group.config, final=False), devices)
     return measured
 
 

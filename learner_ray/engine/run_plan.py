@@ -135,7 +135,7 @@ def largest_trial(plan: Plan) -> RunSpec:
 
     def size(group: FoldSearchSpec) -> int:
         config = group.config
-        views: int = LOSSES.get(config.loss.name).views
+        views: int = LOSSES.get(config.loss.name).views_of(config.loss)
         pixels = views * config.train.batch_size * config.data.frames * config.data.image_size**2
         return pixels * network_bytes(config.encoder, config.data.frames)
 

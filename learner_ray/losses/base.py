@@ -72,8 +72,8 @@ class Loss(ABC):
     """The value of ``loss.name`` that selects the loss."""
     Config: ClassVar[type[LossConfig]] = LossConfig
     """Its settings, a frozen dataclass; each field is a key ``loss.<field>``."""
-    views: ClassVar[int] = 1
-    """Number of augmented views of every scan in a batch."""
+    views: int = 1
+    """Number of augmented views of every scan in a batch: of the class, what ``loss.views`` 0 stands for."""
     default_temperature: ClassVar[float | None] = None
     """The temperature that ``config.temperature`` 0 stands for, where ``Config.published`` names none, as it
     must for a search to begin there; 0.1 where neither does."""
@@ -91,8 +91,14 @@ class Loss(ABC):
     def __init__(self, config: LossConfig, training: TrainingScores) -> None:
         self.config = config
         self.training = training
+        self.views = self.views_of(config)
         published = config.published.get("temperature") or self.default_temperature or 0.1
         self.temperature = getattr(config, "temperature", 0.0) or published
+
+    @classmethod
+    def views_of(cls, config: LossConfig) -> int:
+        """The number of views of every scan under some settings: ``config.views``, or the loss's own."""
+        return config.views or cls.views
 
     def to(self, device: torch.device | str) -> Loss:
         """Moves the training scores, and every tensor that is an attribute, to a device; returns the loss.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,10 @@ def selection_score(row: Mapping[str, Any]) -> float:
     """The selection score of a progress row; NaN where it has none (JSON writes NaN as null)."""
     value = row.get("selection_score")
     return math.nan if value is None else float(value)
+
+
+def median_gradient_ratio(rows: Sequence[Mapping[str, Any]]) -> float:
+    """The median over a run's epochs of how strong the contrastive term was beside the regression, the ratio
+    of their gradients at the embedding; NaN where no row has one, as in runs of older versions."""
+    found = [row.get("train/gradient_ratio") for row in rows]
+    return float(statistics.median([ratio for ratio in found if ratio is not None] or [math.nan]))

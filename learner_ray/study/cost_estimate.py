@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learner_ray.core.components import PRUNERS
-from learner_ray.run.throughput import Throughput
+from learner_ray.run.throughput import Throughput, paced_as
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.pruner_choice import PrunerChoice, SearchPruner, search_pruner
@@ -42,8 +42,8 @@ def estimate_cost(plan: Plan, throughput: Mapping[str, Throughput]) -> list[ArmC
 
     Args:
         plan: what would run.
-        throughput: by the name of the encoder; one that no arm pretrains costs nothing, as embedding alone
-            takes hardly any time.
+        throughput: by :func:`paced_as`, the encoder and its views; an encoder that no arm pretrains costs
+            nothing, as embedding alone takes hardly any time.
     """
     costs = []
     for arm in plan.arms:
@@ -55,7 +55,7 @@ def estimate_cost(plan: Plan, throughput: Mapping[str, Throughput]) -> list[ArmC
                 audits=sum(group.audit_runs for group in groups),
                 finals=sum(group.settings.seeds for group in groups),
                 device_seconds=sum(
-                    _group_seconds(plan, group, throughput.get(group.config.encoder.name, NO_TIME))
+                    _group_seconds(plan, group, throughput.get(paced_as(group.config), NO_TIME))
                     for group in groups
                 ),
             )

@@ -73,6 +73,10 @@ def read_request(
     """
     found = study if isinstance(study, Study) else load_study(str(study))
     winner = None
+    if options.match:
+        from learner_ray.study.designs import compute_matched
+
+        found = compute_matched(found, options.arms)
     if options.fixed_from:
         from learner_ray.study.designs import around, read_winner
 
@@ -83,7 +87,8 @@ def read_request(
 
         (arm,) = options.arms or ()
         found = factorial(found, found.arm(arm), options.factor, half=options.half)
-    arms = found.default_arms if options.factor or options.arms is None else options.arms
+    named = None if options.factor or options.match else options.arms
+    arms = found.default_arms if named is None else named
     found.base.with_values(options.edits)
     check_pruner(options.pruner or found.pruner)
     for arm in arms:
@@ -132,6 +137,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str,
     Raises:
         UserError: the cohort cannot be split so, or a package that the sampler needs is missing.
     """
+    from learner_ray.study.other_numerics import recipe_then
     from learner_ray.study.plan import make_plan
     from learner_ray.study.samplers import make_sampler
 
@@ -139,7 +145,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str,
     profile = options.profile or ("paper" if gpus and not cohort.phantom else "laptop")
     make_sampler(options.sampler, 0, 0)  # a package that it lacks is named before anything runs
     return make_plan(
-        request.study,
+        recipe_then(request.study, numerics),
         cohort,
         request.source,
         profile=profile,

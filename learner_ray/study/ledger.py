@@ -15,7 +15,7 @@ from learner_ray.cohort import Fold
 from learner_ray.core.errors import StorageError
 from learner_ray.core.files import write_parquet
 from learner_ray.run.folder import RunStore
-from learner_ray.run.progress import selection_score
+from learner_ray.run.progress import median_gradient_ratio, selection_score
 from learner_ray.study.callback import Callback
 from learner_ray.study.imputed import majority_rows
 from learner_ray.study.plan import Plan
@@ -92,6 +92,8 @@ class FinalRun:
     error: str = ""
     epochs: int = 0
     device_seconds: float = 0.0
+    gradient_ratio: float = math.nan
+    """Median over the epochs; NaN where nothing was pretrained."""
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -104,7 +106,8 @@ class FinalRun:
     def row(self) -> dict[str, Any]:
         """The run's row of ``finals.parquet``."""
         cost = {"epochs": self.epochs, "device_seconds": self.device_seconds}
-        return {**self.labels, "state": self.state, **cost, "error": self.error}
+        strength = {"gradient_ratio": self.gradient_ratio}
+        return {**self.labels, "state": self.state, **cost, **strength, "error": self.error}
 
 
 def final_runs(runner: StudyRunner) -> list[FinalRun]:
@@ -122,6 +125,7 @@ def final_runs(runner: StudyRunner) -> list[FinalRun]:
                     error=outcome.reason if outcome.state in FAILED else "",
                     epochs=len(outcome.progress),
                     device_seconds=outcome.device_seconds,
+                    gradient_ratio=median_gradient_ratio(outcome.progress),
                 )
             )
         found += [

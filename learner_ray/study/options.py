@@ -14,6 +14,8 @@ from learner_ray.study.samplers import SAMPLERS
 PROTOCOLS = ("nested", "development")
 PLACES = ("site", "device")
 
+MATCHES = ("compute",)
+
 RETRY = {"failed": ("audit", "final"), "failed-trials": ("trial", "audit", "final")}
 """The values of ``retry``, and the roles of runs that each stands for."""
 
@@ -115,6 +117,9 @@ class SweepOptions:
     factor: Mapping[str, tuple[Any, Any]] = field(default_factory=dict, metadata={"metavar": "KEY=LOW,HIGH"})
     """A two-level factor; given for several keys, every combination of levels runs on top of the one arm of
     --arms."""
+    match: str | None = _option(choices=MATCHES)
+    """Adds arms that take the reference to the device time of losses that see two views of each scan: the
+    reference with two views, and with twice the epochs."""
     half: bool = False
     """With --factor: half of the combinations."""
 
@@ -161,6 +166,8 @@ class SweepOptions:
             raise UserError("--splits is empty: name a table of patient, repeat and fold, or leave it out")
         if self.fixed_from and self.factor:
             raise UserError("--fixed-from and --factor make a study each: give one of them")
+        if self.match and self.factor:
+            raise UserError("--match adds arms beside the reference, and --factor makes its own: give one")
         if self.half and not self.factor:
             raise UserError("--half halves the combinations of --factor: give --factor, or leave out --half")
         if self.fixed_arm and not self.fixed_from:

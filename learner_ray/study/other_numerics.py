@@ -7,11 +7,12 @@ runs have the names they had. What is left to train would be another version's w
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import optuna
 
 from learner_ray.core.errors import UserError
-from learner_ray.core.numerics import NUMERICS
+from learner_ray.core.numerics import NUMERICS, UNNAMED
 from learner_ray.run.folder import RunFolder, RunStore
 from learner_ray.run.spec import State
 from learner_ray.study.archive import run_hashes
@@ -19,6 +20,7 @@ from learner_ray.study.options import RETRY
 from learner_ray.study.plan import Plan
 from learner_ray.study.results import Results
 from learner_ray.study.runner import StudyRunner
+from learner_ray.study.study import Study
 
 
 def recorded_numerics(results: Results) -> int:
@@ -36,6 +38,16 @@ def recorded_numerics(results: Results) -> int:
             with suppress(UserError):  # that run is damaged
                 return results.store.folder(run_hash).read_spec().numerics
     return NUMERICS
+
+
+def recipe_then(study: Study, numerics: int) -> Study:
+    """A study's recipe as its results were made: those of numerics 1 know no balanced weights, so that an arm
+    whose weight has become balanced since is the arm that it was."""
+    if numerics != UNNAMED:
+        return study
+    edits = [{k: v for k, v in arm.edits.items() if k != "loss.weighting"} for arm in study.arms]
+    arms = (replace(arm, edits=own) for arm, own in zip(study.arms, edits, strict=True))
+    return replace(study, arms=tuple(arms))
 
 
 def notice(numerics: int) -> str:

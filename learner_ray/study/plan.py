@@ -125,7 +125,7 @@ def make_plan(
         _require_same(winner, cohort, folds)
     fixed = {arm.name: frozenset({*cohort_edits(cohort), *edits, *arm.edits}) for arm in chosen}
     searches = {
-        arm.name: study.search_of(base.with_values({**arm.edits, **edits}), fixed[arm.name], arm.name)
+        arm.name: study.search_of(config_of(arm, base, edits), fixed[arm.name], arm.name)
         for arm in chosen
         if size.trials and not arm.control
     }
@@ -173,7 +173,7 @@ def _both(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
 
 def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str]) -> FoldSearchSpec:
     settings = plan.winner.settings[fold.repeat, fold.fold] if plan.winner else {}
-    config = plan.base.with_values({**settings, **arm.edits, **plan.edits})
+    config = config_of(arm, plan.base.with_values(settings), plan.edits)
     _require_depth(config, plan.cohort)
     searched = bool(plan.spaces[arm.name])
     follows = searched and plan.development and (fold.repeat, fold.fold) != DEVELOPMENT
@@ -187,6 +187,16 @@ def _group(plan: Plan, arm: Arm, fold: Fold, fixed: frozenset[str]) -> FoldSearc
         settings=plan.settings,
         source=with_code(plan.source, config, plan.study.file),
     )
+
+
+def config_of(arm: Arm, base: Config, edits: Mapping[str, Any]) -> Config:
+    """The configuration of an arm: the base with the arm's edits, then the user's, and its own length."""
+    config = base.with_values({**arm.edits, **edits})
+    if arm.epochs_factor == 1:
+        return config
+    epochs, stop = config.train.epochs, config.train.stop_epoch
+    longer = {"train.epochs": epochs * arm.epochs_factor, "train.stop_epoch": stop * arm.epochs_factor}
+    return config.with_values(longer)
 
 
 def _chosen(study: Study, arms: Sequence[str]) -> tuple[Arm, ...]:

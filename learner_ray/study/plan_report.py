@@ -23,7 +23,7 @@ class PlanReport:
     heading: str
     """What would run, on which devices, and where its results would go."""
     throughput: Mapping[str, Throughput]
-    """Seconds per scan by the name of the encoder, and the device that was timed."""
+    """Seconds per scan by the encoder and its views, and the device that was timed."""
     encoder_bytes: int
     """Size of the encoders of all final runs; all else in the runs' folders is small beside them."""
     slots: int

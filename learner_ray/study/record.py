@@ -140,6 +140,8 @@ def _arm(arm: Arm, searched: Iterable[str]) -> dict[str, Any]:
         "edits": dict(arm.edits),
         "control": arm.control,
         "seed_offset": arm.seed_offset,
+        # Only where it says something: folders of older versions lack it, and hold the same study.
+        **({"epochs_factor": arm.epochs_factor} if arm.epochs_factor != 1 else {}),
         "searched": list(searched),
     }
 

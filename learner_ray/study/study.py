@@ -28,6 +28,9 @@ class Arm:
     """A control is not searched: it runs at the base configuration."""
     seed_offset: str = ""
     """Gives an arm seeds of its own. Two arms that differ in nothing else show what chance alone does."""
+    epochs_factor: int = 1
+    """How many times as long as the other arms it trains: multiplies ``train.epochs``, also where a
+    profile or ``--epochs`` sets it."""
 
     def __post_init__(self) -> None:
         name = self.name
@@ -36,6 +39,10 @@ class Arm:
             raise UserError(
                 f"arm {name!r}: a name has no comma, since --arms takes names with commas between them, no "
                 "spaces at its ends, and is not empty: call the arm otherwise (its label may be anything)"
+            )
+        if not isinstance(self.epochs_factor, int) or not 1 <= self.epochs_factor <= 100:
+            raise UserError(
+                f"arm {name!r}: epochs_factor is {self.epochs_factor!r}, not a number from 1 to 100"
             )
         for text in (name, self.label):
             if not text.isprintable():

@@ -1,4 +1,4 @@
-"""Sums the gradients of all ranks while the backward pass still runs.
+"""Sums the gradients of all ranks while the backward pass still runs, and measures those of a loss's parts.
 
 The last layers' gradients are ready long before the first layers', so their exchange need not wait for them.
 """
@@ -6,13 +6,13 @@ The last layers' gradients are ready long before the first layers', so their exc
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from learner_ray.training.distributed import World
@@ -121,6 +121,24 @@ def _divided(parameters: Iterable[nn.Parameter], bucket_bytes: int, group: Any =
         parts[-1].append(parameter)
         size += parameter.nbytes
     return [_Bucket(part, group) for part in parts]
+
+
+def gradient_norms(terms: Sequence[Tensor], embeddings: Tensor, world: World) -> Tensor:
+    """The length of each term's gradient at the embeddings of the global batch: float64 (number of terms,).
+
+    The backward pass of the terms' sum can still be done. All ranks must call it together; the host waits
+    for nothing.
+
+    Args:
+        terms: scalars () over the global batch, which every rank has computed.
+        embeddings: (B, D), those of this rank's own clips, of which the terms were computed.
+        world: the ranks.
+    """
+    squares = embeddings.new_zeros(len(terms), dtype=torch.float64)
+    if embeddings.requires_grad:  # an encoder may have no weights to train
+        found = [torch.autograd.grad(term, embeddings, retain_graph=True)[0] for term in terms]
+        squares = torch.stack([gradient.double().square().sum() for gradient in found])
+    return world.sum(squares).sqrt()
 
 
 @functools.cache

@@ -227,11 +227,12 @@ class Pretraining:
         return tuned
 
     def save(self, path: Path, run_hash: str) -> None:
-        """Writes network, optimiser and epoch of a run, whole or not at all."""
+        """Writes network, optimiser, running means and epoch of a run, whole or not at all."""
         state = {
             "run_hash": run_hash,
             "network": self.network.state_dict(),
             "optimizer": self._step.optimizer.state_dict(),
+            "weighting": self._step.weighting.state_dict(),
             "epoch": self.epoch,
         }
         write_tensors(state, path)
@@ -254,10 +255,14 @@ class Pretraining:
             raise UnreadableError("it is of another run")
         if {"optimizer", "epoch"} - state.keys() or _shapes(state.get("network")) != own:
             raise UnreadableError("it is of another run")
+        means = state.get("weighting", {})  # older versions had raw weights alone, which need none
+        if _shapes(means) != _shapes(self._step.weighting.state_dict()):
+            raise UnreadableError("it is of another run")
         if state["epoch"] > epochs:
             raise UnreadableError("progress.jsonl ends before its epoch")
         self.network.load_state_dict(state["network"])
         self._step.load_optimizer(state["optimizer"])
+        self._step.weighting.load_state_dict(means)
         self.epoch = state["epoch"]
 
 

@@ -15,12 +15,16 @@ from torch import Tensor, nn
 from learner_ray.core.config import Config, TrainConfig
 from learner_ray.encoders.network import Network
 from learner_ray.imaging.augmentation import augment
-from learner_ray.losses import Batch, TrainingScores, build_loss, total_loss
+from learner_ray.losses import Batch, TrainingScores, Weighting, build_loss, loss_terms
+from learner_ray.losses.total import recorded
 from learner_ray.training.distributed import World
-from learner_ray.training.gradients import GradientSum
+from learner_ray.training.gradients import GradientSum, gradient_norms
 from learner_ray.training.precision import autocast
 
-MEANS = ("loss", "mse", "contrastive", "gradient_norm")
+STRENGTHS = ("regression_gradient", "contrastive_gradient", "contrastive_factor")
+"""The lengths of both weighted terms' gradients at the embedding, and what the contrastive one was multiplied
+by."""
+MEANS = ("loss", "mse", "contrastive", *STRENGTHS, "gradient_norm")
 """What is averaged over an epoch, weighted by the scans of each step."""
 
 
@@ -87,6 +91,7 @@ class TrainingStep:
         self.network = network
         scores = TrainingScores(scans.scores.cpu(), scans.patients.cpu(), scans.change_threshold)
         self.loss = build_loss(config.loss, scores).to(scans.scores.device)
+        self.weighting = Weighting(config.loss, scans.scores.device)
         self.gradients = GradientSum(network.parameters(), world)
         self._scans = scans
         self._world = world
@@ -102,26 +107,32 @@ class TrainingStep:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()  # now: the next forward pass needs the memory
-        values = torch.stack([*(parts[name] for name in MEANS[:-1]), norm.detach()])
+        values = torch.stack(
+            [*(parts[name].to(self._sums) for name in MEANS[:-1]), norm.detach().to(self._sums)]
+        )
         scans = sum(inputs.lengths) // self.loss.views
-        self._sums.add_(values.to(self._sums) * scans)
+        self._sums.add_(values * scans)
 
     def backward(self, inputs: StepInputs) -> dict[str, Tensor]:
         """Leaves the gradients of the global batch at the network's parameters; the loss () and its parts."""
-        loss, parts = total_loss(self.loss, self.outputs(inputs), self.config.loss)
+        batch, embeddings = self.outputs(inputs)
+        terms = loss_terms(self.loss, batch)
+        norms = gradient_norms(terms, embeddings, self._world)
+        loss, strengths = self.weighting.total(terms, norms)
         loss.backward()  # type: ignore[no-untyped-call]
         self.gradients.finish()
-        return parts
+        return recorded(loss, terms) | dict(zip(STRENGTHS, strengths.unbind(), strict=True))
 
-    def outputs(self, inputs: StepInputs) -> Batch:
-        """The network's outputs for the global batch, of which this rank computes its clips."""
+    def outputs(self, inputs: StepInputs) -> tuple[Batch, Tensor]:
+        """The network's outputs for the global batch, of which this rank computes its clips; and the
+        embeddings (B, D) of these clips."""
         scans, rows = self._scans, inputs.rows
         strength = self.config.data.augment
         pixels = augment(inputs.clips, scans.means[rows], scans.sds[rows], inputs.keys, strength)
         with autocast(self.config.train.precision, self._device.type):
             output = self.network(pixels)
         # Scores and patients need no gathering: every rank knows the whole order of the scans.
-        return Batch(
+        batch = Batch(
             embeddings=self._world.gather(output.projection, inputs.lengths),
             scores=scans.scores[inputs.batch],
             patients=scans.patients[inputs.batch],
@@ -129,14 +140,16 @@ class TrainingStep:
             predictions=self._world.gather(output.score, inputs.lengths),
             order=scans.order[inputs.batch],
         )
+        return batch, output.embedding
 
     def set_lr(self, lr: Tensor) -> None:
         """Sets the learning rate of the next step: a tensor () on the device."""
         self._lr.copy_(lr)
 
     def read_means(self, scans: int) -> dict[str, float]:
-        """The means of ``MEANS`` over so many scans since the last reading. The one time in an epoch that the
-        host waits for the device.
+        """The means of ``MEANS`` over so many scans since the last reading, and ``gradient_ratio``: how
+        strong the contrastive term was beside the regression. The one time in an epoch that the host waits
+        for the device.
 
         Raises:
             DivergedError: a loss or gradient among them was infinite or not a number.
@@ -146,7 +159,10 @@ class TrainingStep:
         for name, words in (("loss", "loss"), ("gradient_norm", "norm of the gradient")):
             if not math.isfinite(sums[name]):
                 raise DivergedError(f"the {words} is {sums[name]}")
-        return {name: total / scans for name, total in sums.items()}
+        regression, contrastive, _ = (sums[name] for name in STRENGTHS)
+        # Of the means: a mean of ratios would be that of the few steps whose regression is nearly fitted.
+        ratio = contrastive / regression if regression else math.nan
+        return {name: total / scans for name, total in sums.items()} | {"gradient_ratio": ratio}
 
     def load_optimizer(self, state: dict[str, object]) -> None:
         """Takes the state of an optimiser that stood in the same place."""

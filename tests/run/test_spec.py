@@ -162,3 +162,12 @@ def test_a_damaged_end_is_none(tmp_path: Path) -> None:
     assert RunFolder(tmp_path).state is None
     RunFolder(tmp_path).finish("complete")
     assert RunFolder(tmp_path).state == {"state": "complete", "reason": ""}
+
+
+def test_raw_weights_and_a_loss_s_own_views_are_what_older_runs_had() -> None:
+    """Their hash is that of commit 3590708, whose configurations knew neither key."""
+    default = Config().with_values({"loss.weighting": "raw", "loss.views": 0})
+    assert replace(SPEC, config=default).hash == SPEC.hash
+    assert not {"weighting", "views"} & config_then(default.to_dict())["objective"].keys()
+    for key, value in (("loss.weighting", "balanced"), ("loss.views", 2)):
+        assert replace(SPEC, config=Config().with_values({key: value})).hash != SPEC.hash

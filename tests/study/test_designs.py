@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,10 @@ import pytest
 from learner_ray.cli.options import parse_factors
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
-from learner_ray.study.designs import around, factorial, read_winner
+from learner_ray.study.designs import around, compute_matched, factorial, read_winner
+from learner_ray.study.inputs import read_request
+from learner_ray.study.options import SweepOptions
+from learner_ray.study.plan import config_of
 from learner_ray.study.study import Arm, Study
 from learner_ray.study.study_file import load_study
 
@@ -109,3 +113,61 @@ def test_one_factor_is_taken_out_or_put_in(tmp_path: Path) -> None:
             "loss.name": "contrastive", "loss.weighted": True, "encoder.shift_fraction": 0.0
         },
     }  # fmt: skip
+
+
+def test_the_reference_is_matched_in_compute_by_views_and_by_epochs() -> None:
+    made = compute_matched(STUDY, ("mse", "supcon"))
+    assert made.default_arms == ("mse", "supcon", "mse_two_views", "mse_twice_as_long")
+    assert made.reference == "mse" and made.arm("mse_two_views").edits["loss.views"] == 2
+    edits = {"train.epochs": 5}
+    configs = {name: config_of(made.arm(name), STUDY.base, edits) for name in made.default_arms}
+    assert {name: (c.train.epochs, c.loss.views) for name, c in configs.items()} == {
+        "mse": (5, 0), "supcon": (5, 0), "mse_two_views": (5, 2), "mse_twice_as_long": (10, 0)
+    }  # fmt: skip
+    assert compute_matched(made) == made, "once is enough"
+
+
+def test_a_reference_of_two_views_needs_no_match() -> None:
+    with pytest.raises(UserError, match=r"mse_two_views has two views already: leave it out"):
+        compute_matched(replace(STUDY, reference="mse_two_views"))
+
+
+def test_match_is_an_option_of_the_sweep(tmp_path: Path) -> None:
+    request = read_request("lus", None, tmp_path / "lus", SweepOptions(match="compute", arms=("mse",)))
+    assert request.arms == ("mse", "mse_two_views", "mse_twice_as_long")
+    with pytest.raises(UserError, match="--match adds arms"):
+        SweepOptions(match="compute", arms=("mse",), factor=FACTORS)
+
+
+@pytest.mark.parametrize("searched", ["raw", "balanced"])
+def test_a_weight_that_a_search_chose_keeps_its_meaning(tmp_path: Path, searched: str) -> None:
+    """An older recipe had raw weights, which would be another strength as balanced ones."""
+    folder = write_study(tmp_path / "lus", {"mse": [-1.0], "contrastive": [-0.8]})
+    info = json.loads((folder / "study.json").read_text())
+    info["arms"][1] |= {"searched": ["train.lr", "loss.contrastive_weight"]}
+    info["arms"][1] |= {"edits": {"loss.name": "contrastive"}}
+    if searched == "balanced":
+        info["arms"][1]["edits"]["loss.weighting"] = "balanced"
+    (folder / "study.json").write_text(json.dumps(info))
+    trials = pd.read_parquet(folder / "trials.parquet").assign(**{"config.loss.contrastive_weight": 3.0})
+    trials.to_parquet(folder / "trials.parquet")
+    winner = read_winner(folder)
+    arm = around(STUDY, winner).arm("contrastive")
+    loss = config_of(arm, STUDY.base.with_values(winner.settings[0, 0]), {}).loss
+    assert (loss.weighting, loss.contrastive_weight) == (searched, 3.0)
+    own = around(STUDY, read_winner(folder, "mse")).arm("contrastive")
+    assert own.edits["loss.weighting"] == "balanced", "no weight was chosen for MSE"
+
+
+def test_the_epoch_that_a_longer_winner_stopped_at_is_that_of_the_others_schedule(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "lus", {"mse": [-1.0], "mse_twice_as_long": [-0.8]})
+    info = json.loads((folder / "study.json").read_text())
+    info["arms"][1]["epochs_factor"] = 2
+    (folder / "study.json").write_text(json.dumps(info))
+    winner = read_winner(folder)  # whose best epochs are 5 and 6
+    assert [winner.settings[0, fold]["train.stop_epoch"] for fold in (0, 1)] == [3, 3]
+    made = around(compute_matched(STUDY), winner)
+    base = STUDY.base.with_values(winner.settings[0, 0])
+    stops = {arm.name: config_of(arm, base, {}).train.stop_epoch for arm in made.arms}
+    assert stops["mse"] == 3 and stops["mse_twice_as_long"] == 6
+    assert all(stop == 6 for name, stop in stops.items() if name.startswith("mse_twice_as_long-"))

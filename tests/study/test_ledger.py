@@ -83,7 +83,8 @@ def test_an_undisturbed_ledger_holds_the_runs_own_predictions_and_imputes_nothin
         own = pd.read_parquet(tmp_path / "runs" / str(run_hash) / "predictions.parquet")
         kept = rows.set_index("pair")[list(own.columns.drop("pair"))].sort_index()
         pd.testing.assert_frame_equal(kept, own.set_index("pair").sort_index())
-    assert (table(tmp_path / "lus", "finals")["state"] == "complete").all()
+    finals = table(tmp_path / "lus", "finals")
+    assert (finals["state"] == "complete").all() and "gradient_ratio" in finals
 
 
 @pytest.mark.parametrize("state", ["failed", "diverged"])

@@ -14,7 +14,9 @@ from learner_ray.core.errors import UserError
 from learner_ray.engine import run_plan
 from learner_ray.experiment import encoder_bytes
 from learner_ray.run.spec import Source
-from learner_ray.study.cost_estimate import Throughput, estimate_cost
+from learner_ray.run.throughput import Throughput, paced_as
+from learner_ray.study.cost_estimate import estimate_cost
+from learner_ray.study.designs import compute_matched
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import Size
 from learner_ray.study.study import Arm, Suggest
@@ -102,3 +104,19 @@ def test_cost_disk_and_memory_follow_the_encoder(manifest: Path) -> None:
         plan, {name: Throughput(train_per_scan=s, evaluate_per_scan=s) for name, s in per_scan.items()}
     )
     assert costs[1].device_seconds == pytest.approx(3 * costs[0].device_seconds)
+
+
+def test_cost_follows_the_views_and_the_length_of_an_arm(manifest: Path) -> None:
+    study = compute_matched(load_study("lus"), ("mse", "supcon"))
+    plan = make_plan(
+        study, load(manifest, modality="lus"), Source(path=str(manifest)), profile="laptop",
+        size=Size(folds=2, repeats=1, seeds=1, trials=0), arms=study.default_arms, edits={},
+        precision="float32", seed=0, threads=1,
+    )  # fmt: skip
+    assert [paced_as(group.config) for group in plan.groups[:4]] == [
+        "tsm_resnet18", "tsm_resnet18, 2 views", "tsm_resnet18, 2 views", "tsm_resnet18"
+    ]  # fmt: skip
+    one, two = (Throughput(train_per_scan=seconds, evaluate_per_scan=0) for seconds in (1.0, 1.5))
+    found = estimate_cost(plan, {"tsm_resnet18": one, "tsm_resnet18, 2 views": two})
+    mse = found[0].device_seconds
+    assert [cost.device_seconds / mse for cost in found] == [1, 1.5, 1.5, 2]

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from learner_ray.core.config import Config, EncoderConfig
 from learner_ray.encoders.network import Output, build_network
 from learner_ray.encoders.resnet import _norm
-from learner_ray.losses import Batch, total_loss
+from learner_ray.losses import total_loss
 from learner_ray.run.spec import RunSpec, Source
 from learner_ray.training import pretraining as pretraining_module
 from learner_ray.training.data import Data, open_data
@@ -144,7 +144,7 @@ def compare_plain(config: Config, data: Data) -> dict[str, float]:
     wrapped = DistributedDataParallel(pretraining.network)
     own_step = pretraining._step
     own_step.network = wrapped  # type: ignore[assignment]
-    own: Batch = own_step.outputs(inputs_of(pretraining, world.shares(ROWS)[world.rank]))
+    own, _ = own_step.outputs(inputs_of(pretraining, world.shares(ROWS)[world.rank]))
     loss, _ = total_loss(own_step.loss, own, config.loss)
     loss.backward()  # type: ignore[no-untyped-call]
     mean = loss.detach().clone()

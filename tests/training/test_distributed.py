@@ -26,11 +26,14 @@ from tests.training.test_run import finish
 SMALL = {"data.image_size": 32, "data.frames": 2, "train.epochs": 2, "train.batch_size": 7}
 BASE = Config().with_values(SMALL)
 NAMES = tuple(LOSSES.built_in)
+WEIGHTINGS = {"batch": "raw", "group": "raw", "frozen": "balanced"}
+"""By normalisation. Each weighting needs the gradients of all ranks' embeddings, whatever normalised them."""
 CONFIGS = {
-    f"{name}/{norm}": BASE.with_values({"loss.name": name, "encoder.norm": norm})
+    f"{name}/{norm}": BASE.with_values({"loss.name": name, "encoder.norm": norm, "loss.weighting": weighting})
     for name in NAMES
-    for norm in ("batch", "group", "frozen")
+    for norm, weighting in WEIGHTINGS.items()
 }
+CONFIGS["mse/two views"] = BASE.with_values({"loss.views": 2})
 CONFIGS["contrastive/volume"] = BASE.with_values(
     {"loss.name": "contrastive", "encoder.name": "monai_resnet18_3d"}
 )
@@ -43,8 +46,11 @@ PATIENTS = Patients(
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("worlds")]
 
 
-RUNS = {"frozen": 0, "fine-tuned": 1}
-"""Epochs of fine-tuning."""
+RUNS: dict[str, dict[str, Any]] = {
+    "frozen": {"loss.weighting": "balanced"},
+    "fine-tuned": {"progression.finetune_epochs": 1},
+}
+"""What each adds to the configuration."""
 
 
 def run_specs(manifest: Path) -> dict[str, RunSpec]:
@@ -53,11 +59,11 @@ def run_specs(manifest: Path) -> dict[str, RunSpec]:
     source = Source(path=str(manifest), cohort_hash=load(manifest, modality="lus").hash)
     return {
         name: RunSpec(
-            config=config.with_values({"progression.finetune_epochs": epochs}),
+            config=config.with_values(edits),
             patients=PATIENTS,
             source=source,
         )
-        for name, epochs in RUNS.items()
+        for name, edits in RUNS.items()
     }
 
 

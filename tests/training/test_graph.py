@@ -51,8 +51,8 @@ def train(
 
 
 def test_repeated_steps_are_the_steps_themselves() -> None:
-    recorder = Repeats()
-    assert train(make_step(config_of()), recorder) == train(make_step(config_of()), None)
+    recorder, config = Repeats(), config_of(loss_name="contrastive", loss_weighting="balanced")
+    assert train(make_step(config), recorder) == train(make_step(config), None)
     assert recorder.recorded == 2, "one for each shape"
     assert recorder.ran == 2 * WARM_UP_STEPS
     assert recorder.repeated == len(SIZES) - recorder.ran
@@ -91,14 +91,15 @@ def test_steps_are_run_as_they_are_where_none_can_be_recorded(caplog: pytest.Log
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("weighting", ["raw", "balanced"])
 @pytest.mark.parametrize("loss", sorted(LOSSES.built_in))
 def test_a_cuda_graph_gives_the_same_bits(
-    loss: str, precision: str, caplog: pytest.LogCaptureFixture
+    loss: str, weighting: str, precision: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     from learner_ray.training.process import make_deterministic
 
     make_deterministic(1)
-    config = config_of(loss_name=loss, train_precision=precision)
+    config = config_of(loss_name=loss, loss_weighting=weighting, train_precision=precision)
     graphs = CudaGraphs()
     found = train(make_step(config, "cuda"), graphs, "cuda")
     assert not caplog.records

@@ -66,6 +66,7 @@ def test_a_trial_reports_every_epoch_and_tests_nobody(manifest: Path, tmp_path: 
     folder = finish(spec(manifest, TRIAL), tmp_path)
     assert folder.state == {"state": "complete", "reason": ""}
     assert [row["epoch"] for row in folder.progress()] == [1, 2, 3]
+    assert all(row["train/gradient_ratio"] == 0 for row in folder.progress()), "MSE has no contrastive term"
     assert all(row["selection_score"] == row["validation/kappa"] for row in folder.progress())
     assert not (tmp_path / "predictions.parquet").exists()
 
@@ -98,13 +99,14 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_module, "CHECKPOINT_SECONDS", 0.0)
-    whole = finish(spec(manifest, TRIAL), tmp_path / "whole")
-    killed = TrainingRun(spec(manifest, TRIAL), RunFolder(tmp_path / "cut"))
+    trial = spec(manifest, TRIAL, loss__name="contrastive", loss__weighting="balanced")  # has running means
+    whole = finish(trial, tmp_path / "whole")
+    killed = TrainingRun(trial, RunFolder(tmp_path / "cut"))
     killed.advance()
     killed.advance()
-    resumed = TrainingRun(spec(manifest, TRIAL), RunFolder(tmp_path / "cut"))
+    resumed = TrainingRun(trial, RunFolder(tmp_path / "cut"))
     assert resumed.last_row is not None and resumed.last_row["epoch"] == 2
-    assert numbers(finish(spec(manifest, TRIAL), tmp_path / "cut")) == numbers(whole)
+    assert numbers(finish(trial, tmp_path / "cut")) == numbers(whole)
     assert not (tmp_path / "cut" / "last.pt").exists()
 
 

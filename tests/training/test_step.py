@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import subprocess
 import sys
 from typing import Any
@@ -12,8 +13,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from learner_ray.core.components import LOSSES
+from learner_ray.losses import total_loss
 from learner_ray.training.graph import GraphedStep
-from learner_ray.training.step import MEANS, DivergedError
+from learner_ray.training.step import MEANS, DivergedError, TrainingStep
 from tests.training.steps import config_of, make_inputs, make_step
 
 READS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique", "is_nonzero", "equal.default")
@@ -41,11 +43,12 @@ def reads(names: list[str]) -> list[str]:
     return [name for name in names if any(read in name for read in READS)]
 
 
+@pytest.mark.parametrize("weighting", ["raw", "balanced"])
 @pytest.mark.parametrize(
     ("loss", "optimizer"), [*((loss, "adamw") for loss in sorted(LOSSES.built_in)), ("mse", "sgd")]
 )
-def test_no_step_is_read_by_the_host(loss: str, optimizer: str) -> None:
-    step = make_step(config_of(loss_name=loss, train_optimizer=optimizer))
+def test_no_step_is_read_by_the_host(loss: str, optimizer: str, weighting: str) -> None:
+    step = make_step(config_of(loss_name=loss, train_optimizer=optimizer, loss_weighting=weighting))
     with Operations() as seen:
         for inputs in make_inputs(step, [4, 5]):
             step(inputs)
@@ -71,10 +74,47 @@ def test_means_weight_each_step_by_its_scans() -> None:
     for inputs in make_inputs(whole, [4, 6]):
         whole(inputs)
     means = whole.read_means(10)
-    assert set(means) == set(MEANS)
+    assert set(means) == {*MEANS, "gradient_ratio"}
     for name in MEANS:
         assert means[name] == pytest.approx(sum(step[name] for step in single) / 10, rel=1e-12)
-    assert set(whole.read_means(10).values()) == {0.0}, "reading begins anew"
+    ratio = means["contrastive_gradient"] / means["regression_gradient"]
+    assert means["gradient_ratio"] == pytest.approx(ratio, rel=1e-12)
+    anew = whole.read_means(10)
+    assert math.isnan(anew.pop("gradient_ratio")) and set(anew.values()) == {0.0}, "reading begins anew"
+
+
+def gradients_of(step: TrainingStep, sizes: list[int]) -> list[torch.Tensor]:
+    for inputs in make_inputs(step, sizes):
+        step.backward(inputs)
+    return [p.grad for p in step.network.parameters() if p.grad is not None]
+
+
+def test_measuring_the_gradients_of_both_terms_leaves_the_step_s_own_as_they_are() -> None:
+    """To the bit: runs of versions that did not measure them keep their hash."""
+    config = config_of(loss_name="supcon", loss_contrastive_weight=0.3, encoder_projection_dim=8)
+    plain = make_step(config)
+    (inputs,) = make_inputs(plain, [6])
+    total_loss(plain.loss, plain.outputs(inputs)[0], config.loss)[0].backward()
+    expected = [p.grad for p in plain.network.parameters() if p.grad is not None]
+    for found, wanted in zip(gradients_of(make_step(config), [6]), expected, strict=True):
+        assert torch.equal(found, wanted)
+
+
+def test_a_balanced_step_without_a_contrastive_term_is_the_raw_one() -> None:
+    raw, balanced = (make_step(config_of(loss_weighting=name)) for name in ("raw", "balanced"))
+    for found, wanted in zip(gradients_of(balanced, [6]), gradients_of(raw, [6]), strict=True):
+        assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize(("loss", "views", "clips"), [("mse", 0, 4), ("mse", 2, 8), ("supcon", 0, 8),
+                                                      ("supcon", 1, 4), ("supcon", 2, 8)])  # fmt: skip
+def test_views_are_a_setting_of_every_loss(loss: str, views: int, clips: int) -> None:
+    step = make_step(config_of(loss_name=loss, loss_views=views))
+    (inputs,) = make_inputs(step, [4])
+    assert len(inputs.clips) == clips
+    step(inputs)
+    means = step.read_means(4)
+    assert means["mse"] > 0, "a scan counts once, however many views there are of it"
 
 
 def test_the_learning_rate_of_each_step_is_used() -> None:
