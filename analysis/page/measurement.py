@@ -1,0 +1,150 @@
+"""The measurement properties of a study in sentences: reliability, calibration, use, equivalence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.results.study import StudyResults
+from analysis.statistics.net_benefit import TREAT_ALL
+from analysis.statistics.study_repeatability import Repeats
+from analysis.statistics.study_statistics import StudyStatistics
+from analysis.tables.table import interval_text, p_text
+
+FEWEST_PAIRS = 10
+"""Pairs that must lie on either side of a threshold before a sentence says anything of it."""
+
+
+def measurement_sentences(statistics: StudyStatistics) -> list[str]:
+    """Say what was found of reliability, calibration, net benefit and equivalence; nothing without a run."""
+    if statistics.study.compared.empty:
+        return []
+    return [
+        *_reliability(statistics),
+        *_calibration(statistics),
+        *_use(statistics),
+        *_equivalence(statistics),
+    ]
+
+
+def _reliability(statistics: StudyStatistics) -> list[str]:
+    """One sentence per thing that repeats, and one per reason why others are not estimable."""
+    study, repeats = statistics.study, statistics.measurement.repeats
+    said = [_repeats(study, each) for each in repeats if each.found]
+    for why in dict.fromkeys(each.why_not for each in repeats if not each.found):
+        what = "; ".join(_named(study, each) for each in repeats if not each.found and each.why_not == why)
+        said.append(f"Reliability not estimable ({why}): {what}.")
+    return said
+
+
+def _named(study: StudyResults, each: Repeats) -> str:
+    score = study.cohort.get("score") or {}
+    return f"{study.labels[each.arm]}, {each.what}" if each.arm else str(score.get("name", "score"))
+
+
+def _repeats(study: StudyResults, each: Repeats) -> str:
+    score = study.cohort.get("score") or {}
+    start = f"Reliability of {_named(study, each)}"
+    row, unit = pd.Series(each.row), f" {score['unit']}" if score.get("unit") else ""
+    counted = (
+        f"ICC(1) {interval_text(row, 'icc', 'icc_')}, {each.repeats} repeats of {each.patients} patients"
+    )
+    if each.what == "embedding":
+        return f"{start}: {counted}."
+    mdc = f"minimal detectable change {interval_text(row, 'mdc', 'mdc_')}{unit}"
+    return f"{start}: {counted}; {mdc}.{beside_threshold(row, score.get('change_threshold'), unit)}"
+
+
+def beside_threshold(row: pd.Series[Any], threshold: float | None, unit: str) -> str:
+    """Set the change threshold beside a minimal detectable change and its interval, in a sentence."""
+    if threshold is None:
+        return ""
+    named = f" The threshold of {threshold:g}{unit}"
+    if threshold < row["mdc_low"]:
+        return f"{named} lies below it and below its interval: classes are noisy."
+    if threshold > row["mdc_high"]:
+        return f"{named} lies above it and above its interval."
+    side = "below" if threshold < row["mdc"] else "at or above"
+    noisy = "classes may be noisy" if threshold < row["mdc"] else "classes may still be noisy"
+    return f"{named} lies {side} it but within its interval: {noisy}."
+
+
+def _calibration(statistics: StudyStatistics) -> list[str]:
+    """Per arm, the classes where the interval of slope or intercept leaves out the right value."""
+    found, study = statistics.measurement.calibration, statistics.study
+    said = []
+    for arm in [arm.name for arm in study.arms if not arm.control]:
+        own = found[found["arm"] == arm].dropna(subset=["slope"]) if len(found) else found
+        if own.empty:
+            continue
+        wrong = [text for _, row in own.iterrows() for text in _miscalibrated(row)]
+        said.append(
+            f"Calibration of {study.labels[arm]} ({2 * len(own)} intervals, each of 95 %): "
+            + ("; ".join(wrong) if wrong else "none leaves out the right value")
+            + "."
+        )
+    return said
+
+
+def _miscalibrated(row: pd.Series[Any]) -> list[str]:
+    texts = []
+    for name, right, below, above in (
+        ("slope", 1, "too extreme", "too moderate"),
+        ("intercept", 0, "too high", "too low"),
+    ):
+        if row[f"{name}_high"] < right or row[f"{name}_low"] > right:
+            how = below if row[f"{name}_high"] < right else above
+            texts.append(f"{row['class']} {how} ({name} {interval_text(row, name, f'{name}_')})")
+    return texts
+
+
+def _use(statistics: StudyStatistics) -> list[str]:
+    """Per arm, the thresholds at which the band of all thresholds lies above acting on all and on none."""
+    curves, study = statistics.measurement.net_benefit, statistics.study
+    said = []
+    for arm in [arm.name for arm in study.arms if not arm.control]:
+        own = curves[curves["arm"] == arm]
+        if own.empty or arm == TREAT_ALL:
+            continue
+        better = _ranges(study, own, "default_band_low")
+        text = f"Net benefit of {study.labels[arm]} for worse: above acting on all and on none "
+        text += f"at thresholds {better}" if better else "at no threshold"
+        if "control_band_low" in own:
+            ahead = _ranges(study, own, "control_band_low")
+            text += "; above the earlier score alone " + (f"at {ahead}" if ahead else "at none")
+        said.append(
+            f"{text} (95 % band over all thresholds, of patients and not of training; where at least "
+            f"{FEWEST_PAIRS} pairs are acted on and not)."
+        )
+    return said
+
+
+def _ranges(study: StudyResults, own: pd.DataFrame, column: str) -> str:
+    """The stretches of thresholds where a lower limit lies above zero: ``0.12-0.30, 0.41``; only where
+    enough pairs lie on both sides, for a bootstrap cannot draw the missed decline that nobody had."""
+    pairs = len(study.compared.drop_duplicates(["patient", "pair"]))
+    least = FEWEST_PAIRS / pairs
+    above = ((own[column] > 1e-9) & own["acted"].between(least, 1 - least)).to_numpy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], above, [0]]).astype(int)))
+    t = own["threshold"].to_numpy()
+    ends = [(t[a], t[b - 1]) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return ", ".join(f"{a:.2f}" if a == b else f"{a:.2f}-{b:.2f}" for a, b in ends)
+
+
+def _equivalence(statistics: StudyStatistics) -> list[str]:
+    study, metric = statistics.study, statistics.primary_metric
+    said = []
+    for _, row in statistics.measurement.equivalence.iterrows():
+        arms = f"{study.labels[row['arm']]} and {study.labels.get(study.reference, study.reference)}"
+        numbers = (
+            f"90 % interval of the difference in {metric.label} {row['low']:+.3f} to {row['high']:+.3f}, "
+        )
+        numbers += f"Holm p {p_text(row['p_holm'])}"
+        nested = " in this configuration only" if "not nested" in study.cautions else ""
+        claim = f"equivalent within ±{row['margin']:g}{nested}" if row["equivalent"] else (
+            f"not shown to be equivalent within ±{row['margin']:g}"
+        )  # fmt: skip
+        said.append(f"{arms}: {claim} (TOST, {numbers}).")
+    return said
