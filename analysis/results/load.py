@@ -15,6 +15,7 @@ from analysis.results.parquet_tables import (
     AUDIT_COLUMNS,
     FINAL_COLUMNS,
     LEDGER_COLUMNS,
+    RATING_COLUMNS,
     SCORE_COLUMNS,
     TRIAL_COLUMNS,
     Faults,
@@ -87,9 +88,12 @@ def _load_study(folder: Path, key: str) -> StudyResults:
         audits = read("audits", AUDIT_COLUMNS, "selected trials cannot be compared with their re-evaluation")
     if (folder / "finals.parquet").exists() and len(ledger):  # an older version wrote none
         finals = read("finals", FINAL_COLUMNS, "nothing is known of final runs that failed")
+    ratings = pd.DataFrame(columns=[*RATING_COLUMNS])
+    if (folder / "ratings.parquet").exists():  # only cohorts whose single scans were rated have one
+        ratings = read("ratings", RATING_COLUMNS, "the score's reliability cannot be estimated")
     study = StudyResults(
         key=key, folder=folder, info=info, arms=_arms(info, ledger, faults.problems), ledger=ledger,
-        trials=trials, scores=scores, audits=audits, finals=finals, damaged=faults.damaged,
+        trials=trials, scores=scores, audits=audits, finals=finals, ratings=ratings, damaged=faults.damaged,
         spoilt=len(ledger) < len(raw),
     )  # fmt: skip
     return replace(study, problems=(*faults.problems, *_gaps(study)))

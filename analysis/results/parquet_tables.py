@@ -22,6 +22,7 @@ TRIAL_COLUMNS = {**GROUP, "trial": int, "run_hash": str, "state": str, "selectio
 AUDIT_COLUMNS = {**RUN, "state": str, "selection_score": float}
 FINAL_COLUMNS = {**RUN, "state": str}
 SCORE_COLUMNS = {**GROUP, "seed": int, "patient": str, "score": float, "predicted": float}
+RATING_COLUMNS = {"patient": str, "visit": str, "rating": float}
 OPTIONAL = {
     "y_pred": float, "imputed": bool, "change": float, "distance": float, "device_seconds": float,
     "epochs": int, "best_epoch": int,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.results.final_runs import common_rows, count_runs, rows_of_runs
 from analysis.results.names import printable
-from analysis.results.parquet_tables import AUDIT_COLUMNS, FINAL_COLUMNS
+from analysis.results.parquet_tables import AUDIT_COLUMNS, FINAL_COLUMNS, RATING_COLUMNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,8 @@ class StudyResults:
     """One row per selected trial that was trained again on its own patients under another seed."""
     finals: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*FINAL_COLUMNS]))
     """One row per final run that has ended: how, and why where it failed."""
+    ratings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*RATING_COLUMNS]))
+    """One row per scan that was scored by itself, where several of a visit were."""
     problems: tuple[str, ...] = ()
     """What is wrong with the folder, in sentences; the report prints each."""
     damaged: bool = False

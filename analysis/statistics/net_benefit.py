@@ -1,13 +1,13 @@
 """Decision curve for "worse": what acting on the predicted probability is worth, by threshold.
 
-Whoever would act on a patient whose probability of "worse" is at least t holds t / (1 - t) needless actions
+Someone who acts on a patient whose probability of "worse" is at least t holds t / (1 - t) needless actions
 for as bad as one decline missed, so the net benefit, in true positives per pair, is (Vickers and Elkin 2006,
 Medical Decision Making 26)::
 
     NB(t) = TP(t) / n - FP(t) / n * t / (1 - t)
 
 To act on all has NB = prevalence - (1 - prevalence) t / (1 - t), to act on none has 0. Counts are averaged
-over seeds and repeats, and patients are drawn again with all their pairs. Whoever looks at all thresholds
+over seeds and repeats, and patients are drawn again with all their pairs. A reader of all thresholds
 needs a band that covers the whole curve: here the bootstrap's maximum of the studentised deviation (sup-t,
 Montiel Olea and Plagborg-Moller 2019, Journal of Applied Econometrics 34).
 """

@@ -78,14 +78,12 @@ def repeat_days(study: StudyResults) -> float:
 def score_repeats(study: StudyResults, draws: int = DRAWS) -> Repeats:
     """Estimate how well the score repeats: over the ratings of one visit, else over visits close in time.
 
-    Ratings are the column ``rating`` of scores.parquet, which layouts fill that rate every scan. Pairs of
-    visits are those of the ledger, consecutive ones fewer than ``repeat_days`` apart; a visit in two
-    pairs counts in both. What truly changed between them counts as error.
+    Ratings stand in ratings.parquet, where scans of a visit were scored one by one. Pairs of visits are those
+    of the ledger, consecutive ones fewer than ``repeat_days`` apart; a visit in two pairs counts in both.
+    What truly changed between them counts as error.
     """
-    scans = study.scores
-    if "rating" in scans and scans["rating"].notna().any():
-        rated = scans.dropna(subset=["rating"]).drop_duplicates(["patient", "scan"])
-        return _estimated("", "score", [rated], "rating", ["patient", "visit"], draws)
+    if len(study.ratings):
+        return _estimated("", "score", [study.ratings], "rating", ["patient", "visit"], draws)
     pairs = study.ledger.drop_duplicates(["patient", "pair"])
     if not {"interval_days", "score_earlier", "score_later"} <= set(pairs):
         return Repeats(arm="", what="score", why_not="the ledger has no scores of visits")

@@ -59,7 +59,7 @@ def repeatability_table(statistics: Sequence[StudyStatistics]) -> Table | None:
 
 
 def _repeats_of(study: StudyResults) -> str:
-    if "rating" in study.scores and study.scores["rating"].notna().any():
+    if len(study.ratings):
         return "the ratings of the clips of one visit"
     days = repeat_days(study)
     return f"consecutive visits of one patient less than {days:g} day{'s' if days != 1 else ''} apart"

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from learner_ray.cohort import Fold
+from learner_ray.cohort.ratings import rating_table
 from learner_ray.core.errors import StorageError
 from learner_ray.core.files import write_parquet
 from learner_ray.run.folder import RunStore
@@ -57,7 +58,8 @@ class LedgerWriter(Callback):
 
 
 def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
-    """Writes ``trials``, ``audits``, ``finals``, ``ledger`` and ``scores.parquet`` from what has ended.
+    """Writes ``trials``, ``audits``, ``finals``, ``ledger`` and ``scores.parquet`` from what has ended, and
+    ``ratings.parquet`` where the cohort has ratings of single scans.
 
     A final run that failed or diverged has rows in the ledger too, marked ``imputed``: what the majority
     class of its training patients predicts. So has one that can never be, since its search failed.
@@ -74,6 +76,8 @@ def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
     _write(pairs, [*SORTED_BY, "seed", "pair"], folder / "ledger.parquet")
     scores = _concat([tables.scores(run) for run in finals])
     _write(scores, [*SORTED_BY, "seed", "scan"], folder / "scores.parquet")
+    if plan.cohort.ratings:
+        _write(rating_table(plan.cohort), ["patient", "visit", "rating"], folder / "ratings.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,7 @@ DERIVED = (
     "finals.parquet",
     "ledger.parquet",
     "scores.parquet",
+    "ratings.parquet",
     "optuna.journal",
     "tensorboard",
 )
@@ -83,6 +84,8 @@ def describe(
         "space": {key: json.loads(distribution_to_json(d)) for key, d in plan.space.items()},
         "reference": plan.study.reference,
         "primary_metric": plan.study.primary_metric,
+        "equivalence_margin": plan.study.equivalence_margin,
+        "repeat_days": plan.study.repeat_days,
         "folds": plan.size.folds,
         "repeats": plan.size.repeats,
         "seeds": plan.size.seeds,

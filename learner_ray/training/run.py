@@ -20,7 +20,7 @@ from learner_ray.run.user_code import load_components
 from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.metrics import progression_metrics, spearman
-from learner_ray.training.predictions import pair_table, score_table
+from learner_ray.training.predictions import embedding_table, pair_table, score_table
 from learner_ray.training.predictor import write_predictor
 from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import make_deterministic
@@ -224,6 +224,8 @@ class TrainingRun:
         if self._pretraining is not None:
             scores = score_table(self._data.cohort, scans, embedded)
             write_parquet(self.folder.path / "scores.parquet", scores)
+            embeddings = embedding_table(self._data.cohort, scans, embedded)
+            write_parquet(self.folder.path / "embeddings.parquet", embeddings)
             write_predictor(self.folder, self.spec, self._data, self._pretraining, progression)
         metrics = progression_metrics(pairs["y"].to_numpy(int), probabilities, decided)
         write_json(self.folder.path / "metrics.json", metrics)
