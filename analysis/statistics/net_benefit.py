@@ -1,8 +1,8 @@
 """Decision curve for "worse": what acting on the predicted probability is worth, by threshold.
 
-Someone who acts on a patient whose probability of "worse" is at least t holds t / (1 - t) needless actions
-for as bad as one decline missed, so the net benefit, in true positives per pair, is (Vickers and Elkin 2006,
-Medical Decision Making 26)::
+Someone who acts where the probability of "worse" is at least t holds (1 - t) / t needless actions for as bad
+as one decline missed, so the net benefit, in true positives per pair, is (Vickers and Elkin 2006, Medical
+Decision Making 26)::
 
     NB(t) = TP(t) / n - FP(t) / n * t / (1 - t)
 

@@ -174,7 +174,10 @@ def _newton(rows: _Rows) -> tuple[Array, float] | None:
     a, b = np.log(share / (1 - share)), 0.0
     for _ in range(_STEPS):
         u, i, c, ub, ib = (part[0] for part in rows.parts(a, b, np.zeros_like(rows.run), 1))
-        step = float((ub - (c * u / i).sum()) / (ib - (c * c / i).sum()))
+        information = float(ib - (c * c / i).sum())
+        if not information > 1e-9 * ib:
+            return None
+        step = float(ub - (c * u / i).sum()) / information
         steps = (u - c * step) / i
         before = rows.likelihood(a, b)
         while rows.likelihood(a + steps, b + step) < before - 1e-12 * abs(before) and abs(step) > _CLOSE:

@@ -89,9 +89,13 @@ def components(sums: GroupSums, weights: Array) -> tuple[Array, Array]:
         The variance between groups (negative where chance makes it so) and within, each of shape (draws,);
         NaN where a draw has no repeat or fewer than two groups.
     """
-    groups, n, squares, means, within = np.moveaxis(resampled(weights, sums.counts), -1, 0)
-    inner = sums.totals @ sums.totals.T
-    length = (resampled(weights, inner) * weights).sum(1)  # of the sum of all values, squared
+    own = sums.counts[:, 1] > 0  # a run tests a part of the patients
+    weights, counts, totals = weights[:, own], sums.counts[own], sums.totals[own]
+    groups, n, squares, means, within = np.moveaxis(resampled(weights, counts), -1, 0)
+    if totals.shape[1] < len(totals):
+        length = (resampled(weights, totals) ** 2).sum(1)  # of the sum of all values, squared
+    else:
+        length = (resampled(weights, totals @ totals.T) * weights).sum(1)
     known = (n > groups) & (groups > 1)
     n, groups = np.where(known, n, np.nan), np.where(known, groups, np.nan)
     error = within / (n - groups)

@@ -1,0 +1,90 @@
+"""Sentences on reliability, calibration, use and equivalence claim what the numbers hold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from make_results import change_ledger, make_results
+
+from analysis.building import all_tables
+from analysis.figures.decision_curve import decision_curve
+from analysis.page.measurement import beside_threshold, measurement_sentences
+from analysis.results.load import load
+from analysis.statistics.study_statistics import study_statistics
+
+pytestmark = pytest.mark.slow
+
+
+def statistics_of(folder, draws=200):
+    return study_statistics(load([folder]).studies[0], draws)
+
+
+@pytest.fixture(scope="module")
+def statistics(tmp_path_factory):
+    return statistics_of(make_results(tmp_path_factory.mktemp("results") / "lus"))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"),
+    [(2, "classes are noisy"), (3.5, "may be noisy"), (4.2, "may still be noisy"), (6, "above its interval")],
+)
+def test_the_threshold_is_set_beside_the_minimal_detectable_change(threshold, said):
+    row = pd.Series({"mdc": 4.0, "mdc_low": 3.1, "mdc_high": 5.0})
+    assert said in beside_threshold(row, threshold, " points")
+
+
+def test_every_kind_has_its_sentence(statistics):
+    text = "\n".join(measurement_sentences(statistics))
+    assert "Reliability not estimable (no visit repeats): S/F ratio." in text
+    assert "Reliability of MSE Loss, predicted score: ICC(1) 0.5" in text
+    assert "minimal detectable change 2" in text and "The threshold of 25 lies below" in text
+    assert "Calibration of MSE Loss (6 intervals, each of 95 %)" in text
+    assert (
+        "Net benefit of MSE + Weighted Contrastive Loss for worse: above acting on all and on none at" in text
+    )
+    assert text.count("not shown to be equivalent within ±0.05 (TOST") == 2
+
+
+def test_equivalent_is_said_only_of_arms_that_pass_the_test(tmp_path):
+    folder = make_results(tmp_path / "lus", equivalence_margin=0.9)
+    said = measurement_sentences(statistics_of(folder))
+    assert sum(": equivalent within ±0.9 (TOST" in sentence for sentence in said) == 2
+    development = make_results(tmp_path / "mri", equivalence_margin=0.9, protocol="development-split")
+    said = measurement_sentences(statistics_of(development))
+    assert sum("equivalent within ±0.9 in this configuration only" in sentence for sentence in said) == 2
+
+
+def test_probabilities_made_extreme_are_called_so(tmp_path):
+    folder = make_results(tmp_path / "lus")
+
+    def sharpen(ledger):
+        names = ["p_worse", "p_same", "p_better"]
+        p = ledger[names].to_numpy() ** 3
+        ledger[names] = p / p.sum(1, keepdims=True)
+        return ledger
+
+    change_ledger(folder, sharpen)
+    said = "\n".join(measurement_sentences(statistics_of(folder)))
+    assert "worse too extreme (slope 0." in said
+
+
+def test_tables_and_figure_hold_every_arm_with_its_runs(statistics):
+    tables = {table.name: table for table in all_tables([statistics])}
+    for name in ("repeatability", "calibration", "net-benefit", "equivalence"):
+        data = tables[name].data
+        assert set(data["study"]) == {"lus"} and tables[name].notes
+        assert (data.loc[data["arm"] == "weighted", "run_hashes"].str.count(";") == 14).all()
+    assert "(act on all)" in set(tables["net-benefit"].data["arm"])
+    assert "not estimable: no visit repeats" in tables["repeatability"].panels[0][1].iloc[0, 0]
+    drawing = decision_curve(statistics)
+    assert drawing.name == "decision-lus" and "<svg" in drawing.svg
+    assert set(drawing.data["arm"]) == {"mse", "contrastive", "weighted", "majority", "(act on all)"}
+
+
+def test_nothing_is_said_at_thresholds_that_hardly_anybody_passes(tmp_path):
+    folder = make_results(tmp_path / "lus")
+    change_ledger(
+        folder,
+        lambda ledger: ledger.assign(p_worse=np.where(ledger["pair"] == "p0000-0", ledger["p_worse"], 0.0)),
+    )
+    said = [s for s in measurement_sentences(statistics_of(folder)) if s.startswith("Net benefit")]
+    assert said and all("at no threshold" in sentence for sentence in said)
