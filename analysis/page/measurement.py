@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.results.study import StudyResults
 from analysis.statistics.net_benefit import TREAT_ALL
-from analysis.statistics.study_repeatability import Repeats
+from analysis.statistics.study_repeatability import Retests
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.table import interval_text, p_text
 
@@ -31,25 +31,25 @@ def measurement_sentences(statistics: StudyStatistics) -> list[str]:
 
 def _reliability(statistics: StudyStatistics) -> list[str]:
     """One sentence per thing that repeats, and one per reason why others are not estimable."""
-    study, repeats = statistics.study, statistics.measurement.repeats
-    said = [_repeats(study, each) for each in repeats if each.found]
-    for why in dict.fromkeys(each.why_not for each in repeats if not each.found):
-        what = "; ".join(_named(study, each) for each in repeats if not each.found and each.why_not == why)
+    study, retests = statistics.study, statistics.measurement.retests
+    said = [_retests(study, each) for each in retests if each.found]
+    for why in dict.fromkeys(each.why_not for each in retests if not each.found):
+        what = "; ".join(_named(study, each) for each in retests if not each.found and each.why_not == why)
         said.append(f"Reliability not estimable ({why}): {what}.")
     return said
 
 
-def _named(study: StudyResults, each: Repeats) -> str:
+def _named(study: StudyResults, each: Retests) -> str:
     score = study.cohort.get("score") or {}
     return f"{study.labels[each.arm]}, {each.what}" if each.arm else str(score.get("name", "score"))
 
 
-def _repeats(study: StudyResults, each: Repeats) -> str:
+def _retests(study: StudyResults, each: Retests) -> str:
     score = study.cohort.get("score") or {}
     start = f"Reliability of {_named(study, each)}"
     row, unit = pd.Series(each.row), f" {score['unit']}" if score.get("unit") else ""
     counted = (
-        f"ICC(1) {interval_text(row, 'icc', 'icc_')}, {each.repeats} repeats of {each.patients} patients"
+        f"ICC(1) {interval_text(row, 'icc', 'icc_')}, {each.retests} retests of {each.patients} patients"
     )
     if each.what == "embedding":
         return f"{start}: {counted}."

@@ -17,7 +17,7 @@ STUDY: dict[str, Any] = {
     "folds": int, "repeats": int, "seeds": int, "trials": int, "audits": int, "selection_metric": str,
     "numerics": int, "split_hash": str, "cohort_hash": str, "git_sha": str, "command": str, "left_out": list,
     "arms": list, "allow_duplicates": bool, "development": bool, "versions": {}, "hardware": {},
-    "fixed_at": {"arm": str}, "study_file": str, "equivalence_margin": NUMBER, "repeat_days": NUMBER,
+    "fixed_at": {"arm": str}, "study_file": str, "equivalence_margin": NUMBER, "retest_days": NUMBER,
     "base": {"progression": {"selection_metric": str}, "encoder": {}},
     "cohort": {
         "name": str, "class_counts": list,

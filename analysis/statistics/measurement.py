@@ -12,14 +12,14 @@ from analysis.statistics.equivalence_test import equivalence_tests
 from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.net_benefit import net_benefit
 from analysis.statistics.recalibration import recalibration
-from analysis.statistics.study_repeatability import Repeats, study_repeatability
+from analysis.statistics.study_repeatability import Retests, study_repeatability
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """The measurement properties of one study, each with its interval."""
 
-    repeats: list[Repeats]
+    retests: list[Retests]
     """The score first, then predicted score and embedding of every arm with an encoder."""
     calibration: pd.DataFrame
     """One row per arm and class, as ``recalibration`` gives them."""
@@ -45,7 +45,7 @@ def measure(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> M
     earlier = next((arm for arm, what in inputs.items() if what == "earlier_score"), "")
     failed = study.runs.index[study.runs["imputed_runs"] > 0]
     return Measurement(
-        repeats=study_repeatability(study, draws),
+        retests=study_repeatability(study, draws),
         calibration=recalibration(ledger[~ledger["arm"].isin(failed)], draws),
         net_benefit=net_benefit(ledger, earlier, draws),
         equivalence=equivalence_tests(study, primary, draws),

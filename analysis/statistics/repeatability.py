@@ -1,6 +1,6 @@
-"""How well a measurement repeats: intraclass correlation, standard error, minimal detectable change.
+"""How well a measurement retests: intraclass correlation, standard error, minimal detectable change.
 
-Values come in groups of repeats (the clips of one visit, two visits within a day). The model is the one-way
+Values come in groups of retests (the clips of one visit, two visits within a day). The model is the one-way
 random-effects analysis of variance, ``y_ij = m + g_i + e_ij``, absolute agreement of single measurements:
 ICC(1,1) of Shrout and Fleiss (1979, Psychological Bulletin 86), ICC(1) of McGraw and Wong (1996,
 Psychological Methods 1). Groups may have any sizes; ``n0`` is the size that makes the between-groups
@@ -25,7 +25,7 @@ from analysis.statistics.bootstrap import interval, resampled
 from analysis.statistics.metrics import Array
 
 FEWEST_PATIENTS = 5
-"""Patients with repeats below which nothing is estimated: an interval over so few says nothing."""
+"""Patients with retests below which nothing is estimated: an interval over so few says nothing."""
 MDC_FACTOR = 1.96 * np.sqrt(2)
 """Minimal detectable change in standard errors of measurement: a difference of two measurements without any
 true change exceeds it in 5 % (de Vet et al. 2006, Health and Quality of Life Outcomes 4)."""
@@ -42,12 +42,12 @@ class GroupSums:
     """Sum of the values per patient, centred on the mean of all, shape (patients, dimensions)."""
 
     @property
-    def repeated_patients(self) -> int:
+    def retested_patients(self) -> int:
         """How many patients have a group with two values or more."""
         return int((self.counts[:, 1] > self.counts[:, 0]).sum())
 
     @property
-    def repeats(self) -> float:
+    def retests(self) -> float:
         """Degrees of freedom within groups: values less groups."""
         return float((self.counts[:, 1] - self.counts[:, 0]).sum())
 
@@ -87,7 +87,7 @@ def components(sums: GroupSums, weights: Array) -> tuple[Array, Array]:
 
     Returns:
         The variance between groups (negative where chance makes it so) and within, each of shape (draws,);
-        NaN where a draw has no repeat or fewer than two groups.
+        NaN where a draw has no retest or fewer than two groups.
     """
     own = sums.counts[:, 1] > 0  # a run tests a part of the patients
     weights, counts, totals = weights[:, own], sums.counts[own], sums.totals[own]
@@ -119,13 +119,13 @@ def repeatability(runs: list[GroupSums], weights: Array) -> Repeatability:
     """Estimate ICC, SEM and MDC from one or several runs.
 
     Values of different runs (encoders) are never compared: each run has its own analysis of variance, the
-    components are averaged over runs, weighted by the run's repeats, and the ICC is made of the averages.
+    components are averaged over runs, weighted by the run's retests, and the ICC is made of the averages.
 
     Args:
-        runs: the sums of each run, with at least one repeat.
+        runs: the sums of each run, with at least one retest.
         weights: how often each patient is drawn, shape (draws, patients), the same for all runs.
     """
-    size = np.array([run.repeats for run in runs])
+    size = np.array([run.retests for run in runs])
     whole = np.ones((1, weights.shape[1]), dtype=np.float32)
     drawn = np.concatenate([np.stack([components(run, w) for run in runs]) for w in (whole, weights)], axis=2)
     known = np.isfinite(drawn) * size[:, None, None]

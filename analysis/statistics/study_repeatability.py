@@ -1,4 +1,4 @@
-"""What of a study repeats: its score, the scores that its arms predict, and their embeddings."""
+"""How well a study's score repeats, the scores that its arms predict, and their embeddings."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from analysis.statistics.repeatability import (
     repeatability,
 )
 
-REPEAT_DAYS = 1.0
-"""Two visits of one patient fewer days apart than this count as repeats of the score, where a study declares
+RETEST_DAYS = 1.0
+"""Two visits of one patient fewer days apart than this count as retests of the score, where a study declares
 no other number: by default visits within one day."""
 RUN = ["repeat", "fold", "seed"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repeats:
+class Retests:
     """How well one thing repeats, or why that is not estimable."""
 
     arm: str
     """Name of the arm; empty for the score itself."""
     what: str
     """``score``, ``predicted score`` or ``embedding``."""
-    repeats: int = 0
+    retests: int = 0
     """Groups (visits, or pairs of visits) that hold two values or more, each counted once."""
     patients: int = 0
     """Patients that have such a group."""
@@ -45,7 +45,7 @@ class Repeats:
     @property
     def row(self) -> dict[str, Any]:
         """The numbers as columns of a table; the embedding has no unit, hence no SEM and no MDC."""
-        row: dict[str, Any] = {"arm": self.arm, "what": self.what, "repeats": self.repeats}
+        row: dict[str, Any] = {"arm": self.arm, "what": self.what, "retests": self.retests}
         row |= {"patients": self.patients, "why_not": self.why_not}
         for name in ("icc", *(("sem", "mdc") if self.what != "embedding" else ())):
             value, low, high = getattr(self.found, name) if self.found else (np.nan,) * 3
@@ -53,9 +53,9 @@ class Repeats:
         return row
 
 
-def study_repeatability(study: StudyResults, draws: int = DRAWS) -> list[Repeats]:
+def study_repeatability(study: StudyResults, draws: int = DRAWS) -> list[Retests]:
     """Estimate how well the score repeats, then what each arm with an encoder predicts and its embeddings."""
-    found = [score_repeats(study, draws)]
+    found = [score_retests(study, draws)]
     failed = set(study.runs.index[study.runs["imputed_runs"] > 0])
     scans = study.compared_scores
     for arm in study.ordered_arms:
@@ -64,52 +64,52 @@ def study_repeatability(study: StudyResults, draws: int = DRAWS) -> list[Repeats
             continue
         if arm in failed:
             why = "final runs failed"
-            found += [Repeats(arm=arm, what=what, why_not=why) for what in ("predicted score", "embedding")]
+            found += [Retests(arm=arm, what=what, why_not=why) for what in ("predicted score", "embedding")]
             continue
-        found += [predicted_repeats(own, arm, draws), embedding_repeats(study, own, arm, draws)]
+        found += [predicted_retests(own, arm, draws), embedding_retests(study, own, arm, draws)]
     return found
 
 
-def repeat_days(study: StudyResults) -> float:
-    """Return below how many days apart two visits count as repeats, as the study declared it."""
-    return float(study.info.get("repeat_days") or REPEAT_DAYS)
+def retest_days(study: StudyResults) -> float:
+    """Return below how many days apart two visits count as retests, as the study declared it."""
+    return float(study.info.get("retest_days") or RETEST_DAYS)
 
 
-def score_repeats(study: StudyResults, draws: int = DRAWS) -> Repeats:
-    """Estimate how well the score repeats: over the ratings of one visit, else over visits close in time.
+def score_retests(study: StudyResults, draws: int = DRAWS) -> Retests:
+    """Estimate how well the score retests: over the ratings of one visit, else over visits close in time.
 
     Ratings stand in ratings.parquet, where scans of a visit were scored one by one. Pairs of visits are those
-    of the ledger, consecutive ones fewer than ``repeat_days`` apart; a visit in two pairs counts in both.
+    of the ledger, consecutive ones fewer than ``retest_days`` apart; a visit in two pairs counts in both.
     What truly changed between them counts as error.
     """
     if len(study.ratings):
         return _estimated("", "score", [study.ratings], "rating", ["patient", "visit"], draws)
     pairs = study.ledger.drop_duplicates(["patient", "pair"])
     if not {"interval_days", "score_earlier", "score_later"} <= set(pairs):
-        return Repeats(arm="", what="score", why_not="the ledger has no scores of visits")
+        return Retests(arm="", what="score", why_not="the ledger has no scores of visits")
     if not study.cohort.get("temporal", True) or pairs["interval_days"].isna().all():
-        return Repeats(arm="", what="score", why_not="the times of visits are not known")
-    close = pairs[pairs["interval_days"].abs() < repeat_days(study)]
+        return Retests(arm="", what="score", why_not="the times of visits are not known")
+    close = pairs[pairs["interval_days"].abs() < retest_days(study)]
     both = pd.concat([close.assign(rating=close[name]) for name in ("score_earlier", "score_later")])
     return _estimated("", "score", [both], "rating", ["patient", "pair"], draws)
 
 
-def predicted_repeats(scans: pd.DataFrame, arm: str, draws: int = DRAWS) -> Repeats:
+def predicted_retests(scans: pd.DataFrame, arm: str, draws: int = DRAWS) -> Retests:
     """Estimate how well the predicted score repeats over the clips of a visit, within each run."""
     if "visit" not in scans:
-        return Repeats(arm=arm, what="predicted score", why_not="the scores name no visits")
+        return Retests(arm=arm, what="predicted score", why_not="the scores name no visits")
     runs = [run for _, run in scans.groupby(RUN)]
     return _estimated(arm, "predicted score", runs, "predicted", ["patient", "visit"], draws)
 
 
-def embedding_repeats(study: StudyResults, scans: pd.DataFrame, arm: str, draws: int = DRAWS) -> Repeats:
+def embedding_retests(study: StudyResults, scans: pd.DataFrame, arm: str, draws: int = DRAWS) -> Retests:
     """Estimate how well embeddings repeat over the clips of a visit, within each run.
 
     Embeddings are scaled to length 1, so that squared distances are twice the cosine distances of the ledger
     and runs of all encoders have one scale.
     """
     if "visit" not in scans or not scans.duplicated([*RUN, "patient", "visit"]).any():
-        return Repeats(arm=arm, what="embedding", why_not="no visit repeats")
+        return Retests(arm=arm, what="embedding", why_not="no visit repeats")
     tables = (
         [read_embeddings(study, str(run)) for run in scans["run_hash"].unique()]
         if "run_hash" in scans
@@ -117,35 +117,35 @@ def embedding_repeats(study: StudyResults, scans: pd.DataFrame, arm: str, draws:
     )
     known = [table for table in tables if table is not None]
     if not known or len(known) < len(tables):
-        return Repeats(arm=arm, what="embedding", why_not="embeddings of final runs are not stored")
+        return Retests(arm=arm, what="embedding", why_not="embeddings of final runs are not stored")
     return _estimated(arm, "embedding", known, "embedding", ["patient", "visit"], draws)
 
 
 def _estimated(
     arm: str, what: str, runs: list[pd.DataFrame], value: str, group: list[str], draws: int
-) -> Repeats:
-    """Group the values of each run and estimate, where enough patients have repeats."""
+) -> Retests:
+    """Group the values of each run and estimate, where enough patients have retests."""
     everyone = pd.Index(sorted({str(patient) for run in runs for patient in run["patient"]}))
     keys = pd.concat([run[run.duplicated(group, keep=False)][group] for run in runs]).drop_duplicates()
     patients = int(keys["patient"].nunique())
-    counted = Repeats(arm=arm, what=what, repeats=len(keys), patients=patients)
+    counted = Retests(arm=arm, what=what, retests=len(keys), patients=patients)
     if patients < FEWEST_PATIENTS:
         few = (
             f"visits repeat in {patients} patient{'s' if patients > 1 else ''}, fewer than {FEWEST_PATIENTS}"
         )
         return _without(counted, few if patients else "no visit repeats")
     sums = [_sums(run, value, group, everyone) for run in runs]
-    known = [run for run in sums if run.repeats]
+    known = [run for run in sums if run.retests]
     weights = patient_weights(len(everyone), draws)
     found = repeatability(known, weights)
     if not np.isfinite(found.icc[0]):
         return _without(counted, "the values do not differ")
-    return Repeats(arm=arm, what=what, repeats=len(keys), patients=patients, found=found)
+    return Retests(arm=arm, what=what, retests=len(keys), patients=patients, found=found)
 
 
-def _without(counted: Repeats, why: str) -> Repeats:
-    return Repeats(
-        arm=counted.arm, what=counted.what, repeats=counted.repeats, patients=counted.patients, why_not=why
+def _without(counted: Retests, why: str) -> Retests:
+    return Retests(
+        arm=counted.arm, what=counted.what, retests=counted.retests, patients=counted.patients, why_not=why
     )
 
 

@@ -107,7 +107,7 @@ def check_positive(study: Study) -> None:
     Raises:
         UserError: one is not a positive, finite number.
     """
-    stated = {"equivalence_margin": study.equivalence_margin, "repeat_days": study.repeat_days}
+    stated = {"equivalence_margin": study.equivalence_margin, "retest_days": study.retest_days}
     for name, value in stated.items():
         if name == "equivalence_margin" and value is None:
             continue

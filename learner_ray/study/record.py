@@ -85,7 +85,7 @@ def describe(
         "reference": plan.study.reference,
         "primary_metric": plan.study.primary_metric,
         "equivalence_margin": plan.study.equivalence_margin,
-        "repeat_days": plan.study.repeat_days,
+        "retest_days": plan.study.retest_days,
         "folds": plan.size.folds,
         "repeats": plan.size.repeats,
         "seeds": plan.size.seeds,

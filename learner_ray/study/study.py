@@ -130,8 +130,8 @@ class Study:
     equivalence_margin: float | None = None
     """Difference of the primary metric, in its unit, that an equivalent arm stays below. None: the report's
     default, which it calls a choice."""
-    repeat_days: float = 1.0
-    """Two visits of one patient fewer days apart than this count as repeats of the score: its reliability is
+    retest_days: float = 1.0
+    """Two visits of one patient fewer days apart than this count as retests of the score: its reliability is
     estimated from them."""
     pruner: PrunerChoice = "halving"
     """What stops trials early, unless ``--pruner`` names another: a name, or an object of a pruner."""

@@ -62,7 +62,7 @@ def test_our_own_recipes_pass(name: str) -> None:
         ({"space": lambda s, c: s.choice("encoder.norm", ["group", "frozen"])}, "arm 'mse': encoder.norm is"),
         ({"equivalence_margin": 0}, "equivalence_margin must be a number above 0, not 0"),
         ({"equivalence_margin": "0.05"}, "equivalence_margin must be a number"),
-        ({"repeat_days": None}, "repeat_days must be a number above 0, not None"),
+        ({"retest_days": None}, "retest_days must be a number above 0, not None"),
         ({"space": lambda s, c: 1 / 0}, "its space fails: ZeroDivisionError"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),

@@ -18,11 +18,11 @@ ONCE = np.ones((1, 6), dtype=np.float32)
 
 def sums_of(values, owner=None):
     """Groups are the rows; each is a patient's own unless an owner is given."""
-    rows, repeats = values.shape[:2]
-    group = np.repeat(np.arange(rows), repeats)
+    rows, times = values.shape[:2]
+    group = np.repeat(np.arange(rows), times)
     owner = np.arange(rows) if owner is None else owner
     return group_sums(
-        values.reshape(rows * repeats, -1).astype(float), group, owner[group], int(owner.max()) + 1
+        values.reshape(rows * times, -1).astype(float), group, owner[group], int(owner.max()) + 1
     )
 
 
@@ -48,7 +48,7 @@ def test_unequal_groups_equal_scipys_analysis_of_variance(groups):
     values = np.concatenate([np.array(g, dtype=float) for g in groups])
     within = sum(((np.array(g) - np.mean(g)) ** 2).sum() for g in groups)
     if sizes.sum() == len(groups) or within == 0:
-        return  # without repeats, or without spread in them, there is no F
+        return  # without retests, or without spread in them, there is no F
     group = np.repeat(np.arange(len(groups)), sizes)
     got = icc(group_sums(values, group, group, len(groups)), np.ones((1, len(groups)), dtype=np.float32))
     f = f_oneway(*groups).statistic
@@ -84,12 +84,12 @@ def test_encoders_are_never_pooled():
     assert both.sem[0] == pytest.approx(alone.sem[0], abs=1e-4)
 
 
-def test_a_draw_without_repeats_says_nothing():
+def test_a_draw_without_retests_says_nothing():
     values, group = np.array([1.0, 2.0, 5.0]), np.array([0, 0, 1])
     sums = group_sums(values, group, group, 2)
     got = components(sums, np.array([[1, 1], [0, 2]], dtype=np.float32))[1]
     assert got[0] == pytest.approx(0.5) and np.isnan(got[1])
-    assert sums.repeats == 1 and sums.repeated_patients == 1
+    assert sums.retests == 1 and sums.retested_patients == 1
 
 
 def test_the_interval_covers_a_planted_icc():

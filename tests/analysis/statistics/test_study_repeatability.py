@@ -9,9 +9,9 @@ from make_results import change_ledger, fail_runs, make_results
 
 from analysis.results.load import load
 from analysis.statistics.study_repeatability import (
-    embedding_repeats,
-    predicted_repeats,
-    score_repeats,
+    embedding_retests,
+    predicted_retests,
+    score_retests,
     study_repeatability,
 )
 
@@ -19,17 +19,17 @@ DRAWS = 100
 
 
 def score_of(folder):
-    return score_repeats(load([folder]).studies[0], DRAWS)
+    return score_retests(load([folder]).studies[0], DRAWS)
 
 
 def predicted_of(folder, arm="mse"):
     scans = load([folder]).studies[0].scores
-    return predicted_repeats(scans[scans["arm"] == arm], arm, DRAWS)
+    return predicted_retests(scans[scans["arm"] == arm], arm, DRAWS)
 
 
 def embedding_of(folder, arm="mse"):
     study = load([folder]).studies[0]
-    return embedding_repeats(study, study.scores[study.scores["arm"] == arm], arm, DRAWS)
+    return embedding_retests(study, study.scores[study.scores["arm"] == arm], arm, DRAWS)
 
 
 def tell(folder, **facts):
@@ -52,23 +52,23 @@ def write_embeddings(folder, noise):
 def test_predicted_scores_repeat_as_planted(tmp_path):
     """Scores are uniform over 300 plus 30 at the second visit; predictions add noise of SD 80."""
     found = predicted_of(make_results(tmp_path / "lus"))
-    assert found.patients == 60 and found.repeats == 120
+    assert found.patients == 60 and found.retests == 120
     assert found.found.sem[0] == pytest.approx(80, rel=0.05)
     between = 300**2 / 12 + 15**2
     assert found.found.icc[0] == pytest.approx(between / (between + 80**2), abs=0.06)
     assert found.found.mdc[0] == pytest.approx(1.96 * np.sqrt(2) * found.found.sem[0])
 
 
-def test_visits_within_a_day_are_repeats_of_the_score(tmp_path):
+def test_visits_within_a_day_are_retests_of_the_score(tmp_path):
     folder = make_results(tmp_path / "lus")
     change_ledger(folder, lambda ledger: ledger.assign(interval_days=ledger["interval_days"] / 10))
     found = score_of(folder)
     pairs = load([folder]).studies[0].ledger.drop_duplicates(["patient", "pair"])
     close = pairs[pairs["interval_days"] < 1]
-    assert found.repeats == len(close)
+    assert found.retests == len(close)
     assert found.found.sem[0] == pytest.approx(np.sqrt((close["change"] ** 2).mean() / 2), rel=1e-3)
-    tell(folder, repeat_days=0.5)
-    assert score_of(folder).repeats == (pairs["interval_days"] < 0.5).sum()
+    tell(folder, retest_days=0.5)
+    assert score_of(folder).retests == (pairs["interval_days"] < 0.5).sum()
 
 
 def test_visits_a_day_apart_are_none(tmp_path):
@@ -83,10 +83,10 @@ def test_ratings_of_single_scans_come_before_visits(tmp_path):
                             "rating": true + 0.3 * rng.normal(size=60)})  # fmt: skip
     ratings.to_parquet(folder / "ratings.parquet")
     found = score_of(folder)
-    assert found.repeats == 30 and found.found.sem[0] == pytest.approx(0.3, rel=0.25)
+    assert found.retests == 30 and found.found.sem[0] == pytest.approx(0.3, rel=0.25)
 
 
-def test_a_cohort_without_time_has_no_repeats_of_the_score(tmp_path):
+def test_a_cohort_without_time_has_no_retests_of_the_score(tmp_path):
     folder = make_results(tmp_path / "lus")
     cohort = json.loads((folder / "study.json").read_text())["cohort"]
     tell(folder, cohort=cohort | {"temporal": False})
@@ -121,7 +121,7 @@ def test_one_clip_a_visit_and_few_patients_are_said(tmp_path):
     some = scores[scores["patient"].isin(["p0000", "p0001", "p0002"])]
     pd.concat([single, some]).drop_duplicates(["arm", "seed", "scan"]).to_parquet(folder / "scores.parquet")
     few = predicted_of(folder)
-    assert few.why_not == "visits repeat in 3 patients, fewer than 5" and few.repeats == 6
+    assert few.why_not == "visits repeat in 3 patients, fewer than 5" and few.retests == 6
 
 
 def test_an_arm_whose_final_runs_failed_has_no_estimate(tmp_path):
