@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,8 @@ def _miscalibrated(row: pd.Series[Any]) -> list[str]:
 def _use(statistics: StudyStatistics) -> list[str]:
     """Per arm, the thresholds at which the band of all thresholds lies above acting on all and on none."""
     curves, study = statistics.measurement.net_benefit, statistics.study
+    if study.withheld:  # numbers that will change are shown, but nothing is claimed of them
+        return []
     said = []
     for arm in [arm.name for arm in study.arms if not arm.control]:
         own = curves[curves["arm"] == arm]
@@ -142,9 +145,44 @@ def _equivalence(statistics: StudyStatistics) -> list[str]:
             f"90 % interval of the difference in {metric.label} {row['low']:+.3f} to {row['high']:+.3f}, "
         )
         numbers += f"Holm p {p_text(row['p_holm'])}"
-        nested = " in this configuration only" if "not nested" in study.cautions else ""
+        nested = " of this configuration only" if "not nested" in study.cautions else ""
         claim = f"equivalent within ±{row['margin']:g}{nested}" if row["equivalent"] else (
             f"not shown to be equivalent within ±{row['margin']:g}"
         )  # fmt: skip
         said.append(f"{arms}: {claim} (TOST, {numbers}).")
     return said
+
+
+def measurement_methods(statistics: Sequence[StudyStatistics]) -> str:
+    """Write a Methods paragraph on what was computed of the measurement properties; empty if nothing was."""
+    shown = [item for item in statistics if len(item.study.compared)]
+    if not shown:
+        return ""
+    parts = [_repeatability_methods(item) for item in shown]
+    parts.append(
+        "Calibration is given as intercept (slope fixed at 1) and slope of the logistic recalibration of "
+        "each class against the rest (Van Calster et al. 2019), the slope within final runs. Decision "
+        "curves (Vickers and Elkin 2006) show the net benefit of acting on the probability of worse. Their "
+        "intervals are those of the patient bootstrap and hold no training noise."
+    )
+    margins = dict.fromkeys(
+        f"±{m:g}" for item in shown for m in item.measurement.equivalence.get("margin", ())
+    )
+    if margins:
+        parts.append(
+            "Equivalence with the reference was tested by two one-sided tests (Schuirmann 1987) within "
+            f"{' and '.join(margins)} of the primary metric, by the rule behind the verdicts, adjusted by "
+            "Holm."
+        )
+    return " ".join(part for part in parts if part)
+
+
+def _repeatability_methods(statistics: StudyStatistics) -> str:
+    kinds = dict.fromkeys(each.what for each in statistics.measurement.retests if each.found)
+    if not kinds:
+        return ""
+    return (
+        f"{statistics.study.title}: the reliability of {', '.join(kinds)} is ICC(1), one-way random "
+        "effects, single measurements (Shrout and Fleiss 1979), with the minimal detectable change 1.96 √2 "
+        "SEM where there is a unit; final runs were analysed one by one and their variances averaged."
+    )

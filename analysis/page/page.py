@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from analysis.figures.drawing import FAINT, INK, Drawing
-from analysis.page.measurement import measurement_sentences
+from analysis.page.measurement import measurement_methods, measurement_sentences
 from analysis.page.methods import checklist, methods
 from analysis.page.sentences import verdict_sentences
 from analysis.page.validity import checks
@@ -76,7 +76,7 @@ def html(report: Report) -> str:
             }
             for item in report.statistics
         ],
-        methods=methods(report.statistics),
+        methods=[*methods(report.statistics), measurement_methods(report.statistics)],
         main_table=report.tables[0],
         tables=report.tables[1:],
         forest=first,

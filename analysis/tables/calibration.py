@@ -18,9 +18,9 @@ NOTES = (
     "with the slope fixed at 1: 0 is right, below 0 the class is predicted too often. Slope: 1 is right, "
     "below 1 probabilities are too extreme, above 1 too moderate.",
     "Models differ between final runs, so the slope is one within runs: each run has an intercept of its "
-    "own. The intercept is one for all runs. Intervals draw patients again. A dash: fewer than "
-    f"{FEWEST_EVENTS} pairs in the class or out of it, equal probabilities within every run, no finite fit, "
-    "or an arm with failed final runs.",
+    "own. The intercept is one for all runs. Intervals draw patients again, not training runs. A dash: "
+    f"fewer than {FEWEST_EVENTS} pairs in the class or out of it, equal probabilities within every run, no "
+    "finite fit, or an arm with failed final runs.",
 )
 
 

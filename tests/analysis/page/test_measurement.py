@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from make_results import change_ledger, make_results
+from make_results import change_ledger, lose_runs, make_results
 
 from analysis.building import all_tables
 from analysis.figures.decision_curve import decision_curve
-from analysis.page.measurement import beside_threshold, measurement_sentences
+from analysis.page.measurement import beside_threshold, measurement_methods, measurement_sentences
 from analysis.results.load import load
 from analysis.statistics.study_statistics import study_statistics
 
@@ -50,7 +50,7 @@ def test_equivalent_is_said_only_of_arms_that_pass_the_test(tmp_path):
     assert sum(": equivalent within ±0.9 (TOST" in sentence for sentence in said) == 2
     development = make_results(tmp_path / "mri", equivalence_margin=0.9, protocol="development-split")
     said = measurement_sentences(statistics_of(development))
-    assert sum("equivalent within ±0.9 in this configuration only" in sentence for sentence in said) == 2
+    assert sum("equivalent within ±0.9 of this configuration only" in sentence for sentence in said) == 2
 
 
 def test_probabilities_made_extreme_are_called_so(tmp_path):
@@ -88,3 +88,21 @@ def test_nothing_is_said_at_thresholds_that_hardly_anybody_passes(tmp_path):
     )
     said = [s for s in measurement_sentences(statistics_of(folder)) if s.startswith("Net benefit")]
     assert said and all("at no threshold" in sentence for sentence in said)
+
+
+def test_of_an_unfinished_study_nothing_is_claimed(tmp_path):
+    folder = make_results(tmp_path / "lus")
+    lose_runs(folder, arm="weighted", fold=0)
+    text = "\n".join(measurement_sentences(statistics_of(folder)))
+    assert "Net benefit" not in text and "equivalent" not in text and "Calibration of" in text
+
+
+def test_methods_say_what_was_computed_alone(statistics, tmp_path):
+    text = measurement_methods([statistics])
+    assert "reliability of predicted score is ICC(1)" in text and "within ±0.05" in text
+    folder = make_results(tmp_path / "lus")
+    lose_runs(folder, arm="weighted", fold=0)
+    single = pd.read_parquet(folder / "scores.parquet").drop_duplicates(["arm", "seed", "patient", "visit"])
+    single.to_parquet(folder / "scores.parquet")
+    text = measurement_methods([statistics_of(folder)])
+    assert "ICC" not in text and "one-sided" not in text and "Decision curves" in text
