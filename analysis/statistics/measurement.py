@@ -22,7 +22,8 @@ class Measurement:
     retests: list[Retests]
     """The score first, then predicted score and embedding of every arm with an encoder."""
     calibration: pd.DataFrame
-    """One row per arm and class, as ``recalibration`` gives them."""
+    """One row per arm and class, as ``recalibration`` gives them; NaN for arms with failed final runs, whose
+    numbers would be of the majority class in part."""
     net_benefit: pd.DataFrame
     """One row per arm and threshold, as ``net_benefit`` gives them."""
     equivalence: pd.DataFrame
@@ -43,10 +44,14 @@ def measure(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> M
     present = set(ledger["arm"].unique())
     inputs = {arm.name: arm.edits.get("progression.input") for arm in study.arms if arm.name in present}
     earlier = next((arm for arm, what in inputs.items() if what == "earlier_score"), "")
-    failed = study.runs.index[study.runs["imputed_runs"] > 0]
+    calibration = recalibration(ledger, draws)
+    if len(calibration):
+        numbers = [name for name in calibration if str(name).startswith(("intercept", "slope"))]
+        failed = study.runs.index[study.runs["imputed_runs"] > 0]
+        calibration.loc[calibration["arm"].isin(failed), numbers] = float("nan")
     return Measurement(
         retests=study_repeatability(study, draws),
-        calibration=recalibration(ledger[~ledger["arm"].isin(failed)], draws),
+        calibration=calibration,
         net_benefit=net_benefit(ledger, earlier, draws),
         equivalence=equivalence_tests(study, primary, draws),
         earlier_score=earlier,
