@@ -90,15 +90,23 @@ def _calibration(statistics: StudyStatistics) -> list[str]:
 
 
 def _miscalibrated(row: pd.Series[Any]) -> list[str]:
-    texts = []
-    for name, right, below, above in (
-        ("slope", 1, "too extreme", "too moderate"),
-        ("intercept", 0, "too high", "too low"),
-    ):
-        if row[f"{name}_high"] < right or row[f"{name}_low"] > right:
-            how = below if row[f"{name}_high"] < right else above
-            texts.append(f"{row['class']} {how} ({name} {interval_text(row, name, f'{name}_')})")
-    return texts
+    said = {"slope": slope_error(row["slope_low"], row["slope_high"])}
+    if row["intercept_high"] < 0 or row["intercept_low"] > 0:
+        said["intercept"] = "too high" if row["intercept_high"] < 0 else "too low"
+    return [
+        f"{row['class']} {how} ({name} {interval_text(row, name, f'{name}_')})"
+        for name, how in said.items()
+        if how
+    ]
+
+
+def slope_error(low: float, high: float) -> str:
+    """Say what the interval of a calibration slope shows to be wrong; empty where it holds 1."""
+    if low > 1:
+        return "too moderate"
+    if high >= 1:
+        return ""
+    return "too extreme" if low > 0 else "the wrong way round" if high < 0 else "without a relation shown"
 
 
 def _use(statistics: StudyStatistics) -> list[str]:

@@ -45,10 +45,11 @@ def repeatability_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         frames.append(traced(data, study))
         rows = [(_label(study, each), _cells(each, threshold)) for each in found]
         panels.append((header(study), panel_of(rows, COLUMNS)))
-        notes.append(
-            f"{study.title}: retests of the score are {_retests_of(study)}; what truly changed between them "
-            "counts as error."
-        )
+        if study.cohort.get("temporal", True) or len(study.ratings):
+            notes.append(
+                f"{study.title}: retests of the score are {_retests_of(study)}; what truly changed between "
+                "them counts as error."
+            )
         cautions += run_cautions(study)
     if not panels:
         return None

@@ -7,7 +7,12 @@ from make_results import change_ledger, lose_runs, make_results
 
 from analysis.building import all_tables
 from analysis.figures.decision_curve import decision_curve
-from analysis.page.measurement import beside_threshold, measurement_methods, measurement_sentences
+from analysis.page.measurement import (
+    beside_threshold,
+    measurement_methods,
+    measurement_sentences,
+    slope_error,
+)
 from analysis.results.load import load
 from analysis.statistics.study_statistics import study_statistics
 
@@ -30,6 +35,15 @@ def statistics(tmp_path_factory):
 def test_the_threshold_is_set_beside_the_minimal_detectable_change(threshold, said):
     row = pd.Series({"mdc": 4.0, "mdc_low": 3.1, "mdc_high": 5.0})
     assert said in beside_threshold(row, threshold, " points")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.8, 1.2, ""), (-3, 1.0, ""), (1.1, 2, "too moderate"), (0.1, 0.9, "too extreme"),
+     (-0.7, 0.7, "without a relation shown"), (-4, -0.3, "the wrong way round")],
+)  # fmt: skip
+def test_a_slope_is_called_what_its_interval_shows(low, high, said):
+    assert slope_error(low, high) == said
 
 
 def test_every_kind_has_its_sentence(statistics):
