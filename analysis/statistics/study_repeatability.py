@@ -76,7 +76,7 @@ def retest_days(study: StudyResults) -> float:
 
 
 def score_retests(study: StudyResults, draws: int = DRAWS) -> Retests:
-    """Estimate how well the score retests: over the ratings of one visit, else over visits close in time.
+    """Estimate how well the score repeats: over the ratings of one visit, else over visits close in time.
 
     Ratings stand in ratings.parquet, where scans of a visit were scored one by one. Pairs of visits are those
     of the ledger, consecutive ones fewer than ``retest_days`` apart; a visit in two pairs counts in both.
@@ -125,6 +125,7 @@ def _estimated(
     arm: str, what: str, runs: list[pd.DataFrame], value: str, group: list[str], draws: int
 ) -> Retests:
     """Group the values of each run and estimate, where enough patients have retests."""
+    runs = [run.dropna(subset=[value]) for run in runs]
     everyone = pd.Index(sorted({str(patient) for run in runs for patient in run["patient"]}))
     keys = pd.concat([run[run.duplicated(group, keep=False)][group] for run in runs]).drop_duplicates()
     patients = int(keys["patient"].nunique())
