@@ -119,7 +119,8 @@ def repeatability(runs: list[GroupSums], weights: Array) -> Repeatability:
     """Estimate ICC, SEM and MDC from one or several runs.
 
     Values of different runs (encoders) are never compared: each run has its own analysis of variance, the
-    components are averaged over runs, weighted by the run's retests, and the ICC is made of the averages.
+    components are averaged over runs, weighted by the run's retests, and the ICC is made of the averages. A
+    variance between groups below zero counts as zero.
 
     Args:
         runs: the sums of each run, with at least one retest.
@@ -131,6 +132,7 @@ def repeatability(runs: list[GroupSums], weights: Array) -> Repeatability:
     known = np.isfinite(drawn) * size[:, None, None]
     share = known / np.where(known.sum(0) > 0, known.sum(0), np.nan)
     between, within = np.where(known > 0, drawn * share, 0).sum(0) + 0 * share.sum(0)
+    between = np.where(between < 0, 0, between)  # keeps NaN
     total = between + within
     icc = between / np.where(total > 0, total, np.nan)
     sem = np.sqrt(within)

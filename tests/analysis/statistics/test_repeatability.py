@@ -84,6 +84,13 @@ def test_encoders_are_never_pooled():
     assert both.sem[0] == pytest.approx(alone.sem[0], abs=1e-4)
 
 
+def test_repeats_that_differ_more_than_patients_have_an_icc_of_0():
+    found = repeatability(
+        [sums_of(np.array([[0.0, 9.0], [9.0, 0.0], [1.0, 8.0]] * 2))], patient_weights(6, 50)
+    )
+    assert found.icc == (0.0, 0.0, 0.0) and found.sem[0] > 5
+
+
 def test_a_draw_without_retests_says_nothing():
     values, group = np.array([1.0, 2.0, 5.0]), np.array([0, 0, 1])
     sums = group_sums(values, group, group, 2)
