@@ -55,6 +55,8 @@ def _retests(study: StudyResults, each: Retests) -> str:
     if each.what == "embedding":
         return f"{start}: {counted}."
     mdc = f"minimal detectable change {interval_text(row, 'mdc', 'mdc_')}{unit}"
+    if each.arm:  # a prediction that hardly varies has a small one, and no merit
+        return f"{start}: {counted}; {mdc}."
     return f"{start}: {counted}; {mdc}.{beside_threshold(row, score.get('change_threshold'), unit)}"
 
 

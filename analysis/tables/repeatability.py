@@ -25,6 +25,8 @@ NOTES = (
     "the variances, not the values, are averaged over runs, weighted by their retests. The ICC of "
     "embeddings is 1 minus the ratio of variance (half the mean squared distance, of vectors of length 1) "
     "within visits to that within and between them (Shou et al. 2013).",
+    "Predicted scores shrink towards their mean: a small MDC of theirs without a high ICC is no merit, so "
+    "the change threshold stands beside the measured score alone.",
 )
 
 
@@ -41,7 +43,9 @@ def repeatability_table(statistics: Sequence[StudyStatistics]) -> Table | None:
             continue
         found = item.measurement.retests
         threshold = (study.cohort.get("score") or {}).get("change_threshold")
-        data = pd.DataFrame([each.row for each in found]).assign(change_threshold=threshold)
+        data = pd.DataFrame(
+            [each.row | {"change_threshold": None if each.arm else threshold} for each in found]
+        )
         frames.append(traced(data, study))
         rows = [(_label(study, each), _cells(each, threshold)) for each in found]
         panels.append((header(study), panel_of(rows, COLUMNS)))
@@ -77,5 +81,5 @@ def _cells(each: Retests, threshold: float | None) -> list[str]:
         return [f"not estimable: {each.why_not}", *[NONE] * (len(COLUMNS) - 1)]
     row = pd.Series(each.row)
     intervals = [interval_text(row, name, f"{name}_") for name in ("icc", "sem", "mdc")]
-    beside = NONE if threshold is None or each.what == "embedding" else f"{threshold:g}"
+    beside = NONE if threshold is None or each.arm else f"{threshold:g}"
     return [f"{each.retests} ({each.patients})", *intervals, beside]

@@ -50,12 +50,21 @@ def test_every_kind_has_its_sentence(statistics):
     text = "\n".join(measurement_sentences(statistics))
     assert "Reliability not estimable (no visit repeats): S/F ratio." in text
     assert "Reliability of MSE Loss, predicted score: ICC(1) 0.5" in text
-    assert "minimal detectable change 2" in text and "The threshold of 25 lies below" in text
+    assert "minimal detectable change 2" in text
+    assert "The threshold" not in text, "a prediction that hardly varies has a small MDC, and no merit"
     assert "Calibration of MSE Loss (6 intervals, each of 95 %)" in text
     assert (
         "Net benefit of MSE + Weighted Contrastive Loss for worse: above acting on all and on none at" in text
     )
     assert text.count("not shown to be equivalent within ±0.05 (TOST") == 2
+
+
+def test_the_threshold_stands_beside_the_measured_score(tmp_path):
+    folder = make_results(tmp_path / "lus")
+    change_ledger(folder, lambda ledger: ledger.assign(interval_days=ledger["interval_days"] / 10))
+    first = measurement_sentences(statistics_of(folder))[0]
+    assert first.startswith("Reliability of S/F ratio: ICC(1)")
+    assert "The threshold of 25 lies below it and below its interval: classes are noisy." in first
 
 
 def test_equivalent_is_said_only_of_arms_that_pass_the_test(tmp_path):
