@@ -85,7 +85,7 @@ def _calibration(statistics: StudyStatistics) -> list[str]:
         wrong = [text for _, row in own.iterrows() for text in _miscalibrated(row)]
         said.append(
             f"Calibration of {study.labels[arm]} ({2 * len(own)} intervals, each of 95 %): "
-            + ("; ".join(wrong) if wrong else "none leaves out the right value")
+            + ("; ".join(wrong) if wrong else "none leaves out the right value, which proves no calibration")
             + "."
         )
     return said
