@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.figures.decision_curve import decision_curve
 from analysis.figures.drawing import Drawing, save
 from analysis.figures.final_runs import calibration, confusion, distance, forest
 from analysis.figures.importance import importance
@@ -15,13 +16,17 @@ from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
 from analysis.statistics.study_statistics import StudyStatistics, study_statistics
 from analysis.tables.across_studies import across_studies, tuned_and_fixed
+from analysis.tables.calibration import calibration_table
 from analysis.tables.compute_matched import compute_matched
+from analysis.tables.equivalence import equivalence_table
 from analysis.tables.external import external_table
 from analysis.tables.factorial import factorial_table
 from analysis.tables.loss_strength import loss_strength
 from analysis.tables.main_table import all_metrics, main_table, test_details
+from analysis.tables.net_benefit import net_benefit_table
 from analysis.tables.protocol import frozen_table
 from analysis.tables.render import write_table
+from analysis.tables.repeatability import repeatability_table
 from analysis.tables.search import overtuning, search_summary
 from analysis.tables.table import Table
 
@@ -54,6 +59,10 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
         across_studies(statistics),
         all_metrics(statistics),
         test_details(statistics),
+        equivalence_table(statistics),
+        repeatability_table(statistics),
+        calibration_table(statistics),
+        net_benefit_table(statistics),
         tuned_and_fixed(statistics),
         factorial_table(statistics),
         compute_matched(statistics),
@@ -69,7 +78,7 @@ def all_figures(statistics: Sequence[StudyStatistics]) -> list[Drawing]:
     found = [forest(statistics)]
     for item in statistics:
         if len(item.study.compared):
-            found += [confusion(item), distance(item), calibration(item)]
+            found += [confusion(item), distance(item), calibration(item), decision_curve(item)]
         found += [budget(item), learning(item)]
     return [drawing for drawing in found if drawing is not None]
 

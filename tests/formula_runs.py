@@ -102,7 +102,7 @@ class FormulaRun:
 
     def _predict(self) -> None:
         from learner_ray.imaging.source import open_cohort
-        from learner_ray.training.predictions import pair_table, score_table
+        from learner_ray.training.predictions import embedding_table, pair_table, score_table
         from learner_ray.training.progression import Embedded
 
         cohort, test = open_cohort(self.spec.source), set(self.spec.patients.test)
@@ -118,6 +118,7 @@ class FormulaRun:
             predictions = {scan: 100 + 300 * self._draw(scan, "score") for scan in scans["scan"]}
             embedded = Embedded(points, predictions)
             write_parquet(self.folder.path / "scores.parquet", score_table(cohort, scans, embedded))
+            write_parquet(self.folder.path / "embeddings.parquet", embedding_table(cohort, scans, embedded))
             write_atomic(self.folder.path / "encoder.pt", b"no weights")
         decided = probabilities.argmax(1)
         table = pair_table(cohort, pairs, scans, probabilities, decided, embedded)

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from analysis.figures.drawing import FAINT, INK, Drawing
+from analysis.page.measurement import measurement_methods, measurement_sentences
 from analysis.page.methods import checklist, methods
 from analysis.page.sentences import verdict_sentences
 from analysis.page.validity import checks
@@ -72,12 +73,13 @@ def html(report: Report) -> str:
                 "study": item.study,
                 "verdicts": [*verdict_sentences(item), *external_sentences(item)],
                 "protocol": protocol_lines(item),
+                "measurement": measurement_sentences(item),
                 "checks": checks(item),
                 "checklist": checklist(item),
             }
             for item in report.statistics
         ],
-        methods=methods(report.statistics),
+        methods=[*methods(report.statistics), measurement_methods(report.statistics)],
         main_table=report.tables[0],
         tables=report.tables[1:],
         forest=first,

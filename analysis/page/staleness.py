@@ -14,7 +14,7 @@ from analysis.statistics.report_metric import source_file
 from analysis.statistics.study_metric import primary_metric
 
 SOURCES = "sources.json"
-TABLES = ("ledger", "trials", "audits", "finals", "scores", "permutations", "external")
+TABLES = ("ledger", "trials", "audits", "finals", "scores", "permutations", "ratings", "external")
 SOURCE_FILES = ("study.json", *(f"{name}.parquet" for name in TABLES))
 """Files of a results folder that a report is made from."""
 

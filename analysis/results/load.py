@@ -16,6 +16,7 @@ from analysis.results.parquet_tables import (
     FINAL_COLUMNS,
     LEDGER_COLUMNS,
     PERMUTATION_COLUMNS,
+    RATING_COLUMNS,
     SCORE_COLUMNS,
     TRIAL_COLUMNS,
     Faults,
@@ -91,6 +92,9 @@ def _load_study(folder: Path, key: str) -> StudyResults:
     permutations = pd.DataFrame(columns=[*PERMUTATION_COLUMNS])
     if (folder / "permutations.parquet").exists():  # only where an arm has shuffled labels
         permutations = read("permutations", PERMUTATION_COLUMNS, "shuffled labels cannot be checked")
+    ratings = pd.DataFrame(columns=[*RATING_COLUMNS])
+    if (folder / "ratings.parquet").exists():  # only cohorts whose single scans were rated have one
+        ratings = read("ratings", RATING_COLUMNS, "the score's reliability cannot be estimated")
     external = pd.DataFrame(columns=[*LEDGER_COLUMNS])
     if info.get("external") and (folder / "external.parquet").exists():
         rows = read("external", LEDGER_COLUMNS, "no final run was tested on the external cohort")
@@ -98,7 +102,7 @@ def _load_study(folder: Path, key: str) -> StudyResults:
     study = StudyResults(
         key=key, folder=folder, info=info, arms=_arms(info, ledger, faults.problems), ledger=ledger,
         trials=trials, scores=scores, audits=audits, finals=finals, permutations=permutations,
-        external=external, damaged=faults.damaged, spoilt=len(ledger) < len(raw),
+        ratings=ratings, external=external, damaged=faults.damaged, spoilt=len(ledger) < len(raw),
     )  # fmt: skip
     return replace(study, problems=(*faults.problems, *_gaps(study)))
 

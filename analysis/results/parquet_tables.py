@@ -25,6 +25,7 @@ PERMUTED_COUNTS = [f"n_{true}{called}" for true in range(3) for called in range(
 """Pairs by true and predicted class, 0 worse, 1 same, 2 better."""
 PERMUTATION_COLUMNS = {**RUN, "permutation": int, **dict.fromkeys(PERMUTED_COUNTS, int)}
 SCORE_COLUMNS = {**GROUP, "seed": int, "patient": str, "score": float, "predicted": float}
+RATING_COLUMNS = {"patient": str, "visit": str, "rating": float}
 OPTIONAL = {
     "y_pred": float, "imputed": bool, "change": float, "distance": float, "device_seconds": float,
     "epochs": int, "best_epoch": int, "gradient_ratio": float,

@@ -16,6 +16,7 @@ from analysis.results.parquet_tables import (
     FINAL_COLUMNS,
     LEDGER_COLUMNS,
     PERMUTATION_COLUMNS,
+    RATING_COLUMNS,
 )
 from analysis.results.protocol import Protocol, protocol_of
 
@@ -57,6 +58,8 @@ class StudyResults:
     """One row per final run with shuffled labels and permutation: what its test pairs were called."""
     external: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*LEDGER_COLUMNS]))
     """One row per final run and pair of the external cohort, where the study has one; as the ledger."""
+    ratings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*RATING_COLUMNS]))
+    """One row per scan that was scored by itself, where several of a visit were."""
     problems: tuple[str, ...] = ()
     """What is wrong with the folder, in sentences; the report prints each."""
     damaged: bool = False

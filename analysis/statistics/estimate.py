@@ -135,6 +135,20 @@ class Estimate:
             return float(self.value == 0)
         return float(2 * stdtr(self.degrees, -abs(self.value) / self.scale))
 
+    def one_sided(self, bound: float) -> tuple[float, float]:
+        """Test the value against a bound from both sides.
+
+        Returns:
+            p of "it is ``bound`` or less" and p of "it is ``bound`` or more".
+        """
+        away = bound - self.value
+        if not np.isfinite(away + self.variance):
+            return float("nan"), float("nan")
+        if self.variance == 0:
+            return float(away >= 0), float(away <= 0)
+        t = away / self.scale
+        return float(stdtr(self.degrees, t)), float(stdtr(self.degrees, -t))
+
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Compute the interval that excludes zero exactly where ``p`` is below 1 - level."""
         half = float(stdtrit(self.degrees, (1 + level) / 2)) * self.scale

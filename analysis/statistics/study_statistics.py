@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -12,6 +13,7 @@ from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
 from analysis.statistics.cap import capped
 from analysis.statistics.compare import Comparison, compare
+from analysis.statistics.measurement import Measurement, measure
 from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.proper_scores import proper_scores
 from analysis.statistics.rank_correlation import spearman_by_arm
@@ -47,6 +49,11 @@ class StudyStatistics:
         """Names of the arms that have final runs, as declared, controls last."""
         present = set(self.study.compared["arm"].unique())
         return [arm for arm in self.study.ordered_arms if arm in present]
+
+    @cached_property
+    def measurement(self) -> Measurement:
+        """Reliability, calibration, net benefit and equivalence, computed at first use."""
+        return measure(self.study, self.primary_metric, self.standing, self.draws)
 
 
 def study_statistics(study: StudyResults, draws: int = DRAWS) -> StudyStatistics:

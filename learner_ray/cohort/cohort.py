@@ -85,6 +85,8 @@ class Cohort:
     """Whether the scans were made up by a program."""
     notes: tuple[str, ...] = ()
     """What was left out or taken for granted in reading, one sentence each."""
+    ratings: Mapping[str, float] = field(default_factory=dict)
+    """What single scans were scored, by scan id, where several of a visit were; no run sees them."""
     contents: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of files that were read already, by path. Other files are read when ``hash`` needs them."""
 

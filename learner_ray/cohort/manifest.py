@@ -1,8 +1,9 @@
 """Cohorts listed in a CSV or TSV file, one row per scan.
 
 Columns: ``path`` (relative to the manifest's folder, or absolute), ``patient``, ``score``, and one or several
-of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``. Others are ignored, and a note
-says so. A row without a score is left out, and a note says so too.
+of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, and ``rating``: what the scan
+itself was scored, where several scans of a visit were. Others are ignored, and a note says so. A row without
+a score is left out, and a note says so too.
 
 A visit label is read as ``learner_ray.cohort.labels`` describes. A date is ISO 8601, with a time where one
 day has several visits; a day is a number, with a sign, of days since anything. Where there are dates they
@@ -28,6 +29,8 @@ from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.missing import is_missing, without_score
 from learner_ray.cohort.patients import check_spellings
+from learner_ray.cohort.ratings import COLUMN as RATING
+from learner_ray.cohort.ratings import read_ratings
 from learner_ray.cohort.score import Score
 from learner_ray.cohort.sidecar import read_sidecar
 from learner_ray.cohort.table import Line, check_unique_columns, read_lines
@@ -76,13 +79,14 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
     scored = [line for line in lines if line[0] not in unscored]
     rows, scans = _read(path, columns, scored, faults)
     _check_scores(rows, sidecar.score, faults)
+    ratings = read_ratings(scored, sidecar.score, missing, faults)
     notes = without_score([*unscored], len(lines))
     if not scored:
         faults.add(0, "; ".join(["lists no scan", *notes]))
     elif len({row.visit.patient for row in rows}) == 1 and not faults:
         faults.add(0, "lists only one patient; pretraining compares patients, so list several")
     faults.raise_any()
-    unused = [c for c in columns if c not in REQUIRED + OPTIONAL]
+    unused = [c for c in columns if c not in (*REQUIRED, *OPTIONAL, RATING)]
     notes += [f"columns not used: {', '.join(unused)}"] if unused else []
     notes += _implausible_years(scored) if "date" in columns else []
     return Cohort(
@@ -93,6 +97,7 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
         temporal=sidecar.temporal,
         phantom=sidecar.phantom,
         notes=tuple(notes),
+        ratings={scan.scan: ratings[scan.row] for scan in scans if scan.row in ratings},
     )
 
 

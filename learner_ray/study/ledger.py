@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from learner_ray.cohort import Fold
+from learner_ray.cohort.ratings import rating_table
 from learner_ray.core.errors import StorageError
 from learner_ray.core.files import write_parquet
 from learner_ray.run.folder import RunStore
@@ -57,8 +58,9 @@ class LedgerWriter(Callback):
 
 
 def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
-    """Writes ``trials``, ``audits``, ``finals``, ``ledger`` and ``scores.parquet`` from what has ended, and
-    ``permutations.parquet`` where an arm has shuffled labels.
+    """Writes ``trials``, ``audits``, ``finals``, ``ledger`` and ``scores.parquet`` from what has ended;
+    ``permutations.parquet`` where an arm has shuffled labels, ``ratings.parquet`` where the cohort has
+    ratings of single scans.
 
     A final run that failed or diverged has rows in the ledger too, marked ``imputed``: what the majority
     class of its training patients predicts. So has one that can never be, since its search failed.
@@ -78,6 +80,8 @@ def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
     permutations = _concat([tables.permutations(run) for run in finals])
     if len(permutations):
         _write(permutations, [*SORTED_BY, "seed", "permutation"], folder / "permutations.parquet")
+    if plan.cohort.ratings:
+        _write(rating_table(plan.cohort), ["patient", "visit", "rating"], folder / "ratings.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,6 +101,21 @@ def check_values(study: Study) -> None:
                 start_of(ranges, config, f"{where}: arm {arm.name!r}")
 
 
+def check_positive(study: Study) -> None:
+    """Checks the numbers that a recipe states for its report.
+
+    Raises:
+        UserError: one is not a positive, finite number.
+    """
+    stated = {"equivalence_margin": study.equivalence_margin, "retest_days": study.retest_days}
+    for name, value in stated.items():
+        if name == "equivalence_margin" and value is None:
+            continue
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        if not plain or value is None or not 0 < value < math.inf:
+            raise UserError(f"study {study.name}: {name} must be a number above 0, not {value!r}")
+
+
 def _with_edits(config: Config, edits: Mapping[str, Any], where: str) -> Config:
     try:
         return config.with_values(dict(edits))

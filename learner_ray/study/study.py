@@ -10,7 +10,14 @@ from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.core.old_names import key_now
 from learner_ray.study.pruner_choice import PrunerChoice, check_pruner
-from learner_ray.study.recipe_checks import check_bounds, check_names, check_values, ranges_of, start_of
+from learner_ray.study.recipe_checks import (
+    check_bounds,
+    check_names,
+    check_positive,
+    check_values,
+    ranges_of,
+    start_of,
+)
 
 if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
     import optuna
@@ -109,6 +116,12 @@ class Study:
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Per profile, dotted edits to the base configuration."""
     primary_metric: str = "macro_f1"
+    equivalence_margin: float | None = None
+    """Difference of the primary metric, in its unit, that an equivalent arm stays below. None: the report's
+    default, which it calls a choice."""
+    retest_days: float = 1.0
+    """Two visits of one patient fewer days apart than this count as retests of the score: its reliability is
+    estimated from them."""
     pruner: PrunerChoice = "halving"
     """What stops trials early, unless ``--pruner`` names another: a name, or an object of a pruner."""
     objectives: tuple[type, ...] = ()
@@ -119,6 +132,7 @@ class Study:
     def __post_init__(self) -> None:
         check_names(self)
         check_values(self)
+        check_positive(self)
         check_pruner(self.pruner)
 
     def arm(self, name: str) -> Arm:

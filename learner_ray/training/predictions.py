@@ -73,6 +73,14 @@ def _encoder_columns(pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedde
     return means.reindex(range(len(pairs)))
 
 
+def embedding_table(cohort: Cohort, scans: pd.DataFrame, embedded: Embedded) -> pd.DataFrame:
+    """The embedding of each test scan, one row per scan: patient, visit and scan as in :func:`score_table`,
+    and ``embedding``, a list of D float32 numbers."""
+    table = score_table(cohort, scans, embedded)[["patient", "visit", "scan"]]
+    embeddings = [np.asarray(embedded.embeddings[scan], dtype=np.float32) for scan in scans["scan"]]
+    return table.assign(embedding=pd.Series(embeddings, dtype=object))
+
+
 def score_table(cohort: Cohort, scans: pd.DataFrame, embedded: Embedded) -> pd.DataFrame:
     """The true and the predicted score of each test scan, one row per scan."""
     return pd.DataFrame(

@@ -21,7 +21,7 @@ from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.label_permutations import permuted_counts
 from learner_ray.training.metrics import progression_metrics, spearman
-from learner_ray.training.predictions import pair_table, score_table
+from learner_ray.training.predictions import embedding_table, pair_table, score_table
 from learner_ray.training.predictor import write_predictor
 from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import make_deterministic
@@ -213,6 +213,8 @@ class TrainingRun:
         if self._pretraining is not None:
             scores = score_table(self._data.cohort, scans, embedded)
             write_parquet(self.folder.path / "scores.parquet", scores)
+            embeddings = embedding_table(self._data.cohort, scans, embedded)
+            write_parquet(self.folder.path / "embeddings.parquet", embeddings)
             write_predictor(self.folder, self.spec, self._data, self._pretraining, progression)
         if self.spec.config.progression.shuffle_labels and not self.spec.config.progression.finetune_epochs:
             write_parquet(self.folder.path / "permutations.parquet", self._permuted(pairs, embedded))

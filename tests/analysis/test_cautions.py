@@ -9,6 +9,7 @@ import pytest
 from make_results import change_ledger, fail_runs, lose_runs, make_permutations, make_results
 
 from analysis.building import all_tables
+from analysis.figures.decision_curve import decision_curve
 from analysis.figures.final_runs import calibration, confusion, distance, forest
 from analysis.page.methods import checklist
 from analysis.page.page import Report, html
@@ -60,7 +61,7 @@ def test_every_table_marks_an_arm_whose_final_runs_failed(failed):
 
 def test_figures_mark_it_too(failed):
     (item,), _, _ = failed
-    for drawing in (confusion(item), calibration(item), forest([item])):
+    for drawing in (confusion(item), calibration(item), decision_curve(item), forest([item])):
         assert "†" in drawing.svg and "2 of 15" in drawing.description
         assert set(drawing.data.loc[drawing.data["imputed_runs"] > 0, "arm"]) == {"weighted"}
     assert "weighted" not in set(distance(item).data["arm"])

@@ -149,6 +149,7 @@ def test_repeated_clips_are_averaged_and_clips_without_severity_left_out(covid_b
     pairs = cohort.pairs()
     assert pairs["pair"].tolist() == ["patient_1:L2>R1"]
     assert (pairs["score_earlier"][0], pairs["score_later"][0], pairs["y"][0]) == (1.5, 3, 0)
+    assert sorted(cohort.ratings.values()) == [0, 1, 2, 3], "what each clip was scored"
     assert cohort.notes[1:] == (
         "1 of 6 rows of severity.csv left out: no score (row 6)",
         "2 of 6 clips left out: no severity in severity.csv",

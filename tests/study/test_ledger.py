@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -85,6 +86,20 @@ def test_an_undisturbed_ledger_holds_the_runs_own_predictions_and_imputes_nothin
         pd.testing.assert_frame_equal(kept, own.set_index("pair").sort_index())
     finals = table(tmp_path / "lus", "finals")
     assert (finals["state"] == "complete").all() and "gradient_ratio" in finals
+    assert not (tmp_path / "lus/ratings.parquet").exists(), "no scan of this cohort was rated by itself"
+
+
+def test_ratings_of_single_scans_lie_beside_the_ledger_and_reach_the_report(
+    manifest: Path, tmp_path: Path
+) -> None:
+    plan = plan_of(manifest)
+    rated = dict.fromkeys(plan.cohort.scans["scan"], 300.0)
+    plan = replace(plan, cohort=replace(plan.cohort, ratings=rated))
+    record(plan, tmp_path / "lus", [])
+    run(plan, tmp_path / "lus", {})
+    study = load_results([tmp_path / "lus"]).studies[0]
+    assert len(study.ratings) == len(plan.cohort.scans)
+    assert set(study.ratings["patient"]) == set(study.scores["patient"])
 
 
 @pytest.mark.parametrize("state", ["failed", "diverged"])

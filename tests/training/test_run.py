@@ -82,6 +82,9 @@ def test_a_final_run_predicts_its_test_patients_alone(manifest: Path, tmp_path: 
     scores = pd.read_parquet(folder.path / "scores.parquet")
     assert len(pairs) == 3 * 3 and pairs["patient"].nunique() == 3
     assert len(scores) == 3 * 4
+    embeddings = pd.read_parquet(folder.path / "embeddings.parquet")
+    assert embeddings[["patient", "visit", "scan"]].equals(scores[["patient", "visit", "scan"]])
+    assert {(len(vector), vector.dtype.name) for vector in embeddings["embedding"]} == {(512, "float32")}
     assert not any(name in pairs.to_csv() for name in ("p9:", "p10", "p11"))  # hashed
     assert pairs[["p_worse", "p_same", "p_better"]].sum(axis=1).to_numpy() == pytest.approx(1)
 

@@ -84,6 +84,11 @@ class CovidBlues(SourceLayout):
             score=SEVERITY,
             scans=scan_table(scans),
             temporal=False,
+            ratings={
+                f"lus_videos/{clips[name].name}": severity[name][1]
+                for names in points.values()
+                for name in names
+            },
             notes=tuple(notes),
         )
 
