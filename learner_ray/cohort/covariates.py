@@ -1,7 +1,7 @@
 """What is known of a patient besides the scans: age, sex and years of education, where a listing has them.
 
-All are optional, and no listing is refused for their sake: a cell that cannot be read counts as missing, and a
-note of the cohort says which. No encoder sees them, so they are no part of the cohort's hash; a run whose
+All are optional, and no listing is refused for their sake: a cell that cannot be read counts as missing, and
+a note of the cohort says which. No encoder sees them, so they are no part of the cohort's hash; a run whose
 classifier does see them has them in its own identity.
 """
 
@@ -33,6 +33,8 @@ class Covariates:
 NAMES = ("age", "sex", "education_years")
 """The columns of a manifest, of a cohort's pairs and of the ledger that hold them."""
 
+_OWN_NAMES = {name: name for name in NAMES}
+
 
 def _years(most: float) -> Callable[[str], float | None]:
     def read(text: str) -> float | None:
@@ -55,7 +57,7 @@ _READERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
 def read_covariates(
     rows: Iterable[tuple[int, Mapping[str, str]]],
     missing: Sequence[str] = (),
-    columns: Mapping[str, str] = {name: name for name in NAMES},
+    columns: Mapping[str, str] = _OWN_NAMES,
 ) -> tuple[dict[int, Covariates], list[str]]:
     """The covariates of a table's rows, and notes about cells that are taken for missing.
 

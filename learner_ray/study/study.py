@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
     import optuna
 
 
+WITH_EARLIER_SCORE = " + earlier score"
+"""Ends the name, in the ledger, of an arm whose classifier is combined with the earlier score."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """One variant of the ablation: named edits to the study's base configuration."""
@@ -36,6 +40,10 @@ class Arm:
             raise UserError(
                 f"arm {name!r}: a name has no comma, since --arms takes names with commas between them, no "
                 "spaces at its ends, and is not empty: call the arm otherwise (its label may be anything)"
+            )
+        if name.endswith(WITH_EARLIER_SCORE):
+            raise UserError(
+                f"arm {name!r}: so the ledger calls an arm combined with the earlier score: call it otherwise"
             )
         for text in (name, self.label):
             if not text.isprintable():
