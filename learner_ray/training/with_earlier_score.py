@@ -32,6 +32,11 @@ INNER_FOLDS = 5
 MOST = 5.0
 """Largest weight of a classifier, so that pairs which it separates without error do not drive it away."""
 
+LEAST = 1e-3
+"""Sum of the weights below which both classifiers count as worthless."""
+CONTROL = (1.0, 0.0)
+"""The weights under which the pool is the earlier-score control."""
+
 
 def can_add(config: ProgressionConfig) -> bool:
     """Whether an arm's classifier sees anything that could add to the earlier score.
@@ -93,7 +98,7 @@ class WithEarlierScore:
             odds.append(np.stack([_log_odds(p, m) for p, m in zip(given, (alone, inner), strict=True)]))
             classes.append(asked["y"].to_numpy(np.int64))
         if not folds:
-            return cls(own, score, (1.0, 0.0))
+            return cls(own, score, CONTROL)
         return cls(own, score, _weights(np.concatenate(odds, axis=1), np.concatenate(classes), score.prior))
 
     def predict(self, pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded) -> Array:
@@ -137,6 +142,6 @@ def _weights(odds: Array, y: NDArray[np.int64], prior: Array) -> tuple[float, fl
         missed = np.exp(log_p) - np.eye(3)[y]
         return -float(log_p[np.arange(len(y)), y].sum()), (odds * missed).sum((1, 2))
 
-    # From the control's own decisions.
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0, MOST)] * 2).x
-    return float(found[0]), float(found[1])
+    found = minimize(loss, np.array(CONTROL), jac=True, method="L-BFGS-B", bounds=[(0, MOST)] * 2).x
+    # Where neither says anything in the inner folds the pool would say nothing, and decide at random.
+    return (float(found[0]), float(found[1])) if found.sum() > LEAST else CONTROL
