@@ -16,7 +16,9 @@ from analysis.statistics.bootstrap import DRAWS
 from analysis.statistics.study_statistics import StudyStatistics, study_statistics
 from analysis.tables.across_studies import across_studies, tuned_and_fixed
 from analysis.tables.factorial import factorial_table
+from analysis.tables.incremental import incremental_table
 from analysis.tables.main_table import all_metrics, main_table, test_details
+from analysis.tables.ordinal import ordinal_table
 from analysis.tables.render import write_table
 from analysis.tables.search import overtuning, search_summary
 from analysis.tables.table import Table
@@ -45,6 +47,8 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
     """Every table that the studies have data for, the main table first."""
     found = [
         main_table(statistics),
+        incremental_table(statistics),
+        ordinal_table(statistics),
         across_studies(statistics),
         all_metrics(statistics),
         test_details(statistics),

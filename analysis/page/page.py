@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from analysis.figures.drawing import FAINT, INK, Drawing
+from analysis.page.incremental import incremental_sentences
 from analysis.page.methods import checklist, methods
 from analysis.page.sentences import verdict_sentences
 from analysis.page.validity import checks
@@ -68,7 +69,7 @@ def html(report: Report) -> str:
         studies=[
             {
                 "study": item.study,
-                "verdicts": verdict_sentences(item),
+                "verdicts": [*incremental_sentences(item), *verdict_sentences(item)],
                 "checks": checks(item),
                 "checklist": checklist(item),
             }

@@ -47,6 +47,9 @@ class StudyResults:
     """One row per selected trial that was trained again on its own patients under another seed."""
     finals: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*FINAL_COLUMNS]))
     """One row per final run that has ended: how, and why where it failed."""
+    with_earlier_score: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Rows like the ledger's of arms that are combined with the earlier score, named ``ARM + earlier score``;
+    none where older versions trained the runs."""
     problems: tuple[str, ...] = ()
     """What is wrong with the folder, in sentences; the report prints each."""
     damaged: bool = False
