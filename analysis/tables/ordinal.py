@@ -23,25 +23,25 @@ def ordinal_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         study, primary = item.study, item.study.primary_metric
         cautions += run_cautions(study)
         metrics = item.comparison.metrics[item.comparison.metrics["metric"] == primary]
+        data = item.ordinal.set_index("arm").reindex(metrics["arm"]).reset_index()  # failed runs leave none
         rows = []
         for arm in study.ordered_arms:
-            value, ratios = metrics[metrics["arm"] == arm], item.ordinal[item.ordinal["arm"] == arm]
-            known = len(value) and len(ratios)
-            cells = [MISSING] * 4 if not known else _cells(value.iloc[0], ratios.iloc[0])
+            value, ratios = metrics[metrics["arm"] == arm], data[data["arm"] == arm]
+            cells = _cells(value.iloc[0], ratios.iloc[0]) if len(value) else [MISSING] * 4
             rows.append((row_label(study, arm), cells))
         columns = [f"{item.primary_metric.label} [95 % CI]", "Odds ratio [95 % CI]"]
         columns += ["Odds ratio beside the earlier score [95 % CI]", "At the two cuts"]
         panels.append((header(study), panel_of(rows, columns)))
-        data = item.ordinal.assign(study=study.key, cautions="; ".join(study.cautions))
+        data = data.assign(study=study.key, cautions="; ".join(study.cautions))
         data["run_hashes"] = data["arm"].map(run_hashes(study))
         frames.append(with_run_counts(data, study))
     if not frames:
         return None
     notes = [
         "Odds ratio of a higher class (worse < same < better) per SD of p(better) - p(worse), out of fold "
-        "and averaged over seeds and repeats, in a proportional-odds model with a covariance robust to clusters "
-        "of patients; beside the earlier score: with that in the model. Training noise is not in these "
-        "intervals, and no verdict rests on them.",
+        "and averaged over seeds and repeats, in a proportional-odds model with a covariance robust to "
+        "clusters of patients; beside the earlier score: with that in the model. Training noise is not in "
+        "these intervals, and no verdict rests on them.",
         "At the two cuts: the latter ratio for same or better against worse, and for better against the "
         "rest; where they differ much the odds are not proportional.",
     ]
