@@ -61,7 +61,9 @@ def test_each_arm_has_its_ratio_alone_and_beside_the_earlier_score() -> None:
     ledger = make_ledger({"mse": 0.0, "better": 1.5, "majority": -9.0})
     table = ordinal_by_arm(ledger).set_index("arm")
     assert 1 < table.loc["mse", "odds_ratio"] < table.loc["better", "odds_ratio"]
-    assert np.isfinite(table.loc[["mse", "better"], ["adjusted", "adjusted_low", "adjusted_high"]]).all(axis=None)
+    assert np.isfinite(table.loc[["mse", "better"], ["adjusted", "adjusted_low", "adjusted_high"]]).all(
+        axis=None
+    )
     assert np.isnan(table.loc["majority", "odds_ratio"]), "the majority class predicts the same of all"
     assert table.loc["mse", "pairs"] == ledger["pair"].nunique()
 
