@@ -25,7 +25,6 @@ from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import WITH_EARLIER_SCORE
 from learner_ray.training.predictions import WITH_EARLIER_SCORE as FILE
 from learner_ray.training.predictions import hidden_pairs
-from learner_ray.training.with_earlier_score import can_add
 
 SORTED_BY = ["arm", "repeat", "fold"]
 
@@ -157,14 +156,12 @@ class Tables:
         tables = []
         for arm in dict.fromkeys(run.group.arm.name for run in runs):
             own = [run for run in runs if run.group.arm.name == arm]
-            if all(can_add(run.group.config.progression) and self._has_both(run) for run in own):
+            complete = [run for run in own if run.state not in FAILED]
+            if complete and all(self._path(run, FILE).exists() for run in complete):
                 for run in own:
                     labels = {**run.labels, "arm": f"{arm}{WITH_EARLIER_SCORE}"}
                     tables.append(self._pairs(run, FILE, labels))
         return tables
-
-    def _has_both(self, run: FinalRun) -> bool:
-        return run.state in FAILED or (self._store.folder(run.run_hash).path / FILE).exists()
 
     def _pairs(self, run: FinalRun, file: str, labels: Mapping[str, Any] | None = None) -> pd.DataFrame:
         table = self._imputed(run.group) if run.state in FAILED else self._own(run, file)
@@ -187,7 +184,10 @@ class Tables:
         return self._majority[group.fold].copy()
 
     def _own(self, run: FinalRun, file: str) -> pd.DataFrame:
-        return _read(self._store.folder(run.run_hash).path / file)
+        return _read(self._path(run, file))
+
+    def _path(self, run: FinalRun, file: str) -> Path:
+        return self._store.folder(run.run_hash).path / file
 
     def _labelled(self, labels: Mapping[str, Any], table: pd.DataFrame) -> pd.DataFrame:
         named = pd.DataFrame({**cohort_facts(self._plan), **labels}, index=table.index)
