@@ -31,7 +31,7 @@ class IncrementalValue:
     lacking: dict[str, int]
     """Final runs that cannot be compared, by arm of the family; an arm that has such runs is left out."""
     comparison: Comparison
-    """Of the control, the arms, and the arms under their names with `` + earlier score``: contrasts and tests
+    """The control, the arms, and the arms under their names with `` + earlier score``: contrasts and tests
     are of the latter against the control."""
 
     metric: str

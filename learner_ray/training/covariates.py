@@ -23,7 +23,7 @@ class CovariateInputs:
     """The inputs of some training pairs, applied to others."""
 
     medians: Mapping[str, float]
-    """Of each number that some training pair has."""
+    """What replaces each number where it is missing; a number that no training pair has is absent."""
     indicated: Sequence[str]
     """The numbers that some training pair lacks."""
     sexes: Sequence[str]

@@ -56,7 +56,7 @@ class WithEarlierScore:
     score: Progression
     """The earlier-score control, fitted on all training patients of the run."""
     weights: tuple[float, float]
-    """Of the earlier score and of the arm's classifier; each is zero or more."""
+    """The weights of the earlier score and of the arm's classifier, each zero or more."""
 
     @classmethod
     def fit(
