@@ -148,20 +148,17 @@ class Tables:
         return self._pairs(run, "predictions.parquet")
 
     def with_earlier_score(self, runs: Sequence[FinalRun]) -> list[pd.DataFrame]:
-        """The rows of arms combined with the earlier score, one table per run.
+        """The rows of runs combined with the earlier score, one table per run.
 
-        An arm has them where each of its complete runs has predicted so; those of older versions have not,
-        and an arm judged by some of its runs would be another.
+        Runs of older versions have none. A failed run has them where another of its arm has.
         """
-        tables = []
-        for arm in dict.fromkeys(run.group.arm.name for run in runs):
-            own = [run for run in runs if run.group.arm.name == arm]
-            complete = [run for run in own if run.state not in FAILED]
-            if complete and all(self._path(run, FILE).exists() for run in complete):
-                for run in own:
-                    labels = {**run.labels, "arm": f"{arm}{WITH_EARLIER_SCORE}"}
-                    tables.append(self._pairs(run, FILE, labels))
-        return tables
+        there = [run.state not in FAILED and self._path(run, FILE).exists() for run in runs]
+        arms = {run.group.arm.name for run, has in zip(runs, there, strict=True) if has}
+        return [
+            self._pairs(run, FILE, {**run.labels, "arm": f"{run.group.arm.name}{WITH_EARLIER_SCORE}"})
+            for run, has in zip(runs, there, strict=True)
+            if has or (run.state in FAILED and run.group.arm.name in arms)
+        ]
 
     def _pairs(self, run: FinalRun, file: str, labels: Mapping[str, Any] | None = None) -> pd.DataFrame:
         table = self._imputed(run.group) if run.state in FAILED else self._own(run, file)

@@ -181,7 +181,7 @@ def combine(folder: Path, ledger: pd.DataFrame, arm: str) -> None:
         own.assign(p_same=0.5, weight_own=1.0).to_parquet(folder / "runs" / str(run_hash) / FILE)
 
 
-def test_an_arm_has_rows_with_the_earlier_score_where_all_of_its_runs_have(
+def test_runs_that_were_combined_with_the_earlier_score_have_rows_of_a_second_name(
     manifest: Path, tmp_path: Path
 ) -> None:
     plan, ends = plan_of(manifest), {"mse/r0-f0/final-s1": ("failed", "planted")}
@@ -192,8 +192,9 @@ def test_an_arm_has_rows_with_the_earlier_score_where_all_of_its_runs_have(
     run(plan, tmp_path / "lus", ends)
     now = table(tmp_path / "lus")
     combined = now[now["arm"].str.endswith(WITH_EARLIER_SCORE)]
-    assert set(combined["arm"]) == {"mse + earlier score"}
-    own = now[now["arm"] == "mse"].reset_index(drop=True)
+    assert set(combined["arm"]) == {"mse + earlier score", "weighted + earlier score"}
+    whole = now["arm"].eq("mse") | (now["arm"].eq("weighted") & now["fold"].eq(0))
+    own = now[whole].reset_index(drop=True)
     same = ["repeat", "fold", "seed", "run_hash", "pair", "imputed", "y_true", "interval_days"]
     pd.testing.assert_frame_equal(combined[same].reset_index(drop=True), own[same])
     assert (combined.loc[~combined["imputed"], "p_same"] == 0.5).all() and combined["imputed"].any()
