@@ -26,11 +26,14 @@ def incremental_sentences(statistics: StudyStatistics) -> list[str]:
         added, test = value.row(found.contrasts, name), value.row(found.tests, name)
         told = f"{study.labels[arm]} adds {interval_text(added, 'difference', sign='+')}"
         if len(test):
-            told += f" ({test['verdict']}, Holm p {p_text(number(test, 'p_holm'))})"
+            worse = (number(added, "difference") > 0) != statistics.primary_metric.higher_is_better
+            word = "supported to be worse" if worse and test["verdict"] == "supported" else test["verdict"]
+            told += f" ({word}, Holm p {p_text(number(test, 'p_holm'))})"
         parts.append(told)
     if not parts:
         return left_out(statistics)
-    alone = f"{label} {interval_text(value.row(found.metrics, value.control))}"
+    lower = "" if statistics.primary_metric.higher_is_better else ", lower is better"
+    alone = f"{label} {interval_text(value.row(found.metrics, value.control))}{lower}"
     unsure = f"; no verdicts ({study.withheld})" if study.withheld else ""
     sentence = f"{study.title}: Beyond the earlier score alone ({alone}), {'; '.join(parts)}{unsure}."
     return [sentence, *left_out(statistics)]

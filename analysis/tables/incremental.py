@@ -23,7 +23,7 @@ def incremental_data(statistics: StudyStatistics) -> pd.DataFrame:
     has over the earlier score alone, with both tests, and the median weights of the pool."""
     study, value = statistics.study, statistics.incremental
     found, controls = value.comparison, {a.name: a.control for a in study.arms}
-    weights = study.with_earlier_score.groupby("arm")[[*WEIGHTS]].median()
+    weights = study.with_earlier_score.reindex(columns=["arm", *WEIGHTS]).groupby("arm").median()
     rows = []
     for arm in [value.control, *value.arms]:
         both = f"{arm}{SUFFIX}"

@@ -28,6 +28,8 @@ def ordinal_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         for arm in study.ordered_arms:
             value, ratios = metrics[metrics["arm"] == arm], data[data["arm"] == arm]
             cells = _cells(value.iloc[0], ratios.iloc[0]) if len(value) else [MISSING] * 4
+            if arm == item.incremental.control:  # it says nothing beside itself
+                cells[2:] = [NONE, NONE]
             rows.append((row_label(study, arm), cells))
         columns = [f"{item.primary_metric.label} [95 % CI]", "Odds ratio [95 % CI]"]
         columns += ["Odds ratio beside the earlier score [95 % CI]", "At the two cuts"]

@@ -134,3 +134,14 @@ def test_an_arm_that_was_declared_under_such_a_name_is_an_arm(folder: Path) -> N
     info["arms"].append({"name": f"mse{SUFFIX}", "label": "own", "edits": {}, "control": False})
     (folder / "study.json").write_text(json.dumps(info))
     assert f"mse{SUFFIX}" in statistics(folder).arms
+
+
+def test_what_takes_away_is_not_said_to_add(folder: Path) -> None:
+    """A combination that is supported to be worse is called so."""
+
+    def harm(ledger: pd.DataFrame) -> pd.DataFrame:
+        wrong = ledger["arm"] == f"mse{SUFFIX}"
+        return ledger.assign(y_pred=ledger["y_pred"].where(~wrong, (ledger["y_true"] + 1) % 3))
+
+    change_ledger(folder, harm)
+    assert "(supported to be worse, Holm p" in incremental_sentences(statistics(folder))[0]
