@@ -78,7 +78,8 @@ def incremental_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         "An arm with the earlier score is its progression classifier pooled with the one that sees the "
         "earlier score alone; both weights are fitted in inner folds of the training patients. Added is that "
         "pool minus the earlier score alone, on the same patients and draws, tested by the rule of the main "
-        "table; Holm over the declared arms is a family of its own.",
+        "table; Holm over the declared arms is a family of its own. This way of combining, not its weights, "
+        "was chosen on the lung phantom and OASIS-2.",
         "Weight of the arm is the median over final runs, beside that of the earlier score; 0 means that the "
         "arm was worthless in the inner folds.",
     ]
