@@ -21,9 +21,11 @@ from analysis.tables.compute_matched import compute_matched
 from analysis.tables.equivalence import equivalence_table
 from analysis.tables.external import external_table
 from analysis.tables.factorial import factorial_table
+from analysis.tables.incremental import incremental_table
 from analysis.tables.loss_strength import loss_strength
 from analysis.tables.main_table import all_metrics, main_table, test_details
 from analysis.tables.net_benefit import net_benefit_table
+from analysis.tables.ordinal import ordinal_table
 from analysis.tables.protocol import frozen_table
 from analysis.tables.render import write_table
 from analysis.tables.repeatability import repeatability_table
@@ -54,6 +56,8 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
     """Every table that the studies have data for, the main table first."""
     found = [
         main_table(statistics),
+        incremental_table(statistics),
+        ordinal_table(statistics),
         frozen_table(statistics),
         external_table(statistics),
         across_studies(statistics),

@@ -59,6 +59,12 @@ CONTROLS = (
         control=True,
     ),
     Arm(name="metadata", label="Metadata only", edits={"progression.input": "metadata"}, control=True),
+    Arm(
+        name="covariates",
+        label="Metadata, age, sex, education",
+        edits={"progression.input": "covariates"},
+        control=True,
+    ),
     Arm(name="no_pretraining", label="No pretraining", edits={"loss.name": "none"}, control=True),
     Arm(
         name="shuffled_scores",

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from learner_ray import check
+from learner_ray.study.study import WITH_EARLIER_SCORE
 from learner_ray.sweep import main
 from tests.formula_runs import hold
 from tests.small_sweep import GUARD_S, SMALL, check_halving, ended, ledger, sweep, sweep_command, wait_until
@@ -23,7 +24,8 @@ from tests.small_sweep import GUARD_S, SMALL, check_halving, ended, ledger, swee
 def test_the_ledger_holds_every_test_pair_of_every_arm_once(finished: Path) -> None:
     table = ledger(finished)
     assert not table.duplicated(["arm", "repeat", "seed", "pair"]).any()
-    assert table.groupby("arm").size().to_dict() == {"majority": 36, "mse": 36, "weighted": 36}
+    combined = {f"{arm}{WITH_EARLIER_SCORE}": 36 for arm in ("mse", "weighted")}
+    assert table.groupby("arm").size().to_dict() == {"majority": 36, "mse": 36, "weighted": 36, **combined}
     assert set(table["y_true"]) == {0, 1, 2}
 
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from analysis.figures.drawing import FAINT, INK, Drawing
+from analysis.page.incremental import incremental_sentences
 from analysis.page.measurement import measurement_methods, measurement_sentences
 from analysis.page.methods import checklist, methods
 from analysis.page.sentences import verdict_sentences
@@ -71,7 +72,11 @@ def html(report: Report) -> str:
         studies=[
             {
                 "study": item.study,
-                "verdicts": [*verdict_sentences(item), *external_sentences(item)],
+                "verdicts": [
+                    *incremental_sentences(item),
+                    *verdict_sentences(item),
+                    *external_sentences(item),
+                ],
                 "protocol": protocol_lines(item),
                 "measurement": measurement_sentences(item),
                 "checks": checks(item),

@@ -25,6 +25,7 @@ from analysis.results.parquet_tables import (
 )
 from analysis.results.study import DeclaredArm, StudyResults
 from analysis.results.study_json import read_study_json
+from analysis.results.with_earlier_score import split_ledger
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def _load_study(folder: Path, key: str) -> StudyResults:
         return read_table(folder / f"{name}.parquet", columns, faults, lost)
 
     raw = read("ledger", LEDGER_COLUMNS, "no final run has been written yet")
-    ledger = checked_ledger(raw, folder / "ledger.parquet", faults)
+    rows = checked_ledger(raw, folder / "ledger.parquet", faults)
+    ledger, combined = split_ledger(rows, [arm["name"] for arm in info["arms"]])
     trials = read("trials", TRIAL_COLUMNS, "the search cannot be summarised")
     scores = read("scores", SCORE_COLUMNS, "predicted and true scores cannot be compared")
     audits, finals = pd.DataFrame(columns=[*AUDIT_COLUMNS]), pd.DataFrame(columns=[*FINAL_COLUMNS])
@@ -97,12 +99,13 @@ def _load_study(folder: Path, key: str) -> StudyResults:
         ratings = read("ratings", RATING_COLUMNS, "the score's reliability cannot be estimated")
     external = pd.DataFrame(columns=[*LEDGER_COLUMNS])
     if info.get("external") and (folder / "external.parquet").exists():
-        rows = read("external", LEDGER_COLUMNS, "no final run was tested on the external cohort")
-        external = checked_ledger(rows, folder / "external.parquet", faults)
+        elsewhere = read("external", LEDGER_COLUMNS, "no final run was tested on the external cohort")
+        external = checked_ledger(elsewhere, folder / "external.parquet", faults)
     study = StudyResults(
         key=key, folder=folder, info=info, arms=_arms(info, ledger, faults.problems), ledger=ledger,
         trials=trials, scores=scores, audits=audits, finals=finals, permutations=permutations,
-        ratings=ratings, external=external, damaged=faults.damaged, spoilt=len(ledger) < len(raw),
+        ratings=ratings, external=external, damaged=faults.damaged, spoilt=len(rows) < len(raw),
+        with_earlier_score=combined,
     )  # fmt: skip
     return replace(study, problems=(*faults.problems, *_gaps(study)))
 

@@ -60,6 +60,9 @@ class StudyResults:
     """One row per final run and pair of the external cohort, where the study has one; as the ledger."""
     ratings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*RATING_COLUMNS]))
     """One row per scan that was scored by itself, where several of a visit were."""
+    with_earlier_score: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Rows like the ledger's of arms that are combined with the earlier score, named ``ARM + earlier score``;
+    none where older versions trained the runs."""
     problems: tuple[str, ...] = ()
     """What is wrong with the folder, in sentences; the report prints each."""
     damaged: bool = False

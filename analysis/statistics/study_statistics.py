@@ -13,8 +13,10 @@ from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
 from analysis.statistics.cap import capped
 from analysis.statistics.compare import Comparison, compare
+from analysis.statistics.incremental import IncrementalValue, incremental_value
 from analysis.statistics.measurement import Measurement, measure
 from analysis.statistics.metrics import ReportMetric
+from analysis.statistics.ordinal import ordinal_by_arm
 from analysis.statistics.proper_scores import proper_scores
 from analysis.statistics.rank_correlation import spearman_by_arm
 from analysis.statistics.standing import Standing, standing_of
@@ -41,6 +43,10 @@ class StudyStatistics:
     """Out-of-fold rank correlation of predicted and true scores, one row per arm."""
     distance: pd.DataFrame
     """Out-of-fold rank correlation of embedding distance and size of the score's change, one row per arm."""
+    incremental: IncrementalValue
+    """What arms add to the earlier score alone."""
+    ordinal: pd.DataFrame
+    """Odds ratios of a proportional-odds model, one row per arm."""
     draws: int
     """How many bootstrap draws the intervals rest on."""
 
@@ -85,6 +91,8 @@ def study_statistics(study: StudyResults, draws: int = DRAWS) -> StudyStatistics
         proper_scores=proper_scores(study.compared),
         spearman=spearman_by_arm(scans, "score", "predicted", draws),
         distance=spearman_by_arm(with_absolute_change(pairs), "absolute_change", "distance", draws),
+        incremental=incremental_value(study, primary, draws),
+        ordinal=ordinal_by_arm(pairs),
         draws=draws,
     )
 

@@ -93,11 +93,12 @@ def compare(recorded: RunFolder, again: RunFolder) -> int:
     if recorded.state is None:
         print("The recorded run has not ended: there is nothing to compare with.")
         return 0
-    differing = [
-        name
-        for name in ("metrics.json", "predictions.parquet", "scores.parquet")
-        if _content(recorded.path / name) != _content(again.path / name)
-    ]
+    from learner_ray.training.predictions import WITH_EARLIER_SCORE
+
+    names = ["metrics.json", "predictions.parquet", "scores.parquet"]
+    if (recorded.path / WITH_EARLIER_SCORE).exists():  # an older version wrote none
+        names.append(WITH_EARLIER_SCORE)
+    differing = [name for name in names if _content(recorded.path / name) != _content(again.path / name)]
     before, now = ([without_clock(row) for row in folder.progress()] for folder in (recorded, again))
     if before != now:
         differing.insert(0, "progress.jsonl")

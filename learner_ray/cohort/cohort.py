@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learner_ray.cohort.content import content_hashes
+from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.patients import normal_form
 from learner_ray.cohort.score import Score
 
@@ -48,6 +49,12 @@ class Scan:
     """Hospital or centre."""
     device: str = ""
     """Scanner or probe."""
+    age: float = float("nan")
+    """Years of the patient at the visit; NaN where unknown."""
+    sex: str = ""
+    """``F``, ``M`` or ``X``; empty where unknown."""
+    education_years: float = float("nan")
+    """Years of education of the patient; NaN where unknown."""
     source: str
     """The file that lists the scan."""
     row: int
@@ -111,7 +118,8 @@ class Cohort:
         return tuple(path for files in self.scans["files"] for path in files)
 
     def visits(self) -> pd.DataFrame:
-        """One row per visit: patient, visit, order, day, score, scans (tuple of ids), site, device."""
+        """One row per visit: patient, visit, order, day, score, scans (tuple of ids), site, device, age, sex,
+        education_years."""
         return self._visits.copy()
 
     def pairs(self) -> pd.DataFrame:
@@ -119,7 +127,8 @@ class Cohort:
 
         Columns: pair ("patient:earlier>later"), patient, earlier, later (visits), interval_days (NaN where
         unknown), score_earlier, score_later, change (healthier positive), y (0 worse, 1 same, 2 better),
-        site, device ("earlier>later" where they differ).
+        site, device ("earlier>later" where they differ); age at the earlier visit (NaN where unknown), sex
+        (empty where unknown) and education_years (NaN where unknown).
         """
         return self._pairs.copy()
 
@@ -169,18 +178,28 @@ class Cohort:
     def hash(self) -> str:
         """SHA-256 over the modality, the score's definition, and every scan's id, listing and content.
 
-        Where the files lie, what the cohort is called and the order of the listing are no part of it.
+        Where the files lie, what the cohort is called and the order of the listing are no part of it, nor are
+        age, sex and education, which no encoder sees: see :attr:`covariates_hash`.
 
         Raises:
             UserError: a file cannot be read.
         """
-        listed = [c for c in COLUMNS if c not in ("files", "source", "row")]
+        listed = [c for c in COLUMNS if c not in ("files", "source", "row", *COVARIATES)]
         rows = [
             [*map(_plain, row), [self.held[path] for path in files]]
             for *row, files in self.scans[[*listed, "files"]].itertuples(index=False, name=None)
         ]
         text = json.dumps([self.modality, self.score.to_dict(), rows], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def covariates_hash(self) -> str:
+        """SHA-256 over every scan's age, sex and education; empty where none is known."""
+        known = self.scans[[*COVARIATES]].replace("", float("nan")).notna()
+        if not known.to_numpy().any():
+            return ""
+        rows = [[*map(_plain, row)] for row in self.scans[["scan", *COVARIATES]].itertuples(index=False)]
+        return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
     @cached_property
     def _visits(self) -> pd.DataFrame:
@@ -192,6 +211,9 @@ class Cohort:
             scans=("scan", tuple),
             site=("site", _joined),
             device=("device", _joined),
+            age=("age", "first"),  # the first that is known
+            sex=("sex", _joined),
+            education_years=("education_years", "first"),
         ).reset_index()
         return visits.sort_values(["patient", "order"], ignore_index=True)
 
@@ -220,6 +242,7 @@ class Cohort:
                 "y": self.score.classify(change),
                 "site": _moved(first["site"], second["site"]),
                 "device": _moved(first["device"], second["device"]),
+                **{name: first[name] for name in COVARIATES},
             }
         )
 

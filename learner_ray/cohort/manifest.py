@@ -1,9 +1,9 @@
 """Cohorts listed in a CSV or TSV file, one row per scan.
 
 Columns: ``path`` (relative to the manifest's folder, or absolute), ``patient``, ``score``, and one or several
-of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, and ``rating``: what the scan
-itself was scored, where several scans of a visit were. Others are ignored, and a note says so. A row without
-a score is left out, and a note says so too.
+of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, of the patient ``age``, ``sex``
+and ``education_years``, and ``rating``: what the scan itself was scored, where several of a visit were.
+Others are ignored, and a note says so. A row without a score is left out, and a note says so too.
 
 A visit label is read as ``learner_ray.cohort.labels`` describes. A date is ISO 8601, with a time where one
 day has several visits; a day is a number, with a sign, of days since anything. Where there are dates they
@@ -19,13 +19,15 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
+from learner_ray.cohort.covariates import NAMES as COVARIATES
+from learner_ray.cohort.covariates import read_covariates
 from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.missing import is_missing, without_score
 from learner_ray.cohort.patients import check_spellings
@@ -86,14 +88,16 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
     elif len({row.visit.patient for row in rows}) == 1 and not faults:
         faults.add(0, "lists only one patient; pretraining compares patients, so list several")
     faults.raise_any()
-    unused = [c for c in columns if c not in (*REQUIRED, *OPTIONAL, RATING)]
+    covariates, unread = read_covariates(scored, missing)
+    unused = [c for c in columns if c not in (*REQUIRED, *OPTIONAL, *COVARIATES, RATING)]
     notes += [f"columns not used: {', '.join(unused)}"] if unused else []
+    notes += unread
     notes += _implausible_years(scored) if "date" in columns else []
     return Cohort(
         name=sidecar.name,
         modality=sidecar.modality,
         score=sidecar.score,
-        scans=scan_table(scans),
+        scans=scan_table(replace(scan, **vars(covariates[scan.row])) for scan in scans),
         temporal=sidecar.temporal,
         phantom=sidecar.phantom,
         notes=tuple(notes),
@@ -132,7 +136,7 @@ def check_columns(path: Path, columns: Sequence[str], lines: Sequence[Line]) -> 
         lacking.append("visit, date or day")
     if lacking:
         raise UserError(about_table(path, columns, len(lines), lacking))
-    check_unique_columns(path, columns, REQUIRED + OPTIONAL)
+    check_unique_columns(path, columns, REQUIRED + OPTIONAL + COVARIATES)
 
 
 def _read(

@@ -198,11 +198,12 @@ class ProgressionConfig(Section):
     head: Literal["logistic", "ordinal", "mlp"] = "logistic"
     """Multinomial logistic, s = w.d with cut-points -theta and +theta (antisymmetric ordinal), or one hidden
     layer."""
-    input: Literal["difference", "both", "score_difference", "earlier_score", "metadata", "nothing"] = (
-        "difference"
-    )
+    input: Literal[
+        "difference", "both", "score_difference", "earlier_score", "metadata", "covariates", "nothing"
+    ] = "difference"
     """d = u(t+1) - u(t) [paper]; ``both`` is [u(t), d]; ``score_difference`` that of the predicted scores.
-    The others are controls that see no scan."""
+    The others are controls that see no scan: ``metadata`` is interval, site and device, ``covariates`` these
+    with age, sex and education."""
     decision: Literal["prior", "argmax"] = "prior"
     """Class with the largest p_c / prior_c (``prior``) or the largest p_c (``argmax``)."""
     patients: Literal["held_out", "same"] = "same"

@@ -57,6 +57,8 @@ class Source:
     """Kind and version of each component that does not come with this package: part of the run's identity."""
     study_file_hash: str = ""
     """SHA-256 of the study file, which was a component's identity at commit 3590708."""
+    covariates_hash: str = ""
+    """Hash of age, sex and education, where the run's classifier sees them: part of its identity."""
     contents: str = ""
     """Path or URL of the list of the cohort's files and their hashes; empty where there is none."""
 
@@ -94,6 +96,8 @@ class RunSpec:
         }
         if self.numerics != UNNAMED:  # where it is, the hash is that of the versions that had no number
             identity["numerics"] = self.numerics
+        if self.source.covariates_hash:
+            identity["covariates"] = self.source.covariates_hash
         if self.source.study_file_hash:
             identity["study_file"] = self.source.study_file_hash
         elif self.source.components:
@@ -105,7 +109,7 @@ class RunSpec:
         """The specification as plain values, the content of ``config.json``."""
         source = asdict(self.source)
         # Beside the source: a version that does not know them refuses unknown keys in it.
-        beside = {key: source.pop(key) for key in ("contents", "missing")}
+        beside = {key: source.pop(key) for key in ("contents", "covariates_hash", "missing")}
         source["components"] = dict(self.source.components)
         return {
             "run_hash": self.hash,
@@ -134,6 +138,7 @@ class RunSpec:
                 "bad_scans": tuple(source.get("bad_scans", ())),
                 "components": tuple(sorted(source.get("components", {}).items())),
                 "contents": values.get("contents", ""),
+                "covariates_hash": values.get("covariates_hash", ""),
             }
             spec = cls(
                 config=Config.from_dict(values["config"]),

@@ -196,6 +196,7 @@ def read_scans(
         return replace(
             source,
             cohort_hash=decoded.cohort.hash,
+            covariates_hash=decoded.cohort.covariates_hash,
             bad_scans=tuple(sorted(decoded.cache.bad)),
             contents=request.results.address_of(content_list),
         )

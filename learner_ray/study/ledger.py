@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from learner_ray.cohort import Fold
+from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.ratings import rating_table
 from learner_ray.core.errors import StorageError
 from learner_ray.core.files import write_parquet
@@ -22,6 +23,9 @@ from learner_ray.study.imputed import majority_rows
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec, RunResult
 from learner_ray.study.runner import StudyRunner
+from learner_ray.study.study import WITH_EARLIER_SCORE
+from learner_ray.training.predictions import WITH_EARLIER_SCORE as FILE
+from learner_ray.training.predictions import hidden_pairs
 
 SORTED_BY = ["arm", "repeat", "fold"]
 
@@ -63,7 +67,8 @@ def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
     ratings of single scans.
 
     A final run that failed or diverged has rows in the ledger too, marked ``imputed``: what the majority
-    class of its training patients predicts. So has one that can never be, since its search failed.
+    class of its training patients predicts. So has one that can never be, since its search failed. Arms that
+    can add to the earlier score have rows of a second name, ``ARM + earlier score``, too.
     """
     outcomes = runner.outcomes
     trials = [trial_row(plan, outcome) for outcome in outcomes if outcome.planned.role == "trial"]
@@ -73,7 +78,7 @@ def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
     _write(pd.DataFrame(trials), [*SORTED_BY, "trial"], folder / "trials.parquet")
     _write(pd.DataFrame(audits), [*SORTED_BY, "seed"], folder / "audits.parquet")
     _write(pd.DataFrame([run.row for run in finals]), [*SORTED_BY, "seed"], folder / "finals.parquet")
-    pairs = _concat([tables.pairs(run) for run in finals])
+    pairs = _concat([tables.pairs(run) for run in finals] + tables.with_earlier_score(finals))
     _write(pairs, [*SORTED_BY, "seed", "pair"], folder / "ledger.parquet")
     scores = _concat([tables.scores(run) for run in finals])
     _write(scores, [*SORTED_BY, "seed", "scan"], folder / "scores.parquet")
@@ -147,18 +152,40 @@ class Tables:
         self._store = store
         self._majority: dict[Fold, pd.DataFrame] = {}
         self._facts = cohort_facts(plan)
+        pairs = plan.cohort.pairs()
+        # From the cohort and not from the runs' files: what they hold must not change with the manifest.
+        self._covariates = pairs[[*COVARIATES]].set_index(pd.Index(hidden_pairs(plan.cohort, pairs)))
 
     def pairs(self, run: FinalRun) -> pd.DataFrame:
         """One row per test pair."""
-        table = self._imputed(run.group) if run.state in FAILED else self._own(run, "predictions.parquet")
+        return self._pairs(run, "predictions.parquet")
+
+    def with_earlier_score(self, runs: Sequence[FinalRun]) -> list[pd.DataFrame]:
+        """The rows of runs combined with the earlier score, one table per run.
+
+        Runs of older versions have none. A failed run has them where another of its arm has.
+        """
+        there = [run.state not in FAILED and self._path(run, FILE).exists() for run in runs]
+        arms = {run.group.arm.name for run, has in zip(runs, there, strict=True) if has}
+        return [
+            self._pairs(run, FILE, {**run.labels, "arm": f"{run.group.arm.name}{WITH_EARLIER_SCORE}"})
+            for run, has in zip(runs, there, strict=True)
+            if has or (run.state in FAILED and run.group.arm.name in arms)
+        ]
+
+    def _pairs(self, run: FinalRun, file: str, labels: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        table = self._imputed(run.group) if run.state in FAILED else self._own(run, file)
         table.insert(list(table).index("p_better") + 1, "imputed", run.state in FAILED)
-        return self._labelled(run, table)
+        known = self._covariates.reindex(table["pair"]).reset_index(drop=True)
+        for place, name in enumerate(COVARIATES, start=list(table).index("interval_days") + 1):
+            table.insert(place, name, known[name])
+        return self._labelled(labels or run.labels, table)
 
     def scores(self, run: FinalRun) -> pd.DataFrame | None:
         """One row per test scan; None where the arm has no encoder, or the run failed."""
         if run.state in FAILED or not run.group.config.progression.uses_encoder:
             return None
-        return self._labelled(run, self._own(run, "scores.parquet"))
+        return self._labelled(run.labels, self._own(run, "scores.parquet"))
 
     def permutations(self, run: FinalRun) -> pd.DataFrame | None:
         """One row per permutation of the labels; None where the run made none, as those of before did not."""
@@ -180,9 +207,9 @@ class Tables:
     def _path(self, run: FinalRun, file: str) -> Path:
         return self._store.folder(run.run_hash).path / file
 
-    def _labelled(self, run: FinalRun, table: pd.DataFrame) -> pd.DataFrame:
-        labels = pd.DataFrame({**self._facts, **run.labels}, index=table.index)
-        return pd.concat([labels, table], axis=1)
+    def _labelled(self, labels: Mapping[str, Any], table: pd.DataFrame) -> pd.DataFrame:
+        named = pd.DataFrame({**self._facts, **labels}, index=table.index)
+        return pd.concat([named, table], axis=1)
 
 
 def cohort_facts(plan: Plan) -> dict[str, Any]:

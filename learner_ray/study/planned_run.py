@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from learner_ray.cohort import Fold
@@ -113,10 +113,11 @@ class FoldSearchSpec:
 
     def spec(self, config: Config, *, final: bool) -> RunSpec:
         """The complete specification of a run of this group with a configuration."""
+        sees_covariates = config.progression.input == "covariates"
         return RunSpec(
             config=config,
             patients=self.patients(final=final),
-            source=self.source,
+            source=self.source if sees_covariates else replace(self.source, covariates_hash=""),
             threads=self.settings.threads,
             numerics=self.settings.numerics,
         )

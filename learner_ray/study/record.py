@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from learner_ray.cohort import Cohort, load_splits, save_splits, splits_hash
+from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.run.provenance import git_sha, processor, versions
@@ -133,7 +134,14 @@ def _cohort(cohort: Cohort) -> dict[str, Any]:
         "score": cohort.score.to_dict(),
         **cohort.summary(),
         "class_counts": [int(n) for n in cohort.class_counts()],
+        "covariates": _known_covariates(cohort),
     }
+
+
+def _known_covariates(cohort: Cohort) -> dict[str, int]:
+    """The number of pairs whose age, sex and education are known."""
+    pairs = cohort.pairs()[[*COVARIATES]]
+    return {str(name): int((pairs[name].notna() & (pairs[name] != "")).sum()) for name in pairs}
 
 
 def _arm(arm: Arm, searched: Iterable[str]) -> dict[str, Any]:

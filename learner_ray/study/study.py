@@ -23,6 +23,10 @@ if TYPE_CHECKING:  # a search needs it; a study that is only looked at does not
     import optuna
 
 
+WITH_EARLIER_SCORE = " + earlier score"
+"""Ends the name, in the ledger, of an arm whose classifier is combined with the earlier score."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """One variant of the ablation: named edits to the study's base configuration."""
@@ -50,6 +54,10 @@ class Arm:
         if not isinstance(self.epochs_factor, int) or not 1 <= self.epochs_factor <= 100:
             raise UserError(
                 f"arm {name!r}: epochs_factor is {self.epochs_factor!r}, not a number from 1 to 100"
+            )
+        if name.endswith(WITH_EARLIER_SCORE):
+            raise UserError(
+                f"arm {name!r}: so the ledger calls an arm combined with the earlier score: call it otherwise"
             )
         for text in (name, self.label):
             if not text.isprintable():

@@ -134,6 +134,11 @@ def _require_planned(source: Source, cohort: Cohort) -> None:
             f"{source.path} has changed since this run was planned (cohort hash {cohort.hash[:12]}, "
             f"planned with {source.cohort_hash[:12]}): restore the data or start a study in a new --out"
         )
+    if source.covariates_hash and cohort.covariates_hash != source.covariates_hash:
+        raise UserError(
+            f"{source.path}: age, sex or education have changed since this run was planned: restore them, or "
+            "run the study's command again"
+        )
 
 
 def _content_list(address: str) -> Any:

@@ -10,6 +10,11 @@ from learner_ray.cohort import Cohort
 from learner_ray.training.classifiers import Array
 from learner_ray.training.progression import Embedded, clip_pairs
 
+WITH_EARLIER_SCORE = "with_earlier_score.parquet"
+"""File of the test predictions that the earlier score has a part in; older runs have none."""
+WEIGHTS = ("weight_earlier_score", "weight_own")
+"""Its further columns: the weights of the earlier score's log-odds and of the arm's own in the run."""
+
 
 def pair_table(
     cohort: Cohort,
@@ -36,7 +41,7 @@ def pair_table(
     table = pd.DataFrame(
         {
             "patient": [cohort.hashed_patient(p) for p in pairs["patient"]],
-            "pair": _hidden_pairs(cohort, pairs),
+            "pair": hidden_pairs(cohort, pairs),
             "site": pairs["site"].to_numpy(),
             "device": pairs["device"].to_numpy(),
             "interval_days": pairs["interval_days"].to_numpy(float),
@@ -51,8 +56,8 @@ def pair_table(
     return table.join(_encoder_columns(pairs, scans, embedded))
 
 
-def _hidden_pairs(cohort: Cohort, pairs: pd.DataFrame) -> list[str]:
-    """Pair names that give no patient identifier away."""
+def hidden_pairs(cohort: Cohort, pairs: pd.DataFrame) -> list[str]:
+    """Pair names that give no patient identifier away, one per row of ``pairs``."""
     return [
         f"{cohort.hashed_patient(p)}:{earlier}>{later}"
         for p, earlier, later in zip(pairs["patient"], pairs["earlier"], pairs["later"], strict=True)

@@ -21,6 +21,7 @@ from learner_ray.training.classifiers import (
     OrdinalClassifier,
     PriorClassifier,
 )
+from learner_ray.training.covariates import CovariateInputs
 
 FLOOR = 1e-3
 """Least probability of a class, so that log-loss stays finite for a class the fit has not seen."""
@@ -62,6 +63,7 @@ def features(
     clips: pd.DataFrame,
     embedded: Embedded,
     places: Sequence[str] = (),
+    covariates: CovariateInputs | None = None,
 ) -> list[Array]:
     """The classifier's inputs as blocks (N clip pairs, width), each of which is scaled by itself.
 
@@ -71,6 +73,7 @@ def features(
         clips: the N clip pairs that :func:`clip_pairs` found for them.
         embedded: embeddings and predicted scores of the scans.
         places: sites and devices of the fit, one input each; a pair from another place has none of them.
+        covariates: the inputs of ``covariates``, as fitted.
     """
     of_pair = pairs.iloc[clips["index"].to_numpy()]
     if config.input == "nothing":
@@ -79,8 +82,9 @@ def features(
         return [of_pair["score_earlier"].to_numpy(float)[:, None]]
     if config.input == "metadata":
         interval = of_pair["interval_days"].fillna(0).to_numpy(float)[:, None]
-        known = place_indicators(of_pair).reindex(columns=list(places), fill_value=0).to_numpy(float)
-        return [interval, known] if places else [interval]
+        return [interval, *_known_places(of_pair, places)]
+    if config.input == "covariates":
+        return [*(covariates(of_pair) if covariates else []), *_known_places(of_pair, places)]
     if config.input == "score_difference":
         predicted = embedded.predictions
         difference = [
@@ -95,6 +99,12 @@ def features(
 def place_indicators(pairs: pd.DataFrame) -> pd.DataFrame:
     """Indicator columns, one per site and device that occurs: 1 for the pairs from there."""
     return pd.get_dummies(pairs[["site", "device"]])
+
+
+def _known_places(pairs: pd.DataFrame, places: Sequence[str]) -> list[Array]:
+    """One block of the indicators of some places; none where there are no places."""
+    known = place_indicators(pairs).reindex(columns=list(places), fill_value=0).to_numpy(float)
+    return [known] if places else []
 
 
 def stacked(embeddings: Mapping[str, Array], scans: Iterable[str]) -> Array:
@@ -122,6 +132,8 @@ class Progression:
     """Sites and devices of the fit, where these are inputs."""
     classifier: Classifier
     """The fitted classifier of clip pairs."""
+    covariates: CovariateInputs | None = None
+    """What is made of interval, age, sex and education, where these are inputs."""
 
     @classmethod
     def fit(
@@ -142,9 +154,12 @@ class Progression:
             seed: seed of random draws, where the kind has any.
         """
         clips = clip_pairs(pairs, scans)
-        places = tuple(map(str, place_indicators(pairs))) if config.input == "metadata" else ()
-        blocks = features(config, pairs, clips, embedded, places)
-        return cls.fit_blocks(config, blocks, clips, fitted_classes(config, pairs, seed), places, seed)
+        of_places = config.input in ("metadata", "covariates")
+        places = tuple(map(str, place_indicators(pairs))) if of_places else ()
+        covariates = CovariateInputs.fit(pairs) if config.input == "covariates" else None
+        blocks = features(config, pairs, clips, embedded, places, covariates)
+        fitted = cls.fit_blocks(config, blocks, clips, fitted_classes(config, pairs, seed), places, seed)
+        return replace(fitted, covariates=covariates)
 
     @classmethod
     def fit_blocks(
@@ -173,9 +188,8 @@ class Progression:
     def predict(self, pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded) -> Array:
         """Class probabilities (N, 3) of visit pairs, averaged over their clip pairs."""
         clips = clip_pairs(pairs, scans)
-        return self.predict_blocks(
-            features(self.config, pairs, clips, embedded, self.places), clips, len(pairs)
-        )
+        blocks = features(self.config, pairs, clips, embedded, self.places, self.covariates)
+        return self.predict_blocks(blocks, clips, len(pairs))
 
     def predict_blocks(self, blocks: list[Array], clips: pd.DataFrame, n: int) -> Array:
         """Class probabilities (n, 3) of n visit pairs from the inputs of their clip pairs."""
@@ -200,6 +214,7 @@ class Progression:
             "places": list(self.places),
             "classifier": kind,
             "fitted": self.classifier.state(),
+            **({"covariates": self.covariates.state()} if self.covariates else {}),
         }
 
     @classmethod
@@ -207,7 +222,8 @@ class Progression:
         """The progression that ``state`` described."""
         classifier = CLASSIFIERS[state["classifier"]].restore(state["fitted"])
         config = ProgressionConfig(**state["config"])
-        return cls(config, np.array(state["prior"]), tuple(state["places"]), classifier)
+        covariates = CovariateInputs.restore(state["covariates"]) if "covariates" in state else None
+        return cls(config, np.array(state["prior"]), tuple(state["places"]), classifier, covariates)
 
 
 def _fit(

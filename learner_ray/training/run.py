@@ -21,7 +21,13 @@ from learner_ray.training.data import open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.label_permutations import permuted_counts
 from learner_ray.training.metrics import progression_metrics, spearman
-from learner_ray.training.predictions import embedding_table, pair_table, score_table
+from learner_ray.training.predictions import (
+    WEIGHTS,
+    WITH_EARLIER_SCORE,
+    embedding_table,
+    pair_table,
+    score_table,
+)
 from learner_ray.training.predictor import write_predictor
 from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import make_deterministic
@@ -31,6 +37,7 @@ from learner_ray.training.selection_metrics import selection_metric
 from learner_ray.training.speed import Utilisation, synchronise, training_speed
 from learner_ray.training.step import DivergedError
 from learner_ray.training.tensors import UnreadableError
+from learner_ray.training.with_earlier_score import WithEarlierScore, can_add
 
 logger = logging.getLogger(__name__)
 
@@ -210,6 +217,8 @@ class TrainingRun:
         decided = progression.decide(probabilities)
         table = pair_table(self._data.cohort, pairs, scans, probabilities, decided, embedded)
         write_parquet(self.folder.path / "predictions.parquet", table)
+        if can_add(progression.config):
+            self._predict_with_earlier_score(pairs, scans, embedded, progression)
         if self._pretraining is not None:
             scores = score_table(self._data.cohort, scans, embedded)
             write_parquet(self.folder.path / "scores.parquet", scores)
@@ -228,6 +237,27 @@ class TrainingRun:
             self._data.of((*patients.classifier, *patients.test)),
         )
         return permuted_counts(progression, self._data.cohort.pairs(), fitted, tested, scans, embedded)
+
+    def _predict_with_earlier_score(
+        self, pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded, progression: Progression
+    ) -> None:
+        patients = self.spec.patients
+        # Scores of all training patients are known, also of those whose scans the classifier has not seen.
+        trained = tuple({*patients.pretrain, *patients.classifier})
+        both = WithEarlierScore.fit(
+            progression,
+            self._fitted_pairs(),
+            self._pairs(trained),
+            self._data.of(trained),
+            embedded,
+            self.spec.config.seed,
+        )
+        probabilities = both.predict(pairs, scans, embedded)
+        decided = both.decide(probabilities)
+        table = pair_table(self._data.cohort, pairs, scans, probabilities, decided, embedded)
+        for name, weight in zip(WEIGHTS, both.weights, strict=True):
+            table[name] = weight
+        write_parquet(self.folder.path / WITH_EARLIER_SCORE, table)
 
     def end(self, state: State, reason: str = "") -> None:
         """Writes how the run ended and drops the checkpoint that only a restart needs."""

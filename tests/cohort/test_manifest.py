@@ -71,9 +71,9 @@ def test_visits_sort_by_the_number_in_their_label(write_manifest):
 
 def test_view_site_and_device_are_kept_and_other_columns_noted(write_manifest):
     rows = [(*row, "L1", "Ulm", "probe", "77") for row in VALID]
-    cohort = load(write_manifest(rows, (*COLUMNS, "view", "site", "device", "age")), modality="lus")
+    cohort = load(write_manifest(rows, (*COLUMNS, "view", "site", "device", "weight")), modality="lus")
     assert cohort.scans[["view", "site", "device"]].iloc[0].tolist() == ["L1", "Ulm", "probe"]
-    assert cohort.notes == ("columns not used: age",)
+    assert cohort.notes == ("columns not used: weight",)
 
 
 @pytest.mark.parametrize(

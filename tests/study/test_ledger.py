@@ -13,6 +13,7 @@ import pytest
 from analysis.results.load import load as load_results
 from analysis.tables.failures import failed_finals
 from learner_ray.cohort import load
+from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.run.folder import RunStore
 from learner_ray.run.spec import Source
 from learner_ray.study.archive import run_hashes
@@ -23,7 +24,9 @@ from learner_ray.study.planned_run import PlannedRun
 from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
 from learner_ray.study.runner import StudyRunner
+from learner_ray.study.study import WITH_EARLIER_SCORE
 from learner_ray.study.study_file import load_study
+from learner_ray.training.predictions import WITH_EARLIER_SCORE as FILE
 from tests.formula_runs import FormulaRun
 
 NOT_OF_A_RUN = ["run_hash", "imputed", "arm"]
@@ -200,3 +203,46 @@ def test_permutations_of_the_labels_are_gathered_where_runs_made_some(manifest: 
         gathered.loc[0, ["arm", "repeat", "fold", "seed"]].tolist()
         == final[["arm", "repeat", "fold", "seed"]].tolist()
     )
+
+
+def combine(folder: Path, ledger: pd.DataFrame, arm: str) -> None:
+    """Gives the runs of an arm the file that a version of today leaves."""
+    for run_hash in ledger.loc[(ledger["arm"] == arm) & ~ledger["imputed"], "run_hash"].unique():
+        own = pd.read_parquet(folder / "runs" / str(run_hash) / "predictions.parquet")
+        own.assign(p_same=0.5, weight_own=1.0).to_parquet(folder / "runs" / str(run_hash) / FILE)
+
+
+def test_runs_that_were_combined_with_the_earlier_score_have_rows_of_a_second_name(
+    manifest: Path, tmp_path: Path
+) -> None:
+    plan, ends = plan_of(manifest), {"mse/r0-f0/final-s1": ("failed", "planted")}
+    run(plan, tmp_path / "lus", ends)
+    before = table(tmp_path / "lus")
+    combine(tmp_path, before, "mse")
+    combine(tmp_path, before[before["fold"] == 0], "weighted")  # the others are of an older version
+    run(plan, tmp_path / "lus", ends)
+    now = table(tmp_path / "lus")
+    combined = now[now["arm"].str.endswith(WITH_EARLIER_SCORE)]
+    assert set(combined["arm"]) == {"mse + earlier score", "weighted + earlier score"}
+    whole = now["arm"].eq("mse") | (now["arm"].eq("weighted") & now["fold"].eq(0))
+    own = now[whole].reset_index(drop=True)
+    same = ["repeat", "fold", "seed", "run_hash", "pair", "imputed", "y_true", "interval_days"]
+    pd.testing.assert_frame_equal(combined[same].reset_index(drop=True), own[same])
+    assert (combined.loc[~combined["imputed"], "p_same"] == 0.5).all() and combined["imputed"].any()
+    kept = now[~now["arm"].str.endswith(WITH_EARLIER_SCORE)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept[list(before)], before, check_exact=True)
+
+
+def test_age_sex_and_education_come_from_the_cohort_and_are_always_columns(
+    manifest: Path, tmp_path: Path
+) -> None:
+    plan = plan_of(manifest)
+    run(plan, tmp_path / "lus", {})
+    ledger = table(tmp_path / "lus")
+    assert ledger[["age", "education_years"]].isna().all(axis=None) and (ledger["sex"] == "").all()
+    scans = plan.cohort.scans
+    known = replace(plan.cohort, scans=scans.assign(age=60.0 + scans["order"], sex="F", education_years=12.0))
+    run(replace(plan, cohort=known), tmp_path / "lus", {})
+    now, pairs = table(tmp_path / "lus"), known.pairs()
+    assert sorted(now["age"].unique()) == sorted(pairs["age"].unique()) and (now["sex"] == "F").all()
+    pd.testing.assert_frame_equal(now.drop(columns=[*COVARIATES]), ledger.drop(columns=[*COVARIATES]))

@@ -120,3 +120,25 @@ def test_cost_follows_the_views_and_the_length_of_an_arm(manifest: Path) -> None
     found = estimate_cost(plan, {"tsm_resnet18": one, "tsm_resnet18, 2 views": two})
     mse = found[0].device_seconds
     assert [cost.device_seconds / mse for cost in found] == [1, 1.5, 1.5, 2]
+
+
+def test_only_a_run_that_sees_age_sex_and_education_is_named_by_them(manifest: Path) -> None:
+    plan = make_plan(
+        load_study("lus"),
+        load(manifest, modality="lus"),
+        Source(path=str(manifest)),
+        profile="laptop",
+        size=Size(folds=2, repeats=1, seeds=1, trials=0),
+        arms=("mse", "metadata", "covariates"),
+        edits={},
+        precision="float32",
+        seed=0,
+        threads=1,
+    )
+
+    def hashes(covariates: str) -> dict[str, str]:
+        groups = [replace(g, source=replace(g.source, covariates_hash=covariates)) for g in plan.groups]
+        return {g.arm.name: g.spec(g.config, final=True).hash for g in groups if g.fold.fold == 0}
+
+    before, after = hashes("old"), hashes("new")
+    assert {arm for arm in before if before[arm] != after[arm]} == {"covariates"}

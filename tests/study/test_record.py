@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from learner_ray.cohort import load, load_splits, save_splits
+from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.core.errors import UserError
 from learner_ray.run.spec import Source
 from learner_ray.study.plan import Plan, make_plan
@@ -167,3 +168,14 @@ def test_the_study_file_is_recorded_and_may_move(manifest: Path, tmp_path: Path)
 
     assert record(of("/before/own.py"), tmp_path / "lus", [])["study_file"] == "/before/own.py"
     assert record(of("/after/own.py"), tmp_path / "lus", [])["study_file"] == "/before/own.py"
+
+
+def test_the_record_says_of_how_many_pairs_age_sex_and_education_are_known(
+    manifest: Path, tmp_path: Path
+) -> None:
+    asked = plan(manifest)
+    assert record(asked, tmp_path / "a", [])["cohort"]["covariates"] == dict.fromkeys(COVARIATES, 0)
+    known = replace(asked.cohort, scans=asked.cohort.scans.assign(sex="F"))
+    pairs = len(known.pairs())
+    found = record(replace(asked, cohort=known), tmp_path / "b", [])["cohort"]["covariates"]
+    assert found == {"age": 0, "sex": pairs, "education_years": 0}

@@ -20,6 +20,11 @@ def test_a_name_that_no_option_or_screen_can_take_is_refused(name: str) -> None:
         Arm(name=name, label="x")
 
 
+def test_a_name_that_the_ledger_gives_to_combined_arms_is_refused() -> None:
+    with pytest.raises(UserError, match="combined with the earlier score"):
+        Arm(name="mse + earlier score", label="x")
+
+
 @pytest.mark.parametrize("name", ["w/o shift", "../up", "$x<y$", "größe 中", "lr=0.1"])
 def test_other_names_are_the_users_own(name: str) -> None:
     assert Arm(name=name, label=name).name == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from learner_ray import train
+from learner_ray.cli.train import compare
 from learner_ray.cohort import load
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
@@ -21,6 +23,7 @@ from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.training import run as run_module
 from learner_ray.training.distributed import World
 from learner_ray.training.label_permutations import PERMUTATIONS
+from learner_ray.training.predictions import WEIGHTS, WITH_EARLIER_SCORE
 from learner_ray.training.run import TrainingRun
 
 pytestmark = pytest.mark.slow
@@ -85,6 +88,10 @@ def test_a_final_run_predicts_its_test_patients_alone(manifest: Path, tmp_path: 
     embeddings = pd.read_parquet(folder.path / "embeddings.parquet")
     assert embeddings[["patient", "visit", "scan"]].equals(scores[["patient", "visit", "scan"]])
     assert {(len(vector), vector.dtype.name) for vector in embeddings["embedding"]} == {(512, "float32")}
+    combined = pd.read_parquet(folder.path / WITH_EARLIER_SCORE)
+    same = ["patient", "pair", "y_true", "score_earlier", "pred_later", "distance"]
+    pd.testing.assert_frame_equal(combined[same], pairs[same])
+    assert (combined[[*WEIGHTS]].nunique() == 1).all() and (combined[[*WEIGHTS]] >= 0).all(axis=None)
     assert not any(name in pairs.to_csv() for name in ("p9:", "p10", "p11"))  # hashed
     assert pairs[["p_worse", "p_same", "p_better"]].sum(axis=1).to_numpy() == pytest.approx(1)
 
@@ -94,7 +101,7 @@ def test_the_same_specification_gives_the_same_bits(manifest: Path, tmp_path: Pa
     torch.rand(7)  # what went before in the process does not matter
     second = finish(spec(manifest, FINAL), tmp_path / "b")
     assert numbers(first) == numbers(second)
-    for name in ("predictions.parquet", "scores.parquet", "metrics.json"):
+    for name in ("predictions.parquet", "scores.parquet", "metrics.json", WITH_EARLIER_SCORE):
         assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
 
 
@@ -170,21 +177,28 @@ def test_a_loss_that_is_no_number_ends_the_run_as_diverged(manifest: Path, tmp_p
     assert "epoch" in folder.state["reason"]
 
 
-@pytest.mark.parametrize("arm", ["earlier_score", "nothing", "metadata"])
+@pytest.mark.parametrize("arm", ["earlier_score", "nothing", "metadata", "covariates"])
 def test_controls_without_an_encoder_fill_the_same_rows(manifest: Path, tmp_path: Path, arm: str) -> None:
     patients = replace(FINAL, pretrain=())
     folder = finish(spec(manifest, patients, progression__input=arm), tmp_path)
     pairs = pd.read_parquet(folder.path / "predictions.parquet")
     assert len(pairs) == 9 and pairs["distance"].isna().all()
     assert not (folder.path / "scores.parquet").exists()
+    assert (folder.path / WITH_EARLIER_SCORE).exists() == (arm in ("metadata", "covariates"))
 
 
 def test_train_repeats_a_recorded_run(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finish(spec(manifest, FINAL), tmp_path / "run")
+    folder = finish(spec(manifest, FINAL), tmp_path / "run")
     assert train.main([str(tmp_path / "run" / "config.json")]) == 0
     assert "bit for bit" in capsys.readouterr().out
+    # Of a version that did not combine runs with the earlier score nothing more is asked.
+    old = RunFolder(shutil.copytree(folder.path, tmp_path / "old"))
+    (old.path / WITH_EARLIER_SCORE).unlink()
+    assert compare(old, folder) == 0
+    (folder.path / WITH_EARLIER_SCORE).write_bytes(b"other")
+    assert compare(RunFolder(tmp_path / "run"), old) == 1
 
 
 def test_train_says_that_a_record_is_not_what_the_run_left(

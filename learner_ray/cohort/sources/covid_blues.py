@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
+from learner_ray.cohort.covariates import Covariates
 from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.missing import without_score
 from learner_ray.cohort.patients import check_spellings
@@ -22,12 +23,14 @@ from learner_ray.cohort.sources.tables import (
     FIRST_ROW,
     check_patients,
     check_unique,
+    covariates_of,
     left_out,
     numbers,
     read_table,
     visible,
 )
 from learner_ray.cohort.unrecognised import count_kinds
+from learner_ray.core.errors import UserError
 
 LUNG_POINTS = ("L1", "L2", "L3", "R1", "R2", "R3")
 _CLIP = re.compile(r"(patient_\d+)_([LR][123])(?:_\d+)?")
@@ -50,6 +53,7 @@ class CovidBlues(SourceLayout):
         for name in sorted(clips.keys() & severity.keys()):
             if parts := _CLIP.fullmatch(name):
                 points[parts[1], parts[2]].append(name)
+        covariates, unread = _covariates(folder / "clinical_variables.csv", missing)
         scans = [
             Scan(
                 scan=f"lus_videos/{clips[name].name}",
@@ -58,6 +62,7 @@ class CovidBlues(SourceLayout):
                 visit=point,
                 order=float(LUNG_POINTS.index(point)),
                 score=fmean(severity[each][1] for each in names),
+                **vars(covariates.get(patient.removeprefix("patient_"), Covariates())),
                 source=str(table),
                 row=severity[name][0],
             )
@@ -67,6 +72,7 @@ class CovidBlues(SourceLayout):
         notes = [
             f"visits are lung points in the order {' '.join(LUNG_POINTS)}, so pairs are not temporal",
             *notes,
+            *unread,
         ]
         notes += left_out(
             len(clips.keys() - severity.keys()), len(clips), f"clips left out: no severity in {table.name}"
@@ -91,6 +97,20 @@ class CovidBlues(SourceLayout):
             },
             notes=tuple(notes),
         )
+
+
+def _covariates(path: Path, missing: Sequence[str]) -> tuple[dict[str, Covariates], list[str]]:
+    """Age and sex by the number of the patient, where the table that has them lies there; and notes."""
+    if not path.is_file():
+        return {}, []
+    try:
+        table = read_table(path, ("patient_id",))
+    except UserError as error:  # scores and scans do not depend on it
+        return {}, [f"age and sex are not known: {error}"]
+    if "pat_sex" in table:
+        table["pat_sex"] = table["pat_sex"].replace({"0": "F", "0.0": "F", "1": "M", "1.0": "M"})
+    found, notes = covariates_of(table, {"age": ("pat_age",), "sex": ("pat_sex",)}, missing)
+    return dict(zip(table["patient_id"].str.strip(), found, strict=True)), notes
 
 
 def _clips(folder: Path) -> tuple[dict[str, Path], str]:

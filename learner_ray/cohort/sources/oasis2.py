@@ -23,6 +23,7 @@ from learner_ray.cohort.sources.tables import (
     FIRST_ROW,
     check_patients,
     check_unique,
+    covariates_of,
     left_out,
     numbers,
     read_table,
@@ -33,6 +34,8 @@ from learner_ray.cohort.unrecognised import count_kinds
 from learner_ray.core.errors import UserError
 
 PLANES = ("axl", "cor", "sag")
+COVARIATES = {"age": ("Age",), "sex": ("M/F", "Sex"), "education_years": ("EDUC",)}
+"""What the sessions' table calls them, as distributed or tidied up."""
 
 
 class Oasis2(SourceLayout):
@@ -65,6 +68,7 @@ class Oasis2(SourceLayout):
         moments(told, faults)
         faults.raise_any()
         files = [_planes(folder, session) for session in sessions]
+        covariates, unread = covariates_of(table, COVARIATES, missing)
         scans = [
             Scan(
                 scan=session,
@@ -74,6 +78,7 @@ class Oasis2(SourceLayout):
                 order=float(visit[i]),
                 day=float(day[i]),
                 score=mmse[i],
+                **vars(covariates[i]),
                 source=str(path),
                 row=i + FIRST_ROW,
             )
@@ -85,7 +90,7 @@ class Oasis2(SourceLayout):
         notes = [f"sessions are listed in {path.name}"]
         notes += left_out(incomplete, len(table), f"sessions left out: lacking one of {', '.join(PLANES)}")
         notes += without_score(unrated, len(table), "sessions")
-        notes += _foreign_planes(folder, files)
+        notes += [*unread, *_foreign_planes(folder, files)]
         check_patients(folder, scans, notes)
         return Cohort(name="OASIS-2", modality="mri", score=MMSE, scans=scan_table(scans), notes=tuple(notes))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from learner_ray.cohort.cohort import Scan
+from learner_ray.cohort.covariates import Covariates, read_covariates
 from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.missing import is_missing
 from learner_ray.cohort.score import Score
@@ -49,6 +50,24 @@ def numbers(cells: pd.Series[str], score: Score, missing: Sequence[str], faults:
             "name the code of a missing score in --missing",
         )
     return [float(number) for number in numbers]
+
+
+def covariates_of(
+    table: pd.DataFrame, columns: Mapping[str, Sequence[str]], missing: Sequence[str]
+) -> tuple[list[Covariates], list[str]]:
+    """The covariates of every row of a table, and notes about cells that cannot be read.
+
+    Args:
+        table: as :func:`read_table` gives it.
+        columns: the names that a covariate may have in the table; the first that is there counts.
+        missing: codes that stand for a missing value.
+    """
+    named = {name: next((c for c in among if c in table), "") for name, among in columns.items()}
+    named = {name: column for name, column in named.items() if column}
+    cells = table[[*named.values()]].to_dict("records")
+    rows = [(number, {str(c): str(v) for c, v in row.items()}) for number, row in enumerate(cells, FIRST_ROW)]
+    found, notes = read_covariates(rows, missing, named)
+    return [found[number] for number, _ in rows], notes
 
 
 def check_unique(names: pd.Series[str], faults: Faults) -> None:

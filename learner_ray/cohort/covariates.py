@@ -1,0 +1,88 @@
+"""What is known of a patient besides the scans: age, sex and years of education, where a listing has them.
+
+All are optional, and no listing is refused for their sake: a cell that cannot be read counts as missing, and
+a note of the cohort says which. No encoder sees them, so they are no part of the cohort's hash; a run whose
+classifier does see them has them in its own identity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from learner_ray.cohort.missing import is_missing
+
+_SEXES = {"f": "F", "female": "F", "w": "F", "m": "M", "male": "M", "x": "X", "other": "X", "o": "X"}
+_OLDEST, _LONGEST_EDUCATION = 120, 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covariates:
+    """What is known of a patient at one visit."""
+
+    age: float = math.nan
+    """Years at the visit; NaN where unknown."""
+    sex: str = ""
+    """``F``, ``M`` or ``X`` for any other; empty where unknown."""
+    education_years: float = math.nan
+    """Years of education; NaN where unknown."""
+
+
+NAMES = ("age", "sex", "education_years")
+"""The columns of a manifest, of a cohort's pairs and of the ledger that hold them."""
+
+_OWN_NAMES = {name: name for name in NAMES}
+
+
+def _years(most: float) -> Callable[[str], float | None]:
+    def read(text: str) -> float | None:
+        try:
+            years = float(text)
+        except ValueError:
+            return None
+        return years if 0 <= years <= most else None
+
+    return read
+
+
+_READERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    "age": (_years(_OLDEST), f"a number of years from 0 to {_OLDEST}"),
+    "sex": (lambda text: _SEXES.get(text.casefold()), "F, M or X"),
+    "education_years": (_years(_LONGEST_EDUCATION), f"a number of years from 0 to {_LONGEST_EDUCATION}"),
+}
+
+
+def read_covariates(
+    rows: Iterable[tuple[int, Mapping[str, str]]],
+    missing: Sequence[str] = (),
+    columns: Mapping[str, str] = _OWN_NAMES,
+) -> tuple[dict[int, Covariates], list[str]]:
+    """The covariates of a table's rows, and notes about cells that are taken for missing.
+
+    Args:
+        rows: number and cells of each row.
+        missing: codes that stand for a missing value, beside those of every table.
+        columns: what the table calls each of ``NAMES``.
+    """
+    found: dict[int, Covariates] = {}
+    unread: dict[str, list[int]] = {}
+    for number, cells in rows:
+        values: dict[str, Any] = {}
+        for name, column in columns.items():
+            text = cells.get(column, "").strip()
+            if is_missing(text, missing):
+                continue
+            value = _READERS[name][0](text)
+            if value is None:
+                unread.setdefault(name, []).append(number)
+            else:
+                values[name] = value
+        found[number] = Covariates(**values)
+    notes = [
+        f"{columns[name]}: {len(numbers)} cells are not {_READERS[name][1]} and count as missing, the first "
+        f"in row {numbers[0]}"
+        for name, numbers in unread.items()
+    ]
+    return found, notes
