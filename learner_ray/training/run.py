@@ -233,7 +233,7 @@ class TrainingRun:
     def _permuted(self, tested: pd.DataFrame, embedded: Embedded) -> pd.DataFrame:
         patients, progression = self.spec.patients, self.spec.config.progression
         fitted, scans = (
-            self._pairs(patients.classifier),
+            self._data.pairs(patients.classifier),
             self._data.of((*patients.classifier, *patients.test)),
         )
         return permuted_counts(progression, self._data.cohort.pairs(), fitted, tested, scans, embedded)
@@ -243,11 +243,11 @@ class TrainingRun:
     ) -> None:
         patients = self.spec.patients
         # Scores of all training patients are known, also of those whose scans the classifier has not seen.
-        trained = tuple({*patients.pretrain, *patients.classifier})
+        trained = tuple(dict.fromkeys((*patients.pretrain, *patients.classifier)))
         both = WithEarlierScore.fit(
             progression,
             self._fitted_pairs(),
-            self._pairs(trained),
+            self._data.pairs(trained),
             self._data.of(trained),
             embedded,
             self.spec.config.seed,
