@@ -5,7 +5,7 @@
 Arms are equal in truth. Peeking: training noise is heavy; the study is looked at with 2 seeds, then with 3,
 and so on to 10, and counts as wrong where any look says *supported*. One search for all folds: an arm's luck
 in that search is the same in all folds. Each is decided with and without the cap on verdicts (cap.py in
-analysis/statistics). Prints Markdown tables with Wilson intervals; about 30 minutes on one core.
+analysis/statistics). Prints Markdown tables with Wilson intervals; about 15 minutes on one core.
 """
 
 from __future__ import annotations
