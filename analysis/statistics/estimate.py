@@ -104,7 +104,8 @@ class Estimate:
         whole = self.patients + training
         if training <= 0 or whole <= 0:
             return self.patients_degrees
-        return whole**2 / (self.patients**2 / self.patients_degrees + training**2 / max(degrees, 1))
+        share = training / whole
+        return 1 / ((1 - share) ** 2 / self.patients_degrees + share**2 / max(degrees, 1))
 
     @property
     def variance(self) -> float:
@@ -240,6 +241,8 @@ def estimated(
     """
     known = np.isfinite(influence)
     seen = known.any(0)
+    if not seen.any():
+        return Estimate(value=value, patients=float("nan"), patients_degrees=1.0)
     influence, fold, known = influence[:, seen], fold[:, seen], known[:, seen]
     mean = _mean(influence, known)
     n = len(mean)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -11,10 +12,13 @@ from analysis.results.final_runs import common_rows
 from analysis.results.study import StudyResults
 from analysis.results.with_earlier_score import SUFFIX, lacking_runs
 from analysis.statistics.bootstrap import DRAWS
+from analysis.statistics.cap import capped
 from analysis.statistics.compare import Comparison, compare_counts
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.metrics import ReportMetric
+from analysis.statistics.standing import Standing
 
+T = TypeVar("T")
 NOTHING = Comparison(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
 
 
@@ -59,7 +63,9 @@ def earlier_score_control(study: StudyResults) -> str:
     return next((name for name in found if name in present), "")
 
 
-def incremental_value(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> IncrementalValue:
+def incremental_value(
+    study: StudyResults, primary: ReportMetric, standing: Standing, draws: int = DRAWS
+) -> IncrementalValue:
     """Compare arms combined with the earlier score against the earlier score alone, by the report's rule.
 
     The tests are a family of their own for Holm's method: every declared arm that is no control.
@@ -67,6 +73,7 @@ def incremental_value(study: StudyResults, primary: ReportMetric, draws: int = D
     Args:
         study: as ``load`` gives it.
         primary: the metric that is tested.
+        standing: what stands behind the study's verdicts, which caps these too.
         draws: of the patient bootstrap.
 
     Returns:
@@ -98,6 +105,26 @@ def incremental_value(study: StudyResults, primary: ReportMetric, draws: int = D
         draws=draws,
     )
     if study.withheld:
-        without_p = comparison.contrasts.drop(columns="p_bootstrap", errors="ignore")
+        without_p = comparison.contrasts.drop(columns="p", errors="ignore")
         comparison = replace(comparison, contrasts=without_p, tests=pd.DataFrame())
-    return replace(found, comparison=comparison)
+    tests = capped(comparison.tests, _of_combined(standing, study, declared))
+    return replace(found, comparison=replace(comparison, tests=tests))
+
+
+def _of_combined(standing: Standing, study: StudyResults, declared: tuple[str, ...]) -> Standing:
+    """What stands behind the arms combined with the earlier score: what does behind the arms themselves, and
+    behind the reference, which is no comparison by itself, what does behind all of them."""
+
+    def renamed(of_arm: Mapping[str, T]) -> dict[str, T]:
+        found = {f"{arm}{SUFFIX}": of_arm[arm] for arm in declared if arm in of_arm}
+        others = [of_arm[arm] for arm in study.family if arm in of_arm]
+        if others and len(others) == len(study.family):
+            found.setdefault(f"{study.reference}{SUFFIX}", others[0])
+        return found
+
+    return replace(
+        standing,
+        exploratory=renamed(standing.exploratory),
+        configuration=renamed(standing.configuration),
+        numbers=renamed(standing.numbers),
+    )

@@ -84,7 +84,7 @@ class Arms:
     """One per arm, added to the logit of the true class."""
     noise: Noise = DEFAULT_NOISE
     reference_noise: Noise | None = None
-    """Of the reference, where it differs from the arms'."""
+    """The noise of the reference, where it differs from that of the arms."""
     reference_effect: float = 0.0
 
     def __iter__(self) -> Iterator[tuple[str, float, Noise]]:

@@ -91,7 +91,7 @@ def study_statistics(study: StudyResults, draws: int = DRAWS) -> StudyStatistics
         proper_scores=proper_scores(study.compared),
         spearman=spearman_by_arm(scans, "score", "predicted", draws),
         distance=spearman_by_arm(with_absolute_change(pairs), "absolute_change", "distance", draws),
-        incremental=incremental_value(study, primary, draws),
+        incremental=incremental_value(study, primary, standing, draws),
         ordinal=ordinal_by_arm(pairs),
         draws=draws,
     )
