@@ -41,7 +41,7 @@ def label_shuffle(statistics: StudyStatistics) -> Check:
         )
     low, high = np.quantile(found.permuted, [0.025, 0.975])
     chance = (
-        f"mean of {len(found.permuted)} permutations "
+        f"mean of {len(found.permuted)} permutations, with its 99 % interval, "
         f"{with_interval(float(found.permuted.mean()), *found.interval, sign='+')}, the middle 95 % of them "
         f"{low:+.3f} to {high:+.3f}; true labels {found.observed:+.3f}, "
         f"permutation p {p_text(found.p_informed)}"

@@ -18,6 +18,9 @@ from analysis.results.parquet_tables import PERMUTED_COUNTS
 from analysis.statistics.metrics import Array
 from analysis.statistics.verdict import ALPHA
 
+LEAK_LEVEL = 0.99
+"""Coverage of the interval that shows a leak: one that matters lies many standard errors from zero, and a
+sound study should not be called leaky."""
 TRUE_LABELS = 0
 """The number under which the result of the labels as they are stands."""
 
@@ -33,8 +36,12 @@ class PermutedLabels:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the permutations' mean, which is zero where nothing leaks."""
-        half = float(ndtri(1 - ALPHA / 2)) * float(self.permuted.std(ddof=1)) / np.sqrt(len(self.permuted))
+        """The 99 % interval of the permutations' mean, which is zero where nothing leaks."""
+        half = (
+            float(ndtri((1 + LEAK_LEVEL) / 2))
+            * float(self.permuted.std(ddof=1))
+            / np.sqrt(len(self.permuted))
+        )
         return float(self.permuted.mean()) - half, float(self.permuted.mean()) + half
 
     @property
