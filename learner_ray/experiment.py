@@ -130,6 +130,7 @@ class Experiment:
                 not_timed=devices_not_timed(devices),
                 encoder_bytes=encoder_bytes(plan),
                 slots=slots_of(self.options, devices),
+                ledger=self.out / "ledger.parquet",
             )
 
     def run(self) -> SweepResult:

@@ -145,7 +145,7 @@ def test_the_plan_counts_the_runs_and_makes_none(
 ) -> None:
     assert sweep(manifest, tmp_path / "results" / "lus", "--plan") == 0
     printed = capsys.readouterr().out
-    assert f"In all {ended(finished.parent)} runs" in printed and "difference in macro-F1" in printed
+    assert f"In all {ended(finished.parent)} runs" in printed and "detectable difference: Macro-F1" in printed
     assert "of device time as measured on " in printed and "thread" in printed
     assert not list((tmp_path / "results").glob("*"))
 

@@ -53,6 +53,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cohort(tmp_path_factory.mktemp("other") / "cohort", patients=6, seed=5, ids="q")
 
 
+@pytest.mark.ray
 def test_an_external_cohort_that_does_not_go_with_the_study_is_a_mistake(
     manifest: Path, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,7 +64,7 @@ def test_an_external_cohort_that_does_not_go_with_the_study_is_a_mistake(
     header, *lines = manifest.read_text().splitlines()
     renamed = [f"{manifest.parent}/{line}".replace(",p", ",q") for line in lines]
     copied.write_text("\n".join([header, *renamed]))
-    assert sweep(manifest, out, "--test-data", str(copied), "--address", "local") == 2
+    assert sweep(manifest, out, "--test-data", str(copied)) == 2
     assert "48 scans are in the study's cohort, too" in capsys.readouterr().err
     assert sweep(manifest, out, "--test-data", str(tmp_path / "none")) == 2
     assert not out.exists()
@@ -99,7 +100,7 @@ def test_a_complete_study_is_tested_later_each_run_once_and_trains_nothing(
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("formula_runs")
 def test_a_signal_keeps_what_was_tested_and_the_same_command_goes_on(
     manifest: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,8 +20,11 @@ from analysis.statistics.simulated_studies import (
     simulated_ledger,
 )
 
-FACTORS = (0.1, 1.0, 2.0, 4.0)
+FACTORS = (0.25, 1.0, 2.0, 4.0)
 """By which the assumed noise is multiplied to find the factor that fits; beyond these the end is taken."""
+FEWEST_DEGREES = 5
+"""Degrees of freedom of the noise between seeds or repeats below which nothing is fitted: a few folds of one
+seed show hardly anything of it."""
 STUDIES = 12
 """Simulated for each factor."""
 
@@ -34,13 +37,13 @@ def fitted_noise(ledger: pd.DataFrame, reference: str, arms: Sequence[str]) -> N
     how runs differ (the part of training). What a single run does to single pairs stays as assumed.
 
     Args:
-        ledger: of the study, with at least two test folds or seeds.
+        ledger: of the study.
         reference: the arm that the others are compared with.
         arms: those compared.
 
     Returns:
-        The noise; None where the ledger lacks the reference or an arm, or shows no training noise at all
-        because there is one fold and one seed.
+        The noise; None where the ledger lacks the reference or all arms, or has too few seeds and repeats to
+        tell training noise.
     """
     present = [arm for arm in arms if arm in set(ledger["arm"])]
     if not present or reference not in set(ledger["arm"]):
@@ -62,7 +65,9 @@ def _parts(counts: ConfusionCounts, arm: str, reference: str) -> tuple[float, fl
     """The variance of a difference because of patients, and because of training (negative by chance)."""
     found: Estimate = estimate(counts, {arm: 1.0, reference: -1.0}, METRICS["macro_f1"])
     training = found.training if np.isfinite(found.training) else found.seeds
-    return found.patients, training if found.training_degrees or found.seeds_degrees else float("nan")
+    of_repeats = 0 if found.one_repeat else found.training_degrees
+    known = found.seeds_degrees + of_repeats >= FEWEST_DEGREES
+    return found.patients, training if known else float("nan")
 
 
 def _design(counts: ConfusionCounts, ledger: pd.DataFrame) -> Design:
@@ -91,7 +96,7 @@ def _fitted(noise: Noise, design: Design, wanted: float, part: int) -> Noise:
     found = [_simulated(_scaled(noise, factor, part), design)[part] for factor in FACTORS]
     # The variance grows with the square of the factor; monotone here, since few studies leave some noise.
     square = float(np.interp(wanted, np.maximum.accumulate(found), np.square(FACTORS)))
-    return _scaled(noise, np.sqrt(square), part)
+    return _scaled(noise, float(np.sqrt(square)), part)
 
 
 def _simulated(noise: Noise, design: Design) -> tuple[float, float]:

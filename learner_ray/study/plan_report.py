@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
+import pandas as pd
+
+from analysis.statistics.fitted_noise import fitted_noise
 from analysis.statistics.metrics import METRICS, ReportMetric
 from analysis.statistics.power import POWER, minimum_detectable
-from analysis.statistics.simulated_studies import Design
+from analysis.statistics.simulated_studies import DEFAULT_NOISE, Design, Noise
 from learner_ray.core.durations import duration
 from learner_ray.run.throughput import Throughput
 from learner_ray.study.cost_estimate import ArmCost, estimate_cost
@@ -30,6 +34,8 @@ class PlanReport:
     """Runs at a time."""
     not_timed: str = ""
     """Which devices the study may get that are perhaps of another make than the one timed; empty for none."""
+    ledger: Path | None = None
+    """The table of final runs that the study has already, whose noise tells what it could detect."""
 
     def __str__(self) -> str:
         return f"{self.heading}\n{self.costs}"
@@ -65,7 +71,7 @@ class PlanReport:
             f"{self.encoder_bytes / 1e9:.1f} GB of disk for final encoders."
         )
         known = [self.not_timed] if self._timed and self.not_timed else []
-        return "\n".join([*rows, total, *known, detectable(self.plan)])
+        return "\n".join([*rows, total, *known, detectable(self.plan, self.ledger)])
 
     @property
     def _timed(self) -> str:
@@ -74,8 +80,33 @@ class PlanReport:
         return f" as measured on {' and '.join(makes)}" if makes else ""
 
 
-def detectable(plan: Plan) -> str:
-    """The minimum detectable difference of the primary metric, in its unit and direction, in a sentence."""
+def noise_seen(ledger: Path | None, reference: str, arms: Sequence[str]) -> tuple[Noise, str]:
+    """The noise that runs and patients are simulated with, and where it is from, in words.
+
+    Args:
+        ledger: of final runs that the study has already; they need not be those that are planned.
+        reference: the arm that others are compared with.
+        arms: those others.
+    """
+    assumed = DEFAULT_NOISE, "noise as assumed"
+    if ledger is None or not ledger.is_file():
+        return assumed
+    try:
+        rows = pd.read_parquet(ledger)
+        seen = fitted_noise(rows, reference, arms)
+    except (OSError, ValueError, KeyError):  # a damaged ledger is written anew by the sweep itself
+        return assumed
+    runs = rows.loc[rows["arm"].isin([reference, *arms]), "run_hash"].nunique() if seen else 0
+    return (seen, f"noise fitted to {runs} final runs of this study") if seen else assumed
+
+
+def detectable(plan: Plan, ledger: Path | None = None) -> str:
+    """The minimum detectable difference of the primary metric, in its unit and direction, in a sentence.
+
+    Args:
+        plan: the study.
+        ledger: of final runs that the study has already, whose noise is taken then.
+    """
     family = [a for a in plan.arms if not a.control and a.name != plan.study.reference]
     if not family or plan.study.reference not in {arm.name for arm in plan.arms}:
         return "No arm is compared with the reference: there is no difference to detect."
@@ -83,6 +114,7 @@ def detectable(plan: Plan) -> str:
     counts = plan.cohort.class_counts()
     worse, same, better = (float(n / counts.sum()) for n in counts)
     size, metric = plan.size, METRICS[plan.study.primary_metric]
+    noise, noise_from = noise_seen(ledger, plan.study.reference, [arm.name for arm in family])
     found = minimum_detectable(
         Design(
             patients=len(pairs),
@@ -94,10 +126,11 @@ def detectable(plan: Plan) -> str:
         ),
         metric,
         arms=len(family),
+        noise=noise,
     )
     setting = (
         f"{size.folds} folds, {size.repeats} repeats, {size.seeds} seeds, {len(family)} arms compared, "
-        f"{len(pairs)} patients with pairs"
+        f"{len(pairs)} patients with pairs, {noise_from}"
     )
     return detectable_text(found, metric, setting, plan.study.reference)
 

@@ -156,7 +156,14 @@ def encoder(folder: RunFolder) -> tuple[bytes, ...]:
     return (*(tensor.numpy().tobytes() for tensor in weights.values()), json.dumps(scale).encode())
 
 
-@pytest.mark.parametrize("arm", [arm.name for arm in STUDY.arms])
+QUICK = {"contrastive", "siamese", "earlier_score", "covariates", "shuffled_labels", "score_difference"}
+"""One arm of each way in which an arm is fitted; all arms are among the long tests."""
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [pytest.param(a.name, marks=() if a.name in QUICK else pytest.mark.long) for a in STUDY.arms],
+)
 def test_poisoned_test_patients_change_nothing_before_the_final_test(
     arm: str, groups: Groups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
