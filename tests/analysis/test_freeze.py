@@ -82,6 +82,7 @@ def test_a_declared_look_supports_and_reading_it_again_is_no_new_one(tmp_path):
     assert verdict(folder) == "supported" and len(list((folder / "looks").iterdir())) == 1
 
 
+@pytest.mark.long
 def test_the_table_at_the_end_of_a_sweep_is_the_same_look(tmp_path):
     folder = frozen_results(tmp_path / "lus")
     assert "supported" in main_table_text(folder)
@@ -146,6 +147,7 @@ def test_the_family_never_shrinks_and_an_arm_that_came_later_is_exploratory(tmp_
     assert verdict(folder, "contrastive") == "not supported"
 
 
+@pytest.mark.long
 def test_a_look_at_one_arm_is_not_spent_by_another_that_is_added(tmp_path):
     folder = frozen_results(tmp_path / "lus")
     assert verdict(folder) == "supported"
@@ -164,6 +166,7 @@ def test_runs_that_were_known_before_the_freeze_support_nothing(tmp_path):
     assert verdict(folder) == "exploratory (2 final runs known before the freeze)"
 
 
+@pytest.mark.long
 def test_of_studies_that_share_runs_only_the_first_supports(tmp_path):
     first = frozen_results(tmp_path / "lus")
     later = frozen_results(tmp_path / "fewer", date="2026-01-02T00:00:00.000+00:00", family=["weighted"])
@@ -174,6 +177,7 @@ def test_of_studies_that_share_runs_only_the_first_supports(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_looks_at_a_copy_of_the_folder_count(tmp_path):
     folder = frozen_results(tmp_path / "lus")
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -193,6 +197,7 @@ def test_both_packages_hash_a_study_alike(tmp_path):
     assert content_hash(info) == study_hash(info) == info["hash"]
 
 
+@pytest.mark.long
 def test_a_study_of_an_older_version_is_readable_and_says_that_nothing_was_frozen(tmp_path):
     folder = make_results(tmp_path / "lus")
     texts = outputs(folder)

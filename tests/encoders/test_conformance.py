@@ -27,13 +27,18 @@ from learner_ray.training.precision import autocast, weight_format
 from learner_ray.training.tensors import read_tensors, write_tensors
 from tests.static_shapes import NOT_DETERMINISTIC, OnGpu, OperationError, shapes_alone
 
+QUICK = ("tsm_resnet18", "monai_resnet18", "monai_resnet18_3d")
+"""One of each kind of network; the larger ones, which share its code, are among the long tests."""
 NAMES = [
     pytest.param(
         name,
-        marks=pytest.mark.skipif(
-            bool(built_in.package) and importlib.util.find_spec(built_in.package) is None,
-            reason=f"{built_in.package} is not installed",
-        ),
+        marks=[
+            pytest.mark.skipif(
+                bool(built_in.package) and importlib.util.find_spec(built_in.package) is None,
+                reason=f"{built_in.package} is not installed",
+            ),
+            *([] if name in QUICK else [pytest.mark.long]),
+        ],
     )
     for name, built_in in ENCODERS.built_in.items()
 ]

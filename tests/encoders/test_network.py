@@ -51,7 +51,9 @@ def make_pair(norm: Any = "batch", kind: type[TsmResNet] = TsmResNet18) -> tuple
     return encoder, oracle
 
 
-@pytest.mark.parametrize("kind", ORACLES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=() if k is TsmResNet18 else pytest.mark.long) for k in ORACLES]
+)
 @pytest.mark.parametrize("training", [False, True])
 def test_equals_an_independent_resnet(training: bool, kind: type[TsmResNet]) -> None:
     """In float64, since a rectified unit that rounding moves across zero changes a float32 gradient."""

@@ -165,7 +165,7 @@ def upload(manifest: Path, url: str, monkeypatch: pytest.MonkeyPatch, disk: Path
     folder.publish([path.name for path in manifest.parent.iterdir() if path.is_file()])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_trains_leaves_all_but_its_checkpoint_there(
     bucket: str, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

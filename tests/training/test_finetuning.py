@@ -45,8 +45,8 @@ def test_the_ordinal_head_is_the_fitted_classifier() -> None:
     np.testing.assert_allclose(head.classifier().predict(BLOCKS, 40), p, atol=1e-12)
 
 
-@pytest.mark.parametrize("head", ["logistic", "ordinal"])
-@pytest.mark.parametrize("epochs", [2, 0])
+@pytest.mark.parametrize("head", ["logistic", pytest.param("ordinal", marks=pytest.mark.long)])
+@pytest.mark.parametrize("epochs", [2, pytest.param(0, marks=pytest.mark.long)])
 def test_the_pairs_it_was_given_are_fitted_better(manifest: Path, head: str, epochs: int) -> None:
     values = {"progression__head": head, "data__augment": 0.0, "train__epochs": epochs}
     run = spec(manifest, FINAL, **values, progression__finetune_epochs=8)

@@ -120,7 +120,11 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     assert not (tmp_path / "cut" / "last.pt").exists()
 
 
-@pytest.mark.parametrize("damage", ["random", "cut", "flipped", "another run's", "ahead of progress.jsonl"])
+@pytest.mark.parametrize(
+    "damage",
+    [pytest.param(d, marks=pytest.mark.long) for d in ("random", "cut", "ahead of progress.jsonl")]
+    + ["flipped", "another run's"],
+)
 def test_a_checkpoint_that_cannot_be_used_is_dropped_and_the_run_begins_anew(
     manifest: Path,
     tmp_path: Path,

@@ -14,6 +14,7 @@ def test_more_patients_find_a_smaller_difference() -> None:
     assert 0 < large < small < 0.7
 
 
+@pytest.mark.long
 def test_noisy_training_hides_more() -> None:
     calm, noisy = (
         minimum_detectable(Design(patients=120), noise=noise, studies=20)
