@@ -98,6 +98,7 @@ def test_the_verdict_says_what_became_of_it_both_ways(tmp_path):
     assert 'class="supported"' not in page
 
 
+@pytest.mark.long
 def test_a_direction_that_a_dead_reference_made_is_not_consistent(tmp_path):
     folders = [make_results(tmp_path / name, seed=3) for name in ("A", "B")]
     directions = []

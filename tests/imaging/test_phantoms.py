@@ -21,7 +21,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-@pytest.mark.parametrize(("modality", "frames"), [("lus", 24), ("mri", 32)])
+@pytest.mark.parametrize(
+    ("modality", "frames"), [("lus", 24), pytest.param("mri", 32, marks=pytest.mark.long)]
+)
 @pytest.mark.slow
 def test_the_same_arguments_write_the_same_readable_files(tmp_path: Path, modality: str, frames: int) -> None:
     manifest = write_phantom(modality, tmp_path / "a", patients=2, visits=2)

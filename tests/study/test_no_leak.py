@@ -156,7 +156,7 @@ def encoder(folder: RunFolder) -> tuple[bytes, ...]:
     return (*(tensor.numpy().tobytes() for tensor in weights.values()), json.dumps(scale).encode())
 
 
-QUICK = {"contrastive", "siamese", "earlier_score", "covariates", "shuffled_labels", "score_difference"}
+QUICK = {"contrastive", "earlier_score", "covariates", "shuffled_labels"}
 """One arm of each way in which an arm is fitted; all arms are among the long tests."""
 
 

@@ -18,7 +18,7 @@ from learner_ray.training.external import predict_externally
 from tests.small_cohort import write_clip, write_cohort
 from tests.training.test_run import FINAL, finish, spec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("external")]
 
 ARMS = {
     "encoder": {"train__epochs": 1},

@@ -76,6 +76,7 @@ def test_a_batch_is_copied_into_the_tensors_that_were_recorded() -> None:
     assert all(one is held for one, _ in seen[WARM_UP_STEPS:])
 
 
+@pytest.mark.long
 def test_steps_are_run_as_they_are_where_none_can_be_recorded(caplog: pytest.LogCaptureFixture) -> None:
     recorder = Repeats(fails=True)
     with caplog.at_level(logging.WARNING):

@@ -168,6 +168,7 @@ def test_a_checkpoint_of_before_it_was_named_is_taken_up(
     assert run.last_row is not None and run.last_row["epoch"] == 1
 
 
+@pytest.mark.long
 def test_a_final_run_stops_at_the_epoch_it_was_given(manifest: Path, tmp_path: Path) -> None:
     """And has by then the weights that the whole schedule had at that epoch."""
     whole = finish(spec(manifest, FINAL), tmp_path / "whole")
@@ -214,6 +215,7 @@ def test_train_says_that_a_record_is_not_what_the_run_left(
     assert "state.json is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_train_says_where_a_record_differs(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +226,7 @@ def test_train_says_where_a_record_differs(
     assert "differs from the record in predictions.parquet" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_shuffled_labels_are_permuted_many_times_and_change_no_other_file(
     manifest: Path, tmp_path: Path
 ) -> None:

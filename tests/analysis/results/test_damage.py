@@ -50,8 +50,11 @@ def problems(folder):
     return study.problems
 
 
-@pytest.mark.parametrize("junk", ["list", "binary", "nothing"])
-@pytest.mark.parametrize("name", ["ledger", "trials", "audits", "finals", "scores"])
+@pytest.mark.parametrize("junk", [pytest.param("list", marks=pytest.mark.long), "binary", "nothing"])
+@pytest.mark.parametrize(
+    "name",
+    ["ledger", *(pytest.param(n, marks=pytest.mark.long) for n in ("trials", "audits", "finals")), "scores"],
+)
 def test_a_damaged_table_is_named(folder, name, junk):
     assert not load([folder]).studies[0].problems
     (folder / f"{name}.parquet").write_bytes(JUNK[junk])
@@ -105,7 +108,9 @@ def test_a_null_in_study_json_is_not_known(folder, key):
     problems(folder)
 
 
-@pytest.mark.parametrize("junk", JUNK)
+@pytest.mark.parametrize(
+    "junk", [pytest.param(j, marks=() if j == "binary" else pytest.mark.long) for j in JUNK]
+)
 def test_damaged_files_of_runs_break_nothing(folder, junk):
     trials, ledger = (pd.read_parquet(folder / f"{name}.parquet") for name in ("trials", "ledger"))
     for run in {*trials["run_hash"], *ledger["run_hash"]}:
@@ -141,6 +146,7 @@ def test_numbers_of_draws_that_cannot_be_are_refused(tmp_path, capsys, draws):
     assert ended.value.code == 2 and "from 100 to 100,000" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_damaged_table_and_a_file_in_the_place_of_the_report_end_with_2(folder, tmp_path, capsys):
     (folder / "scores.parquet").write_bytes(b"[]")

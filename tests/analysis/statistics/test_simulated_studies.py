@@ -17,7 +17,13 @@ from analysis.statistics.simulated_studies import (
 )
 
 
-@pytest.mark.parametrize("noise", [DEFAULT_NOISE, HEAVY_NOISE], ids=["default", "heavy"])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        pytest.param(DEFAULT_NOISE, id="default", marks=pytest.mark.long),
+        pytest.param(HEAVY_NOISE, id="heavy"),
+    ],
+)
 def test_intervals_cover_and_null_studies_are_rarely_supported(noise):
     """Coverage at least 93 %, error at most 5 %: no rate may contradict that (200 studies, 3 seeds)."""
     tests = simulated_tests(Design(), 200, Arms(noise=noise))
