@@ -144,6 +144,7 @@ def clips(tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_processes_build_one_cache_between_them(clips):
     outputs = [process.communicate(timeout=60)[0].split() for process in [_start(clips), _start(clips)]]

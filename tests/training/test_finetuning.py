@@ -67,6 +67,7 @@ def test_the_pairs_it_was_given_are_fitted_better(manifest: Path, head: str, epo
     assert loss(pretraining.finetune(fitted, pairs)) < before - 0.01
 
 
+@pytest.mark.long
 def test_the_same_specification_gives_the_same_bits_and_a_predictor(manifest: Path, tmp_path: Path) -> None:
     run = spec(manifest, FINAL, progression__finetune_epochs=2)
     tables = [

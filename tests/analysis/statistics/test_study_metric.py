@@ -39,6 +39,7 @@ def of(folder):
     return study
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_worked_example_is_the_primary_metric_of_its_report(file, tmp_path, capsys):
     folder, out = triage(tmp_path / "triage", file), tmp_path / "report"
