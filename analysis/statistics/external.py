@@ -10,7 +10,7 @@ from analysis.results.final_runs import RUN, common_rows
 from analysis.results.study import StudyResults
 from analysis.statistics.compare import Comparison, compare_counts
 from analysis.statistics.confusion_counts import confusion_counts
-from analysis.statistics.study_statistics import StudyStatistics
+from analysis.statistics.metrics import ReportMetric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,26 +33,28 @@ class ExternalComparison:
         return f"{pairs['patient'].nunique()} patients, {len(pairs)} pairs; worse/same/better {counts}"
 
 
-def external_comparison(statistics: StudyStatistics) -> ExternalComparison | None:
+def external_comparison(study: StudyResults, primary: ReportMetric) -> ExternalComparison | None:
     """Compare the arms of a study on its external cohort; None where no final run was tested there.
 
-    Every final run predicts every patient there. The counts of a repeat's final runs with one seed are
-    added up over folds; patients are resampled, each with the predictions of all runs.
+    Every final run predicts every patient there, so each is a round of its own that tests all of them: what
+    runs of all folds and seeds differ by is the training part of the intervals.
+
+    Args:
+        study: as ``load`` gives it.
+        primary: the study's primary metric.
     """
-    study = statistics.study
     ledger = common_rows(study.external)
     if ledger.empty:
         return None
     present = set(ledger["arm"])
+    runs = ledger.assign(repeat=0, fold=0, seed=ledger.groupby(RUN).ngroup())
     found = compare_counts(
-        confusion_counts(ledger, tuple(arm for arm in study.ordered_arms if arm in present)),
+        confusion_counts(runs, tuple(arm for arm in study.ordered_arms if arm in present)),
         reference=study.reference,
         family=(),
-        primary=statistics.primary_metric,
-        folds=int(study.info.get("folds") or 0),
-        draws=statistics.draws,
+        primary=primary,
     )
-    contrasts = found.contrasts.drop(columns="p_bootstrap", errors="ignore")
+    contrasts = found.contrasts.drop(columns="p", errors="ignore")
     comparison = Comparison(found.metrics, contrasts, pd.DataFrame())
     return ExternalComparison(ledger=ledger, comparison=comparison, untested=_untested(study))
 

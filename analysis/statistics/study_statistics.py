@@ -13,6 +13,7 @@ from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
 from analysis.statistics.cap import capped
 from analysis.statistics.compare import Comparison, compare
+from analysis.statistics.external import ExternalComparison, external_comparison
 from analysis.statistics.incremental import IncrementalValue, incremental_value
 from analysis.statistics.measurement import Measurement, measure
 from analysis.statistics.metrics import ReportMetric
@@ -55,6 +56,11 @@ class StudyStatistics:
         """Names of the arms that have final runs, as declared, controls last."""
         present = set(self.study.compared["arm"].unique())
         return [arm for arm in self.study.ordered_arms if arm in present]
+
+    @cached_property
+    def external(self) -> ExternalComparison | None:
+        """The arms on the study's external cohort, computed at first use; None where it has none."""
+        return external_comparison(self.study, self.primary_metric)
 
     @cached_property
     def measurement(self) -> Measurement:

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.results.names import printable
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.results.study import StudyResults
-from analysis.statistics.external import ExternalComparison, external_comparison
+from analysis.statistics.external import ExternalComparison
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import contrast_mark, design_of, row_label, run_cautions
 from analysis.tables.table import MISSING, NONE, Table, interval_text, number, panel_of
@@ -21,7 +21,7 @@ def external_table(statistics: Sequence[StudyStatistics]) -> Table | None:
     """Table each arm on the external cohort beside cross-validation; None where no study has one."""
     panels, frames, notes, cautions = [], [], [], []
     for item in statistics:
-        found = external_comparison(item)
+        found = item.external
         if found is None:
             continue
         data = external_data(item, found)
@@ -32,9 +32,9 @@ def external_table(statistics: Sequence[StudyStatistics]) -> Table | None:
     if not frames:
         return None
     notes.append(
-        "Differences are arm minus reference on the same patients and draws; intervals are made as in the "
-        "headline, with the external patients in place of the study's. "
-        "No verdict is given there: its error rates were measured in cross-validation."
+        "Differences are arm minus reference on the same patients; intervals are made as in the headline, "
+        "with the external patients in place of the study's and the spread between all final runs as the "
+        "noise of training. No verdict is given there: its error rates were measured in cross-validation."
     )
     return Table(
         name="external", title="Tested on an external cohort", data=pd.concat(frames, ignore_index=True),
@@ -116,7 +116,7 @@ def _footnote(statistics: StudyStatistics) -> str:
         f"{study.title}: external cohort {_name(study)}, hash {str(external.get('cohort_hash', '?'))[:12]}, "
         f"added {external.get('added', 'at a time that is not recorded')}{out}. Every final run "
         f"({design_of(study)}) predicts every patient there; search and training saw none of them, and "
-        f"scores are on the scale of each run's training patients. {statistics.draws:,} draws of patients."
+        "scores are on the scale of each run's training patients."
     )
 
 
@@ -131,7 +131,7 @@ def _untested(study: StudyResults, found: ExternalComparison) -> list[str]:
 
 def external_sentences(statistics: StudyStatistics) -> list[str]:
     """Say how each arm does on the external cohort; no sentence where the study has none."""
-    found = external_comparison(statistics)
+    found = statistics.external
     if found is None:
         return []
     study, metric = statistics.study, statistics.primary_metric

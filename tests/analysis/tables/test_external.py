@@ -75,6 +75,27 @@ def test_an_external_cohort_adds_a_table_and_sentences_and_changes_no_other(tmp_
     assert "No verdict is given there" in after["external"] and "2026-02-03" in after["external"]
 
 
+def test_runs_that_move_as_a_whole_are_in_the_intervals_and_there_is_no_p(tmp_path: Path) -> None:
+    """Seen: all patients were taken to be tested by one fold's runs, and p stood in the CSV.
+
+    Runs right on all pairs or on none: patients differ by nothing, the fifteen runs by everything."""
+    folder = make_results(tmp_path / "lus")
+    rows = add_external(folder)
+    right = (rows["fold"] + rows["seed"]) % 2 == 0
+    called = np.where(right, rows["y_true"], (rows["y_true"] + 1) % 3)
+    rows.assign(y_pred=np.where(rows["arm"] == "mse", called, rows["y_pred"])).to_parquet(
+        folder / "external.parquet"
+    )
+    found = study_statistics(load([folder]).studies[0], DRAWS).external
+    assert found is not None and "p" not in found.comparison.contrasts
+    metrics = found.comparison.metrics.set_index(["arm", "metric"])
+    of_runs = right[rows["arm"] == "mse"].groupby([rows["fold"], rows["seed"]]).first().var(ddof=1) / 15
+    once = rows[(rows["arm"] == "mse") & (rows["fold"] == 0) & (rows["seed"] == 0)]
+    shares = once["patient"].value_counts(normalize=True)
+    expected = np.sqrt(of_runs * (1 - (shares**2).sum()))
+    assert metrics.loc[("mse", "accuracy"), "se"] == pytest.approx(expected, rel=1e-6)
+
+
 def test_a_poisoned_external_cohort_changes_its_own_columns_alone(tmp_path: Path) -> None:
     folder = make_results(tmp_path / "lus")
     rows = add_external(folder)
