@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from learner_ray.core.config import ProgressionConfig
 from learner_ray.core.seeding import random_key
-from learner_ray.training.progression import Embedded, Progression, clip_pairs, features, place_indicators
+from learner_ray.training.progression import Embedded, Progression, clip_pairs, features, fitted_inputs
 
 PERMUTATIONS = 200
 """Permutations of a final run; each costs one fit of the classifier, some milliseconds."""
@@ -51,13 +51,12 @@ def permuted_counts(
         many test pairs of class i were called j (0 worse, 1 same, 2 better).
     """
     config = replace(config, shuffle_labels=False, head="logistic" if config.head == "mlp" else config.head)
-    places = tuple(map(str, place_indicators(fitted))) if config.input == "metadata" else ()
+    places, covariates = fitted_inputs(config, fitted)
     sides = []
     for pairs in (fitted, tested):
         clips = clip_pairs(pairs, scans)
-        sides.append(
-            (_positions(cohort_pairs, pairs), clips, features(config, pairs, clips, embedded, places))
-        )
+        blocks = features(config, pairs, clips, embedded, places, covariates)
+        sides.append((_positions(cohort_pairs, pairs), clips, blocks))
     (known, clips, blocks), (asked, test_clips, test_blocks) = sides
     rows = []
     for number, y in enumerate(_permuted(cohort_pairs, permutations)):

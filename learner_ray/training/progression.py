@@ -101,6 +101,15 @@ def place_indicators(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.get_dummies(pairs[["site", "device"]])
 
 
+def fitted_inputs(
+    config: ProgressionConfig, pairs: pd.DataFrame
+) -> tuple[tuple[str, ...], CovariateInputs | None]:
+    """What inputs take from the pairs of the fit: the sites and devices that occur, and how covariates are
+    filled in and scaled; nothing where they are no inputs."""
+    places = place_indicators(pairs) if config.input in ("metadata", "covariates") else ()
+    return tuple(map(str, places)), CovariateInputs.fit(pairs) if config.input == "covariates" else None
+
+
 def _known_places(pairs: pd.DataFrame, places: Sequence[str]) -> list[Array]:
     """One block of the indicators of some places; none where there are no places."""
     known = place_indicators(pairs).reindex(columns=list(places), fill_value=0).to_numpy(float)
@@ -154,9 +163,7 @@ class Progression:
             seed: seed of random draws, where the kind has any.
         """
         clips = clip_pairs(pairs, scans)
-        of_places = config.input in ("metadata", "covariates")
-        places = tuple(map(str, place_indicators(pairs))) if of_places else ()
-        covariates = CovariateInputs.fit(pairs) if config.input == "covariates" else None
+        places, covariates = fitted_inputs(config, pairs)
         blocks = features(config, pairs, clips, embedded, places, covariates)
         fitted = cls.fit_blocks(config, blocks, clips, fitted_classes(config, pairs, seed), places, seed)
         return replace(fitted, covariates=covariates)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,6 +49,23 @@ def test_embeddings_that_know_nothing_are_told_from_those_that_do() -> None:
     rng = np.random.default_rng(1)
     nothing = {scan: rng.normal(size=8) for scan in embedded.embeddings}
     assert not crossed(pairs, scans, Embedded(nothing, embedded.predictions)).informed
+
+
+@pytest.mark.parametrize("inputs", ["metadata", "covariates"])
+def test_inputs_that_see_no_scan_are_those_of_the_classifier(
+    inputs: Literal["metadata", "covariates"],
+) -> None:
+    """Seen: of covariates nothing reached the permuted fits."""
+    pairs, scans, embedded = cohort(60)
+    age = 50.0 + 10 * pairs["y"] + np.arange(len(pairs)) % 7
+    pairs = pairs.assign(age=age, sex="F", education_years=12.0, site=np.where(pairs["y"] > 0, "a", "b"))
+    fitted, tested = pairs[:40].reset_index(drop=True), pairs[40:].reset_index(drop=True)
+    config = replace(LOGISTIC, input=inputs)
+    found = permuted_counts(config, pairs, fitted, tested, scans, embedded, permutations=0)
+    plain = Progression.fit(replace(config, shuffle_labels=False), fitted, scans, embedded, seed=0)
+    called = plain.decide(plain.predict(tested, scans, embedded))
+    counts = np.bincount(tested["y"].to_numpy() * 3 + called, minlength=9)
+    assert found.loc[0, PERMUTED_COUNTS].tolist() == counts.tolist() and (counts > 0).sum() > 1
 
 
 def test_the_first_row_is_the_classifier_that_was_not_shuffled_and_permutations_are_of_the_cohort() -> None:
