@@ -23,7 +23,7 @@ def division_notes(study: StudyResults) -> list[str]:
             f"({', '.join(tested)} patients)"
         )
         beyond = (
-            "Intervals resample patients of these places and say nothing of the spread between further ones."
+            "Intervals are about patients of these places and say nothing of the spread between further ones."
         )
     else:
         file = printable(str((study.info.get("splits_file") or {}).get("from", "a file")))
@@ -32,7 +32,7 @@ def division_notes(study: StudyResults) -> list[str]:
         f"{int(sizes.min())} to {int(sizes.max())}" if sizes.min() < sizes.max() else f"{int(sizes.max())}"
     )
     assumed = (
-        "The corrected t test (Nadeau and Bengio) assumes test sets drawn at random and of one size, and "
-        f"takes n_test / n_train from the number of folds; these have {spread} test patients."
+        "Where folds tell the noise of training, the standard error assumes test sets drawn at random and of "
+        f"one size; these have {spread} test patients."
     )
     return [" ".join(part for part in (f"{study.title}: {words}: {who}.", assumed, beyond) if part)]
