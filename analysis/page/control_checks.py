@@ -41,8 +41,7 @@ def _beaten_control(statistics: StudyStatistics, kind: str) -> Check:
     study, metric = statistics.study, statistics.primary_metric
     title, still_open = CONTROLS[kind]
     arms = [arm.name for arm in study.arms if not arm.control and arm.name in statistics.arms]
-    own = [a.name for a in study.arms if a.edits.get("progression.input") == kind]
-    own = [name for name in own if name in statistics.arms]
+    own = study.control_seeing(kind)
     looked = (
         f"the best of {len(arms)} arms minus a control that sees no image, {metric.heading}; the choice of "
         "the best is part of the interval"
@@ -50,12 +49,12 @@ def _beaten_control(statistics: StudyStatistics, kind: str) -> Check:
     if not own or not arms:
         text = f"no such control was run: {still_open}"
         return Check(name=title, status="amber", looked_at=looked, found=text)
-    if reason := no_answer(study, own):
+    if reason := no_answer(study, [own]):
         return Check(name=title, status="not checked", looked_at=looked, found=reason)
-    found = best_against_control(study.compared, arms, own[0], metric, draws=statistics.draws)
+    found = best_against_control(study.compared, arms, own, metric, draws=statistics.draws)
     status, answer = ANSWERS[found.answer]
     difference = with_interval(found.difference, found.low, found.high, sign="+")
-    text = f"{study.labels[found.best]} minus {study.labels[own[0]]} {difference}: {answer}"
+    text = f"{study.labels[found.best]} minus {study.labels[own]} {difference}: {answer}"
     return Check(name=title, status=status, looked_at=looked, found=text)
 
 

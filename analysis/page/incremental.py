@@ -26,7 +26,7 @@ def incremental_sentences(statistics: StudyStatistics) -> list[str]:
         added, test = value.row(found.contrasts, name), value.row(found.tests, name)
         told = f"{study.labels[arm]} adds {interval_text(added, 'difference', sign='+')}"
         if len(test):
-            worse = (number(added, "difference") > 0) != statistics.primary_metric.higher_is_better
+            worse = statistics.primary_metric.word(number(added, "difference")) == "worse"
             word = "supported to be worse" if worse and test["verdict"] == "supported" else test["verdict"]
             told += f" ({word}, Holm p {p_text(number(test, 'p_holm'))})"
         parts.append(told)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.study import StudyResults
+from analysis.statistics.cap import CONFIGURATION_ONLY
 from analysis.statistics.net_benefit import TREAT_ALL
 from analysis.statistics.study_repeatability import Retests
 from analysis.statistics.study_statistics import StudyStatistics
@@ -155,8 +156,8 @@ def _equivalence(statistics: StudyStatistics) -> list[str]:
             f"90 % interval of the difference in {metric.label} {row['low']:+.3f} to {row['high']:+.3f}, "
         )
         numbers += f"Holm p {p_text(row['p_holm'])}"
-        nested = " of this configuration only" if "not nested" in study.cautions else ""
-        claim = f"equivalent within ±{row['margin']:g}{nested}" if row["equivalent"] else (
+        alone = f" {CONFIGURATION_ONLY}" if row["arm"] in statistics.standing.configuration else ""
+        claim = f"equivalent within ±{row['margin']:g}{alone}" if row["equivalent"] else (
             f"not shown to be equivalent within ±{row['margin']:g}"
         )  # fmt: skip
         said.append(f"{arms}: {claim} (TOST, {numbers}).")

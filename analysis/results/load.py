@@ -81,26 +81,32 @@ def _load_study(folder: Path, key: str) -> StudyResults:
     def read(name: str, columns: dict[str, type], lost: str) -> pd.DataFrame:
         return read_table(folder / f"{name}.parquet", columns, faults, lost)
 
+    def optional(name: str, columns: dict[str, type], lost: str, wanted: bool = True) -> pd.DataFrame:
+        there = wanted and (folder / f"{name}.parquet").exists()
+        return read(name, columns, lost) if there else pd.DataFrame(columns=[*columns])
+
     raw = read("ledger", LEDGER_COLUMNS, "no final run has been written yet")
     rows = checked_ledger(raw, folder / "ledger.parquet", faults)
     ledger, combined = split_ledger(rows, [arm["name"] for arm in info["arms"]])
     trials = read("trials", TRIAL_COLUMNS, "the search cannot be summarised")
     scores = read("scores", SCORE_COLUMNS, "predicted and true scores cannot be compared")
-    audits, finals = pd.DataFrame(columns=[*AUDIT_COLUMNS]), pd.DataFrame(columns=[*FINAL_COLUMNS])
+    audits = pd.DataFrame(columns=[*AUDIT_COLUMNS])
     if info.get("audits") and info.get("trials"):
         audits = read("audits", AUDIT_COLUMNS, "selected trials cannot be compared with their re-evaluation")
-    if (folder / "finals.parquet").exists() and len(ledger):  # an older version wrote none
-        finals = read("finals", FINAL_COLUMNS, "nothing is known of final runs that failed")
-    permutations = pd.DataFrame(columns=[*PERMUTATION_COLUMNS])
-    if (folder / "permutations.parquet").exists():  # only where an arm has shuffled labels
-        permutations = read("permutations", PERMUTATION_COLUMNS, "shuffled labels cannot be checked")
-    ratings = pd.DataFrame(columns=[*RATING_COLUMNS])
-    if (folder / "ratings.parquet").exists():  # only cohorts whose single scans were rated have one
-        ratings = read("ratings", RATING_COLUMNS, "the score's reliability cannot be estimated")
-    external = pd.DataFrame(columns=[*LEDGER_COLUMNS])
-    if info.get("external") and (folder / "external.parquet").exists():
-        elsewhere = read("external", LEDGER_COLUMNS, "no final run was tested on the external cohort")
-        external = checked_ledger(elsewhere, folder / "external.parquet", faults)
+    # An older version wrote no finals; the others only studies that have what they are about.
+    finals = optional("finals", FINAL_COLUMNS, "nothing is known of final runs that failed", len(ledger) > 0)
+    permutations = optional("permutations", PERMUTATION_COLUMNS, "shuffled labels cannot be checked")
+    ratings = optional("ratings", RATING_COLUMNS, "the score's reliability cannot be estimated")
+    external = checked_ledger(
+        optional(
+            "external",
+            LEDGER_COLUMNS,
+            "no final run was tested on the external cohort",
+            bool(info.get("external")),
+        ),
+        folder / "external.parquet",
+        faults,
+    )
     study = StudyResults(
         key=key, folder=folder, info=info, arms=_arms(info, ledger, faults.problems), ledger=ledger,
         trials=trials, scores=scores, audits=audits, finals=finals, permutations=permutations,

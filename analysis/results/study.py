@@ -125,6 +125,13 @@ class StudyResults:
         tested = [*self.protocol.family, *(arm.name for arm in self.arms if not arm.control)]
         return tuple(dict.fromkeys(name for name in tested if name != self.reference))
 
+    def control_seeing(self, inputs: str) -> str:
+        """Name the first arm whose classifier has some inputs (``progression.input``), such as the earlier
+        score alone; empty where none with such inputs has a final run."""
+        present = set(self.compared["arm"])
+        named = (arm.name for arm in self.arms if arm.edits.get("progression.input") == inputs)
+        return next((name for name in named if name in present), "")
+
     @cached_property
     def runs(self) -> pd.DataFrame:
         """Final runs by arm: ``final_runs`` (ended), ``imputed_runs`` of these, ``missing_runs``."""

@@ -97,9 +97,10 @@ def compare_counts(
     )
     tests = tests_against(confusions, reference=reference, family=family, primary=primary)
     if len(tests):
-        tests = tests.merge(
-            _other_tests(confusions, reference, tests["arm"], primary, folds, draws), on="arm"
+        others = other_tests(
+            confusions, reference=reference, arms=tests["arm"], primary=primary, folds=folds, draws=draws
         )
+        tests = tests.merge(others, on="arm")
     return Comparison(metrics, contrasts, tests)
 
 
@@ -142,44 +143,27 @@ def _basis(found: Estimate) -> dict[str, float]:
     return {"se": found.scale, "se_patients": float(np.sqrt(found.patients)), "degrees": found.degrees}
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A contrast of one metric between arms, over patients drawn anew; training is as it was."""
-
-    value: float
-    """The observed difference."""
-    draws: Array
-    """The difference in every draw of the bootstrap, shape (draws,)."""
-
-
 def contrast(
-    confusions: ConfusionCounts,
-    coefficients: Mapping[str, float],
-    weights: Array,
-    metrics: Mapping[str, ReportMetric],
-) -> dict[str, Difference]:
-    """Compute a linear contrast of each metric between arms in every draw of the patient bootstrap.
+    confusions: ConfusionCounts, coefficients: Mapping[str, float], weights: Array, metric: ReportMetric
+) -> Array:
+    """Compute a linear contrast of a metric between arms in every draw of the patient bootstrap.
 
-    All arms are taken on the patients and rounds that they share, and on the same draws.
+    All arms are taken on the patients and rounds that they share, and on the same draws; training is as it
+    was.
 
     Args:
         confusions: the counts of at least these arms.
         coefficients: by arm; ``{arm: 1, reference: -1}`` is a difference, others are factorial effects.
         weights: how often each patient is drawn, shape (draws, patients), as ``patient_weights`` gives it.
-        metrics: by name.
+        metric: any.
 
     Returns:
-        The contrast by name of the metric.
+        Shape (draws,).
     """
     counts = confusions.shared([confusions.index(arm) for arm in coefficients])
-    drawn, totals = [resampled(weights, c) for c in counts], [c.sum(0) for c in counts]
-    signs = list(coefficients.values())
-    found = {}
-    for name, metric in metrics.items():
-        value = sum(s * float(metric.compute(t)) for s, t in zip(signs, totals, strict=True))
-        draws = sum(s * metric.compute(d) for s, d in zip(signs, drawn, strict=True))
-        found[name] = Difference(float(value), np.asarray(draws))
-    return found
+    signs = coefficients.values()
+    drawn = (s * metric.compute(resampled(weights, c)) for s, c in zip(signs, counts, strict=True))
+    return np.asarray(sum(drawn))
 
 
 def evidence(
@@ -277,21 +261,34 @@ def _adjusted(tested: dict[str, Evidence], family: int) -> dict[str, Evidence]:
     return {arm: replace(e, p_holm=float(p_arm)) for (arm, e), p_arm in zip(tested.items(), p, strict=True)}
 
 
-def _other_tests(
+def other_tests(
     confusions: ConfusionCounts,
+    *,
     reference: str,
     arms: Iterable[str],
     primary: ReportMetric,
-    folds: int,
-    draws: int,
+    folds: int = 0,
+    draws: int = DRAWS,
 ) -> pd.DataFrame:
-    """Compute the p values that readers may look for: the patient bootstrap's, Nadeau and Bengio's."""
+    """Compute the p values that readers may look for: the patient bootstrap's, Nadeau and Bengio's.
+
+    Args:
+        confusions: the counts of the arms and the reference.
+        reference: the arm that the others are compared with.
+        arms: those others.
+        primary: the metric.
+        folds: folds of the partition, where not all of them were run.
+        draws: of the patient bootstrap.
+
+    Returns:
+        One row per arm: ``p_bootstrap`` and ``p_nadeau_bengio``.
+    """
     weights = patient_weights(len(confusions.patients), draws)
     rows = []
     for arm in arms:
         coefficients = {arm: 1.0, reference: -1.0}
-        drawn = contrast(confusions, coefficients, weights, {primary.name: primary})[primary.name].draws
         by_repeat, _ = confusions.over_seeds(per_fold_contrast(confusions, coefficients, primary))
         corrected = nadeau_bengio(by_repeat.ravel(), 1 / max(folds, by_repeat.shape[1]))
+        drawn = contrast(confusions, coefficients, weights, primary)
         rows.append({"arm": arm, "p_bootstrap": p_value(drawn), "p_nadeau_bengio": corrected.p})
     return pd.DataFrame(rows)

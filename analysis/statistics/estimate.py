@@ -194,9 +194,9 @@ def estimate(
         metric: any metric of confusion counts.
     """
     index, signs = [confusions.index(arm) for arm in coefficients], np.array(list(coefficients.values()))
-    totals = confusions.shared(index).sum(1)
-    value = float(signs @ metric.compute(totals))
     counts = confusions.shared(index)
+    totals = counts.sum(1)
+    value = float(signs @ metric.compute(totals))
     without_one = signs @ metric.compute(totals[:, None] - counts)
     weights = signs[:, None, None] * np.stack([_gradient(metric, total) for total in totals])
     influence = np.einsum("aij,arpij->rp", weights, confusions.by_patient[index])

@@ -56,13 +56,6 @@ class IncrementalValue:
         return ""
 
 
-def earlier_score_control(study: StudyResults) -> str:
-    """Name the control that sees the earlier score alone; empty where it has no final run."""
-    present = set(study.ledger["arm"])
-    found = (a.name for a in study.arms if a.edits.get("progression.input") == "earlier_score")
-    return next((name for name in found if name in present), "")
-
-
 def incremental_value(
     study: StudyResults, primary: ReportMetric, standing: Standing, draws: int = DRAWS
 ) -> IncrementalValue:
@@ -80,7 +73,7 @@ def incremental_value(
         No tests and no p values where the study's verdicts are withheld.
     """
     declared = tuple(a.name for a in study.arms if not a.control)
-    control, combined = earlier_score_control(study), study.with_earlier_score
+    control, combined = study.control_seeing("earlier_score"), study.with_earlier_score
     lacking = lacking_runs(study.ledger, combined) if len(combined) else {}
     arms = tuple(arm for arm in study.ordered_arms if lacking.get(arm) == 0)
     found = IncrementalValue(

@@ -45,9 +45,7 @@ def measure(
         draws: of the patient bootstrap.
     """
     ledger = study.compared
-    present = set(ledger["arm"].unique())
-    inputs = {arm.name: arm.edits.get("progression.input") for arm in study.arms if arm.name in present}
-    earlier = next((arm for arm, what in inputs.items() if what == "earlier_score"), "")
+    earlier = study.control_seeing("earlier_score")
     calibration = recalibration(ledger, draws)
     if len(calibration):
         numbers = [name for name in calibration if str(name).startswith(("intercept", "slope"))]

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from analysis.statistics.compare import compare_counts
+from analysis.statistics.compare import evidence
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.statistics.verdict import ALPHA
@@ -47,13 +47,6 @@ def flipped_arms(
 
 def _p(item: StudyStatistics, arm: str, reference: str) -> float:
     """The p of one arm against another; 1 where it cannot be tested."""
-    comparison = compare_counts(
-        confusion_counts(item.study.compared, (reference, arm)),
-        reference=reference,
-        family=(arm,),
-        primary=item.primary_metric,
-        folds=int(item.study.info.get("folds") or 0),
-        draws=item.draws,
-    )
-    p = float(comparison.tests["p"].iloc[0]) if len(comparison.tests) else float("nan")
+    confusions = confusion_counts(item.study.compared, (reference, arm))
+    p = evidence(confusions, {arm: 1.0, reference: -1.0}, item.primary_metric).p
     return p if np.isfinite(p) else 1.0

@@ -14,8 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from analysis.statistics.bootstrap import p_value, patient_weights
-from analysis.statistics.compare import contrast, per_fold_contrast, tests_against
+from analysis.statistics.compare import other_tests, per_fold_contrast, tests_against
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.corrected_t import nadeau_bengio
 from analysis.statistics.metrics import METRICS, Array, ReportMetric
@@ -240,27 +239,18 @@ def simulated_tests(
         confusions = confusion_counts(ledger, (REFERENCE, *arms.family))
         tests = tests_against(confusions, reference=REFERENCE, family=arms.family, primary=metric)
         if draws:
-            tests = tests.assign(**_other_p(confusions, arms.family, metric, draws))
+            others = other_tests(
+                confusions, reference=REFERENCE, arms=arms.family, primary=metric, draws=draws
+            )
+            tests = tests.merge(others.assign(p_naive=_naive_p(confusions, arms.family, metric)), on="arm")
         found.append(tests.assign(simulated=number))
     return pd.concat(found, ignore_index=True)
 
 
-def _other_p(
-    confusions: ConfusionCounts, family: tuple[str, ...], metric: ReportMetric, draws: int
-) -> dict[str, list[float]]:
-    """The p of the tests that are common in the field, one per arm."""
-    weights = patient_weights(len(confusions.patients), draws)
-    found: dict[str, list[float]] = {"p_naive": [], "p_bootstrap": [], "p_nadeau_bengio": []}
-    for arm in family:
-        coefficients = {arm: 1.0, REFERENCE: -1.0}
-        per_fold = per_fold_contrast(confusions, coefficients, metric)
-        by_repeat, _ = confusions.over_seeds(per_fold)
-        drawn = contrast(confusions, coefficients, weights, {metric.name: metric})[metric.name].draws
-        # The paired t that takes folds and seeds for independent.
-        found["p_naive"].append(nadeau_bengio(per_fold.ravel(), 1e-12).p)
-        found["p_bootstrap"].append(p_value(drawn))
-        found["p_nadeau_bengio"].append(nadeau_bengio(by_repeat.ravel(), 1 / by_repeat.shape[1]).p)
-    return found
+def _naive_p(confusions: ConfusionCounts, family: tuple[str, ...], metric: ReportMetric) -> list[float]:
+    """The paired t that takes folds and seeds for independent, one p per arm."""
+    contrasts = [per_fold_contrast(confusions, {arm: 1.0, REFERENCE: -1.0}, metric) for arm in family]
+    return [nadeau_bengio(per_fold.ravel(), 1e-12).p for per_fold in contrasts]
 
 
 def share(hits: Sequence[bool]) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.embeddings import read_embeddings
+from analysis.results.final_runs import RUN
 from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS, patient_weights
 from analysis.statistics.metrics import Array
@@ -23,7 +24,6 @@ from analysis.statistics.repeatability import (
 RETEST_DAYS = 1.0
 """Two visits of one patient fewer days apart than this count as retests of the score, where a study declares
 no other number: by default visits within one day."""
-RUN = ["repeat", "fold", "seed"]
 
 
 @dataclass(frozen=True, kw_only=True)

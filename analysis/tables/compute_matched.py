@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.results.study import StudyResults
-from analysis.statistics.compare import compare_counts
+from analysis.statistics.compare import tests_against
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import contrast_mark, row_label, run_cautions
@@ -61,15 +61,9 @@ def _contrasts(item: StudyStatistics) -> pd.DataFrame:
     family = tuple(arm for arm in study.family if arm not in matched and arm in confusions.arms)
     frames = []
     for reference in (name for name in matched if family and name in confusions.arms):
-        found = compare_counts(
-            confusions, reference=reference, family=family, primary=item.primary_metric,
-            folds=int(study.info.get("folds") or 0), draws=item.draws,
-        )  # fmt: skip
-        rows = found.contrasts[found.contrasts["metric"] == item.primary_metric.name]
-        rows = rows[rows["arm"].isin(family)][["arm", "metric", "difference", "low", "high"]]
-        if not study.withheld:
-            rows = rows.merge(found.tests[["arm", "p_holm"]], on="arm", how="left")
-        frames.append(rows.assign(matched_reference=reference))
+        rows = tests_against(confusions, reference=reference, family=family, primary=item.primary_metric)
+        shown = ["arm", "metric", "difference", "low", "high", *([] if study.withheld else ["p_holm"])]
+        frames.append(rows[shown].assign(matched_reference=reference))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 

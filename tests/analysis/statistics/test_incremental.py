@@ -117,7 +117,7 @@ def test_an_unfinished_study_has_no_verdict_on_what_is_added(folder: Path) -> No
     change_ledger(folder, rows_of(f"mse{SUFFIX}"))
     found = statistics(folder)
     assert found.incremental.comparison.tests.empty
-    assert "p_bootstrap" not in found.incremental.comparison.contrasts
+    assert "p" not in found.incremental.comparison.contrasts
     assert "no verdicts (unfinished" in incremental_sentences(found)[0]
 
 
