@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from learner_ray.cohort.content import content_hashes
 from learner_ray.cohort.covariates import NAMES as COVARIATES
-from learner_ray.cohort.flow import Listed
+from learner_ray.cohort.missing import Listed
 from learner_ray.cohort.patients import normal_form
 from learner_ray.cohort.score import Score
 

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from learner_ray.cohort.cohort import Cohort
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """What a source lists or finds, before anything is left out."""
-
-    scans: int
-    patients: int
-    left_out: Mapping[str, int]
-    """Scans left out when tables were read, by reason; those that cannot be decoded are not among them."""
+from learner_ray.cohort.cohort import Cohort
 
 
 def cohort_flow(cohort: Cohort, unreadable: Mapping[str, str]) -> dict[str, Any]:

@@ -29,8 +29,7 @@ from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.covariates import read_covariates
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.flow import Listed
-from learner_ray.cohort.missing import is_missing, without_score
+from learner_ray.cohort.missing import Listed, is_missing, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.ratings import COLUMN as RATING
 from learner_ray.cohort.ratings import read_ratings

@@ -41,7 +41,9 @@ def test_each_way_out_of_the_study_is_counted_by_itself() -> None:
     clips=st.integers(1, 2),
     data=st.data(),
 )
-def test_what_is_kept_and_what_is_left_out_add_up(visits: dict[str, int], clips: int, data: st.DataObject):
+def test_what_is_kept_and_what_is_left_out_add_up(
+    visits: dict[str, int], clips: int, data: st.DataObject
+) -> None:
     whole = cohort(visits, clips)
     bad = data.draw(st.sets(st.sampled_from(sorted(whole.scans["scan"]))))
     flow = cohort_flow(whole, dict.fromkeys(bad, "is empty"))

@@ -6,8 +6,7 @@ from learner_ray.cli import cohort
 from learner_ray.cli.missing_codes import joined
 from learner_ray.cli.options import sweep_parser
 from learner_ray.cohort import load
-from learner_ray.cohort.flow import Listed
-from learner_ray.cohort.missing import is_missing
+from learner_ray.cohort.missing import Listed, is_missing
 from learner_ray.core.errors import UserError
 from tests.cohort.rows import VALID
 

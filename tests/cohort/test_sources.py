@@ -8,7 +8,7 @@ import pytest
 
 from learner_ray.cohort import MMSE, SEVERITY, SF_RATIO, load
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
-from learner_ray.cohort.flow import Listed
+from learner_ray.cohort.missing import Listed
 from learner_ray.cohort.sources.base import SourceLayout
 from learner_ray.cohort.sources.find import layout_of, recognised
 from learner_ray.cohort.sources.oasis2 import PLANES

@@ -15,8 +15,7 @@ from statistics import fmean
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.covariates import Covariates
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.flow import Listed
-from learner_ray.cohort.missing import without_score
+from learner_ray.cohort.missing import Listed, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.score import SEVERITY
 from learner_ray.cohort.sources.base import SourceLayout

@@ -15,8 +15,7 @@ import pandas as pd
 
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.flow import Listed
-from learner_ray.cohort.missing import without_score
+from learner_ray.cohort.missing import Listed, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.score import MMSE
 from learner_ray.cohort.sources.base import SourceLayout
