@@ -10,7 +10,7 @@ from analysis.tables.table import Table
 
 SECTIONS = {
     "verdict": "Verdict", "comparison": "Comparison", "protocol": "Protocol", "methods": "Methods",
-    "validity": "Validity", "checklist": "this row",
+    "validity": "Validity",
 }  # fmt: skip
 """Sections that every page has, by their anchor."""
 

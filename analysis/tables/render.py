@@ -124,10 +124,11 @@ def latex(table: Table) -> str:
 
 def _long_latex(table: Table) -> str:
     """Render a table of running text over as many pages as it takes, with its head on each."""
-    columns = "".join(rf"p{{{width:g}\linewidth}}" for width in table.widths)
+    column = r">{\raggedright\arraybackslash}p{\dimexpr%g\linewidth-2\tabcolsep\relax}"
+    columns = "".join(column % width for width in table.widths)
     panel = table.panels[0][1]
     lines = [
-        r"{\footnotesize\raggedright", rf"\begin{{longtable}}{{{columns}}}",
+        r"{\footnotesize", rf"\begin{{longtable}}{{{columns}}}",
         rf"\caption{{{latex_escaped(table.title)}.}}\label{{tab:{table.name}}}\\", r"\toprule",
         " & ".join(["", *(latex_escaped(str(c)) for c in panel.columns)]) + r" \\",
         r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot",
@@ -136,7 +137,7 @@ def _long_latex(table: Table) -> str:
         lines += [rf"\multicolumn{{{len(table.widths)}}}{{l}}{{{latex_escaped(head)}}} \\"] if head else []
         lines += [" & ".join(map(latex_escaped, [label, *row])) + r" \\" for label, row in _rows(panel)]
     lines.append(r"\end{longtable}")
-    lines += [rf"{latex_escaped(note)}\par" for note in [*table.cautions, *table.notes]]
+    lines += [rf"\noindent {latex_escaped(note)}\par" for note in [*table.cautions, *table.notes]]
     return "\n".join([*lines, "}", ""])
 
 

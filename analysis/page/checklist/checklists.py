@@ -8,14 +8,14 @@ an item is reported is decided by the study's record alone.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.page.checklist import data, model, results
-from analysis.page.checklist.record import Evidence, Record
+from analysis.page.checklist.record import HERE, Evidence, Record
 from analysis.tables.table import Table, panel_of
 
 CHECKLISTS = {
@@ -77,7 +77,7 @@ LOOKS: dict[str, tuple[Callable[[Record], Evidence | None], str]] = {
 }
 """What each name in the column ``evidence`` of a checklist's file looks up, and what is missing without it;
 no words where the absence says nothing."""
-REPORTED, PARTLY = "reported at", "reported in part at"
+REPORTED, PARTLY = "reported", "reported in part"
 NOT_REPORTED, NOT_APPLICABLE = "not reported", "not applicable"
 FOR_AUTHORS = "for the authors"
 WHOLE = "all"
@@ -114,8 +114,27 @@ class Answer:
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """The places of what is reported, each once."""
+        """The places of what is reported elsewhere on the page, each once."""
+        return tuple(at for at in self._at if at != HERE)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether some of it stands in the checklist's own row alone."""
+        return HERE in self._at
+
+    @property
+    def _at(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(evidence.at for evidence in self.found if evidence.applies))
+
+    def status_and_places(self, titles: Mapping[str, str]) -> str:
+        """``reported at Methods and here``.
+
+        Args:
+            titles: of the places, by anchor.
+        """
+        elsewhere = f" at {', '.join(titles[at] for at in self.anchors)}" if self.anchors else ""
+        here = (" and here" if elsewhere else " here") if self.is_here else ""
+        return f"{self.status}{elsewhere}{here}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,22 +194,30 @@ def _checklist(name: str, title: str, records: Sequence[Record]) -> Checklist:
     answers = {item: [answer(item, record) for record in records] for item in items(name)}
     lines = tuple(line for item, found in answers.items() for line in _lines(item, found, records))
     rows = [
-        {"study": record.study.key, "cautions": "; ".join(record.study.cautions), "item": item.item,
-         "section": item.section, "topic": item.topic, "status": each.status,
-         "places": "; ".join(record.places[at] for at in each.anchors), "recorded": each.recorded,
-         "to_say": each.to_say}
-        for item, found in answers.items() for record, each in zip(records, found, strict=True)
-    ]  # fmt: skip
+        _row(item, record, each)
+        for item, found in answers.items()
+        for record, each in zip(records, found, strict=True)
+    ]
     places = {at: place for record in records for at, place in record.places.items()}
     columns = ["Topic", "Status", "Recorded", "Left to say"]
     panel = panel_of([(line.item.item, _cells(line, places)) for line in lines], columns)
     studies = ", ".join(record.study.title for record in records)
     table = Table(
         name=f"checklist_{name}", title=f"Checklist {title}", data=pd.DataFrame(rows),
-        panels=[(studies, panel)], widths=(0.05, 0.25, 0.2, 0.25, 0.25),
+        panels=[(studies, panel)], widths=(0.06, 0.24, 0.2, 0.25, 0.25),
         notes=["Numbers are those of the checklist, words are not. Status is decided by the study's record."],
     )  # fmt: skip
     return Checklist(name=name, title=title, lines=lines, table=table)
+
+
+def _row(item: Item, record: Record, answer: Answer) -> dict[str, str]:
+    """The answer of one study as a row of the file."""
+    places = [*(record.places[at] for at in answer.anchors), *["here"] * answer.is_here]
+    return {
+        "study": record.study.key, "cautions": "; ".join(record.study.cautions), "item": item.item,
+        "section": item.section, "topic": item.topic, "status": answer.status, "places": "; ".join(places),
+        "recorded": answer.recorded, "to_say": answer.to_say,
+    }  # fmt: skip
 
 
 def _lines(item: Item, found: Sequence[Answer], records: Sequence[Record]) -> list[Line]:
@@ -205,8 +232,7 @@ def _lines(item: Item, found: Sequence[Answer], records: Sequence[Record]) -> li
     ]
 
 
-def _cells(line: Line, places: dict[str, str]) -> list[str]:
+def _cells(line: Line, places: Mapping[str, str]) -> list[str]:
     answer = line.answer
     topic = f"{', '.join(line.studies)}: {line.item.topic}" if line.studies else line.item.topic
-    where = ", ".join(places[at] for at in answer.anchors)
-    return [topic, f"{answer.status} {where}".strip(), answer.recorded, answer.to_say]
+    return [topic, answer.status_and_places(places), answer.recorded, answer.to_say]

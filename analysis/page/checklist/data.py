@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.figures.flow import numbers_text
-from analysis.page.checklist.record import Evidence, Record
+from analysis.page.checklist.record import HERE, Evidence, Record
 from analysis.results.flow import CLASSES, flows_of, pair_numbers
 from analysis.results.names import printable
 from analysis.tables.captions import design_of
@@ -63,7 +63,7 @@ def _places(record: Record, column: str) -> Evidence | None:
         return None
     named = {part for text in rows[column].dropna().astype(str) for part in text.replace("+", ">").split(">")}
     count = len(named - {""})
-    at = "validity" if record.check("Class and site or device") else "checklist"
+    at = "validity" if record.check("Class and site or device") else HERE
     return Evidence(value=f"{count} {column}{'s' if count > 1 else ''}", at=at) if count else None
 
 

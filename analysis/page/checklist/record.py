@@ -16,8 +16,8 @@ from analysis.results.study import StudyResults
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.table import Table
 
-HERE = "checklist"
-"""The place of what stands nowhere else: the checklist's own row has the value."""
+HERE = ""
+"""The anchor of what stands nowhere else: the checklist's own row has the value."""
 
 
 @dataclass(frozen=True, kw_only=True)
