@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
 
 from analysis.figures.drawing import FAINT, INK, STYLE, Drawing, canvas
 from analysis.results.flow import CLASSES, COUNTED, Count, Flow, Step, flow_table, flows_of
@@ -21,8 +23,9 @@ LINE, PAD, BETWEEN = 0.15, 0.08, 0.16
 """Heights in inches: of a line, of the space in a box above and below its text, and between boxes."""
 SIZE = 8
 """Of the letters, in points."""
-LETTERS = {BOX: 38, ASIDE: 33}
-"""Letters of a line of text in a box; short of its width, since a browser may take a wider typeface."""
+BOLD = FontProperties(size=SIZE, weight="bold")
+"""All text is measured in bold, which leaves room where a browser takes a wider typeface."""
+MOST_LETTERS = 60
 MOST_FOLDS = 10
 """Test folds that are listed in the last box; more are in the CSV alone."""
 
@@ -53,7 +56,7 @@ def flow_diagram(statistics: StudyStatistics) -> Drawing:
         for i, (flow, rows) in enumerate(zip(flows, columns, strict=True)):
             left = GAP + i * (BOX + 2 * GAP + ASIDE)
             kind = "External cohort" if flow.external else "Cohort"
-            head = textwrap.shorten(f"{kind} {flow.cohort}", 2 * LETTERS[BOX], placeholder="...")
+            head = textwrap.shorten(f"{kind} {flow.cohort}", MOST_LETTERS, placeholder=" ...")
             axes.text(left, height - GAP / 2, head, fontsize=SIZE, color=FAINT, va="center")
             _column(axes, rows, steps, asides, left, height - GAP - LINE)
     return Drawing(
@@ -118,9 +121,11 @@ def _by_fold(flow: Flow) -> str:
 
 
 def _step_lines(step: Step) -> list[str]:
-    lines = [step.kept.what, numbers_text(step.kept.numbers)]
-    classes = [step.kept.numbers.get(name) for name in CLASSES]
-    return [*lines, f"worse/same/better {'/'.join(map(str, classes))}"] if None not in classes else lines
+    numbers = step.kept.numbers
+    if not {"pairs", *CLASSES} <= set(numbers):
+        return [step.kept.what, numbers_text(numbers)]
+    pairs = f"{numbers['pairs']:,} pairs, worse/same/better {'/'.join(str(numbers[c]) for c in CLASSES)}"
+    return [step.kept.what, numbers_text({unit: n for unit, n in numbers.items() if unit != "pairs"}), pairs]
 
 
 def _aside_lines(step: Step) -> list[str]:
@@ -144,12 +149,25 @@ def numbers_text(numbers: Mapping[str, int]) -> str:
 
 
 def _wrapped(lines: Sequence[str], width: float) -> list[str]:
-    return [part for line in lines for part in textwrap.wrap(line, LETTERS[width])]
+    return [part for line in lines for part in _fitting(line, width)]
+
+
+def _fitting(line: str, width: float) -> list[str]:
+    """Break a line into as few as fit into a box of some width in inches."""
+    room = 72 * (width - 2 * PAD)
+    broken = (textwrap.wrap(line, letters) for letters in range(MOST_LETTERS, 0, -1))
+    return next(parts for parts in broken if max(map(_points, parts), default=0) < room)
+
+
+def _points(text: str) -> float:
+    """The width of some text in points."""
+    return float(text_to_path.get_text_width_height_descent(text, BOLD, ismath=False)[0])
 
 
 def _spoken(flow: Flow) -> str:
     said = [f"{'External cohort' if flow.external else 'Cohort'} {flow.cohort}."]
     for step in flow.steps:
-        said.append(f"{': '.join(_step_lines(step)[:2])}.")
+        what, *numbers = _step_lines(step)
+        said.append(f"{what}: {', '.join(numbers)}.")
         said += [f"{' '.join(_aside_lines(step))}."] if step.why else []
     return " ".join(said)

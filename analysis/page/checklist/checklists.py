@@ -182,7 +182,8 @@ def answer(item: Item, record: Record) -> Answer:
     if item.rest:
         to_say.append(FOR_AUTHORS if item.rest == WHOLE else f"{FOR_AUTHORS}: {item.rest}")
     status = NOT_REPORTED if not found else PARTLY if to_say else REPORTED
-    return Answer(status=status, found=found, to_say="; ".join(to_say))
+    left = "; ".join(to_say) or ("" if found else FOR_AUTHORS)
+    return Answer(status=status, found=found, to_say=left)
 
 
 def checklists(records: Sequence[Record]) -> list[Checklist]:

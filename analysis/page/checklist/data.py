@@ -82,9 +82,9 @@ def frames(record: Record) -> Evidence | None:
 def left_out(record: Record) -> Evidence | None:
     """What was left out of the data, by step, where the record says so."""
     at = record.figure("flow")
-    if not at or "left_out" not in record.study.info:
-        return None
     steps = flows_of(record.study)[0].steps
+    if not at or all(step.left_out is None for step in steps[:2]):
+        return None
     counts = [count for step in steps for count in step.left_out or ()]
     said = [f"{numbers_text(count.numbers)}: {count.what}" for count in counts] or ["none"]
     said += [f"{step.why.lower()}: not recorded" for step in steps if step.left_out is None]
