@@ -18,7 +18,7 @@ from analysis.page.checklist.record import Record
 from analysis.page.incremental import incremental_sentences
 from analysis.page.measurement import measurement_methods, measurement_sentences
 from analysis.page.methods import methods
-from analysis.page.places import anchor, places
+from analysis.page.places import anchor, html_id, places
 from analysis.page.sentences import verdict_sentences
 from analysis.page.validity import checks
 from analysis.statistics.study_statistics import StudyStatistics
@@ -36,8 +36,7 @@ def inline_svg(drawing: Drawing) -> Markup:
     svg = drawing.svg
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Different names have different ids, so that no figure takes another's gradients.
-    prefix = re.sub(r"[^a-zA-Z0-9-]", lambda found: f"_{ord(found[0]):x}_", drawing.name)
+    prefix = html_id(drawing.name)  # so that no figure takes another's gradients
     svg = _IDENTIFIERS.sub(rf"\g<1>{prefix}-", svg)
     svg = svg.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
     label = Markup('<svg role="img" aria-labelledby="{0}-name {0}-text" ').format(prefix)

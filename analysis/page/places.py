@@ -16,13 +16,18 @@ SECTIONS = {
 
 
 def anchor(name: str, kind: str) -> str:
-    """Make the id of a table or figure on the page: different names have different ids.
+    """Make the id of a table or figure on the page.
 
     Args:
         name: of the table or figure.
         kind: ``table`` or ``figure``.
     """
-    return f"{kind}-" + re.sub(r"[^a-zA-Z0-9-]", lambda found: f"_{ord(found[0]):x}_", name)
+    return f"{kind}-{html_id(name)}"
+
+
+def html_id(name: str) -> str:
+    """Turn a name into an id; different names have different ids, so that none takes another's links."""
+    return re.sub(r"[^a-zA-Z0-9-]", lambda found: f"_{ord(found[0]):x}_", name)
 
 
 def places(tables: Sequence[Table], drawings: Sequence[Drawing]) -> dict[str, str]:

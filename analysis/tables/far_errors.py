@@ -11,7 +11,7 @@ from analysis.results.final_runs import RUN
 from analysis.results.run_columns import with_run_counts
 from analysis.results.study import StudyResults
 from analysis.statistics.study_statistics import StudyStatistics
-from analysis.tables.captions import header, run_cautions
+from analysis.tables.captions import header, row_label, run_cautions
 from analysis.tables.table import NONE, Table, panel_of, plain_number
 
 SHOWN = 20
@@ -36,7 +36,9 @@ def far_errors_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         frames.append(data)
         cautions += run_cautions(item.study)
         pairs = list(data.groupby(["patient", "pair"], sort=False))
-        panels.append((header(item.study), panel_of([_row(rows) for _, rows in pairs[:SHOWN]], COLUMNS)))
+        panels.append(
+            (header(item.study), panel_of([_row(item.study, rows) for _, rows in pairs[:SHOWN]], COLUMNS))
+        )
         if len(pairs) > SHOWN:
             notes.append(
                 f"{item.study.title}: {len(pairs) - SHOWN} more pairs with a far error are in "
@@ -132,13 +134,14 @@ def _scans_by_pair(scores: pd.DataFrame, pairs: set[str]) -> Mapping[str, tuple[
     return found
 
 
-def _row(rows: pd.DataFrame) -> tuple[str, list[str]]:
+def _row(study: StudyResults, rows: pd.DataFrame) -> tuple[str, list[str]]:
     """The row of one pair, whose lines are its arms."""
     first = rows.iloc[0]
     scores = [f"{first[name]:g}" for name in ("score_earlier", "score_later") if name in rows]
     scans = " > ".join(text for text in (first["scans_earlier"], first["scans_later"]) if text)
     arms = "; ".join(
-        f"{row['label']} {row['runs_wrong']} of {row['runs_tested']}" for _, row in rows.iterrows()
+        f"{row_label(study, row['arm'])} {row['runs_wrong']} of {row['runs_tested']}"
+        for _, row in rows.iterrows()
     )
     mean = (rows["probability"] * rows["runs_wrong"]).sum() / rows["runs_wrong"].sum()
     cells = [scans or NONE, " > ".join(scores) or NONE, first["true"], first["predicted"], plain_number(mean)]
