@@ -52,8 +52,9 @@ def net_benefit(record: Record) -> Evidence | None:
 
 def external(record: Record) -> Evidence | None:
     """The test on an external cohort."""
-    at, found = record.table("external"), record.statistics.external
-    return Evidence(value=found.size, at=at) if at and found else None
+    at = record.table("external")
+    found = record.statistics.external if at else None
+    return Evidence(value=found.size, at=at) if found else None
 
 
 def subgroups(record: Record) -> Evidence | None:
@@ -73,9 +74,10 @@ def clusters(record: Record) -> Evidence | None:
 
 def score_reliability(record: Record) -> Evidence | None:
     """Reliability of the score over retests."""
+    if not (at := record.table("repeatability")):
+        return None
     retests = [each for each in record.statistics.measurement.retests if not each.arm and each.found]
-    at = record.table("repeatability")
-    return Evidence(value=f"{retests[0].retests} retests of the score", at=at) if retests and at else None
+    return Evidence(value=f"{retests[0].retests} retests of the score", at=at) if retests else None
 
 
 def robustness(record: Record) -> Evidence | None:
