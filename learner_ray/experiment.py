@@ -157,6 +157,7 @@ class Experiment:
                 plan,
                 results.out,
                 left_out,
+                unreadable=decoded.unreadable,
                 command=self.command,
                 extend=self.options.extend,
                 allow_duplicates=self.options.allow_duplicates,

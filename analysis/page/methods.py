@@ -1,4 +1,4 @@
-"""The Methods section and the reporting checklist of a report, filled from the study's own records."""
+"""The Methods section of a report, filled from the study's own records."""
 
 from __future__ import annotations
 
@@ -11,12 +11,6 @@ from analysis.tables.captions import design_of
 from analysis.tables.main_table import margins
 
 UNKNOWN = "not recorded"
-
-AUTHORS_TOPICS = (
-    "eligibility, setting and dates; de-identification and ethics; missing data; demographics by partition; "
-    "fairness and health inequalities; external testing; failure analysis; limitations; intended use; "
-    "protocol and registration; data availability; funding and interests"
-)
 
 
 def methods(statistics: Sequence[StudyStatistics]) -> list[str]:
@@ -103,38 +97,3 @@ def statistics_methods(statistics: Sequence[StudyStatistics]) -> str:
         "Fisher's z weighted by rows; their intervals are percentile intervals of a patient-cluster "
         f"bootstrap ({draws:,} draws; Field and Welsh 2007). Studies are never pooled."
     )
-
-
-def checklist(statistics: StudyStatistics) -> list[tuple[str, str]]:
-    """Fill a reporting checklist from the study's own records.
-
-    Returns:
-        Pairs of a topic of CLAIM 2024 or TRIPOD+AI and what is recorded; the last names what is left to the
-        authors.
-    """
-    study = statistics.study
-    info, cohort = study.info, study.cohort
-    get, data = _getter(info), _getter(cohort)
-    versions = ", ".join(f"{name} {version}" for name, version in (info.get("versions") or {}).items())
-    hardware = ", ".join(f"{name} {value}" for name, value in (info.get("hardware") or {}).items())
-    weights = (info.get("base") or {}).get("encoder", {}).get("weights", UNKNOWN)
-    models = "; ".join(f"{arm.label}: {arm.edits or 'base'}" for arm in study.arms if not arm.control)
-    recorded = {
-        "Data source": ("synthetic " if cohort.get("phantom") else "")
-        + f"{data('name')}, hash {data('hash')}",
-        "Data left out": "; ".join(map(str, (info.get("left_out") or ["none"])[:10])),
-        "Outcome and reference standard": f"worse, same or better: {_outcome(study)} or more",
-        "Sample size": f"{_sizes(study)}; no sample size calculation is recorded",
-        "Partitions": f"{get('protocol')}, by patient: {design_of(study)}; splits {get('split_hash')}",
-        "Model": models,
-        "Starting weights": str(weights),
-        "Software": versions or UNKNOWN,
-        "Hardware": hardware or UNKNOWN,
-        "Training and search": f"{get('trials')} trials per arm and fold, profile {get('profile')}",
-        "Choice of the final model": f"best by {get('selection_metric')}, then trained again",
-        "Performance measures": f"{statistics.primary_metric.heading} (primary), all others in the tables",
-        "Uncertainty and significance": "patients and training in one t statistic, Holm; see Methods",
-        "Robustness": "class threshold, controls, shuffled labels; see Validity",
-        "Code": f"{get('git_sha')}, numerics {study.numerics}, command {get('command')}",
-    }
-    return [*recorded.items(), ("For the authors to state", AUTHORS_TOPICS)]

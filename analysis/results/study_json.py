@@ -25,7 +25,11 @@ STUDY: dict[str, Any] = {
         "analysis": int, "threshold": NUMBER, "alpha": NUMBER, "known_runs": list, "planned": {},
     },
     "division": str, "places": list, "splits_file": {"from": str},
-    "external": {"name": str, "cohort_hash": str, "phantom": bool, "added": str, "left_out": list},
+    "external": {
+        "name": str, "cohort_hash": str, "phantom": bool, "added": str, "left_out": list, "bad_scans": int,
+        "flow": {},
+    },
+    "flow": {},
     "base": {"progression": {"selection_metric": str}, "encoder": {}},
     "cohort": {
         "name": str, "class_counts": list,

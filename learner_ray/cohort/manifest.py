@@ -29,7 +29,7 @@ from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.covariates import read_covariates
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.missing import is_missing, without_score
+from learner_ray.cohort.missing import Listed, is_missing, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.ratings import COLUMN as RATING
 from learner_ray.cohort.ratings import read_ratings
@@ -101,6 +101,11 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
         temporal=sidecar.temporal,
         phantom=sidecar.phantom,
         notes=tuple(notes),
+        listed=Listed(
+            scans=len(lines),
+            patients=len({cells["patient"].strip() for _, cells in lines} - {""}),
+            left_out={"no score": len(unscored)} if unscored else {},
+        ),
         ratings={scan.scan: ratings[scan.row] for scan in scans if scan.row in ratings},
     )
 

@@ -96,6 +96,11 @@ class Decoded:
     """Files with the same content, which were allowed."""
 
     @property
+    def unreadable(self) -> dict[str, str]:
+        """Why scans were left out, by scan id, in words that name no file."""
+        return {scan: bad.kind for scan, bad in self.cache.bad.items()}
+
+    @property
     def oddities(self) -> dict[str, list[str]]:
         """What is unusual about scans that were accepted: a sentence for each kind, and the scans it applies
         to."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from learner_ray.cohort import Cohort, load_splits, save_splits, splits_hash
 from learner_ray.cohort.covariates import NAMES as COVARIATES
+from learner_ray.cohort.flow import cohort_flow
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.run.provenance import git_sha, processor, versions
@@ -67,9 +69,14 @@ the looks at the results, which stay counted."""
 
 
 def describe(
-    plan: Plan, left_out: list[str], *, command: str = "", allow_duplicates: bool = False
+    plan: Plan,
+    left_out: list[str],
+    *,
+    unreadable: Mapping[str, str],
+    command: str = "",
+    allow_duplicates: bool = False,
 ) -> dict[str, Any]:
-    """The study as plain data; ``command`` is what repeats it."""
+    """The study as plain data; ``command`` is what repeats it, the rest as in :func:`record`."""
     from optuna.distributions import distribution_to_json
 
     metric = selection_metric(plan.base.progression.selection_metric)
@@ -85,6 +92,7 @@ def describe(
             "missing": list(plan.source.missing),
         },
         "left_out": left_out,
+        "flow": cohort_flow(plan.cohort, unreadable),
         "allow_duplicates": allow_duplicates,
         "protocol": protocol(plan),
         "profile": plan.profile,
@@ -173,6 +181,7 @@ def record(
     folder: Path,
     left_out: list[str],
     *,
+    unreadable: Mapping[str, str] = MappingProxyType({}),
     command: str = "",
     extend: bool = False,
     allow_duplicates: bool = False,
@@ -187,6 +196,7 @@ def record(
         plan: the study as asked for now.
         folder: its results folder.
         left_out: what the study leaves out of its data, in sentences.
+        unreadable: why a scan cannot be decoded, by scan id.
         command: what repeats the study, quoted for a shell.
         extend: take in more arms, trials, seeds or repeats than the folder's study has.
         allow_duplicates: whether files with the same content were let pass.
@@ -196,7 +206,7 @@ def record(
         UserError: the folder holds another study, or one whose files were changed, or that declared another
             number of looks.
     """
-    now = describe(plan, left_out, command=command, allow_duplicates=allow_duplicates)
+    now = describe(plan, left_out, unreadable=unreadable, command=command, allow_duplicates=allow_duplicates)
     path, splits = folder / "study.json", folder / "splits.json"
     before = read_study(path)
     if before is None:

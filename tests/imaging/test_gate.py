@@ -243,6 +243,10 @@ def test_what_a_sweep_let_pass_is_told_and_stands_in_the_study(
     assert study["allow_duplicates"] is True
     left_out, *kept = study["left_out"]
     assert "p7-3.png cannot be read" in left_out
+    flow = study["flow"]
+    assert flow["unreadable"] == {"cannot be read as a picture": 1} and flow["left_out"] == {}
+    assert flow["listed"]["scans"] == flow["readable"]["scans"] + 1 == study["cohort"]["scans"]
+    assert flow["pairs"] == study["cohort"]["pairs"] - 2, "the third visit of four was in two pairs"
     assert [note.partition(" (")[0] for note in kept] == [
         "1 scan is black",
         "1 file has the same content as another",

@@ -15,7 +15,7 @@ from statistics import fmean
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.covariates import Covariates
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.missing import without_score
+from learner_ray.cohort.missing import Listed, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.score import SEVERITY
 from learner_ray.cohort.sources.base import SourceLayout
@@ -84,6 +84,8 @@ class CovidBlues(SourceLayout):
         check_spellings([(scan.row, scan.patient) for scan in scans], faults)
         faults.raise_any()
         check_patients(folder, scans, notes)
+        names = clips.keys() | severity.keys()
+        lacking = {"no severity": len(names - severity.keys()), "no such clip": absent}
         return Cohort(
             name="COVID-BLUES",
             modality="lus",
@@ -96,6 +98,11 @@ class CovidBlues(SourceLayout):
                 for name in names
             },
             notes=tuple(notes),
+            listed=Listed(
+                scans=len(names),
+                patients=len({parts[1] for name in names if (parts := _CLIP.fullmatch(name))}),
+                left_out={why: count for why, count in lacking.items() if count},
+            ),
         )
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.missing import without_score
+from learner_ray.cohort.missing import Listed, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.score import MMSE
 from learner_ray.cohort.sources.base import SourceLayout
@@ -92,7 +92,19 @@ class Oasis2(SourceLayout):
         notes += without_score(unrated, len(table), "sessions")
         notes += [*unread, *_foreign_planes(folder, files)]
         check_patients(folder, scans, notes)
-        return Cohort(name="OASIS-2", modality="mri", score=MMSE, scans=scan_table(scans), notes=tuple(notes))
+        lacking = {f"lacking one of {', '.join(PLANES)}": incomplete, "no score": len(unrated)}
+        return Cohort(
+            name="OASIS-2",
+            modality="mri",
+            score=MMSE,
+            scans=scan_table(scans),
+            notes=tuple(notes),
+            listed=Listed(
+                scans=len(table),
+                patients=len(set(subjects)),
+                left_out={why: count for why, count in lacking.items() if count},
+            ),
+        )
 
 
 def _planes(folder: Path, session: str) -> tuple[str, ...]:
