@@ -12,8 +12,9 @@ from markupsafe import Markup, escape
 
 from analysis.figures.drawing import FAINT, INK, Drawing
 from analysis.page.incremental import incremental_sentences
-from analysis.page.measurement import measurement_methods, measurement_sentences
-from analysis.page.methods import checklist, methods
+from analysis.page.measurement import measurement_sentences
+from analysis.page.methods import checklist
+from analysis.page.methods_text.section import methods
 from analysis.page.sentences import verdict_sentences
 from analysis.page.validity import checks
 from analysis.statistics.study_statistics import StudyStatistics
@@ -84,7 +85,7 @@ def html(report: Report) -> str:
             }
             for item in report.statistics
         ],
-        methods=[*methods(report.statistics), measurement_methods(report.statistics)],
+        methods=methods(report.statistics),
         main_table=report.tables[0],
         tables=report.tables[1:],
         forest=first,

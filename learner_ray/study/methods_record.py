@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from learner_ray.cohort.splits import PARTS
@@ -24,7 +24,7 @@ def methods_record(plan: Plan) -> dict[str, Any]:
 
     Keys: ``configurations``, by arm what of its configuration differs from the base, with the values in
     effect; ``components``, what losses and encoders say of themselves; ``inner``, who trains, validates and is
-    tested; ``search``; ``practice``, what every run does (:mod:`learner_ray.training.practice`); and
+    tested; ``search``; ``pairing``, how the arms' seeds are related; ``practice``, what every run does (:mod:`learner_ray.training.practice`); and
     ``defaults``, those that were chosen on this cohort.
     """
     configs = {arm.name: config_of(arm, plan.base, plan.edits) for arm in plan.arms}
@@ -33,6 +33,7 @@ def methods_record(plan: Plan) -> dict[str, Any]:
         "components": _components(configs.values()),
         "inner": _inner(plan),
         "search": _search(plan, configs),
+        "pairing": _pairing(plan.arms),
         "practice": practice(),
         "defaults": chosen_on(
             plan.cohort,
@@ -96,11 +97,12 @@ def _search(plan: Plan, configs: dict[str, Config]) -> dict[str, Any] | None:
         "pruner": {str(epochs): pruner_record(plan.settings.pruner, epochs) for epochs in lengths},
         "parallel_trials": 1,
         "selected_epochs": "later half of the schedule",
-        "paired_by": _pairing(searched),
+        "final_runs": "the selected setting was trained again from the beginning on all training patients of the "
+        "fold, up to the selected epoch of the schedule; there were no validation patients then",
     }
 
 
-def _pairing(arms: list[Arm]) -> str:
+def _pairing(arms: Sequence[Arm]) -> str:
     """How the seeds of arms are related."""
     own = [arm.name for arm in arms if arm.seed_offset]
-    return " but ".join(["the same seeds for all arms", *([", ".join(own)] if own else [])])
+    return " but ".join(["all arms had the same seeds", *([", ".join(own)] if own else [])])

@@ -1,0 +1,176 @@
+"""Methods: what the encoder is shown, what it is, and how it is pretrained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from analysis.page.methods_text.record import Paragraph, Record, joined, sentence, words
+
+VARIED: dict[str, str] = {
+    "rotation_degrees": "rotation up to {:.3g} degrees",
+    "scale": "size up to {:.3g} %",
+    "translation": "shift up to {:.3g} % of width and height",
+    "gain": "brightness up to {:.3g} %",
+    "midtone": "midtones up to {:.3g} %",
+    "noise": "noise with an SD of {:.3g} % of the scan's",
+}
+"""What augmentation varies, at a strength of 1; all but degrees are recorded as shares."""
+NORMS = {
+    "batch": "batch normalisation",
+    "partial": "partial batch normalisation",
+    "frozen": "constants instead of batch normalisation",
+    "group": "group normalisation",
+}
+BALANCES = {
+    "none": "every scan once per epoch, in random order",
+    "score": "all quantiles of the score alike in every batch",
+    "patient": "every scan once per epoch, with pairs of scans of one patient at different visits in every batch",
+}
+OPTIMISERS = {"adamw": "AdamW", "sgd": "stochastic gradient descent"}
+
+
+def _as(names: dict[str, str]) -> Callable[[Any], str]:
+    """Write a value by its name in words, or as it is where it has none."""
+    return lambda value: names.get(value, words(value)) if isinstance(value, str) else words(value)
+
+
+def _or_none(none: Any, text: str) -> Callable[[Any], str]:
+    """Write a value, and a text for the one that stands for nothing."""
+    return lambda value: text if value == none else words(value)
+
+
+def shown(record: Record) -> Paragraph:
+    """The frames of a scan, their grey values, and augmentation."""
+    arms = record.with_encoder
+    size = record.across("data.image_size", arms)
+    frames = ("methods", "practice", "frames")
+    return Paragraph(
+        "Input",
+        joined(
+            sentence("A scan was shown as {frames} frames.", frames=record.across("data.frames", arms)),
+            sentence(
+                "Frames had {size} pixels in height and width, {geometry}; grey values were {grey}.",
+                size=size,
+                geometry=record.get(*frames, "geometry"),
+                grey=record.get(*frames, "grey_values"),
+            ),
+            sentence(
+                "Frames in training: {training}; in evaluation: {evaluation}.",
+                training=record.get(*frames, "training"),
+                evaluation=record.get(*frames, "evaluation"),
+            ),
+            _augmentation(record),
+        ),
+    )
+
+
+def _augmentation(record: Record) -> str:
+    strength = record.across("data.augment", record.pretrained, _or_none(0, "0 (none)"))
+    ranges = record.get("methods", "practice", "augmentation")
+    varied = [
+        text.format(ranges[key] if key == "rotation_degrees" else 100 * ranges[key])
+        for key, text in VARIED.items()
+        if isinstance(ranges, dict) and isinstance(ranges.get(key), int | float)
+    ]
+    mirror = record.get("methods", "practice", "augmentation", "mirror")
+    if strength in (None, "0 (none)"):
+        return sentence("Augmentation had the strength {strength}.", strength=strength)
+    return sentence(
+        "Training scans were augmented, all frames of a clip alike, with {strength} times these ranges: {varied}"
+        "{mirror}.",
+        strength=strength,
+        varied="; ".join(varied) or None,
+        mirror=f"; {words(mirror)}" if mirror else "",
+    )
+
+
+def encoder(record: Record) -> Paragraph:
+    """Architecture, temporal shift, normalisation, starting weights and projection head."""
+    arms, practice = record.with_encoder, ("methods", "practice", "encoder")
+    known = record.get("methods", "components", "encoders")
+    described = {str(name): words((of or {}).get("text")) for name, of in (known or {}).items()}
+    norm = record.across("encoder.norm", arms, _as(NORMS)) or ""
+    shift = record.across("encoder.shift_fraction", arms, _or_none(0, "0 (no temporal shift)"))
+    return Paragraph(
+        "Encoder",
+        joined(
+            sentence(
+                "The encoder was {name}{described}.",
+                name=record.across("encoder.name", arms),
+                described="".join(f"; {name}: {text}" for name, text in described.items()),
+            ),
+            sentence(
+                "Share of the channels that were shifted in time: {shift}{how}.",
+                shift=shift,
+                how=f", {words(record.get(*practice, 'shift'))}"
+                if record.get(*practice, "shift") and shift != "0 (no temporal shift)"
+                else "",
+            ),
+            sentence(
+                "Normalisation: {norm}{groups}{partial}.",
+                norm=norm or None,
+                groups=f", of {words(record.get(*practice, 'groups'))} groups of channels" if "group" in norm else "",
+                partial=f", {words(record.get(*practice, 'partial_norm'))}" if "partial" in norm else "",
+            ),
+            sentence(
+                "Starting weights: {weights}.",
+                weights=record.across("encoder.weights", arms, _or_none("none", "none, drawn at random from the seed")),
+            ),
+            sentence(
+                "Projection head for the contrastive term: {head}.",
+                head=record.across(
+                    "encoder.projection_dim",
+                    arms,
+                    lambda width: "none" if width == 0 else f"two layers with {words(width)} outputs",
+                ),
+            ),
+        ),
+    )
+
+
+def training(record: Record) -> Paragraph:
+    """Optimiser, learning rate, batches, length and precision of pretraining."""
+    arms, practice = record.pretrained, ("methods", "practice", "training")
+    optimiser = record.across("train.optimizer", arms, _as(OPTIMISERS))
+    momentum = record.get(*practice, "sgd_momentum")
+    shuffled = [arm.label for arm in arms if record.setting(arm, "train.shuffle_scores").value is True]
+    factors = {words(arm.get("label")): arm["epochs_factor"] for arm in record.get("arms") or () if "epochs_factor" in arm}
+    return Paragraph(
+        "Pretraining",
+        joined(
+            sentence(
+                "Optimiser: {optimiser}{momentum}; weight decay {decay}, on {decayed}.",
+                optimiser=optimiser,
+                momentum=f" with a momentum of {words(momentum)}" if momentum and "stochastic" in str(optimiser) else "",
+                decay=record.across("train.weight_decay", arms),
+                decayed=record.get(*practice, "decayed"),
+            ),
+            sentence(
+                "Learning rate: {rate}; it {schedule}; the rise takes {warmup} of the schedule.",
+                rate=record.across("train.lr", arms),
+                schedule=record.get(*practice, "schedule"),
+                warmup=record.across("train.warmup", arms),
+            ),
+            sentence("The schedule had {epochs} epochs.", epochs=record.across("train.epochs", arms)),
+            sentence("Training ended before the schedule, after epoch {stop}.", stop=_stop(record)),
+            sentence("Times as long as the other arms trained: {factors}.", factors=factors or None),
+            sentence(
+                "Batches had {size} scans over all devices: {balance}.",
+                size=record.across("train.batch_size", arms),
+                balance=record.across("train.balance", arms, _as(BALANCES)),
+            ),
+            sentence("Gradients were clipped to a norm of {clip}.", clip=record.across("train.clip", arms)),
+            sentence(
+                "Precision: {precision}; bit-for-bit repeatable on one kind of device: {deterministic}.",
+                precision=record.across("train.precision", arms),
+                deterministic=record.across("train.deterministic", arms),
+            ),
+            sentence("Scores were permuted over training patients before pretraining in: {arms}.", arms=shuffled or None),
+        ),
+    )
+
+
+def _stop(record: Record) -> str | None:
+    stops = record.across("train.stop_epoch", record.pretrained, _or_none(0, ""))
+    return stops or None

@@ -1,0 +1,66 @@
+"""The table of what each arm searched: every key with its range and the value the search began with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.results.study import DeclaredArm, StudyResults
+from analysis.statistics.study_statistics import StudyStatistics
+from analysis.tables.table import Table, panel_of
+
+UNKNOWN = "not recorded"
+COLUMNS = ("Key", "Values", "Start")
+
+
+def search_space(statistics: Sequence[StudyStatistics]) -> Table | None:
+    """Table what each arm searched; None where no study searched anything."""
+    panels, frames = [], []
+    for study in (item.study for item in statistics):
+        rows = [row for arm in study.arms for row in _rows(study, arm)]
+        if rows:
+            panels.append((study.title, panel_of([(row["label"], [row[c] for c in COLUMNS]) for row in rows], COLUMNS)))
+            frames.append(pd.DataFrame(rows).assign(study=study.key))
+    if not frames:
+        return None
+    return Table(
+        name="search_space",
+        title="What each arm searched",
+        data=pd.concat(frames, ignore_index=True),
+        panels=panels,
+        notes=["Start is the value of a search's first trial."],
+    )
+
+
+def _rows(study: StudyResults, arm: DeclaredArm) -> list[dict[str, Any]]:
+    spaces = (study.info.get("spaces") or {}).get(arm.name) or study.info.get("space") or {}
+    starts = (study.info.get("starts") or {}).get(arm.name) or {}
+    return [
+        {
+            "arm": arm.name,
+            "label": study.labels[arm.name],
+            "Key": key,
+            "Values": _values(spaces.get(key)),
+            "Start": _number(starts.get(key)),
+        }
+        for key in arm.searched
+    ]
+
+
+def _values(distribution: Any) -> str:
+    """Write an Optuna distribution, as JSON holds it: ``0.1 to 10, log`` or ``one of 3, 5, 8``."""
+    attributes = distribution.get("attributes") if isinstance(distribution, Mapping) else None
+    if not isinstance(attributes, Mapping):
+        return UNKNOWN
+    if "choices" in attributes:
+        return f"one of {', '.join(map(_number, attributes['choices']))}"
+    scale = "log" if attributes.get("log") else "uniform"
+    return f"{_number(attributes.get('low'))} to {_number(attributes.get('high'))}, {scale}"
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
