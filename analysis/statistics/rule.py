@@ -25,7 +25,8 @@ CALIBRATION: dict[int, dict[str, Any]] = {
         "seeds": [1, 10],
         "arms": [1, 18],
         "smallest_class": 0.1,
-        "varied": "training noise from steady to heavy, unstable and collapsing arms, rare classes, one patient "
+        "varied": "training noise from steady to heavy, unstable and collapsing arms, rare classes, one "
+        "patient "
         "with half of the pairs",
         "not_held": {
             "what": "one choice shared by all folds, such as a single search",
@@ -35,6 +36,6 @@ CALIBRATION: dict[int, dict[str, Any]] = {
 }
 """By the number of the rule, what was measured of it by simulating equally good arms, lowest and highest over
 the conditions: how often 95 % intervals covered the true difference, how often an arm was called supported,
-and within which sizes of study. The tables of docs/analysis.md, which a test compares; a rule without an entry
-has not been measured.
+and within which sizes of study. These are the tables of docs/analysis.md, which a test compares; a rule
+without an entry has not been measured.
 """

@@ -21,7 +21,9 @@ def search_space(statistics: Sequence[StudyStatistics]) -> Table | None:
     for study in (item.study for item in statistics):
         rows = [row for arm in study.arms for row in _rows(study, arm)]
         if rows:
-            panels.append((study.title, panel_of([(row["label"], [row[c] for c in COLUMNS]) for row in rows], COLUMNS)))
+            panels.append(
+                (study.title, panel_of([(row["label"], [row[c] for c in COLUMNS]) for row in rows], COLUMNS))
+            )
             frames.append(pd.DataFrame(rows).assign(study=study.key))
     if not frames:
         return None

@@ -1,7 +1,7 @@
 """Which of the package's defaults were chosen by looking at a cohort, and how such a cohort is recognised.
 
-A study of that cohort does not confirm them: its test patients took part in the choice. ``study.json`` says so
-at the start, and the report repeats it.
+A study of that cohort does not confirm them: its test patients took part in the choice. ``study.json`` says
+so at the start, and the report repeats it.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 from learner_ray.cohort.splits import PARTS
 from learner_ray.core.components import ENCODERS, LOSSES
-from learner_ray.core.config import Config, flatten
+from learner_ray.core.config import Config, LossConfig, field_meanings, flatten
 from learner_ray.core.described import described
 from learner_ray.study.chosen_on import chosen_on
 from learner_ray.study.plan import Plan, config_of
@@ -23,9 +23,9 @@ def methods_record(plan: Plan) -> dict[str, Any]:
     """The methods of a study as plain values: what its configuration, as recorded, does not say by itself.
 
     Keys: ``configurations``, by arm what of its configuration differs from the base, with the values in
-    effect; ``components``, what losses and encoders say of themselves; ``inner``, who trains, validates and is
-    tested; ``search``; ``pairing``, how the arms' seeds are related; ``practice``, what every run does (:mod:`learner_ray.training.practice`); and
-    ``defaults``, those that were chosen on this cohort.
+    effect; ``components``, what losses and encoders say of themselves; ``inner``, who trains, validates and
+    is tested; ``search``; ``pairing``, how the arms' seeds are related; ``practice``, what every run does
+    (:mod:`learner_ray.training.practice`); and ``defaults``, those that were chosen on this cohort.
     """
     configs = {arm.name: config_of(arm, plan.base, plan.edits) for arm in plan.arms}
     return {
@@ -59,9 +59,19 @@ def _components(configs: Iterable[Config]) -> dict[str, Any]:
     losses = sorted({config.loss.name for config in used if config.pretrains})
     encoders = sorted({config.encoder.name for config in used})
     return {
-        "losses": {name: described(LOSSES.get(name)) for name in losses},
+        "losses": {name: described(LOSSES.get(name)) | _settings(name) for name in losses},
         "encoders": {name: described(ENCODERS.get(name)) for name in encoders},
     }
+
+
+def _settings(loss: str) -> dict[str, Any]:
+    """What the settings mean that only this loss has."""
+    own = {
+        name: text.rstrip(".")
+        for name, text in field_meanings(LOSSES.config_class(loss)).items()
+        if name not in field_meanings(LossConfig)
+    }
+    return {"settings": own} if own else {}
 
 
 def _inner(plan: Plan) -> dict[str, Any]:
@@ -97,7 +107,8 @@ def _search(plan: Plan, configs: dict[str, Config]) -> dict[str, Any] | None:
         "pruner": {str(epochs): pruner_record(plan.settings.pruner, epochs) for epochs in lengths},
         "parallel_trials": 1,
         "selected_epochs": "later half of the schedule",
-        "final_runs": "the selected setting was trained again from the beginning on all training patients of the "
+        "final_runs": "the selected setting was trained again from the beginning on all training patients "
+        "of the "
         "fold, up to the selected epoch of the schedule; there were no validation patients then",
     }
 

@@ -26,7 +26,8 @@ def practice() -> dict[str, Any]:
             "grey_values": "standardised by the mean and SD of the scan's foreground",
         },
         "encoder": {
-            "shift": "half of them one frame forward and half one back, at the entrance of every residual branch",
+            "shift": "half of them one frame forward and half one back, at the entrance of every residual "
+            "branch",
             "partial_norm": "batch normalisation of the first layer, constants elsewhere",
             "groups": normalisation.GROUPS,
         },
@@ -51,7 +52,8 @@ def practice() -> dict[str, Any]:
         "classifier": {
             "heads": {name: described(cls) for name, cls in CLASSIFIERS.items() if name != "prior"},
             "inputs": "scaled to a mean squared length of one",
-            "several_scans": "scans of the same view were compared where both visits had one, otherwise every "
+            "several_scans": "scans of the same view were compared where both visits had one, otherwise "
+            "every "
             "scan with every other, and the probabilities averaged",
             "finetuning": f"AdamW with a cosine to zero, gradients clipped to {finetuning.CLIP:g}",
         },

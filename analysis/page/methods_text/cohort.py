@@ -20,7 +20,8 @@ def data(record: Record) -> Paragraph:
     """Where the data come from, how many there are, and what was left out of them."""
     classes = record.get("cohort", "class_counts")
     kind = {True: "a synthetic (phantom) cohort, ", False: ""}.get(record.get("cohort", "phantom"))
-    known = record.get("cohort", "covariates")
+    covariates = record.get("cohort", "covariates") or {}
+    known = {str(name).replace("_", " "): n for name, n in covariates.items()}
     return Paragraph(
         "Data",
         joined(
@@ -40,7 +41,7 @@ def data(record: Record) -> Paragraph:
                 pairs=counted(record.get("cohort", "pairs"), "progression pair"),
                 classes=f" ({' / '.join(map(words, classes))} worse / same / better)" if classes else "",
             ),
-            sentence("Covariates known of these pairs: {known}.", known=known or None),
+            sentence("Pairs of which a covariate is known: {known}.", known=known or None),
             _left_out(record),
         ),
     )
@@ -72,18 +73,22 @@ def outcome(record: Record) -> Paragraph:
     return Paragraph(
         "Outcome",
         joined(
-            sentence("A progression pair is {two} of one patient.", two=order.get(record.get("cohort", "temporal"))),
+            sentence(
+                "A progression pair is {two} of one patient.", two=order.get(record.get("cohort", "temporal"))
+            ),
             sentence(
                 "Its class is better or worse where the {score} changed by {threshold} or more, and same "
                 "otherwise; {healthier} values are healthier.",
                 score=record.get("cohort", "score", "name"),
-                threshold=None if threshold is None else joined(words(threshold), words(unit) if unit else ""),
+                threshold=None
+                if threshold is None
+                else joined(words(threshold), words(unit) if unit else ""),
                 healthier=record.get("cohort", "score", "healthier"),
             ),
             sentence("The score ranges from {low} to {high}.", low=low, high=high),
             sentence(
-                "Visits of one patient fewer than {days} days apart count as retests of the score.",
-                days=record.get("retest_days"),
+                "Visits of one patient less than {days} apart count as retests of the score.",
+                days=counted(record.get("retest_days"), "day"),
             ),
         ),
     )
@@ -100,22 +105,25 @@ def partitions(record: Record) -> Paragraph:
         "Partitions",
         joined(
             sentence(
-                "The protocol was {protocol}, by patient: {folds}, {repeats}.",
+                "Evaluation was {protocol}, with patients as the unit of partition: {folds}, {repeats}.",
                 protocol=record.get("protocol"),
                 folds=counted(record.get("folds"), "fold"),
                 repeats=counted(record.get("repeats"), "repeat"),
             ),
             sentence(
-                "Test patients were assigned by {rule}, with the study's seed {seed}; the partition, shared by "
-                "all arms, has the hash {hash}.",
+                "Test patients were assigned by {rule}.",
                 rule=record.get("methods", "inner", "test_dealt_by") or record.get("division"),
+            ),
+            sentence(
+                "All arms shared the partition (seed {seed}, hash {hash}).",
                 seed=record.get("seed"),
                 hash=record.get("split_hash"),
             ),
             sentence("The folds leave out, one by one: {places}.", places=places or None),
             sentence("The partition was read from {file}.", file=file),
             sentence(
-                "A fold tests {test} patients ({test_pairs} pairs) and trains on {final} ({final_pairs} pairs).",
+                "A fold tests {test} patients ({test_pairs} pairs) and trains on {final} ({final_pairs} "
+                "pairs).",
                 test=sizes["test"]["patients"],
                 test_pairs=sizes["test"]["pairs"],
                 final=sizes["final"]["patients"],
@@ -129,7 +137,8 @@ def partitions(record: Record) -> Paragraph:
 def _inner(record: Record, sizes: dict[str, dict[str, str | None]]) -> str:
     """The inner division, which only a search uses."""
     return sentence(
-        "For the search its training patients were divided by {rule} into {parts}: {held_out} validated every "
+        "For the search its training patients were divided by {rule} into {parts}: {held_out} validated "
+        "every "
         "trial ({validation} patients, {validation_pairs} pairs), the others trained it ({trial} patients, "
         "{trial_pairs} pairs). This inner division is a single hold-out, not a cross-validation.",
         rule=record.get("methods", "inner", "dealt_by"),

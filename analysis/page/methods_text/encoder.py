@@ -25,7 +25,8 @@ NORMS = {
 BALANCES = {
     "none": "every scan once per epoch, in random order",
     "score": "all quantiles of the score alike in every batch",
-    "patient": "every scan once per epoch, with pairs of scans of one patient at different visits in every batch",
+    "patient": "every scan once per epoch, with pairs of scans of one patient at different visits in every "
+    "batch",
 }
 OPTIMISERS = {"adamw": "AdamW", "sgd": "stochastic gradient descent"}
 
@@ -43,23 +44,19 @@ def _or_none(none: Any, text: str) -> Callable[[Any], str]:
 def shown(record: Record) -> Paragraph:
     """The frames of a scan, their grey values, and augmentation."""
     arms = record.with_encoder
-    size = record.across("data.image_size", arms)
     frames = ("methods", "practice", "frames")
     return Paragraph(
         "Input",
         joined(
             sentence("A scan was shown as {frames} frames.", frames=record.across("data.frames", arms)),
+            sentence("They were, in training, {training}.", training=record.get(*frames, "training")),
+            sentence("They were, in evaluation, {evaluation}.", evaluation=record.get(*frames, "evaluation")),
             sentence(
-                "Frames had {size} pixels in height and width, {geometry}; grey values were {grey}.",
-                size=size,
-                geometry=record.get(*frames, "geometry"),
-                grey=record.get(*frames, "grey_values"),
+                "A frame had {size} pixels in height and width{geometry}.",
+                size=record.across("data.image_size", arms),
+                geometry=sentence(", {how}", how=record.get(*frames, "geometry")),
             ),
-            sentence(
-                "Frames in training: {training}; in evaluation: {evaluation}.",
-                training=record.get(*frames, "training"),
-                evaluation=record.get(*frames, "evaluation"),
-            ),
+            sentence("Grey values were {grey}.", grey=record.get(*frames, "grey_values")),
             _augmentation(record),
         ),
     )
@@ -76,12 +73,12 @@ def _augmentation(record: Record) -> str:
     mirror = record.get("methods", "practice", "augmentation", "mirror")
     if strength in (None, "0 (none)"):
         return sentence("Augmentation had the strength {strength}.", strength=strength)
-    return sentence(
-        "Training scans were augmented, all frames of a clip alike, with {strength} times these ranges: {varied}"
-        "{mirror}.",
-        strength=strength,
-        varied="; ".join(varied) or None,
-        mirror=f"; {words(mirror)}" if mirror else "",
+    varied += [words(mirror)] if mirror else []
+    return joined(
+        sentence("Training scans were augmented with a strength of {strength}.", strength=strength),
+        sentence(
+            "At a strength of 1 all frames of a clip vary alike by: {varied}.", varied="; ".join(varied)
+        ),
     )
 
 
@@ -110,12 +107,16 @@ def encoder(record: Record) -> Paragraph:
             sentence(
                 "Normalisation: {norm}{groups}{partial}.",
                 norm=norm or None,
-                groups=f", of {words(record.get(*practice, 'groups'))} groups of channels" if "group" in norm else "",
+                groups=f", of {words(record.get(*practice, 'groups'))} groups of channels"
+                if "group" in norm
+                else "",
                 partial=f", {words(record.get(*practice, 'partial_norm'))}" if "partial" in norm else "",
             ),
             sentence(
                 "Starting weights: {weights}.",
-                weights=record.across("encoder.weights", arms, _or_none("none", "none, drawn at random from the seed")),
+                weights=record.across(
+                    "encoder.weights", arms, _or_none("none", "none, drawn at random from the seed")
+                ),
             ),
             sentence(
                 "Projection head for the contrastive term: {head}.",
@@ -135,23 +136,29 @@ def training(record: Record) -> Paragraph:
     optimiser = record.across("train.optimizer", arms, _as(OPTIMISERS))
     momentum = record.get(*practice, "sgd_momentum")
     shuffled = [arm.label for arm in arms if record.setting(arm, "train.shuffle_scores").value is True]
-    factors = {words(arm.get("label")): arm["epochs_factor"] for arm in record.get("arms") or () if "epochs_factor" in arm}
+    factors = {
+        words(arm.get("label")): arm["epochs_factor"]
+        for arm in record.get("arms") or ()
+        if "epochs_factor" in arm
+    }
     return Paragraph(
         "Pretraining",
         joined(
             sentence(
-                "Optimiser: {optimiser}{momentum}; weight decay {decay}, on {decayed}.",
+                "Optimiser: {optimiser}{momentum}; weight decay: {decay}{decayed}.",
                 optimiser=optimiser,
-                momentum=f" with a momentum of {words(momentum)}" if momentum and "stochastic" in str(optimiser) else "",
+                momentum=f" with a momentum of {words(momentum)}"
+                if momentum and "stochastic" in str(optimiser)
+                else "",
                 decay=record.across("train.weight_decay", arms),
-                decayed=record.get(*practice, "decayed"),
+                decayed=sentence("; it falls on {what}", what=record.get(*practice, "decayed")),
             ),
             sentence(
-                "Learning rate: {rate}; it {schedule}; the rise takes {warmup} of the schedule.",
+                "Learning rate: {rate}; share of the schedule for the warm-up: {warmup}.",
                 rate=record.across("train.lr", arms),
-                schedule=record.get(*practice, "schedule"),
                 warmup=record.across("train.warmup", arms),
             ),
+            sentence("The rate {schedule}.", schedule=record.get(*practice, "schedule")),
             sentence("The schedule had {epochs} epochs.", epochs=record.across("train.epochs", arms)),
             sentence("Training ended before the schedule, after epoch {stop}.", stop=_stop(record)),
             sentence("Times as long as the other arms trained: {factors}.", factors=factors or None),
@@ -166,7 +173,10 @@ def training(record: Record) -> Paragraph:
                 precision=record.across("train.precision", arms),
                 deterministic=record.across("train.deterministic", arms),
             ),
-            sentence("Scores were permuted over training patients before pretraining in: {arms}.", arms=shuffled or None),
+            sentence(
+                "Scores were permuted over training patients before pretraining in: {arms}.",
+                arms=shuffled or None,
+            ),
         ),
     )
 

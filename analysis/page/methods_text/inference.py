@@ -44,12 +44,16 @@ def hypothesis(record: Record) -> Paragraph:
                 reference=names.get(str(record.get("reference")), record.get("reference")),
             ),
             sentence(
-                "Before the first final run the protocol was frozen ({date}, code {commit}): tested against the "
-                "reference were {family}, at a two-sided alpha of {alpha} adjusted over this family, with {looks} at the "
+                "Before the first final run the protocol was frozen ({date}, code {commit}): tested "
+                "against the "
+                "reference were {family}, at a two-sided alpha of {alpha} adjusted over this family, with "
+                "{looks} at the "
                 "results.",
                 date=str(record.get("frozen", "date") or "")[:10] or None,
                 commit=record.get("frozen", "commit"),
-                family=[names.get(str(arm), str(arm)) for arm in family] or "no arms" if family is not None else None,
+                family=[names.get(str(arm), str(arm)) for arm in family] or "no arms"
+                if family is not None
+                else None,
                 alpha=record.get("frozen", "alpha"),
                 looks=counted(record.get("frozen", "looks"), "look"),
             ),
@@ -65,17 +69,17 @@ def hypothesis(record: Record) -> Paragraph:
 def sample_size(record: Record) -> Paragraph:
     """The minimum detectable difference that was worked out at the start, and its assumptions."""
     plan = ("frozen", "sample_size")
-    if not record.get(*plan):
+    if not isinstance(record.get(*plan), Mapping):
         return Paragraph("Sample size", "")
     shares = record.get(*plan, "class_shares")
     noise = record.get(*plan, "noise")
     return Paragraph(
         "Sample size",
         joined(
-            sentence("The sample was {sample}, not chosen for a power.", sample="what the cohort holds"),
             _detectable(record),
             sentence(
-                "Assumed: {patients} with pairs, {pairs}, classes {classes} (worse / same / better); {folds}, "
+                "Assumed: {patients} with pairs, {pairs}, classes {classes} (worse / same / better); "
+                "{folds}, "
                 "{repeats} and {seeds} per arm and fold; {arms} compared, of which one differs.",
                 patients=counted(record.get(*plan, "patients"), "patient"),
                 pairs=counted(record.get(*plan, "pairs"), "pair"),
@@ -102,17 +106,24 @@ def _detectable(record: Record) -> str:
         "studies": record.get(*plan, "simulated_studies"),
     }
     if record.get(*plan, "known") is False:
-        return sentence("What difference in {metric} such a study can find is not known.", metric=common["metric"])
+        return sentence(
+            "What difference in {metric} such a study can find is not known.", metric=common["metric"]
+        )
+    if "difference" not in record.get(*plan):
+        return ""
     difference = record.get(*plan, "difference")
     if difference is None:
         return sentence(
-            "At the start no difference in {metric} was found that {power} of such studies would call supported "
+            "At the start no difference in {metric} was found that {power} of such studies would call "
+            "supported "
             "({studies} simulated studies per effect, through the decision rule, Holm included).",
             **common,
         )
     return sentence(
-        "Minimum detectable difference, worked out at the start: {difference} of {metric}, which {power} of such "
-        "studies call supported ({studies} simulated studies per effect, through the decision rule, Holm included).",
+        "Minimum detectable difference, worked out at the start: {difference} of {metric}, which {power} "
+        "of such "
+        "studies call supported ({studies} simulated studies per effect, through the decision rule, Holm "
+        "included).",
         difference=f"{difference:+.2g}" if isinstance(difference, int | float) else difference,
         **common,
     )
@@ -127,17 +138,20 @@ def _noise(noise: Any) -> str | None:
 
 
 def calibration(record: Record) -> Paragraph:
-    """Under which conditions error and coverage of the rule were measured, and whether the study is like them."""
+    """Under which conditions the rule's error and coverage were measured, and whether the study is like them."""
     found = ("frozen", "calibration")
-    if not record.get(*found):
+    if not isinstance(record.get(*found), Mapping):
         return Paragraph("Calibration of the rule", "")
     return Paragraph(
         "Calibration of the rule",
         joined(
             sentence(
-                "By simulation ({script}, {conditions} conditions with equally good arms, {studies} studies each, on {metric}) 95 % "
-                "intervals covered the true difference in {coverage} of studies, and an arm was called supported "
-                "in {supported}; of families of {arms} arms any was in {any_} ({family_studies} studies each).",
+                "By simulation ({script}, {conditions} conditions with equally good arms, {studies} "
+                "studies each, on {metric}) 95 % "
+                "intervals covered the true difference in {coverage} of studies, and an arm was called "
+                "supported "
+                "in {supported}; of families of {arms} arms any was in {any_} ({family_studies} studies "
+                "each).",
                 script=record.get(*found, "measured_by"),
                 conditions=record.get(*found, "conditions"),
                 studies=record.get(*found, "studies"),
@@ -149,7 +163,8 @@ def calibration(record: Record) -> Paragraph:
                 family_studies=record.get(*found, "families", "studies"),
             ),
             sentence(
-                "The conditions had {patients} patients, {folds} folds, {repeats} repeats, {seeds} seeds, {arms} "
+                "The conditions had {patients} patients, {folds} folds, {repeats} repeats, {seeds} seeds, "
+                "{arms} "
                 "arms compared and no class rarer than {rarest}; they varied {varied}.",
                 **{
                     name: between(record.get(*found, name))
@@ -193,7 +208,9 @@ def _likeness(record: Record) -> str:
         return sentence("This study lies outside them: {outside}.", outside=outside)
     if None in own.values():
         return ""
-    return sentence("This study, with {own}, lies within them.", own=", ".join(f"{words(n)} {k}" for k, n in own.items()))
+    return sentence(
+        "This study, with {own}, lies within them.", own=", ".join(f"{words(n)} {k}" for k, n in own.items())
+    )
 
 
 def defaults(record: Record) -> Paragraph:
@@ -211,13 +228,16 @@ def defaults(record: Record) -> Paragraph:
         "Package defaults",
         joined(
             sentence(
-                "Settings of this study are defaults of the package that were chosen on {cohort}, recognised by "
+                "Settings of this study are defaults of the package that were chosen on {cohort}, "
+                "recognised by "
                 "{by}: the study is no independent confirmation of them.",
                 cohort=found.get("cohort"),
                 by=found.get("recognised_by"),
             ),
             *(
-                sentence("Chosen by results on its {patients}: {what}.", patients=patients, what="; ".join(what))
+                sentence(
+                    "Chosen by results on its {patients}: {what}.", patients=patients, what="; ".join(what)
+                )
                 for patients, what in by_patients.items()
             ),
         ),

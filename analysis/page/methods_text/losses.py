@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from analysis.page.methods_text.record import Paragraph, Record, joined, sentence, words
+from analysis.page.methods_text.record import UNKNOWN, Paragraph, Record, joined, sentence, words
 from analysis.results.names import printable
 from analysis.results.study import DeclaredArm
 
@@ -18,7 +19,14 @@ def losses(record: Record) -> Paragraph:
     """The regression that all pretrained arms share, the term of each, and what weights mean."""
     arms = record.pretrained
     practice = ("methods", "practice", "training")
-    balanced = [arm for arm in arms if record.setting(arm, "loss.weighting").value == BALANCED and _has_term(record, arm)]
+    balanced = [
+        arm
+        for arm in arms
+        if record.setting(arm, "loss.weighting").value == BALANCED and _has_term(record, arm)
+    ]
+    terms = dict.fromkeys(
+        str(record.setting(arm, "loss.name").value) for arm in arms if _has_term(record, arm)
+    )
     untrained = [
         arm.label
         for arm in record.study.arms
@@ -28,23 +36,28 @@ def losses(record: Record) -> Paragraph:
         "Loss",
         joined(
             sentence(
-                "Pretrained arms regressed the score, {score}, by {head} and the mean squared error, with a "
-                "weight of {weight}; to it they added the following.",
-                score=record.get(*practice, "score"),
-                head=record.get(*practice, "score_head"),
+                "Pretraining minimised the mean squared error of the score with a weight of {weight}, and "
+                "the "
+                "term of the arm.",
                 weight=record.across("loss.regression_weight", arms),
             ),
+            sentence("The score was {scaled}.", scaled=record.get(*practice, "score")),
+            sentence("It was predicted by {head}.", head=record.get(*practice, "score_head")),
             *(_of_arm(record, arm) for arm in arms),
+            *(_described(record, term) for term in terms),
             sentence(
-                "A balanced weight (used in {arms}) is the ratio of the contrastive gradient at the embedding to "
-                "that of the weighted regression, over running means of both that keep {decay} per step; the term was multiplied by "
-                "at most {largest}.",
+                "A balanced weight ({arms}) is the ratio of two gradients at the embedding, the weighted "
+                "term's to "
+                "the weighted regression's{details}.",
                 arms=", ".join(printable(arm.label) for arm in balanced),
-                decay=record.get(*practice, "balanced_decay"),
-                largest=record.get(*practice, "balanced_largest"),
-            )
-            if balanced
-            else "",
+                details=sentence(
+                    ", over running means of both that keep {decay} per step; the term was multiplied by "
+                    "at most "
+                    "{largest}",
+                    decay=record.get(*practice, "balanced_decay"),
+                    largest=record.get(*practice, "balanced_largest"),
+                ),
+            ),
             sentence("Arms without pretraining: {untrained}.", untrained=untrained or None),
         ),
     )
@@ -67,11 +80,10 @@ def _of_arm(record: Record, arm: DeclaredArm) -> str:
         return sentence("{arm}: nothing ({views}).", arm=arm.label, views=views)
     pairs = value("pairs")
     return sentence(
-        "{arm}: {loss}{described}; weight {weight}, {weighting}; {views}; pairs {pairs}{own}.",
+        "{arm}: {loss}, weight {weight}, {weighting}; {views}; pairs {pairs}{own}.",
         arm=arm.label,
         loss=loss,
-        described=_described(record, str(loss)),
-        weight=_value(record, arm, "loss.contrastive_weight"),
+        weight=record.across("loss.contrastive_weight", [arm]),
         weighting=value("weighting"),
         views=views,
         pairs=PAIRS.get(str(pairs), pairs),
@@ -87,24 +99,23 @@ def _views(views: Any) -> str | None:
     return f"{words(views)} view{'' if views == 1 else 's'} of each scan"
 
 
-def _value(record: Record, arm: DeclaredArm, key: str) -> str | None:
-    """One arm's value of a key, and whether a search chose it."""
-    return record.across(key, [arm])
-
-
 def _described(record: Record, loss: str) -> str:
+    """What a loss is, once for all arms that have it: in words, as a formula, its settings and its source."""
     known = record.get("methods", "components", "losses", loss)
-    if not known:
+    if not isinstance(known, Mapping):
         return ""
     parts = [words(known[key]) for key in ("text", "formula", "where") if known.get(key)]
-    source = f"; source: {words(known['source'])}" if known.get("source") else ""
-    return f" ({'; '.join(parts)}{source})"
+    meanings = known.get("settings")
+    if isinstance(meanings, Mapping):
+        parts += [f"{words(name)}: {words(text)}" for name, text in meanings.items()]
+    parts += [f"source: {words(known['source'])}"] if known.get("source") else []
+    return sentence("The loss {loss}: {parts}.", loss=loss, parts="; ".join(parts) or None)
 
 
 def _own(record: Record, arm: DeclaredArm) -> str:
     """The settings that only the arm's loss has, those included that a search adds."""
-    keys = [key for key in record.values[arm.name] if key.startswith("loss.")]
-    keys += [key for key in arm.searched if key.startswith("loss.") and key not in keys]
+    keys = dict.fromkeys(key for key in (*record.values[arm.name], *arm.searched) if key.startswith("loss."))
     own = [key for key in keys if key.removeprefix("loss.") not in COMMON]
-    said = [f"{key.removeprefix('loss.')} {_value(record, arm, key) or words(None)}" for key in own]
-    return f"; {', '.join(map(printable, said))}" if said else ""
+    return "".join(
+        f"; {printable(key.removeprefix('loss.'))} {record.across(key, [arm]) or UNKNOWN}" for key in own
+    )

@@ -67,7 +67,7 @@ def words(value: Any) -> str:
 
 
 def between(values: Any, form: Callable[[Any], str] = words) -> str | None:
-    """Write the lowest and highest of some folds: ``12`` or ``12 to 14``; None where they are not recorded."""
+    """Write the lowest and highest of some folds: ``12`` or ``12 to 14``; None where not recorded."""
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 2:
         return None
     low, high = map(form, values)
@@ -117,7 +117,9 @@ class Record:
         """The keys that were fixed, fold by fold, at what another study's search had chosen."""
         settings = self.get("fixed_at", "settings")
         folds = settings if isinstance(settings, list) else []
-        return frozenset(key for fold in folds if isinstance(fold, Mapping) for key in fold.get("values") or ())
+        return frozenset(
+            key for fold in folds if isinstance(fold, Mapping) for key in fold.get("values") or ()
+        )
 
     def setting(self, arm: DeclaredArm, key: str) -> Setting:
         """The value of a key that an arm has, or begins its search with."""
@@ -125,9 +127,7 @@ class Record:
         value = self.values[arm.name].get(key) if own is None else own
         return Setting(value, key in arm.searched)
 
-    def across(
-        self, key: str, arms: Iterable[DeclaredArm], form: Callable[[Any], str] = words
-    ) -> str | None:
+    def across(self, key: str, arms: Iterable[DeclaredArm], form: Callable[[Any], str] = words) -> str | None:
         """Write the value of a key: once where arms agree, else with the arms; None where none is recorded.
 
         Args:
@@ -153,7 +153,9 @@ class Record:
     def _arms(self, what: str) -> list[DeclaredArm]:
         """The arms of which the record says something; where it says nothing, those that are no controls."""
         said = {arm.name: self.get("methods", "configurations", arm.name, what) for arm in self.study.arms}
-        return [arm for arm in self.study.arms if said[arm.name] or (said[arm.name] is None and not arm.control)]
+        return [
+            arm for arm in self.study.arms if said[arm.name] or (said[arm.name] is None and not arm.control)
+        ]
 
     @property
     def with_encoder(self) -> list[DeclaredArm]:

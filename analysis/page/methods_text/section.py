@@ -60,6 +60,8 @@ def study_methods(study: StudyResults) -> list[Paragraph]:
     record = Record(study)
     found = [*(topic(record) for topic in TOPICS), software(record)]
     missing = [p.topic.lower() for p in found if not p.text and p.topic not in EXPECTED_EMPTY]
+    if record.get("methods") is None:
+        missing.append("what versions do beside the configuration (inner division, frames, schedule)")
     if record.get("methods", "defaults") is None:
         missing.append("whether package defaults were chosen on this cohort")
     gap = Paragraph("Not recorded", f"{', '.join(missing)}." if missing else "")
@@ -73,7 +75,8 @@ def software(record: Record) -> Paragraph:
         joined(
             sentence("Versions: {versions}.", versions=record.get("versions") or None),
             sentence(
-                "Code {commit}, numerics {numerics}; profile {profile}; threads per run {threads}; on {hardware}.",
+                "Code {commit}, numerics {numerics}; profile {profile}; threads per run {threads}; on "
+                "{hardware}.",
                 commit=record.get("git_sha"),
                 numerics=record.get("numerics"),
                 profile=record.get("profile"),
@@ -94,21 +97,26 @@ def statistics_methods(statistics: Sequence[StudyStatistics]) -> str:
     said = []
     if compared:
         said.append(
-            "Metrics were computed from confusion matrices averaged over seeds and repeats; the F1 of a class that "
-            "nobody has or predicts counts as 0. Their 95 % intervals come from a t statistic whose variance is "
+            "Metrics were computed from confusion matrices averaged over seeds and repeats; the F1 of a "
+            "class that "
+            "nobody has or predicts counts as 0. Their 95 % intervals come from a t statistic whose "
+            "variance is "
             "the delete-one-patient jackknife (Efron and Stein 1981) plus the variance of training, as "
             "seeds, folds and repeats show it, with Satterthwaite's (1946) degrees of freedom."
         )
     if tested:
         said.append(
-            f"Differences were tested by the same statistic (version {ANALYSIS} of the rule), p adjusted by Holm "
+            f"Differences were tested by the same statistic (version {ANALYSIS} of the rule), p adjusted "
+            f"by Holm "
             "(1979) over the declared arms of each study; arms of one family have at least the training "
-            "variance that the family shows on average. The target is encoders trained like these on parts of the same cohort; "
+            "variance that the family shows on average. The target is encoders trained like these on parts "
+            "of the same cohort; "
             "encoders trained on another cohort would vary more."
         )
     if tested and (within := margins(statistics)):
         said.append(
-            f"Probabilities of practical equivalence ({within}) are those of the same t statistic with a flat prior."
+            f"Probabilities of practical equivalence ({within}) are those of the same t statistic with a "
+            f"flat prior."
         )
     if ranked:
         said.append(

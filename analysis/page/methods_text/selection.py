@@ -57,11 +57,11 @@ def classifier(record: Record) -> Paragraph:
         "Progression classifier",
         joined(
             sentence(
-                "Classifier: {head}{described}; ridge penalty {penalty}; inputs {scaled}.",
+                "Classifier: {head}{described}; ridge penalty: {penalty}{scaled}.",
                 head=record.across("progression.head", arms),
                 described="".join(f" ({text})" for text in described.values()),
                 penalty=record.across("progression.l2", arms),
-                scaled=record.get(*practice, "inputs"),
+                scaled=sentence(", on inputs {how}", how=record.get(*practice, "inputs")),
             ),
             sentence("Input: {input}.", input=record.across("progression.input", arms, _in(INPUTS))),
             sentence(
@@ -70,7 +70,9 @@ def classifier(record: Record) -> Paragraph:
                 pairs=record.across("progression.pairs", record.with_encoder, _in(FITTED)),
             ),
             sentence("Of visits with several scans, {how}.", how=record.get(*practice, "several_scans")),
-            sentence("Predicted: {decision}.", decision=record.across("progression.decision", arms, _in(DECISIONS))),
+            sentence(
+                "Predicted: {decision}.", decision=record.across("progression.decision", arms, _in(DECISIONS))
+            ),
             _finetuning(record),
             sentence("Classes were permuted before the fit in: {arms}.", arms=shuffled or None),
         ),
@@ -97,16 +99,18 @@ def search(record: Record) -> Paragraph:
         return Paragraph(
             "Search",
             sentence(
-                "{nothing}: in every fold all arms had the setting that the search of the arm {arm} had chosen "
+                "{nothing}: in every fold all arms had the setting that the search of the arm {arm} had "
+                "chosen "
                 "there, in the study {folder}.",
                 nothing="Nothing was searched",
                 arm=record.get("fixed_at", "arm"),
                 folder=str(record.get("fixed_at", "folder") or "").rpartition("/")[2] or None,
             ),
         )
-    trials = record.get("trials")
     if not record.searched:
-        none = "Nothing was searched; every arm trained its own settings" if trials is not None else None
+        # Where an arm's keys were not recorded, only a study without trials is known to have no search.
+        known = record.get("trials") == 0 or all("searched" in arm for arm in record.get("arms") or [{}])
+        none = "Nothing was searched; every arm trained its own settings" if known else None
         return Paragraph("Search", sentence("{none}.", none=none))
     return Paragraph("Search", joined(_extent(record), _suggested(record), _stopped(record), _judged(record)))
 
@@ -120,7 +124,9 @@ def _extent(record: Record) -> str:
     }.get(record.get("development"))
     return joined(
         sentence(
-            "{arms} had a search of {trials} each, {where}; the table below lists what was searched.",
+            "{arms} had a search of {trials} each, {where}; the table *What each arm searched* has keys, "
+            "ranges and "
+            "first values.",
             arms=labels(record.searched),
             trials=trials,
             where=where,
@@ -137,13 +143,15 @@ def _suggested(record: Record) -> str:
     random = record.get(*sampler, "random_trials")
     trials = record.get("trials")
     others = {"population": "population of {}", "levels": "{} values of a real number"}
-    more = [text.format(words(n)) for key, text in others.items() if (n := record.get(*sampler, key)) is not None]
+    more = [
+        text.format(words(n)) for key, text in others.items() if (n := record.get(*sampler, key)) is not None
+    ]
     all_random = isinstance(random, int) and isinstance(trials, int) and trials <= random
     return joined(
         sentence(
-            "Sampler: {name} ({class_} of Optuna {version}{more}).",
+            "Sampler: {name} ({class_}Optuna {version}{more}).",
             name=record.get("sampler"),
-            class_=record.get(*sampler, "class"),
+            class_=sentence("{name}, ", name=record.get(*sampler, "class")),
             version=record.get("versions", "optuna"),
             more="".join(f"; {text}" for text in more),
         ),
@@ -153,12 +161,12 @@ def _suggested(record: Record) -> str:
             all_random=", which is to say always here" if all_random else "",
         ),
         sentence(
-            "The first trial has the settings of the column Start{others}.",
-            others=" in the table below" if record.get("starts") else None,
-        )
-        if record.get("starts")
-        else "",
-        sentence("Trials of one search ran {n} at a time.", n=record.get("methods", "search", "parallel_trials")),
+            "The first trial of every search has the {first}.",
+            first="values of the table's column Start" if record.get("starts") else None,
+        ),
+        sentence(
+            "Trials of one search ran {n} at a time.", n=record.get("methods", "search", "parallel_trials")
+        ),
     )
 
 
@@ -167,10 +175,14 @@ def _stopped(record: Record) -> str:
     pruners = record.get("methods", "search", "pruner") or {}
     for epochs, own in pruners.items() if isinstance(pruners, Mapping) else ():
         known = {key: own.get(key) for key in ("text", "eta", "source")} if isinstance(own, Mapping) else {}
-        details = [words(known[key]) if key != "eta" else f"eta {words(known[key])}" for key in known if known[key]]
+        details = [
+            words(known[key]) if key != "eta" else f"eta {words(known[key])}" for key in known if known[key]
+        ]
         rungs = own.get("rungs") if isinstance(own, Mapping) else None
         if rungs is not None:
-            details.append(f"of {printable(str(epochs))} epochs, at the end of {words(rungs) if rungs else 'none'}")
+            details.append(
+                f"of {printable(str(epochs))} epochs, at the end of {words(rungs) if rungs else 'none'}"
+            )
         said.append("; ".join(details))
     return sentence(
         "Pruner: {name}{details}.",
@@ -182,12 +194,15 @@ def _stopped(record: Record) -> str:
 def _judged(record: Record) -> str:
     return joined(
         sentence(
-            "The trial and the epoch with the highest {metric} were selected, among epochs of the {epochs}.",
+            "Selected were the trial and the epoch with the highest {metric}{epochs}.",
             metric=record.get("selection_metric"),
-            epochs=record.get("methods", "search", "selected_epochs"),
+            epochs=sentence(
+                ", among epochs of the {part}", part=record.get("methods", "search", "selected_epochs")
+            ),
         ),
         sentence(
-            "The selected trial was trained again under {audits} other seeds, on its own patients, to show how "
+            "The selected trial was trained again under {audits} other seeds, on its own patients, to show "
+            "how "
             "much of its score was luck.",
             audits=record.get("audits") or None,
         ),
