@@ -19,7 +19,7 @@ def search_space(statistics: Sequence[StudyStatistics]) -> Table | None:
     """Table what each arm searched; None where no study searched anything."""
     panels, frames = [], []
     for study in (item.study for item in statistics):
-        rows = [row for arm in study.arms for row in _rows(study, arm)]
+        rows = searched_keys(study)
         if rows:
             panels.append(
                 (study.title, panel_of([(row["label"], [row[c] for c in COLUMNS]) for row in rows], COLUMNS))
@@ -34,6 +34,11 @@ def search_space(statistics: Sequence[StudyStatistics]) -> Table | None:
         panels=panels,
         notes=["Start is the value of a search's first trial."],
     )
+
+
+def searched_keys(study: StudyResults) -> list[dict[str, Any]]:
+    """List what every arm searched: ``arm``, ``label``, ``Key``, ``Values`` and ``Start``, in words."""
+    return [row for arm in study.arms for row in _rows(study, arm)]
 
 
 def _rows(study: StudyResults, arm: DeclaredArm) -> list[dict[str, Any]]:

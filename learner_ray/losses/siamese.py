@@ -44,6 +44,7 @@ class Siamese(Loss):
     name = "siamese"
     Config = SiameseConfig
     config: SiameseConfig
+    own_pairs = "of visits of one patient"
 
     def __init__(self, config: SiameseConfig, training: TrainingScores) -> None:
         super().__init__(config, training)

@@ -16,7 +16,7 @@ from learner_ray.core.config import Config
 from learner_ray.run.spec import Source
 
 OASIS2 = "OASIS-2"
-LUS_PHANTOM = "the default lung phantom"
+LUS_PHANTOM = "the package's lung phantom, of which any draw counts"
 _OASIS2_PATIENT = re.compile(r"OAS2_?\d{4}", re.IGNORECASE)
 
 
@@ -119,9 +119,9 @@ def recognise(cohort: Cohort, source: Source) -> tuple[str | None, str]:
     A cohort whose patients were renamed is not recognised.
     """
     if cohort.phantom:
-        return (LUS_PHANTOM if cohort.modality == "lus" else None), "phantom and modality"
+        return (LUS_PHANTOM if cohort.modality == "lus" else None), "its phantom flag and modality"
     if source.format == "oasis2" or cohort.name == OASIS2:
-        return OASIS2, "layout or name"
+        return OASIS2, "its layout or name"
     if any(_OASIS2_PATIENT.fullmatch(patient) for patient in cohort.patients):
-        return OASIS2, "ids of patients"
+        return OASIS2, "the ids of its patients"
     return None, "layout, name and ids of patients"

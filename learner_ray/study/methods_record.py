@@ -56,7 +56,7 @@ def _configuration(base: Config, config: Config) -> dict[str, Any]:
 
 def _components(configs: Iterable[Config]) -> dict[str, Any]:
     used = [config for config in configs if config.progression.uses_encoder]
-    losses = sorted({config.loss.name for config in used if config.pretrains})
+    losses = sorted({config.loss.name for config in used if config.pretrains} - {"mse"})  # it adds no term
     encoders = sorted({config.encoder.name for config in used})
     return {
         "losses": {name: described(LOSSES.get(name)) | _settings(name) for name in losses},
@@ -65,13 +65,14 @@ def _components(configs: Iterable[Config]) -> dict[str, Any]:
 
 
 def _settings(loss: str) -> dict[str, Any]:
-    """What the settings mean that only this loss has."""
+    """What the settings mean that only this loss has, and which pairs it compares whatever is set."""
     own = {
-        name: text.rstrip(".")
+        name: text.replace("`", "").split(";")[0].rstrip(".")
         for name, text in field_meanings(LOSSES.config_class(loss)).items()
         if name not in field_meanings(LossConfig)
     }
-    return {"settings": own} if own else {}
+    pairs = LOSSES.get(loss).own_pairs
+    return ({"settings": own} if own else {}) | ({"pairs": pairs} if pairs else {})
 
 
 def _inner(plan: Plan) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def pruner_text(choice: PrunerChoice) -> str:
 
 
 def pruner_record(choice: PrunerChoice, epochs: int) -> dict[str, Any]:
-    """A pruner as ``study.json`` records it: ``pruner_text``, what its class says of itself, and where it has
+    """What ``study.json`` records of a pruner beside its name: what its class says of itself, and where it has
     any, the epochs at which it compares trials (``rungs``) and its ``eta``.
 
     Args:
@@ -84,7 +84,6 @@ def pruner_record(choice: PrunerChoice, epochs: int) -> dict[str, Any]:
     pruner = _pruner_of(choice, epochs)
     rungs = getattr(pruner, "rungs", None)
     return {
-        "name": pruner_text(choice),
         **described(type(pruner)),
         **({"rungs": rungs(epochs)} if callable(rungs) else {}),
         **({"eta": pruner.eta} if hasattr(pruner, "eta") and callable(rungs) else {}),

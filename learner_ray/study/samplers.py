@@ -65,7 +65,7 @@ def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampl
 
 
 def sampler_record(name: str) -> dict[str, Any]:
-    """A sampler as ``study.json`` records it: its name, its class in Optuna, and the settings it is given.
+    """What ``study.json`` records of a sampler beside its name: its class in Optuna, and its settings.
 
     Args:
         name: one of ``SAMPLERS``.
@@ -76,7 +76,7 @@ def sampler_record(name: str) -> dict[str, Any]:
         "nsga-ii": {"population": POPULATION},
         "grid": {"levels": LEVELS},
     }
-    return {"name": name, "class": type(make_sampler(name, 0, 0)).__name__, **settings.get(name, {})}
+    return {"class": type(make_sampler(name, 0, 0)).__name__, **settings.get(name, {})}
 
 
 def grid_points(distributions: Mapping[str, BaseDistribution], seed: int) -> list[dict[str, Any]]:

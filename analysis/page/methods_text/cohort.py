@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from analysis.page.methods_text.record import (
     Paragraph,
     Record,
@@ -14,6 +16,11 @@ from analysis.page.methods_text.record import (
 
 LISTED = 10
 """The most omissions that are named one by one."""
+
+
+def short(digest: Any) -> str | None:
+    """Write the beginning of a hash; None where there is none."""
+    return None if digest is None else str(digest)[:12]
 
 
 def data(record: Record) -> Paragraph:
@@ -29,7 +36,7 @@ def data(record: Record) -> Paragraph:
                 "The study used {kind}{name} (content hash {hash}): {patients}, {visits}, {scans}.",
                 kind=kind or "",
                 name=record.get("cohort", "name"),
-                hash=record.get("cohort", "hash"),
+                hash=short(record.get("cohort", "hash")),
                 patients=counted(record.get("cohort", "patients"), "patient"),
                 visits=counted(record.get("cohort", "visits"), "visit"),
                 scans=counted(record.get("cohort", "scans"), "scan"),
@@ -105,7 +112,7 @@ def partitions(record: Record) -> Paragraph:
         "Partitions",
         joined(
             sentence(
-                "Evaluation was {protocol}, with patients as the unit of partition: {folds}, {repeats}.",
+                "Protocol: {protocol}, with patients as the unit of partition; {folds}, {repeats}.",
                 protocol=record.get("protocol"),
                 folds=counted(record.get("folds"), "fold"),
                 repeats=counted(record.get("repeats"), "repeat"),
@@ -117,7 +124,7 @@ def partitions(record: Record) -> Paragraph:
             sentence(
                 "All arms shared the partition (seed {seed}, hash {hash}).",
                 seed=record.get("seed"),
-                hash=record.get("split_hash"),
+                hash=short(record.get("split_hash")),
             ),
             sentence("The folds leave out, one by one: {places}.", places=places or None),
             sentence("The partition was read from {file}.", file=file),
@@ -136,12 +143,18 @@ def partitions(record: Record) -> Paragraph:
 
 def _inner(record: Record, sizes: dict[str, dict[str, str | None]]) -> str:
     """The inner division, which only a search uses."""
+    rule = record.get("methods", "inner", "dealt_by")
+    if rule is None:
+        return ""
     return sentence(
-        "For the search its training patients were divided by {rule} into {parts}: {held_out} validated "
+        "For the search its training patients were divided{rule} into {parts}: {held_out} validated "
         "every "
         "trial ({validation} patients, {validation_pairs} pairs), the others trained it ({trial} patients, "
         "{trial_pairs} pairs). This inner division is a single hold-out, not a cross-validation.",
-        rule=record.get("methods", "inner", "dealt_by"),
+        rule=sentence(
+            " by {rule}",
+            rule="the same rule" if rule == record.get("methods", "inner", "test_dealt_by") else rule,
+        ),
         parts=counted(record.get("methods", "inner", "parts"), "part"),
         held_out=record.get("methods", "inner", "validation_parts"),
         validation=sizes["validation"]["patients"],

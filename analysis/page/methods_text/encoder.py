@@ -48,9 +48,12 @@ def shown(record: Record) -> Paragraph:
     return Paragraph(
         "Input",
         joined(
-            sentence("A scan was shown as {frames} frames.", frames=record.across("data.frames", arms)),
-            sentence("They were, in training, {training}.", training=record.get(*frames, "training")),
-            sentence("They were, in evaluation, {evaluation}.", evaluation=record.get(*frames, "evaluation")),
+            sentence(
+                "Frames shown of a scan: {frames}{training}{evaluation}.",
+                frames=record.across("data.frames", arms),
+                training=sentence("; in training, {which}", which=record.get(*frames, "training")),
+                evaluation=sentence("; in evaluation, {which}", which=record.get(*frames, "evaluation")),
+            ),
             sentence(
                 "A frame had {size} pixels in height and width{geometry}.",
                 size=record.across("data.image_size", arms),
@@ -86,7 +89,9 @@ def encoder(record: Record) -> Paragraph:
     """Architecture, temporal shift, normalisation, starting weights and projection head."""
     arms, practice = record.with_encoder, ("methods", "practice", "encoder")
     known = record.get("methods", "components", "encoders")
-    described = {str(name): words((of or {}).get("text")) for name, of in (known or {}).items()}
+    described = [
+        words(of["text"]) for of in (known or {}).values() if isinstance(of, dict) and of.get("text")
+    ]
     norm = record.across("encoder.norm", arms, _as(NORMS)) or ""
     shift = record.across("encoder.shift_fraction", arms, _or_none(0, "0 (no temporal shift)"))
     return Paragraph(
@@ -95,7 +100,7 @@ def encoder(record: Record) -> Paragraph:
             sentence(
                 "The encoder was {name}{described}.",
                 name=record.across("encoder.name", arms),
-                described="".join(f"; {name}: {text}" for name, text in described.items()),
+                described="".join(f" ({text})" for text in described),
             ),
             sentence(
                 "Share of the channels that were shifted in time: {shift}{how}.",
@@ -159,11 +164,11 @@ def training(record: Record) -> Paragraph:
                 warmup=record.across("train.warmup", arms),
             ),
             sentence("The rate {schedule}.", schedule=record.get(*practice, "schedule")),
-            sentence("The schedule had {epochs} epochs.", epochs=record.across("train.epochs", arms)),
+            sentence("Epochs of the schedule: {epochs}.", epochs=record.across("train.epochs", arms)),
             sentence("Training ended before the schedule, after epoch {stop}.", stop=_stop(record)),
             sentence("Times as long as the other arms trained: {factors}.", factors=factors or None),
             sentence(
-                "Batches had {size} scans over all devices: {balance}.",
+                "Scans per batch, over all devices: {size}; dealt out: {balance}.",
                 size=record.across("train.batch_size", arms),
                 balance=record.across("train.balance", arms, _as(BALANCES)),
             ),

@@ -90,7 +90,7 @@ def sample_size(record: Record) -> Paragraph:
                 arms=counted(record.get(*plan, "arms_compared"), "arm"),
             ),
             sentence(
-                "Standard deviations on the logit of a class, {origin}: {noise}.",
+                "Standard deviations on the logit of a class ({origin}): {noise}.",
                 origin=record.get(*plan, "noise_from"),
                 noise=_noise(noise),
             ),
@@ -109,7 +109,7 @@ def _detectable(record: Record) -> str:
         return sentence(
             "What difference in {metric} such a study can find is not known.", metric=common["metric"]
         )
-    if "difference" not in record.get(*plan):
+    if "difference" not in record.get(*plan) or record.get(*plan, "known") is None:
         return ""
     difference = record.get(*plan, "difference")
     if difference is None:
@@ -138,7 +138,7 @@ def _noise(noise: Any) -> str | None:
 
 
 def calibration(record: Record) -> Paragraph:
-    """Under which conditions the rule's error and coverage were measured, and whether the study is like them."""
+    """The conditions under which the rule's error and coverage were measured, and if the study is like them."""
     found = ("frozen", "calibration")
     if not isinstance(record.get(*found), Mapping):
         return Paragraph("Calibration of the rule", "")

@@ -24,9 +24,6 @@ def losses(record: Record) -> Paragraph:
         for arm in arms
         if record.setting(arm, "loss.weighting").value == BALANCED and _has_term(record, arm)
     ]
-    terms = dict.fromkeys(
-        str(record.setting(arm, "loss.name").value) for arm in arms if _has_term(record, arm)
-    )
     untrained = [
         arm.label
         for arm in record.study.arms
@@ -44,7 +41,6 @@ def losses(record: Record) -> Paragraph:
             sentence("The score was {scaled}.", scaled=record.get(*practice, "score")),
             sentence("It was predicted by {head}.", head=record.get(*practice, "score_head")),
             *(_of_arm(record, arm) for arm in arms),
-            *(_described(record, term) for term in terms),
             sentence(
                 "A balanced weight ({arms}) is the ratio of two gradients at the embedding, the weighted "
                 "term's to "
@@ -63,8 +59,16 @@ def losses(record: Record) -> Paragraph:
     )
 
 
+def terms(record: Record) -> Paragraph:
+    """What each loss is, once for all arms that have it."""
+    names = [
+        str(record.setting(arm, "loss.name").value) for arm in record.pretrained if _has_term(record, arm)
+    ]
+    return Paragraph("Loss terms", joined(*(_described(record, name) for name in dict.fromkeys(names))))
+
+
 def _has_term(record: Record, arm: DeclaredArm) -> bool:
-    return record.setting(arm, "loss.name").value != "mse"
+    return bool(record.setting(arm, "loss.name").value != "mse")
 
 
 def _of_arm(record: Record, arm: DeclaredArm) -> str:
@@ -77,8 +81,8 @@ def _of_arm(record: Record, arm: DeclaredArm) -> str:
     if loss is None:
         return sentence("{arm}: loss not recorded.", arm=arm.label)
     if not _has_term(record, arm):
-        return sentence("{arm}: nothing ({views}).", arm=arm.label, views=views)
-    pairs = value("pairs")
+        return sentence("{arm}: no further term; {views}.", arm=arm.label, views=views)
+    pairs = record.get("methods", "components", "losses", str(loss), "pairs") or value("pairs")
     return sentence(
         "{arm}: {loss}, weight {weight}, {weighting}; {views}; pairs {pairs}{own}.",
         arm=arm.label,
@@ -100,7 +104,7 @@ def _views(views: Any) -> str | None:
 
 
 def _described(record: Record, loss: str) -> str:
-    """What a loss is, once for all arms that have it: in words, as a formula, its settings and its source."""
+    """What a loss is: in words, as a formula, its settings and its source."""
     known = record.get("methods", "components", "losses", loss)
     if not isinstance(known, Mapping):
         return ""
@@ -109,7 +113,7 @@ def _described(record: Record, loss: str) -> str:
     if isinstance(meanings, Mapping):
         parts += [f"{words(name)}: {words(text)}" for name, text in meanings.items()]
     parts += [f"source: {words(known['source'])}"] if known.get("source") else []
-    return sentence("The loss {loss}: {parts}.", loss=loss, parts="; ".join(parts) or None)
+    return sentence("*{loss}*: {parts}.", loss=loss, parts="; ".join(parts) or None)
 
 
 def _own(record: Record, arm: DeclaredArm) -> str:

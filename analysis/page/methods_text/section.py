@@ -9,7 +9,7 @@ from analysis.page.measurement import measurement_methods
 from analysis.page.methods_text.cohort import data, outcome, partitions
 from analysis.page.methods_text.encoder import encoder, shown, training
 from analysis.page.methods_text.inference import calibration, defaults, hypothesis, sample_size
-from analysis.page.methods_text.losses import losses
+from analysis.page.methods_text.losses import losses, terms
 from analysis.page.methods_text.record import Paragraph, Record, joined, sentence
 from analysis.page.methods_text.selection import classifier, final_runs, search
 from analysis.results.study import StudyResults
@@ -24,6 +24,7 @@ TOPICS = (
     shown,
     encoder,
     losses,
+    terms,
     training,
     classifier,
     search,
@@ -34,7 +35,7 @@ TOPICS = (
     defaults,
 )
 """The paragraphs of a study, in the order of a paper."""
-EXPECTED_EMPTY = ("Package defaults",)
+EXPECTED_EMPTY = ("Package defaults", "Loss terms")
 """Topics of which nothing is said where there is nothing to say, though the record is complete."""
 
 
@@ -62,6 +63,8 @@ def study_methods(study: StudyResults) -> list[Paragraph]:
     missing = [p.topic.lower() for p in found if not p.text and p.topic not in EXPECTED_EMPTY]
     if record.get("methods") is None:
         missing.append("what versions do beside the configuration (inner division, frames, schedule)")
+    if record.get("frozen") is None:
+        missing.append("a frozen protocol")
     if record.get("methods", "defaults") is None:
         missing.append("whether package defaults were chosen on this cohort")
     gap = Paragraph("Not recorded", f"{', '.join(missing)}." if missing else "")
