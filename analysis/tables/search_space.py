@@ -7,24 +7,25 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.results.run_columns import with_run_counts
 from analysis.results.study import DeclaredArm, StudyResults
 from analysis.statistics.study_statistics import StudyStatistics
+from analysis.tables.captions import row_label, run_cautions
 from analysis.tables.table import Table, panel_of
 
 UNKNOWN = "not recorded"
-COLUMNS = ("Key", "Values", "Start")
+COLUMNS = ("key", "values", "start")
 
 
 def search_space(statistics: Sequence[StudyStatistics]) -> Table | None:
     """Table what each arm searched; None where no study searched anything."""
-    panels, frames = [], []
+    panels, frames, cautions = [], [], []
     for study in (item.study for item in statistics):
         rows = searched_keys(study)
         if rows:
-            panels.append(
-                (study.title, panel_of([(row["label"], [row[c] for c in COLUMNS]) for row in rows], COLUMNS))
-            )
-            frames.append(pd.DataFrame(rows).assign(study=study.key))
+            panels.append((study.title, _panel(study, rows)))
+            frames.append(with_run_counts(pd.DataFrame(rows).assign(study=study.key), study))
+            cautions += run_cautions(study)
     if not frames:
         return None
     return Table(
@@ -33,11 +34,17 @@ def search_space(statistics: Sequence[StudyStatistics]) -> Table | None:
         data=pd.concat(frames, ignore_index=True),
         panels=panels,
         notes=["Start is the value of a search's first trial."],
+        cautions=cautions,
     )
 
 
+def _panel(study: StudyResults, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    cells = [(row_label(study, row["arm"]), [row[column] for column in COLUMNS]) for row in rows]
+    return panel_of(cells, [column.capitalize() for column in COLUMNS])
+
+
 def searched_keys(study: StudyResults) -> list[dict[str, Any]]:
-    """List what every arm searched: ``arm``, ``label``, ``Key``, ``Values`` and ``Start``, in words."""
+    """List what every arm searched: ``arm``, ``key``, ``values`` and ``start``, in words."""
     return [row for arm in study.arms for row in _rows(study, arm)]
 
 
@@ -47,10 +54,9 @@ def _rows(study: StudyResults, arm: DeclaredArm) -> list[dict[str, Any]]:
     return [
         {
             "arm": arm.name,
-            "label": study.labels[arm.name],
-            "Key": key,
-            "Values": _values(spaces.get(key)),
-            "Start": _number(starts.get(key)),
+            "key": key,
+            "values": _values(spaces.get(key)),
+            "start": _number(starts.get(key)),
         }
         for key in arm.searched
     ]

@@ -73,7 +73,7 @@ class Loss(ABC):
     Config: ClassVar[type[LossConfig]] = LossConfig
     """Its settings, a frozen dataclass; each field is a key ``loss.<field>``."""
     own_pairs: ClassVar[str] = ""
-    """Which pairs it compares whatever ``loss.pairs`` says, in words; empty where it goes by that key."""
+    """The pairs that it compares, in words, if it does not go by ``loss.pairs``."""
     views: int = 1
     """Number of augmented views of every scan in a batch: of the class, what ``loss.views`` 0 stands for."""
     default_temperature: ClassVar[float | None] = None

@@ -27,7 +27,7 @@ class Choice:
     what: str
     cohorts: tuple[str, ...]
     patients: str
-    """Whose data decided: ``outer test patients`` or ``training patients``."""
+    """The patients whose data decided: ``outer test patients`` or ``training patients``."""
     log: str
     """Date of the section of docs/log.md that has the figures."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -115,7 +115,7 @@ def recognise(cohort: Cohort, source: Source) -> tuple[str | None, str]:
     was looked at where it is none.
 
     OASIS-2 is recognised in any selection or conversion that keeps the subjects' ids or the distributed
-    layout. Any lung phantom counts as the default one, whatever its seed: they are draws of one generator.
+    layout. Lung phantoms of all seeds count: they are draws of one generator.
     A cohort whose patients were renamed is not recognised.
     """
     if cohort.phantom:

@@ -74,8 +74,8 @@ def pruner_text(choice: PrunerChoice) -> str:
 
 
 def pruner_record(choice: PrunerChoice, epochs: int) -> dict[str, Any]:
-    """What ``study.json`` records of a pruner beside its name: what its class says of itself, and where it has
-    any, the epochs at which it compares trials (``rungs``) and its ``eta``.
+    """What ``study.json`` records of a pruner beside its name: what its class says of itself, and where it
+    has any, the epochs at which it compares trials (``rungs``) and its ``eta``.
 
     Args:
         choice: a name or an object.

@@ -1,4 +1,4 @@
-"""What every run does whatever its configuration says, as plain values that a report can quote.
+"""What every run does beside its configuration, as plain values that a report can quote.
 
 ``study.json`` keeps them: a report tells what was done, and not what the version that writes it would do.
 Numbers are those of the code itself; what is said in words is held by tests/training/test_practice.py.

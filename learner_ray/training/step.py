@@ -25,7 +25,7 @@ STRENGTHS = ("regression_gradient", "contrastive_gradient", "contrastive_factor"
 """The lengths of both weighted terms' gradients at the embedding, and what the contrastive one was multiplied
 by."""
 MOMENTUM = 0.9
-"""Of the optimiser ``sgd``."""
+"""The momentum of the optimiser ``sgd``."""
 MEANS = ("loss", "mse", "contrastive", *STRENGTHS, "gradient_norm")
 """What is averaged over an epoch, weighted by the scans of each step."""
 

@@ -20,7 +20,7 @@ NOISE = {
     "run_pair": "a run's reading of a pair",
     "study": "an arm's luck in the whole study",
 }
-"""What the standard deviations of the simulated studies stand for, in the order they are told."""
+"""What the standard deviations of the simulated studies stand for, in the order they are written."""
 
 
 def percent(share: Any) -> str:
@@ -138,7 +138,7 @@ def _noise(noise: Any) -> str | None:
 
 
 def calibration(record: Record) -> Paragraph:
-    """The conditions under which the rule's error and coverage were measured, and if the study is like them."""
+    """The conditions under which error and coverage of the rule were measured; is the study like them?"""
     found = ("frozen", "calibration")
     if not isinstance(record.get(*found), Mapping):
         return Paragraph("Calibration of the rule", "")

@@ -113,7 +113,7 @@ def _described(record: Record, loss: str) -> str:
     if isinstance(meanings, Mapping):
         parts += [f"{words(name)}: {words(text)}" for name, text in meanings.items()]
     parts += [f"source: {words(known['source'])}"] if known.get("source") else []
-    return sentence("*{loss}*: {parts}.", loss=loss, parts="; ".join(parts) or None)
+    return sentence("Loss {loss}: {parts}.", loss=loss, parts="; ".join(parts) or None)
 
 
 def _own(record: Record, arm: DeclaredArm) -> str:

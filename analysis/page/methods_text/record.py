@@ -35,7 +35,7 @@ def sentence(template: str, **values: Any) -> str:
     None is written *not recorded*; an empty text stands for what there is nothing to say of.
 
     Raises:
-        ValueError: no value is asked for, so that it would be said whatever was recorded.
+        ValueError: no value is asked for, so that it would be said of any record.
     """
     if not values:
         raise ValueError(f"{template!r} says something that no record holds")
@@ -151,11 +151,11 @@ class Record:
         return "; ".join(f"{text} ({', '.join(labels)})" for text, labels in said.items())
 
     def _arms(self, what: str) -> list[DeclaredArm]:
-        """The arms of which the record says something; where it says nothing, those that are no controls."""
-        said = {arm.name: self.get("methods", "configurations", arm.name, what) for arm in self.study.arms}
-        return [
-            arm for arm in self.study.arms if said[arm.name] or (said[arm.name] is None and not arm.control)
-        ]
+        """The arms of which the record says something; of older versions, which did not record it, those that
+        are no controls."""
+        if self.get("methods", "configurations") is None:
+            return [arm for arm in self.study.arms if not arm.control]
+        return [a for a in self.study.arms if self.get("methods", "configurations", a.name, what)]
 
     @property
     def with_encoder(self) -> list[DeclaredArm]:

@@ -124,7 +124,7 @@ def _extent(record: Record) -> str:
     }.get(record.get("development"))
     return joined(
         sentence(
-            "{arms} had a search of {trials} each, {where}; the table *What each arm searched* has keys, "
+            '{arms} had a search of {trials} each, {where}; the table "What each arm searched" has keys, '
             "ranges and "
             "first values.",
             arms=labels(record.searched),
