@@ -16,7 +16,7 @@ from learner_ray.core.config import Config
 from learner_ray.run.spec import Source
 
 OASIS2 = "OASIS-2"
-LUS_PHANTOM = "the package's lung phantom, of which any draw counts"
+LUS_PHANTOM = "the package's lung phantom, any draw of it"
 _OASIS2_PATIENT = re.compile(r"OAS2_?\d{4}", re.IGNORECASE)
 
 

@@ -38,6 +38,7 @@ def practice() -> dict[str, Any]:
             "gain": augmentation.GAIN,
             "midtone": augmentation.MIDTONE,
             "noise": augmentation.NOISE,
+            "frames": "alike in all frames of a scan, but for noise",
             "mirror": "left and right exchanged half of the time",
         },
         "training": {
@@ -51,6 +52,7 @@ def practice() -> dict[str, Any]:
         },
         "classifier": {
             "heads": {name: described(cls) for name, cls in CLASSIFIERS.items() if name != "prior"},
+            "penalty": "relative to the number of inputs",
             "inputs": "scaled to a mean squared length of one",
             "several_scans": "scans of the same view were compared where both visits had one, otherwise "
             "every "

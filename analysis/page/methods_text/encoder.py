@@ -80,7 +80,9 @@ def _augmentation(record: Record) -> str:
     return joined(
         sentence("Training scans were augmented with a strength of {strength}.", strength=strength),
         sentence(
-            "At a strength of 1 all frames of a clip vary alike by: {varied}.", varied="; ".join(varied)
+            "The ranges at a strength of 1{frames}: {varied}.",
+            frames=sentence(", {how}", how=record.get("methods", "practice", "augmentation", "frames")),
+            varied="; ".join(varied),
         ),
     )
 
@@ -105,7 +107,7 @@ def encoder(record: Record) -> Paragraph:
             sentence(
                 "Share of the channels that were shifted in time: {shift}{how}.",
                 shift=shift,
-                how=f", {words(record.get(*practice, 'shift'))}"
+                how=f" ({words(record.get(*practice, 'shift'))})"
                 if record.get(*practice, "shift") and shift != "0 (no temporal shift)"
                 else "",
             ),

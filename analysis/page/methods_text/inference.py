@@ -175,7 +175,7 @@ def calibration(record: Record) -> Paragraph:
             ),
             _likeness(record),
             sentence(
-                "The error is not held for {what}: {supported} called supported.",
+                "The error is not held for {what}: there {supported} of equally good arms were called supported.",
                 what=record.get(*found, "not_held", "what"),
                 supported=between(record.get(*found, "not_held", "supported"), percent),
             ),
@@ -228,9 +228,8 @@ def defaults(record: Record) -> Paragraph:
         "Package defaults",
         joined(
             sentence(
-                "Settings of this study are defaults of the package that were chosen on {cohort}, "
-                "recognised by "
-                "{by}: the study is no independent confirmation of them.",
+                "Defaults of the package that this study uses were chosen on this very cohort ({cohort}, "
+                "recognised by {by}): the study is no independent confirmation of them.",
                 cohort=found.get("cohort"),
                 by=found.get("recognised_by"),
             ),

@@ -108,12 +108,18 @@ def _described(record: Record, loss: str) -> str:
     known = record.get("methods", "components", "losses", loss)
     if not isinstance(known, Mapping):
         return ""
-    parts = [words(known[key]) for key in ("text", "formula", "where") if known.get(key)]
+    formula = ", ".join(words(known[key]) for key in ("formula", "where") if known.get(key))
     meanings = known.get("settings")
-    if isinstance(meanings, Mapping):
-        parts += [f"{words(name)}: {words(text)}" for name, text in meanings.items()]
-    parts += [f"source: {words(known['source'])}"] if known.get("source") else []
-    return sentence("Loss {loss}: {parts}.", loss=loss, parts="; ".join(parts) or None)
+    settings = [
+        f"{words(name)} ({words(text)})"
+        for name, text in (meanings.items() if isinstance(meanings, Mapping) else ())
+    ]
+    return joined(
+        sentence("{loss}: {text}.", loss=loss, text=known.get("text")),
+        sentence("Formula: {formula}.", formula=formula),
+        sentence("Settings: {settings}.", settings=settings or None),
+        sentence("Source: {source}.", source=known.get("source")),
+    )
 
 
 def _own(record: Record, arm: DeclaredArm) -> str:

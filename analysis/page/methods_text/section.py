@@ -67,7 +67,7 @@ def study_methods(study: StudyResults) -> list[Paragraph]:
         missing.append("a frozen protocol")
     if record.get("methods", "defaults") is None:
         missing.append("whether package defaults were chosen on this cohort")
-    gap = Paragraph("Not recorded", f"{', '.join(missing)}." if missing else "")
+    gap = Paragraph("Not recorded", f"{', '.join(missing)}.".capitalize() if missing else "")
     return [paragraph for paragraph in (*found, gap) if paragraph.text]
 
 

@@ -57,10 +57,11 @@ def classifier(record: Record) -> Paragraph:
         "Progression classifier",
         joined(
             sentence(
-                "Classifier: {head}{described}; ridge penalty: {penalty}{scaled}.",
+                "Classifier: {head}{described}; ridge penalty: {penalty}{relative}{scaled}.",
                 head=record.across("progression.head", arms),
                 described="".join(f" ({text})" for text in described.values()),
                 penalty=record.across("progression.l2", arms),
+                relative=sentence(", {to}", to=record.get(*practice, "penalty")),
                 scaled=sentence(", on inputs {how}", how=record.get(*practice, "inputs")),
             ),
             sentence("Input: {input}.", input=record.across("progression.input", arms, _in(INPUTS))),
@@ -156,9 +157,9 @@ def _suggested(record: Record) -> str:
             more="".join(f"; {text}" for text in more),
         ),
         sentence(
-            "It draws at random until {random} trials have ended{all_random}.",
+            "After the first trial it draws at random until {random} have ended{all_random}.",
             random=random,
-            all_random=", which is to say always here" if all_random else "",
+            all_random=", so here throughout" if all_random else "",
         ),
         sentence(
             "The first trial of every search has the {first}.",
