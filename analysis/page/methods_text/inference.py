@@ -175,7 +175,8 @@ def calibration(record: Record) -> Paragraph:
             ),
             _likeness(record),
             sentence(
-                "The error is not held for {what}: there {supported} of equally good arms were called supported.",
+                "The error is not held for {what}: there {supported} of equally good arms were called "
+                "supported.",
                 what=record.get(*found, "not_held", "what"),
                 supported=between(record.get(*found, "not_held", "supported"), percent),
             ),
