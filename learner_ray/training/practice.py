@@ -26,7 +26,7 @@ def practice() -> dict[str, Any]:
             "grey_values": "standardised by the mean and SD of the scan's foreground",
         },
         "encoder": {
-            "shift": "half of them one frame forward and half one back, at the entrance of every residual "
+            "shift": "half move one frame forward and half one back, at the entrance of every residual "
             "branch",
             "partial_norm": "batch normalisation of the first layer, constants elsewhere",
             "groups": normalisation.GROUPS,

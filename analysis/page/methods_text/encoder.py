@@ -28,6 +28,7 @@ BALANCES = {
     "patient": "every scan once per epoch, with pairs of scans of one patient at different visits in every "
     "batch",
 }
+UNSHIFTED = "0 (no temporal shift)"
 OPTIMISERS = {"adamw": "AdamW", "sgd": "stochastic gradient descent"}
 
 
@@ -95,7 +96,8 @@ def encoder(record: Record) -> Paragraph:
         words(of["text"]) for of in (known or {}).values() if isinstance(of, dict) and of.get("text")
     ]
     norm = record.across("encoder.norm", arms, _as(NORMS)) or ""
-    shift = record.across("encoder.shift_fraction", arms, _or_none(0, "0 (no temporal shift)"))
+    shift = record.across("encoder.shift_fraction", arms, _or_none(0, UNSHIFTED))
+    how = record.get(*practice, "shift") if shift not in (None, UNSHIFTED) else None
     return Paragraph(
         "Encoder",
         joined(
@@ -104,13 +106,8 @@ def encoder(record: Record) -> Paragraph:
                 name=record.across("encoder.name", arms),
                 described="".join(f" ({text})" for text in described),
             ),
-            sentence(
-                "Share of the channels that were shifted in time: {shift}{how}.",
-                shift=shift,
-                how=f" ({words(record.get(*practice, 'shift'))})"
-                if record.get(*practice, "shift") and shift != "0 (no temporal shift)"
-                else "",
-            ),
+            sentence("Share of the channels that were shifted in time: {shift}.", shift=shift),
+            sentence("Of shifted channels, {how}.", how=how),
             sentence(
                 "Normalisation: {norm}{groups}{partial}.",
                 norm=norm or None,

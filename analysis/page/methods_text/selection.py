@@ -181,9 +181,8 @@ def _stopped(record: Record) -> str:
         ]
         rungs = own.get("rungs") if isinstance(own, Mapping) else None
         if rungs is not None:
-            details.append(
-                f"of {printable(str(epochs))} epochs, at the end of {words(rungs) if rungs else 'none'}"
-            )
+            after = f"rungs after epochs {words(rungs)}" if rungs else "no rung"
+            details.append(f"{after} in {printable(str(epochs))} epochs")
         said.append("; ".join(details))
     return sentence(
         "Pruner: {name}{details}.",
@@ -220,7 +219,7 @@ def final_runs(record: Record) -> Paragraph:
                 seeds=counted(record.get("seeds"), "seed"),
             ),
             sentence("{pairing}.", pairing=_capital(record.get("methods", "pairing"))),
-            sentence("{how}.", how=_capital(record.get("methods", "search", "final_runs"))),
+            sentence("Of searched arms, {how}.", how=record.get("methods", "search", "final_runs")),
         ),
     )
 
