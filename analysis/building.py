@@ -32,6 +32,7 @@ from analysis.tables.protocol import frozen_table
 from analysis.tables.render import write_table
 from analysis.tables.repeatability import repeatability_table
 from analysis.tables.search import overtuning, search_summary
+from analysis.tables.search_space import search_space
 from analysis.tables.table import Table
 
 
@@ -74,6 +75,7 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
         factorial_table(statistics),
         compute_matched(statistics),
         loss_strength(statistics),
+        search_space(statistics),
         search_summary(statistics),
         overtuning(statistics),
     ]

@@ -22,7 +22,7 @@ BOX, ASIDE, GAP = 2.6, 2.3, 0.3
 LINE, PAD, BETWEEN = 0.15, 0.08, 0.16
 """Heights in inches: of a line, of the space in a box above and below its text, and between boxes."""
 SIZE = 8
-"""Of the letters, in points."""
+"""The size of letters, in points."""
 BOLD = FontProperties(size=SIZE, weight="bold")
 """All text is measured in bold, which leaves room where a browser takes a wider typeface."""
 MOST_LETTERS = 60

@@ -16,8 +16,8 @@ from analysis.page.check import Check
 from analysis.page.checklist.checklists import Checklist, checklists
 from analysis.page.checklist.record import Record
 from analysis.page.incremental import incremental_sentences
-from analysis.page.measurement import measurement_methods, measurement_sentences
-from analysis.page.methods import methods
+from analysis.page.measurement import measurement_sentences
+from analysis.page.methods_text.section import Methods, methods
 from analysis.page.places import anchor, html_id, places
 from analysis.page.sentences import verdict_sentences
 from analysis.page.validity import checks
@@ -64,9 +64,9 @@ class Report:
         return [checks(item) for item in self.statistics]
 
     @cached_property
-    def methods(self) -> list[str]:
-        """The paragraphs of the Methods section."""
-        return [*methods(self.statistics), measurement_methods(self.statistics)]
+    def methods(self) -> list[Methods]:
+        """The parts of the Methods section: one per study, and the analysis of all."""
+        return methods(self.statistics)
 
     @cached_property
     def places(self) -> dict[str, str]:
@@ -76,11 +76,14 @@ class Report:
     @cached_property
     def checklists(self) -> list[Checklist]:
         """The reporting checklists, which look for all else that the report has."""
-        text = "\n".join(self.methods)
+        *own, common = [part.text for part in self.methods]
         records = [
-            Record(statistics=item, tables=self.tables, places=self.places, checks=made, methods=text)
-            for item, made in zip(self.statistics, self.checks, strict=True)
-        ]
+            Record(
+                statistics=item, tables=self.tables, places=self.places, checks=made,
+                methods=f"{text}\n{common}",
+            )
+            for item, made, text in zip(self.statistics, self.checks, own, strict=True)
+        ]  # fmt: skip
         return checklists(records)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from learner_ray.run.provenance import git_sha, processor, versions
 from learner_ray.study.freeze import ASKED, amended, check_looks, frozen
 from learner_ray.study.ledger import protocol
 from learner_ray.study.main_table import decision_rule
+from learner_ray.study.methods_record import methods_record
 from learner_ray.study.plan import Plan
 from learner_ray.study.pruner_choice import pruner_text
 from learner_ray.study.study import Arm
@@ -122,6 +123,7 @@ def describe(
         "development": plan.development,
         "fixed_at": _fixed_at(plan),
         "threads": plan.settings.threads,
+        "methods": methods_record(plan),
         "numerics": plan.settings.numerics,
         "analysis": decision_rule()["analysis"],
         "split_hash": splits_hash(plan.folds),
@@ -186,6 +188,7 @@ def record(
     extend: bool = False,
     allow_duplicates: bool = False,
     looks: int | None = None,
+    sample_size: Callable[[], Mapping[str, Any] | None] = lambda: None,
 ) -> dict[str, Any]:
     """Writes ``study.json`` and ``splits.json`` at the first start; later checks that they are this study's.
 
@@ -201,6 +204,7 @@ def record(
         extend: take in more arms, trials, seeds or repeats than the folder's study has.
         allow_duplicates: whether files with the same content were let pass.
         looks: how many looks at the results are declared at the first start; None for one.
+        sample_size: works out, at the first start, what the study could find: takes seconds.
 
     Raises:
         UserError: the folder holds another study, or one whose files were changed, or that declared another
@@ -216,7 +220,7 @@ def record(
         if any(parts[0] not in DERIVED for parts in seen):
             raise UserError(f"{folder} exists and holds no study: choose another --out")
         _check_splits(splits, now["split_hash"])
-        now["frozen"], now["amendments"] = frozen(now, folder, looks), []
+        now["frozen"], now["amendments"] = frozen(now, folder, looks, sample_size()), []
         _write(plan, now, folder)
         return now
     check_looks(before, looks)

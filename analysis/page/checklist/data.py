@@ -148,7 +148,7 @@ def interval(record: Record) -> Evidence | None:
 
 
 def covariates(record: Record) -> Evidence | None:
-    """Of how many pairs age, sex and further covariates are known."""
+    """How many pairs have a known age, sex and further covariates."""
     known = record.get("cohort.covariates")
     known = {name: n for name, n in known.items() if n} if isinstance(known, Mapping) else {}
     value = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in known.items())

@@ -83,7 +83,7 @@ def record(report: Report) -> Record:
     (item,), (checks,) = report.statistics, report.checks
     return Record(
         statistics=item, tables=report.tables, places=report.places, checks=[*checks, DISJOINT],
-        methods="\n".join(report.methods),
+        methods="\n".join(part.text for part in report.methods),
     )  # fmt: skip
 
 
