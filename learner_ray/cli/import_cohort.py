@@ -40,7 +40,9 @@ def main(arguments: Sequence[str], *, prog: str = "learner-ray import") -> int:
 def parser(prog: str) -> argparse.ArgumentParser:
     """The parser of the command."""
     p = make_parser(prog, __doc__)
-    p.add_argument("what", nargs="+", metavar="[KIND] PATH", help="What to import; KIND is guessed, and said.")
+    p.add_argument(
+        "what", nargs="+", metavar="[KIND] PATH", help="What to import; KIND is guessed, and said."
+    )
     p.epilog = f"kinds: {', '.join(IMPORTERS.built_in)}"
     p.add_argument("--out", type=Path, default=Path("manifest.csv"), help="Manifest (default: %(default)s).")
     p.add_argument("--dry-run", action="store_true", help="Shows what would be written, and writes nothing.")
@@ -104,10 +106,10 @@ def _write(out: Path, imported: Imported) -> int:
     """Writes the files and reads the manifest again as a sweep would."""
     from learner_ray.cli.cohort import report
     from learner_ray.cohort.manifest import read_manifest
-    from learner_ray.cohort.sources.writing import left_out_path, write_import
+    from learner_ray.cohort.sources.writing import write_import
 
     if not imported.rows:
-        raise UserError(f"no scan has a score, so nothing was written; --dry-run lists what was found")
+        raise UserError("no scan has a score, so nothing was written; --dry-run lists what was found")
     written = write_import(out, imported.rows, imported.sidecar, imported.left_out)
     print(f"written: {', '.join(str(path) for path in written)}")
     try:
@@ -145,7 +147,9 @@ def _options(args: argparse.Namespace) -> ImportOptions:
 
     unknown = sorted(args.columns.keys() - set(ROLES))
     if unknown:
-        raise UserError(f"--columns {unknown[0]}=...: no such column of a manifest; known: {', '.join(ROLES)}")
+        raise UserError(
+            f"--columns {unknown[0]}=...: no such column of a manifest; known: {', '.join(ROLES)}"
+        )
     for table in (args.scores, args.bids):
         if table is not None and not table.exists():
             raise UserError(f"{table} does not exist")
@@ -195,7 +199,9 @@ def _table(rows: Sequence[Any]) -> list[str]:
     used = [column for column in COLUMNS if any(row.get(column) for row in rows)]
     cells = [used, *([_short(row.get(column, "")) for column in used] for row in rows[:SHOWN])]
     widths = [max(len(line[i]) for line in cells) for i in range(len(used))]
-    lines = ["  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in cells]
+    lines = [
+        "  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in cells
+    ]
     return [*lines, f"... and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else lines
 
 
@@ -230,5 +236,9 @@ class _Progress:
             return
         self._last = time.monotonic()
         terminal = sys.stderr.isatty()
-        print(f"\r{count:,} {what}" if terminal else f"{count:,} {what}", end="" if terminal else "\n",
-              file=sys.stderr, flush=True)
+        print(
+            f"\r{count:,} {what}" if terminal else f"{count:,} {what}",
+            end="" if terminal else "\n",
+            file=sys.stderr,
+            flush=True,
+        )

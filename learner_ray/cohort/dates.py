@@ -12,7 +12,9 @@ from learner_ray.core.errors import UserError
 _SECONDS_PER_DAY = 86_400
 _TIME = r"(?:[T ,_]+(\d\d?)[:_.](\d\d)(?:[:_.](\d\d)(?:\.\d+)?)?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})([-./])(\d\d?)\2(\d\d?){_TIME}", re.ASCII)
-_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[T ]?(\d\d)(\d\d)(\d\d)?(?:\.\d+)?)?\s*(Z|[+-]\d{4})?", re.ASCII)
+_COMPACT = re.compile(
+    r"(\d{4})(\d\d)(\d\d)(?:[T ]?(\d\d)(\d\d)(\d\d)?(?:\.\d+)?)?\s*(Z|[+-]\d{4})?", re.ASCII
+)
 _YEAR_LAST = re.compile(rf"(\d\d?)([-./])(\d\d?)\2(\d{{4}}){_TIME}", re.ASCII)
 _NAMED = re.compile(rf"(\d\d?)[- ]([a-z]{{3}})[a-z]*[- ](\d{{4}}){_TIME}", re.ASCII | re.I)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -70,8 +72,8 @@ def read_dates(cells: Iterable[tuple[int, str]], what: str, form: str = "") -> d
     for row, text in listed:
         if found[row] is None:
             raise UserError(
-                f"{what}, row {row}: {text!r} is no date that can be read; write 2024-01-31, or say how dates "
-                "are written in --date-format, as DD/MM/YYYY"
+                f"{what}, row {row}: {text!r} is no date that can be read; write 2024-01-31, or say how "
+                "dates are written in --date-format, as DD/MM/YYYY"
             )
     return _whole_days({row: when for row, when in found.items() if when is not None})
 
@@ -136,7 +138,8 @@ def _day_first(cells: list[tuple[int, str]], what: str) -> bool | None:
     remedy = "say which in --date-format, as DD/MM/YYYY or MM/DD/YYYY"
     if len(seen) == 2:
         raise UserError(
-            f"{what}: row {seen[True]} has the day first, row {seen[False]} the month; correct one, or {remedy}"
+            f"{what}: row {seen[True]} has the day first, row {seen[False]} the month; correct one, or "
+            f"{remedy}"
         )
     if unclear is not None and not seen:
         text = dict(cells)[unclear]

@@ -112,8 +112,8 @@ def _parse(text: str) -> Label | None:
 
 
 def visit_key(text: str) -> tuple[str, Fraction | str]:
-    """What two labels of one visit have in common: M006, m06 and ``ses-M006`` are one visit, and so are bl, sc
-    and m00, or ``ses-02``, 2 and 02; V2 is one of its own, as is a label that cannot be parsed."""
+    """What two labels of one visit have in common: M006, m06 and ``ses-M006`` are one visit, and so are bl,
+    sc and m00, or ``ses-02``, 2 and 02; V2 is one of its own, as is a label that cannot be parsed."""
     label = parse_label(text)
     if label is None:
         return "text", " ".join(text.casefold().split())

@@ -106,5 +106,7 @@ PRUNERS = Registry(
     },
 )
 
-KINDS = {registry.kind: registry for registry in (LOSSES, ENCODERS, SELECTION_METRICS, SOURCES, IMPORTERS, PRUNERS)}
+KINDS = {
+    registry.kind: registry for registry in (LOSSES, ENCODERS, SELECTION_METRICS, SOURCES, IMPORTERS, PRUNERS)
+}
 """By the word that entry points (``learner_ray.<kind>``) and messages use."""

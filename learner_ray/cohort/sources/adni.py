@@ -1,11 +1,12 @@
-"""ADNI as LONI distributes it: ``PTID/DESCRIPTION/YYYY-MM-DD_HH_MM_SS.s/I<uid>/*.nii`` (adni.loni.usc.edu).
+"""ADNI as LONI distributes it (adni.loni.usc.edu): ``PTID/DESCRIPTION/2006-01-15_10_11_12.0/I45001/*.nii``.
 
-Scores stand in ADNIMERGE.csv or MMSE.csv (``adni_tables``). One image is taken per visit, and of one family in the
-whole cohort: originals, or images processed alike.
+Scores stand in ADNIMERGE.csv or MMSE.csv (``adni_tables``). One image is taken per visit, and of one
+family in the whole cohort: originals, or images processed alike.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections import Counter, defaultdict
@@ -55,7 +56,7 @@ class Adni(Importer):
         notes: list[str] = []
         left_out: list[LeftOut] = []
         tables = read_tables(path, tree, options, notes, left_out)
-        scans = []
+        scans: list[FoundScan] = []
         for folder in _image_folders(tree):
             progress(len(scans), "images")
             found = _scan(folder, tables, options)
@@ -110,11 +111,11 @@ def _scan(folder: Path, tables: AdniTables, options: ImportOptions) -> FoundScan
     slices = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".dcm")
     if len(files) > 1 or not (files or slices):
         return f"{len(files)} .nii files in the folder of one image"
-    file = files[0] if files else folder
     field = tables.field(image[1])
     series = _SERIES.search((files or slices)[0].name)
     return FoundScan(
-        path=file,
+        path=files[0] if files else folder,
+        files=() if files else (Path(glob.escape(str(folder))) / "*.dcm",),
         patient=patient,
         visit=tables.visit(image[1], patient, when),
         when=replace(when, days=float(when.days // 1), clock=False),

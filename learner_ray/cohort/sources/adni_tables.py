@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from learner_ray.cohort.any_table import SUFFIXES, Table, open_table
-from learner_ray.cohort.dates import Moment, read_dates
+from learner_ray.cohort.dates import Moment
 from learner_ray.cohort.sources.importer import ImportOptions, LeftOut, ScoreRow
 from learner_ray.cohort.sources.scores import read_scores
 from learner_ray.core.errors import UserError
@@ -79,7 +79,9 @@ def read_tables(
     options = replace(options, columns=_columns(table, options))
     rows = read_scores(scores, options, notes, left_out)
     ptids = {str(int(name.rpartition("_")[2])): name for name in patients if "_S_" in name}
-    named = [replace(row, patient=ptids.get(row.patient, row.patient), visit=_visit(row.visit)) for row in rows]
+    named = [
+        replace(row, patient=ptids.get(row.patient, row.patient), visit=_visit(row.visit)) for row in rows
+    ]
     notes.append(f"missing codes of {scores.name}: {', '.join(MISSING)}")
     search = next(iter(_with(tables, _is_search)), None)
     visits, fields = _images(table), _fields(table)
@@ -119,7 +121,9 @@ def _only_one(found: list[Path], path: Path) -> Path:
     merged = [table for table in found if "adnimerge" in table.name.lower()]
     if len(merged or found) != 1:
         names = " and ".join(table.name for table in merged or found)
-        what = f"{names}: it is not clear which one has the scores" if names else "no ADNIMERGE.csv or MMSE.csv"
+        what = (
+            f"{names}: it is not clear which one has the scores" if names else "no ADNIMERGE.csv or MMSE.csv"
+        )
         raise UserError(f"{path} holds {what}; name the table in --scores")
     return (merged or found)[0]
 

@@ -1,7 +1,7 @@
 """BIDS (bids.neuroimaging.io): ``sub-X[/ses-Y]/anat/*_T1w.nii.gz`` with tables of sessions.
 
-Times and scores are in ``bids_tables``. Names are parsed here and not by a library: of two, pybids is heavy, and
-bids2table needs newer versions of Python and pyarrow than this package.
+Times are in ``bids_times``, scores in ``bids_tables``. Names are parsed here and not by a library: of two, pybids is heavy,
+and bids2table needs newer versions of Python and pyarrow than this package.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from learner_ray.cohort.sources.bids_tables import scores_of, session_tables, times_of
+from learner_ray.cohort.sources.bids_tables import scores_of, session_tables
+from learner_ray.cohort.sources.bids_times import times_of
 from learner_ray.cohort.sources.importer import (
     Evidence,
     Found,
@@ -28,7 +29,7 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import json_object
 
 SUFFIXES = ("T1w", "T2w", "FLAIR", "PDw", "T2starw")
-"""Kinds of anatomical images; one kind is taken for the whole cohort, so that a change is none of contrast."""
+"""Kinds of anatomical images; one is taken for the whole cohort, so that a change is none of contrast."""
 _IMAGE = re.compile(r"(?P<entities>.*)_(?P<suffix>[A-Za-z0-9]+)\.nii(\.gz)?")
 _POINTER_BYTES = 1024
 
@@ -53,9 +54,12 @@ class Bids(Importer):
         root = path / "derivatives" / options.derivative if options.derivative else path
         subjects = subject_folders(root)
         if not subjects:
-            raise UserError(f"{root} holds no folder sub-*; name the folder below derivatives in --derivative")
+            raise UserError(
+                f"{root} holds no folder sub-*; name the folder below derivatives in --derivative"
+            )
         suffix = options.prefer if options.prefer in SUFFIXES else SUFFIXES[0]
-        scans, left_out = [], list[LeftOut]()
+        scans: list[FoundScan] = []
+        left_out: list[LeftOut] = []
         for subject in subjects:
             for session in _sessions(subject):
                 for image in _images(session, suffix, options):
@@ -134,9 +138,7 @@ def _contents(scans: Sequence[FoundScan]) -> tuple[list[FoundScan], list[LeftOut
             there.append(scan)
         else:
             reason = f"its content is not here: datalad get {scan.path.name} in its folder"
-            absent.append(
-                LeftOut(path=str(scan.path), patient=scan.patient, visit=scan.visit, reason=reason)
-            )
+            absent.append(LeftOut(path=str(scan.path), patient=scan.patient, visit=scan.visit, reason=reason))
     return there, absent
 
 

@@ -1,7 +1,7 @@
 """CAPS, the folders that Clinica writes (aramislab.paris.inria.fr/clinica): images processed from BIDS.
 
-``subjects/sub-X/ses-Y/t1_linear/*_T1w.nii.gz`` is registered to MNI space, so visits of a patient show the same
-part of the head.
+``subjects/sub-X/ses-Y/t1_linear/*_T1w.nii.gz`` is registered to MNI space, so visits of a patient show the
+same part of the head.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Caps(Importer):
             return None
         if "CAPSVersion" in description(path):
             return Evidence(sure="certain", because="CAPSVersion in dataset_description.json")
-        return Evidence(sure="likely", because="subjects/sub-*, but no CAPSVersion in dataset_description.json")
+        return Evidence(
+            sure="likely", because="subjects/sub-*, but no CAPSVersion in dataset_description.json"
+        )
 
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
         pipeline = options.derivative or PIPELINE
@@ -49,11 +51,14 @@ class Caps(Importer):
                 if not options.space or f"_space-{options.space}_" in image.name:
                     scans.append(scan)
         if not scans:
-            raise UserError(f"{path} holds no image in {pipeline}; name the folder of a session in --derivative")
+            raise UserError(
+                f"{path} holds no image in {pipeline}; name the folder of a session in --derivative"
+            )
         found = Found(scans=scans, scores=[], notes=[f"images: {pipeline}, one per session"], modality="mri")
         if options.bids is None and options.scores is None:
             raise UserError(
-                f"{path} holds images alone: give --bids FOLDER, the data set they were made from, or --scores TABLE"
+                f"{path} holds images alone: give --bids FOLDER, the data set they were made from, or "
+                "--scores TABLE"
             )
         return with_tables(found, options.bids or path, options)
 

@@ -109,7 +109,9 @@ class CovidBlues(SourceLayout):
         for name, (row, severity) in listed.items():
             where, patient = f"{table}, row {row}", name.rpartition("_")[0]
             if name not in clips:
-                found.append(LeftOut(path=where, patient=patient, reason=f"{name} is not in lus_videos"))
+                found.append(
+                    LeftOut(path=where, patient=patient, reason=f"the clip is not in lus_videos: {name}")
+                )
             elif math.isnan(severity):
                 reason = f"no score: missing in {table.name}, row {row}"
                 found.append(LeftOut(path=str(clips[name]), patient=patient, reason=reason))

@@ -52,7 +52,9 @@ def _fits(path: Path) -> list[tuple[Importer, Evidence]]:
 def _unrecognised(path: Path) -> str:
     inside = [f"  {importer.name}: {folder}" for folder, importer in _one_level_below(path)]
     if inside:
-        return "\n".join([f"{path} is of no known kind, but holds folders that are; give one of them:", *inside])
+        return "\n".join(
+            [f"{path} is of no known kind, but holds folders that are; give one of them:", *inside]
+        )
     needs = [f"  {name}: {importer_of(name).needs}" for name in IMPORTERS.known_names]
     found = count_kinds(files_below(path)) if path.is_dir() else "a file"
     return "\n".join([f"{path} is of no known kind. Found: {found or 'no file'}", "Known kinds:", *needs])

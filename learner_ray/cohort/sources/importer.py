@@ -111,7 +111,7 @@ class Found:
     """Name of the score that is meant unless the user names one."""
     temporal: bool = True
     """Whether a later visit is later in time."""
-    rules: Sequence[str] = ("image", "visit", "nearest")
+    rules: Sequence[str] = ("scan", "visit", "nearest")
     """By which rules a score may belong to a scan; ``join`` describes them."""
 
 

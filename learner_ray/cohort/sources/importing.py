@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.score import KNOWN, SF_RATIO, Score
 from learner_ray.cohort.sources.importer import Found, Importer, ImportOptions, LeftOut, Progress
-from learner_ray.cohort.sources.join import join, notes_of, of_one_visit
+from learner_ray.cohort.sources.join import join, notes_of, of_one_visit, one_visit_per_score
 from learner_ray.cohort.sources.oxygen import FLAT_ABOVE
 from learner_ray.cohort.sources.scores import SF
 from learner_ray.cohort.sources.writing import Row, rows_of
@@ -64,18 +65,25 @@ def run_import(
     """
     found = importer.find(path, options, progress)
     if not modality and not found.modality:
-        raise UserError("what kind of scans they are is not known: give --modality (lus, mri or another word)")
+        raise UserError(
+            "what kind of scans they are is not known: give --modality (lus, mri or another word)"
+        )
     stated = _score(options.score or found.score, score)
     days = window if window is not None else SF_WINDOW_DAYS if options.score == SF else WINDOW_DAYS
     _check_range(found, stated)
     joined, unscored = join(found.scans, found.scores, days, found.rules)
-    kept, repeats = of_one_visit(joined)
+    single, repeats = of_one_visit(joined)
+    kept, shared = one_visit_per_score(single)
     notes = [*found.notes, *notes_of(kept, days)]
+    unused = sum(not math.isnan(row.score) for row in found.scores) - len({id(each.score) for each in kept})
+    notes += [f"{unused} scores belong to no scan that was found"] if unused else []
     rows, untimed = rows_of(kept, out, notes)
     flat = sum(float(row["spo2"]) > FLAT_ABOVE for row in rows if "spo2" in row)
     if flat:
-        notes.append(f"{flat} scans have an SpO2 above {FLAT_ABOVE:g} %, where S/F tells little (column flag)")
-    left_out = [*found.left_out, *unscored, *repeats, *untimed]
+        notes.append(
+            f"{flat} scans have an SpO2 above {FLAT_ABOVE:g} %, where S/F tells little (column flag)"
+        )
+    left_out = [*found.left_out, *unscored, *repeats, *shared, *untimed]
     sidecar: dict[str, Any] = {"modality": modality or found.modality}
     sidecar |= {"score": stated.name if stated.name in KNOWN else stated.to_dict()}
     sidecar |= {"name": found.name} if found.name else {}
@@ -118,10 +126,8 @@ def _check_range(found: Found, score: Score) -> None:
         if row.score < score.low or row.score > score.high:
             by_table.setdefault(row.table, Faults(str(row.table))).add(
                 row.row,
-                f"{score.name} {row.score:g} is outside {score.low:g} to {score.high:g}; correct it, or name the "
-                "code of a missing score in --missing",
+                f"{score.name} {row.score:g} is outside {score.low:g} to {score.high:g}; correct it, or name "
+                "the code of a missing score in --missing",
             )
     for faults in by_table.values():
         faults.raise_any()
-
-

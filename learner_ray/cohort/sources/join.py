@@ -1,9 +1,9 @@
 """Which score belongs to which scan, by which rule, and how far apart the two were.
 
-The rules, in order: ``image`` (the table names this very scan), ``visit`` (one patient and visit), ``nearest``
-(the patient's score that is nearest in time, within the window). Of several scores that one rule finds, the
-nearest in time counts, of two equally near the earlier. A rule whose rows hold no score leaves the scan to the
-next.
+The rules, in order: ``scan`` (the table names this very scan), ``visit`` (one patient and visit),
+``nearest`` (the patient's score that is nearest in time, within the window). Of several scores that one rule
+finds, the nearest in time counts, of two equally near the earlier. A rule whose rows hold no score leaves the
+scan to the next.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from learner_ray.cohort.labels import visit_key
 from learner_ray.cohort.patients import normal_form
 from learner_ray.cohort.sources.importer import FoundScan, LeftOut, ScoreRow
 
-RULES = ("image", "visit", "nearest")
+RULES = ("scan", "visit", "nearest")
 """The rules, in the order in which they are tried."""
 NO_SCORE = "no score: "
 """How the reason of a scan without a score begins."""
@@ -32,7 +33,7 @@ class Joined:
     score: ScoreRow
     """The row of the table that holds its score."""
     rule: str
-    """``image``, ``visit`` or ``nearest``."""
+    """``scan``, ``visit`` or ``nearest``."""
     distance: float
     """Days from the scan to its score, negative where the score came first; NaN where a time is unknown."""
 
@@ -75,8 +76,7 @@ def join(
 
 def left(scan: FoundScan, reason: str) -> LeftOut:
     """A scan that is left out, for a reason."""
-    visit = scan.visit or (scan.when.text if scan.when else "")
-    return LeftOut(path=str(scan.path), patient=scan.patient, visit=visit, reason=reason)
+    return LeftOut(path=str(scan.path), patient=scan.patient, visit=_visit(scan), reason=reason)
 
 
 def of_one_visit(joined: Sequence[Joined]) -> tuple[list[Joined], list[LeftOut]]:
@@ -100,8 +100,35 @@ def of_one_visit(joined: Sequence[Joined]) -> tuple[list[Joined], list[LeftOut]]
     return kept, left_out
 
 
+def one_visit_per_score(joined: Sequence[Joined]) -> tuple[list[Joined], list[LeftOut]]:
+    """Leaves a score that is the nearest of several visits to the one it is nearest to: used twice, it would
+    make a pair of visits without change.
+
+    Returns:
+        The scans that keep their score, in their order, and the others.
+    """
+    nearest: dict[tuple[Path, int], Joined] = {}
+    for each in joined:
+        if each.rule == "nearest":
+            row = (each.score.table, each.score.row)
+            nearest[row] = min(nearest.get(row, each), each, key=lambda of: abs(of.distance))
+    kept, left_out = [], []
+    for each in joined:
+        best = nearest.get((each.score.table, each.score.row), each)
+        if each.rule != "nearest" or _visit(best.scan) == _visit(each.scan):
+            kept.append(each)
+        else:
+            reason = f"{NO_SCORE}that of row {each.score.row} is nearer to {_visit(best.scan)}"
+            left_out.append(left(each.scan, reason))
+    return kept, left_out
+
+
+def _visit(scan: FoundScan) -> str:
+    return scan.visit or (scan.when.text if scan.when else "")
+
+
 def _repeat(scan: FoundScan) -> tuple[str, str, str]:
-    return scan.patient, scan.visit or (scan.when.text if scan.when else ""), scan.group
+    return scan.patient, _visit(scan), scan.group
 
 
 def notes_of(joined: Sequence[Joined], window: float) -> list[str]:
@@ -131,7 +158,7 @@ def _candidates(
     key = visit_key(scan.visit) if scan.visit else None
     of_visit = [row for row in rows if key is not None and row.visit and visit_key(row.visit) == key]
     near = [row for row in rows if abs(_distance(scan, row)) <= window]
-    return {"image": of_image, "visit": of_visit, "nearest": near}
+    return {"scan": of_image, "visit": of_visit, "nearest": near}
 
 
 def _best(scan: FoundScan, rule: str, rows: Sequence[ScoreRow]) -> Joined | None:
@@ -139,6 +166,8 @@ def _best(scan: FoundScan, rule: str, rows: Sequence[ScoreRow]) -> Joined | None
     if not usable:
         return None
     best = min(usable, key=lambda row: _nearness(scan, row))
+    if scan.group and not scan.visit:  # so that its repeats are known to be of one visit
+        scan = replace(scan, visit=best.visit)
     return Joined(scan=scan, score=best, rule=rule, distance=_distance(scan, best))
 
 

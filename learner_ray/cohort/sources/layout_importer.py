@@ -1,4 +1,4 @@
-"""Importers of the folders that a sweep reads directly: what the sweep would read is written as a manifest."""
+"""Importers of the folders that a sweep reads directly: the manifest holds what the sweep would read."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def found_in(cohort: Cohort, left_out: list[Any]) -> Found:
     """Scans and scores of a cohort that was read from a folder.
 
     Args:
-        cohort: has an order of visits; a label that a manifest could not sort becomes the number of its place.
+        cohort: has an order of visits; without days, the place in it is the label in a manifest.
         left_out: what the folder holds beside.
     """
     scans, scores = [], []
-    for scan in cohort.scans.to_dict("records"):
+    for scan in _records(cohort):
         day = float(scan["day"])
         found = FoundScan(
             path=Path(scan["files"][0]),
@@ -80,6 +80,10 @@ def found_in(cohort: Cohort, left_out: list[Any]) -> Found:
         score=cohort.score.name,
         temporal=cohort.temporal,
     )
+
+
+def _records(cohort: Cohort) -> list[dict[str, Any]]:
+    return [{str(name): cell for name, cell in scan.items()} for scan in cohort.scans.to_dict("records")]
 
 
 def _more(scan: Mapping[str, Any], ratings: Mapping[str, float]) -> dict[str, str]:

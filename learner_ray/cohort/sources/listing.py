@@ -50,7 +50,9 @@ class Listing(Importer):
             file = Path(os.path.abspath(path.parent / cells[columns["path"]].replace("\\", "/")))
             wrong = _unusable(cells[columns["path"]], cells[columns["patient"]], file)
             if wrong:
-                left_out.append(LeftOut(path=f"{path}, row {row}", patient=cells[columns["patient"]], reason=wrong))
+                left_out.append(
+                    LeftOut(path=f"{path}, row {row}", patient=cells[columns["patient"]], reason=wrong)
+                )
                 continue
             scans[row] = FoundScan(
                 path=file,
@@ -64,7 +66,9 @@ class Listing(Importer):
             scores = read_scores(options.scores, options, notes, left_out)
         else:
             values, more = score_cells(table, columns, options, notes, left_out)
-            scores = [_own(table, row, scan, values[row], more) for row, scan in scans.items() if row in values]
+            scores = [
+                _own(table, row, scan, values[row], more) for row, scan in scans.items() if row in values
+            ]
         return Found(scans=[*scans.values()], scores=scores, left_out=left_out, notes=notes)
 
 

@@ -1,7 +1,7 @@
 """OASIS-1, 2 and 3 (sites.wustl.edu/oasisbrains) in the folders in which they are distributed.
 
-The sessions are told from names: ``OAS1_0001_MR1``, ``OAS2_0001_MR1``, ``OAS30001_MR_d0129``. Marcus et al. 2007
-(doi 10.1162/jocn.2007.19.9.1498), 2010 (doi 10.1162/jocn.2009.21407); LaMontagne et al. 2019 (doi
+Sessions are known by their names: ``OAS1_0001_MR1``, ``OAS2_0001_MR1``, ``OAS30001_MR_d0129``. Marcus et al.
+2007 (doi 10.1162/jocn.2007.19.9.1498) and 2010 (doi 10.1162/jocn.2009.21407), LaMontagne et al. 2019 (doi
 10.1101/2019.12.13.19014902).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from learner_ray.cohort.sources.importer import (
 from learner_ray.cohort.sources.join import left
 from learner_ray.cohort.sources.layout_importer import found_in
 from learner_ray.cohort.sources.oasis2 import Oasis2
-from learner_ray.cohort.sources.oasis_tables import scores_of
+from learner_ray.cohort.sources.oasis_tables import scores_of_days, scores_of_sessions, with_rows
 from learner_ray.cohort.unrecognised import files_below
 from learner_ray.core.errors import UserError
 
@@ -81,16 +82,22 @@ class Oasis(Importer):
         others += [left(s, "a reliability rescan, no further visit") for s in kept if s not in found]
         if study == 1:
             notes.append("OASIS-1 has one visit per subject, so there are no progression pairs")
-        with_days, scores = scores_of(path, study, found, options, notes, left_out)
+        options = replace(options, score=options.score or "MMSE")
+        by_session = study != 3 and options.scores is None
+        if by_session:
+            scores = scores_of_sessions(path, study, options, notes, left_out)
+            found = with_rows(found, scores, {scan.image for scan in scans}, left_out)
+        else:
+            scores = scores_of_days(path, options, notes, left_out)
         return Found(
-            scans=with_days,
+            scans=found,
             scores=scores,
             left_out=[*left_out, *others],
             notes=notes,
             modality="mri",
             name=f"OASIS-{study}",
-            score="MMSE",
-            rules=("visit", "nearest") if study == 3 or options.scores else ("image",),
+            score=options.score,
+            rules=("scan",) if by_session else ("visit", "nearest"),
         )
 
 
@@ -154,5 +161,7 @@ def _study(scans: Sequence[FoundScan]) -> int:
     """
     studies = {int(scan.patient[3]) for scan in scans}
     if len(studies) > 1:
-        raise UserError(f"sessions of OASIS-{' and OASIS-'.join(map(str, sorted(studies)))}: import each alone")
+        raise UserError(
+            f"sessions of OASIS-{' and OASIS-'.join(map(str, sorted(studies)))}: import each alone"
+        )
     return studies.pop()

@@ -111,8 +111,8 @@ def _read(
         if value is None:
             faults.add(
                 row,
-                f"{column} {cells[column]!r} is not {allowed}; correct it, or name the code of a missing value in "
-                "--missing",
+                f"{column} {cells[column]!r} is not {allowed}; correct it, or name the code of a missing "
+                "value in --missing",
             )
         else:
             found[row] = value
@@ -134,8 +134,12 @@ def _fraction(value: float) -> float | None:
 def _units(table: Table, column: str, options: ImportOptions) -> str:
     """The note that says which cells of FiO2 are in per cent."""
     numbers = [table.number(cells[column].removesuffix("%")) for _, cells in table.rows]
-    units = Counter("in per cent" if n > 1 else "as fractions" for n in numbers if n is not None and n >= 0.21)
-    return f"FiO2: {column} holds " + (" and ".join(f"{n} cells {unit}" for unit, n in units.items()) or "nothing")
+    units = Counter(
+        "in per cent" if n > 1 else "as fractions" for n in numbers if n is not None and n >= 0.21
+    )
+    return f"FiO2: {column} holds " + (
+        " and ".join(f"{n} cells {unit}" for unit, n in units.items()) or "nothing"
+    )
 
 
 def _estimated(
@@ -148,7 +152,9 @@ def _estimated(
         text, device = cells[flows], cells[devices]
         flow = 0.0 if is_missing(text, options.missing) else table.number(text)
         if flow is None or not 0 <= flow <= 100:
-            faults.add(row, f"{flows} {text!r} is no flow in L/min; correct it, or name its code in --missing")
+            faults.add(
+                row, f"{flows} {text!r} is no flow in L/min; correct it, or name its code in --missing"
+            )
             continue
         if is_missing(device, options.missing):
             found[row] = math.nan

@@ -119,7 +119,7 @@ def roles_of(table: Table, options: ImportOptions) -> dict[str, str]:
 
 
 def score_names(score: str) -> Sequence[str]:
-    """The names that a column of a score may have, the likeliest first; none for a score made from records."""
+    """The names that the column of a score may have, the likeliest first; none for one made from records."""
     return (score, *ALIASES.get(score.casefold(), ())) if score and score != SF else ()
 
 
@@ -138,7 +138,9 @@ def score_cells(
     if options.score == SF:
         return sf_of_rows(table, options, notes, left_out)
     if "score" not in columns:
-        raise UserError(lacking(table, "score") if options.score else f"{table.path}: name its score in --score")
+        raise UserError(
+            lacking(table, "score") if options.score else f"{table.path}: name its score in --score"
+        )
     faults = Faults(str(table.path))
     values = {}
     for row, cells in table.rows:
@@ -147,8 +149,8 @@ def score_cells(
         if value is None:
             faults.add(
                 row,
-                f"{columns['score']} {text!r} is no number; correct it, or name the code of a missing score in "
-                "--missing",
+                f"{columns['score']} {text!r} is no number; correct it, or name the code of a missing "
+                "score in --missing",
             )
         else:
             values[row] = value
@@ -164,8 +166,8 @@ def moments_of(table: Table, columns: Mapping[str, str], options: ImportOptions)
     """
     if "date" in columns:
         column = columns["date"]
-        cells = [(row, c[column]) for row, c in table.rows if not is_missing(c[column], options.missing)]
-        return read_dates(cells, f"{table.path}, column {column}", options.date_format)
+        dated = [(row, c[column]) for row, c in table.rows if not is_missing(c[column], options.missing)]
+        return read_dates(dated, f"{table.path}, column {column}", options.date_format)
     if "day" not in columns:
         return {}
     faults = Faults(str(table.path))

@@ -20,8 +20,9 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_atomic
 
 COLUMNS = (
-    "path", "patient", "visit", "day", "score", "view", "site", "device", "age", "sex", "education_years",
-    "rating", "spo2", "flag", "scan_date", "score_date", "score_days", "score_rule", "score_row",
+    "path", "files", "patient", "visit", "day", "score", "view", "site", "device", "age", "sex",
+    "education_years", "rating", "spo2", "flag", "scan_date", "score_date", "score_days", "score_rule",
+    "score_row",
 )  # fmt: skip
 """The columns of an imported manifest, those without any cell left out."""
 
@@ -66,9 +67,9 @@ def rows_of(joined: Sequence[Joined], out: Path, notes: list[str]) -> tuple[list
 
 def _row(each: Joined, home: Path, day: str, *, named: bool) -> Row:
     scan, score = each.scan, each.score
-    whole = scan.path.absolute()
     cells = {
-        "path": os.path.relpath(whole, home) if whole.is_relative_to(home) else str(whole),
+        "path": _from(home, scan.path),
+        "files": ";".join(_from(home, file) for file in scan.files),
         "patient": scan.patient,
         "visit": scan.visit if named else "",
         "day": day,
@@ -80,6 +81,11 @@ def _row(each: Joined, home: Path, day: str, *, named: bool) -> Row:
         "score_row": f"{score.table.name}:{score.row}",
     }
     return {**scan.more, **score.more, **cells}
+
+
+def _from(home: Path, path: Path) -> str:
+    whole = path.absolute()
+    return os.path.relpath(whole, home) if whole.is_relative_to(home) else str(whole)
 
 
 def _days(scans: Iterable[FoundScan]) -> dict[int, str]:
