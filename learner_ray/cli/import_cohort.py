@@ -74,6 +74,15 @@ def parser(prog: str) -> argparse.ArgumentParser:
     scans.add_argument("--derivative", default="", help="BIDS, CAPS: folder of processed images to take.")
     scans.add_argument("--space", default="", help="BIDS: template space of processed images.")
     scans.add_argument("--time-from", default="", metavar="NAME", help="BIDS: what tells when visits were.")
+    scans.add_argument(
+        "--patient-from",
+        default="",
+        metavar="tag|folder|REGEX",
+        help="DICOM: where patients' ids come from (default: tag, that is PatientID).",
+    )
+    scans.add_argument(
+        "--view-from", default="", metavar="REGEX", help="DICOM: view, in descriptions or file names."
+    )
     scans.add_argument("--bids", type=Path, help="CAPS: the BIDS data set that holds the scores.")
     return p
 

@@ -90,6 +90,7 @@ IMPORTERS = Registry(
         "adni": _importer("adni", "Adni"),
         "oasis": _importer("oasis", "Oasis"),
         "covid-blues": _importer("covid_blues", "CovidBluesImporter"),
+        "dicom": _importer("dicom", "Dicom"),
         "table": _importer("listing", "Listing"),
     },
 )

@@ -140,6 +140,6 @@ def _text(darkest: NDArray[np.uint8], change: NDArray[np.uint8]) -> NDArray[np.b
             letters[rows, columns] = True
     words, _ = ndimage.label(ndimage.binary_dilation(letters, np.ones((3, 2 * (tallest // 2) + 1))))
     hidden = np.zeros_like(still)
-    for rows, columns in ndimage.find_objects(words):
-        hidden[rows, columns] = True
+    for rows, columns in ndimage.find_objects(np.where(letters, words, 0)):
+        hidden[max(0, rows.start - 1) : rows.stop + 1, max(0, columns.start - 1) : columns.stop + 1] = True
     return hidden

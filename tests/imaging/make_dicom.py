@@ -81,6 +81,7 @@ def write_dicom(
     if compressed:
         data.compress(RLELossless)
     _set(data, tags)
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     if magic:
         data.save_as(path, enforce_file_format=True)
     else:

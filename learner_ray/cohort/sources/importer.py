@@ -147,6 +147,12 @@ class ImportOptions:
     """Column of the oxygen flow, in litres per minute."""
     device: str = ""
     """Column of what the oxygen is given by."""
+    modality: str = ""
+    """What kind of scans are meant, where there are several."""
+    patient_from: str = ""
+    """DICOM: ``tag``, ``folder``, or a regular expression for the patient in a file's path."""
+    view_from: str = ""
+    """DICOM: regular expression for the view in a description or a file's name."""
 
 
 class Importer(ABC):

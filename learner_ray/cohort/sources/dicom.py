@@ -1,0 +1,201 @@
+"""DICOM as archives export it: any tree, any names. Ultrasound and radiographs are scans as they are; of MR
+series volumes are made (``dicom_series``).
+
+Headers are read here, though the cohort opens no image: patient and time stand nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from learner_ray.cohort.dates import Moment
+from learner_ray.cohort.dicom_tags import has_magic
+from learner_ray.cohort.sources.dicom_files import DicomFile, dicom_files
+from learner_ray.cohort.sources.importer import (
+    Evidence,
+    Found,
+    FoundScan,
+    Importer,
+    ImportOptions,
+    LeftOut,
+    Progress,
+)
+from learner_ray.cohort.sources.scores import read_scores
+from learner_ray.cohort.unrecognised import files_below
+from learner_ray.core.errors import UserError
+
+MODALITIES = {"ultrasound": "lus", "radiograph": "xray", "mr": "mri"}
+"""What a cohort of a kind of files is called; the kinds that are imported."""
+_LOOKED_AT = 200
+"""Files at which it is decided whether a folder holds DICOM."""
+
+
+class Dicom(Importer):
+    """A folder of DICOM files, whatever they are called."""
+
+    name = "dicom"
+    needs = "DICOM files of ultrasound, radiographs or MR, of any names"
+
+    def evidence(self, path: Path) -> Evidence | None:
+        if not path.is_dir():
+            return None
+        looked = list(islice(files_below(path), _LOOKED_AT))
+        count = sum(has_magic(file) for file in looked)
+        if not count:
+            return None
+        return Evidence(sure="likely", because=f"{count} of the first {len(looked)} files are DICOM")
+
+    def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
+        if options.scores is None:
+            raise UserError("DICOM files hold no scores: name the table that does in --scores")
+        notes: list[str] = []
+        left_out: list[LeftOut] = []
+        files = dicom_files(path, progress, left_out, notes)
+        kind, files = _of_one_kind(path, files, options.modality, left_out)
+        patients = _patients(path, files, options.patient_from)
+        files = _usable(files, patients, left_out)
+        if kind == "ultrasound":
+            files = _without_stills(files, left_out, notes)
+        times = _times_of_studies(files)
+        scans = [_scan(file, patients[file.path], times[_study(file)], options) for file in files]
+        if any(scan.more.get("site") for scan in scans):
+            notes.append("site is a hash of InstitutionName")
+        return Found(
+            scans=scans,
+            scores=read_scores(options.scores, options, notes, left_out),
+            left_out=left_out,
+            notes=notes,
+            modality=MODALITIES[kind],
+            rules=("scan", "nearest"),
+        )
+
+
+def _of_one_kind(
+    folder: Path, files: Sequence[DicomFile], modality: str, left_out: list[LeftOut]
+) -> tuple[str, list[DicomFile]]:
+    """The kind of files to import, and those of it.
+
+    Raises:
+        UserError: there is none, or nothing says which of several is meant.
+    """
+    counts = Counter(file.kind for file in files if file.kind in MODALITIES)
+    listed = " and ".join(f"{kind} ({count:,})" for kind, count in counts.most_common())
+    named = next((kind for kind, word in MODALITIES.items() if word == modality), None)
+    if not counts or (named and named not in counts):
+        raise UserError(f"{folder} holds no DICOM file of {named or 'ultrasound, radiographs or MR'}")
+    if named is None and len(counts) > 1:
+        choices = " or ".join(f"--modality {MODALITIES[kind]}" for kind in counts)
+        raise UserError(f"{folder} holds {listed}: choose with {choices}")
+    kind = named or next(iter(counts))
+    for file in files:
+        if file.kind != kind:
+            left_out.append(_left(file, f"{file.kind}, where {kind} is imported"))
+    return kind, [file for file in files if file.kind == kind]
+
+
+def _patients(folder: Path, files: Sequence[DicomFile], taken_from: str) -> dict[Path, str]:
+    """The patient of each file, by its path; empty where there is none.
+
+    Args:
+        folder: what is imported.
+        files: the files.
+        taken_from: ``tag`` or nothing for PatientID, ``folder`` for the first folder below, else a regular
+            expression whose first group is found in the path below the folder.
+
+    Raises:
+        UserError: the expression is none, or has no group.
+    """
+    if taken_from in ("", "tag"):
+        return {file.path: file.patient for file in files}
+    below = {file.path: file.path.relative_to(folder) for file in files}
+    if taken_from == "folder":
+        return {path: parts.parts[0] if len(parts.parts) > 1 else "" for path, parts in below.items()}
+    pattern = expression("--patient-from", taken_from)
+    return {path: _group(pattern, parts.as_posix()) for path, parts in below.items()}
+
+
+def expression(option: str, text: str) -> re.Pattern[str]:
+    """The regular expression that an option gives, whatever the case.
+
+    Raises:
+        UserError: it is none, or has no group.
+    """
+    try:
+        pattern = re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise UserError(f"{option} {text!r} is no regular expression: {error}") from error
+    if not pattern.groups:
+        raise UserError(f"{option} {text!r} has no group: put brackets around what counts, as in 'P(\\d+)'")
+    return pattern
+
+
+def _group(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return (found[1] or "") if found else ""
+
+
+def _usable(
+    files: Sequence[DicomFile], patients: dict[Path, str], left_out: list[LeftOut]
+) -> list[DicomFile]:
+    """The files whose patient and time are known; the others are left out."""
+    usable = []
+    for file in files:
+        if not patients[file.path]:
+            reason = "PatientID is empty: take patients from --patient-from folder, or a regular expression"
+            left_out.append(_left(file, reason))
+        elif file.when is None:
+            left_out.append(_left(file, "no StudyDate: its visit cannot be placed in time"))
+        else:
+            usable.append(file)
+    return usable
+
+
+def _without_stills(files: Sequence[DicomFile], left_out: list[LeftOut], notes: list[str]) -> list[DicomFile]:
+    """The clips where there are any: a still is one frame of many, chosen and written on by hand."""
+    clips = [file for file in files if file.frames > 1]
+    if clips and len(clips) < len(files):
+        notes.append(f"{len(clips)} clips are taken, {len(files) - len(clips)} still pictures left out")
+        left_out += [
+            _left(file, "a still picture, where clips are taken") for file in files if file.frames < 2
+        ]
+    return clips or list(files)
+
+
+def _times_of_studies(files: Sequence[DicomFile]) -> dict[str, Moment]:
+    """When each study began: its files are one visit, though devices may write a time for each."""
+    times: dict[str, Moment] = {}
+    for file in files:
+        assert file.when is not None
+        times[_study(file)] = min(times.get(_study(file), file.when), file.when)
+    return times
+
+
+def _study(file: DicomFile) -> str:
+    return file.study or str(file.when)
+
+
+def _scan(file: DicomFile, patient: str, when: Moment, options: ImportOptions) -> FoundScan:
+    view = ""
+    if options.view_from:
+        view = _group(expression("--view-from", options.view_from), f"{file.description} {file.path.name}")
+    more = {"view": view, "device": file.device, "site": file.site}
+    return FoundScan(
+        path=file.path,
+        patient=patient,
+        when=when,
+        image=file.instance,
+        more={column: cell for column, cell in more.items() if cell},
+    )
+
+
+def _left(file: DicomFile, reason: str) -> LeftOut:
+    return LeftOut(
+        path=str(file.path),
+        patient=file.patient,
+        visit=file.when.text if file.when else "",
+        reason=reason,
+    )
