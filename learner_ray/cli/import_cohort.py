@@ -83,6 +83,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     scans.add_argument(
         "--view-from", default="", metavar="REGEX", help="DICOM: view, in descriptions or file names."
     )
+    scans.add_argument(
+        "--series", default="", metavar="REGEX", help="DICOM: MR series to take (default: T1-weighted ones)."
+    )
     scans.add_argument("--bids", type=Path, help="CAPS: the BIDS data set that holds the scores.")
     return p
 

@@ -6,8 +6,8 @@ Importers and readers look at the same tags, so this lies below both. No pixel i
 from __future__ import annotations
 
 import io
+import logging
 import os
-import struct
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -33,11 +33,9 @@ KINDS = {
 }
 """What the pictures of a SOP class are: ultrasound, radiograph (CR and DX), screenshot (secondary capture),
 MR or CT."""
-DAMAGE = (
-    AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, OverflowError, RuntimeError,
-    TypeError, ValueError, struct.error,
-)  # fmt: skip
-"""Errors that pydicom and its decoders raise on damaged files and on pixels that they cannot decode."""
+DAMAGE = Exception
+"""What damaged tags and pixels raise: pydicom and its decoders have no common error, and those of their own
+derive from no other. It is caught around their calls alone."""
 
 _STORAGE = "1.2.840.10008."
 """Begins every SOP class of the standard."""
@@ -150,6 +148,7 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
         raise DicomError(f"is DICOM, which needs the package pydicom; {INSTALL}") from error
     # Remarks on tags that nobody here asks for; what matters is an error.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\b")
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
     announced, starts = list[int](), list[int]()
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:

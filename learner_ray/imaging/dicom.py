@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from learner_ray.cohort.dicom_tags import DAMAGE
+from learner_ray.cohort.dicom_tags import DAMAGE, DicomError
 from learner_ray.imaging.dicom_header import GREYS, PALETTE, DicomHeader, read_header
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.raster import fit, grey_range, luma, pad_square, resize, to_grey
@@ -41,7 +41,10 @@ def read_dicom(path: str, size: int) -> NDArray[np.uint8]:
             announces.
     """
     header = read_header(path)
-    return _read_picture(path, header, size) if header.frames == 1 else _read_clip(path, header, size)
+    try:
+        return _read_picture(path, header, size) if header.frames == 1 else _read_clip(path, header, size)
+    except DicomError as error:
+        raise ScanError(path, str(error)) from error
 
 
 def _read_clip(path: str, header: DicomHeader, size: int) -> NDArray[np.uint8]:
@@ -85,7 +88,7 @@ def decoded(path: str, header: DicomHeader) -> Iterator[NDArray[Any]]:
     try:
         for values in iter_pixels(dcmread(path) if deflated else path, decoding_plugin=decoder):
             if values.shape != shape:
-                raise ScanError(path, f"frame {count + 1} is of {values.shape}, announced were {shape}")
+                raise ValueError(f"it is of {values.shape}, announced were {shape}")
             count += 1
             yield values
     except DAMAGE as error:
@@ -99,7 +102,11 @@ def decoded(path: str, header: DicomHeader) -> Iterator[NDArray[Any]]:
 
 def grey_of(header: DicomHeader) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
     """The function that makes a decoded frame of a file grey, uint8 (H, W): colours by their luma, of values
-    with more than 8 bits the highest eight."""
+    with more than 8 bits the highest eight.
+
+    Raises:
+        DicomError: its palette is damaged.
+    """
     spare = max(0, header.bits - 8)
     if header.colours == PALETTE:
         table = luma(_palette(header))
@@ -123,7 +130,10 @@ def _palette(header: DicomHeader) -> NDArray[np.uint8]:
     """RGB of every value that a pixel can have, (values, 3)."""
     from pydicom.pixels import apply_color_lut
 
-    rgb = apply_color_lut(np.arange(1 << header.allocated), header.tags.dataset)[:, :3]
+    try:
+        rgb = apply_color_lut(np.arange(1 << header.allocated), header.tags.dataset)[:, :3]
+    except DAMAGE as error:
+        raise DicomError(f"cannot be read as DICOM (its palette: {error})") from error
     if int(rgb.max()) > 255:  # some files have 8-bit colours in tables of 16 bits
         rgb = rgb >> 8
     colours: NDArray[np.uint8] = rgb.astype(np.uint8)

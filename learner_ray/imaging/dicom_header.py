@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.cohort.dicom_tags import INSTALL, DicomError, Tags, numbers_in, read_tags
+from learner_ray.cohort.dicom_tags import DAMAGE, INSTALL, DicomError, Tags, numbers_in, read_tags
 from learner_ray.imaging.errors import ScanError
 
 if TYPE_CHECKING:  # SciPy comes with it, which headers do not need
@@ -16,6 +16,8 @@ COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_42
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 
+_MOST_PIXELS = 1 << 27
+"""More in one frame is damage: the largest detectors have a fifth of it."""
 _STRAIGHT = 4.0
 """The sides of a pixel differ by this factor at most; beyond it the tags are wrong."""
 _FLAT, _TISSUE, _CM = 1, 1, 3
@@ -87,6 +89,8 @@ def read_header(path: str) -> DicomHeader:
         raise ScanError(path, str(error)) from error
     except OSError as error:
         raise ScanError(path, f"cannot be opened ({error.strerror})") from error
+    except DAMAGE as error:
+        raise ScanError(path, f"cannot be read as DICOM ({error})") from error
 
 
 def _describe(tags: Tags) -> DicomHeader:
@@ -101,7 +105,7 @@ def _describe(tags: Tags) -> DicomHeader:
         raise DicomError(f"has {allocated} bits a value, which is not read")
     height, width = int(_number(tags, "Rows")), int(_number(tags, "Columns"))
     frames = int(_number(tags, "NumberOfFrames", default=1))
-    if min(height, width, frames) < 1:
+    if min(height, width, frames) < 1 or height * width > _MOST_PIXELS:
         raise DicomError(f"announces {frames} frames of {width} x {height} pixels")
     _require_pixels(tags, height * width * samples * allocated // 8, frames)
     slope = tags.numbers("RescaleSlope")

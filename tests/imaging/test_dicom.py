@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 pytest.importorskip("pydicom", reason="needs the extra [dicom]")
@@ -189,6 +192,27 @@ def test_a_file_that_ends_too_early_is_refused(lost: int, tmp_path: Path) -> Non
     path.write_bytes(path.read_bytes()[:-lost])
     with pytest.raises(ScanError, match=r"announces 3 frames but holds [0-2]"):
         read_header(str(path))
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8), data=st.data()
+)
+def test_damage_anywhere_gives_frames_or_our_error(
+    changes: list[tuple[float, int]], data: st.DataObject, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.dcm"
+    how = data.draw(
+        st.sampled_from([{}, {"compressed": True}, {"colours": "PALETTE COLOR", **palette_tags(TABLE)}])
+    )
+    write_dicom(path, np.repeat(RAMP, 3, 0), regions=[region((1, 1, 9, 6))], **how)
+    content = bytearray(path.read_bytes())
+    for where, value in changes:
+        content[int(where * (len(content) - 1))] = value
+    path.write_bytes(content)
+    with contextlib.suppress(ScanError):
+        assert read_scan([str(path)], 12).shape[1:] == (12, 12)
 
 
 def test_without_pydicom_or_a_decoder_the_error_says_what_to_install(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +56,9 @@ REFUSED = {
 def independent_grey(path: Path) -> NDArray[np.int64]:
     """Grey frames (T, H, W) by pydicom's whole-file decoder and plain arithmetic."""
     dataset = pydicom.dcmread(path)
-    values = pixel_array(path).astype(np.int64)
+    values = pixel_array(dataset).astype(np.int64)
+    if dataset.PixelRepresentation:
+        values += 2 ** (dataset.BitsStored - 1)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         values = palette(dataset)[values]
     if dataset.SamplesPerPixel == 3 and dataset.BitsStored > 8:
@@ -102,19 +103,12 @@ def unfolded(words: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_frames_are_those_of_an_independent_decoder(name: str) -> None:
+def test_ultrasound_and_radiographs_are_read(name: str) -> None:
     if name not in FILES:
         pytest.skip("the shared data are not here")
-    path = str(FILES[name])
     if name.startswith("JPGLossless"):
         pytest.importorskip("gdcm", reason="needs python-gdcm")
-    header = read_header(path)
-    grey = grey_of(header)
-    frames = np.stack([grey(values) for values in decoded(path, header)]).astype(int)
-    expected = independent_grey(FILES[name])
-    assert frames.shape == expected.shape
-    assert np.abs(frames - expected).max() <= 1
-    assert read_scan([path], 64).shape == (READ[name], 64, 64)
+    assert read_scan([str(FILES[name])], 64).shape == (READ[name], 64, 64)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -127,6 +121,15 @@ def test_what_holds_no_scan_is_refused_in_one_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_no_file_leads_to_another_error_than_ours(name: str) -> None:
-    with contextlib.suppress(ScanError):
-        assert read_dicom(str(FILES[name]), 32).shape[1:] == (32, 32)
+def test_every_file_is_refused_or_gives_the_frames_of_an_independent_decoder(name: str) -> None:
+    path = str(FILES[name])
+    try:
+        read_dicom(path, 32)
+    except ScanError:
+        return
+    header = read_header(path)
+    grey = grey_of(header)
+    frames = np.stack([grey(values) for values in decoded(path, header)]).astype(int)
+    expected = independent_grey(FILES[name])
+    assert frames.shape == expected.shape
+    assert np.abs(frames - expected).max() <= 1

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from learner_ray.cohort.dates import Moment
 from learner_ray.cohort.dicom_tags import has_magic
 from learner_ray.cohort.sources.dicom_files import DicomFile, dicom_files
+from learner_ray.cohort.sources.dicom_patients import expression, first_group, patients_of
+from learner_ray.cohort.sources.dicom_series import T1, Series, convert, require_converter, t1_series
 from learner_ray.cohort.sources.importer import (
     Evidence,
     Found,
@@ -35,10 +38,13 @@ _LOOKED_AT = 200
 
 
 class Dicom(Importer):
-    """A folder of DICOM files, whatever they are called."""
+    """A folder of DICOM files of any names."""
 
     name = "dicom"
     needs = "DICOM files of ultrasound, radiographs or MR, of any names"
+
+    def __init__(self) -> None:
+        self._series: dict[Path, Series] = {}
 
     def evidence(self, path: Path) -> Evidence | None:
         if not path.is_dir():
@@ -52,16 +58,22 @@ class Dicom(Importer):
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
         if options.scores is None:
             raise UserError("DICOM files hold no scores: name the table that does in --scores")
+        view = expression("--view-from", options.view_from) if options.view_from else None
         notes: list[str] = []
         left_out: list[LeftOut] = []
         files = dicom_files(path, progress, left_out, notes)
         kind, files = _of_one_kind(path, files, options.modality, left_out)
-        patients = _patients(path, files, options.patient_from)
+        if kind == "mr":
+            files = self._slices_of_series(files, options, left_out)
+        patients = patients_of(path, files, options.patient_from, notes)
         files = _usable(files, patients, left_out)
         if kind == "ultrasound":
             files = _without_stills(files, left_out, notes)
         times = _times_of_studies(files)
-        scans = [_scan(file, patients[file.path], times[_study(file)], options) for file in files]
+        scans = [_scan(file, patients[file.path], times[_study(file)], view) for file in files]
+        if kind == "mr":
+            scans = self._as_volumes(scans, options.out)
+            notes.append(f"volumes are made in {_volumes(options.out)}/ of {len(scans)} MR series at most")
         if any(scan.more.get("site") for scan in scans):
             notes.append("site is a hash of InstitutionName")
         return Found(
@@ -72,6 +84,48 @@ class Dicom(Importer):
             modality=MODALITIES[kind],
             rules=("scan", "nearest"),
         )
+
+    def _slices_of_series(
+        self, files: Sequence[DicomFile], options: ImportOptions, left_out: list[LeftOut]
+    ) -> list[DicomFile]:
+        """The first slice of each T1-weighted series, which stands for it."""
+        like = (
+            re.compile(T1, re.I)
+            if not options.series
+            else expression("--series", options.series, group=False)
+        )
+        series = t1_series(files, like, left_out)
+        self._series = {each.first.path: each for each in series}
+        return [each.first for each in series]
+
+    def _as_volumes(self, scans: Sequence[FoundScan], out: Path) -> list[FoundScan]:
+        """Scans by their first slice, with the volume to be made as their path."""
+        volumes = []
+        by_slice, self._series = self._series, {}
+        for scan in scans:
+            series = by_slice[scan.path]
+            path = series.volume(_volumes(out))
+            self._series[path] = series
+            volumes.append(replace(scan, path=path, image=series.first.series, group="t1", rank=series.rank))
+        return volumes
+
+    def make_files(self, scans: Sequence[FoundScan], progress: Progress) -> Mapping[Path, str]:
+        made = [scan.path for scan in scans if scan.path in self._series]
+        if not made:
+            return {}
+        require_converter()
+        try:
+            made[0].parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{made[0].parent} cannot be written ({error.strerror}); choose another --out"
+            ) from error
+        unmade = {}
+        for count, path in enumerate(made, start=1):
+            if reason := convert(self._series[path], path):
+                unmade[path] = reason
+            progress(count, f"of {len(made)} volumes")
+        return unmade
 
 
 def _of_one_kind(
@@ -97,45 +151,9 @@ def _of_one_kind(
     return kind, [file for file in files if file.kind == kind]
 
 
-def _patients(folder: Path, files: Sequence[DicomFile], taken_from: str) -> dict[Path, str]:
-    """The patient of each file, by its path; empty where there is none.
-
-    Args:
-        folder: what is imported.
-        files: the files.
-        taken_from: ``tag`` or nothing for PatientID, ``folder`` for the first folder below, else a regular
-            expression whose first group is found in the path below the folder.
-
-    Raises:
-        UserError: the expression is none, or has no group.
-    """
-    if taken_from in ("", "tag"):
-        return {file.path: file.patient for file in files}
-    below = {file.path: file.path.relative_to(folder) for file in files}
-    if taken_from == "folder":
-        return {path: parts.parts[0] if len(parts.parts) > 1 else "" for path, parts in below.items()}
-    pattern = expression("--patient-from", taken_from)
-    return {path: _group(pattern, parts.as_posix()) for path, parts in below.items()}
-
-
-def expression(option: str, text: str) -> re.Pattern[str]:
-    """The regular expression that an option gives, whatever the case.
-
-    Raises:
-        UserError: it is none, or has no group.
-    """
-    try:
-        pattern = re.compile(text, re.IGNORECASE)
-    except re.error as error:
-        raise UserError(f"{option} {text!r} is no regular expression: {error}") from error
-    if not pattern.groups:
-        raise UserError(f"{option} {text!r} has no group: put brackets around what counts, as in 'P(\\d+)'")
-    return pattern
-
-
-def _group(pattern: re.Pattern[str], text: str) -> str:
-    found = pattern.search(text)
-    return (found[1] or "") if found else ""
+def _volumes(out: Path) -> Path:
+    """The folder of the volumes of a manifest."""
+    return out.with_name(f"{out.stem}-volumes")
 
 
 def _usable(
@@ -178,11 +196,9 @@ def _study(file: DicomFile) -> str:
     return file.study or str(file.when)
 
 
-def _scan(file: DicomFile, patient: str, when: Moment, options: ImportOptions) -> FoundScan:
-    view = ""
-    if options.view_from:
-        view = _group(expression("--view-from", options.view_from), f"{file.description} {file.path.name}")
-    more = {"view": view, "device": file.device, "site": file.site}
+def _scan(file: DicomFile, patient: str, when: Moment, view: re.Pattern[str] | None) -> FoundScan:
+    shown = first_group(view, f"{file.description} {file.path.name}") if view else ""
+    more = {"view": shown, "device": file.device, "site": file.site}
     return FoundScan(
         path=file.path,
         patient=patient,

@@ -15,7 +15,7 @@ from learner_ray.cohort.unrecognised import count_kinds, files_below
 from learner_ray.core.errors import UserError
 
 _DATES = ("Study", "Series", "Acquisition", "Content")
-"""Whose date and time count, in this order."""
+"""Names of tags with a date and a time, in the order in which they count."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -151,6 +151,12 @@ class ImportOptions:
     """What kind of scans are meant, where there are several."""
     patient_from: str = ""
     """DICOM: ``tag``, ``folder``, or a regular expression for the patient in a file's path."""
+    out: Path = Path("manifest.csv")
+    """The manifest to come."""
+    dry_run: bool = False
+    """Nothing is to be written."""
+    series: str = ""
+    """DICOM: regular expression for the descriptions of the MR series to take."""
     view_from: str = ""
     """DICOM: regular expression for the view in a description or a file's name."""
 
@@ -182,3 +188,18 @@ class Importer(ABC):
         Raises:
             UserError: something there is faulty; the message names file, row and remedy.
         """
+
+    def make_files(self, scans: Sequence[FoundScan], progress: Progress) -> Mapping[Path, str]:
+        """Makes the files of scans that are stored in another form; most importers have none to make.
+
+        Args:
+            scans: those that have a score.
+            progress: is called with the number of scans done.
+
+        Returns:
+            Why there is no file, by the path of each scan where making it failed.
+
+        Raises:
+            UserError: what makes files is not installed, or the folder cannot be written.
+        """
+        return {}

@@ -11,7 +11,7 @@ from typing import Any
 from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.score import KNOWN, SF_RATIO, Score
 from learner_ray.cohort.sources.importer import Found, Importer, ImportOptions, LeftOut, Progress
-from learner_ray.cohort.sources.join import join, notes_of, of_one_visit, one_visit_per_score
+from learner_ray.cohort.sources.join import join, left, notes_of, of_one_visit, one_visit_per_score
 from learner_ray.cohort.sources.oxygen import FLAT_ABOVE
 from learner_ray.cohort.sources.scores import SF
 from learner_ray.cohort.sources.writing import Row, rows_of
@@ -48,7 +48,8 @@ def run_import(
     modality: str = "",
     score: Score | None = None,
 ) -> Imported:
-    """Finds scans and scores, and joins them. Writes nothing.
+    """Finds scans and scores, and joins them. Writes no manifest; unless ``options`` ask for a dry run, an
+    importer may make the files of scans that are stored in another form.
 
     Args:
         importer: for the kind of the path.
@@ -74,6 +75,10 @@ def run_import(
     joined, unscored = join(found.scans, found.scores, days, found.rules)
     single, repeats = of_one_visit(joined)
     kept, shared = one_visit_per_score(single)
+    if not options.dry_run:
+        unmade = importer.make_files([each.scan for each in kept], progress)
+        shared += [left(each.scan, unmade[each.scan.path]) for each in kept if each.scan.path in unmade]
+        kept = [each for each in kept if each.scan.path not in unmade]
     notes = [*found.notes, *notes_of(kept, days)]
     unused = sum(not math.isnan(row.score) for row in found.scores) - len({id(each.score) for each in kept})
     notes += [f"{unused} scores belong to no scan that was found"] if unused else []

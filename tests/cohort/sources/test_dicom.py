@@ -93,6 +93,16 @@ def test_patients_and_views_come_from_where_the_user_says(hospital: tuple[Path, 
     ]
 
 
+def test_paths_that_tell_patients_apart_otherwise_than_tags_are_noted(
+    hospital: tuple[Path, dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = hospital
+    run_import(folder, *CHOICE, "--patient-from", "DICOM/(S[A-Z]/ST[01])/")
+    assert "3 PatientIDs belong to several patients by --patient-from" in capsys.readouterr().out
+    run_import(folder, *CHOICE, "--patient-from", "folder", "--dry-run")
+    assert "1 patients by --patient-from have several PatientIDs" in capsys.readouterr().out
+
+
 def test_all_that_is_imported_can_be_read_and_looks_the_same(hospital: tuple[Path, dict[str, str]]) -> None:
     folder, _ = hospital
     run_import(folder, *CHOICE)
