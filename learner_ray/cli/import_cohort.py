@@ -40,6 +40,7 @@ def main(arguments: Sequence[str], *, prog: str = "learner-ray import") -> int:
 def parser(prog: str) -> argparse.ArgumentParser:
     """The parser of the command."""
     p = make_parser(prog, __doc__)
+    p.usage = f"{prog} [KIND] PATH [options]"
     p.add_argument(
         "what", nargs="+", metavar="[KIND] PATH", help="What to import; KIND is guessed, and said."
     )
