@@ -135,7 +135,9 @@ def notes_of(joined: Sequence[Joined], window: float) -> list[str]:
     notes = [f"scores by rule: {', '.join(f'{n} {rule}' for rule, n in rules.items())}"] if joined else []
     far = [abs(each.distance) for each in joined if not math.isnan(each.distance)]
     if far:
-        notes.append(f"a score is at most {max(far):g} days from its scan, in the median {_median(far):g}")
+        notes.append(
+            f"a score is at most {max(far):.3g} days from its scan, in the median {_median(far):.3g}"
+        )
     beyond = sum(distance > window for distance in far)
     if beyond:
         notes.append(

@@ -81,6 +81,24 @@ def test_mmse_table_by_rid_and_viscode2_with_the_search_table(tmp_path):
     assert [*reasons(result).values()] == ["no score: missing in MMSE.csv, row 5"]
 
 
+def test_codes_that_count_no_months_are_no_visits(tmp_path):
+    """Year 1 of ADNI3 is not month 12 of who entered in ADNI1."""
+    rows = [("1", "y1", "2007-01-15", "20"), ("1", "v06", "2018-03-01", "25")]
+    files = {
+        "MMSE.csv": quoted(("RID", "VISCODE", "EXAMDATE", "MMSE"), *rows),
+        "search.csv": quoted(
+            ("Image Data ID", "Subject", "Visit"),
+            ("I1", "002_S_0001", "ADNI3 Year 1 Visit"),
+            ("I2", "002_S_0001", "ADNI1/GO Month 12"),
+        ),
+        image("002_S_0001", N3, "2018-03-05", 1): IMAGE,
+        image("002_S_0001", N3, "2010-01-15", 2): IMAGE,
+    }
+    result = imported(plant(tmp_path / "in", files))
+    assert cells(result, "score", "score_rule", "score_days") == [("25", "nearest", "-4")]
+    assert [*reasons(result).values()] == ["no score: the nearest (row 2) is 1096 days away, more than 90"]
+
+
 def test_one_image_a_visit_of_one_family_and_field_strength(tmp_path):
     rows = [
         ("1", "ADNI1", "002_S_0001", "bl", "2006-01-15", "29", uid, field)
