@@ -40,6 +40,7 @@ def main(arguments: Sequence[str], *, prog: str = "learner-ray import") -> int:
 def parser(prog: str) -> argparse.ArgumentParser:
     """The parser of the command."""
     p = make_parser(prog, __doc__)
+    p.usage = f"{prog} [KIND] PATH [options]"
     p.add_argument(
         "what", nargs="+", metavar="[KIND] PATH", help="What to import; KIND is guessed, and said."
     )
@@ -63,12 +64,12 @@ def parser(prog: str) -> argparse.ArgumentParser:
     scores.add_argument("--change", type=float, help="Least change of that score that counts.")
     oxygen = p.add_argument_group("S/F ratio (--score sf)")
     for name, what in (
-        ("spo2", "oxygen saturation"),
-        ("fio2", "inspired fraction of oxygen"),
-        ("flow", "oxygen flow in L/min"),
+        ("spo2", "the oxygen saturation"),
+        ("fio2", "the inspired fraction of oxygen"),
+        ("flow", "the oxygen flow in L/min"),
         ("device", "what the oxygen is given by"),
     ):
-        oxygen.add_argument(f"--{name}", default="", metavar="COLUMN", help=f"Column of the {what}.")
+        oxygen.add_argument(f"--{name}", default="", metavar="COLUMN", help=f"Column of {what}.")
     scans = p.add_argument_group("scans")
     scans.add_argument("--prefer", default="", metavar="TEXT", help="Of repeats, takes those named so.")
     scans.add_argument("--derivative", default="", help="BIDS, CAPS: folder of processed images to take.")

@@ -62,7 +62,7 @@ def read_dates(cells: Iterable[tuple[int, str]], what: str, form: str = "") -> d
         Moments by row. Times with a zone are in UTC.
 
     Raises:
-        UserError: a cell is no date, or day and month cannot be told apart.
+        UserError: a cell is no date, or it is not clear which is day and which is month.
     """
     listed = list(cells)
     if form:

@@ -32,9 +32,11 @@ _PATIENT = re.compile(r"\d{3}_S_\d{4,5}")
 _IMAGE = re.compile(r"I(\d+)")
 _SERIES = re.compile(r"_S(\d+)_I?\d*")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)_(\d\d)_(\d\d)_(\d\d)")
-_NOT_T1 = re.compile(r"local|scout|calib|field.?map|flair|t2|pd\b|dti|fmri|asl|rest|b0\b|hippo", re.I)
+_NOT_T1 = re.compile(
+    r"local|scout|calib|field.?map|flair|t2|dti|fmri|asl|rest|hippo|(?<![a-z])(pd|b0)(?![a-z])", re.I
+)
 _STEPS = {"N3": r"(^|_)N3(_|$)|N3m", "Scaled": r"Scaled", "MT1": r"MT1", "Mask": r"Mask|Hippo"}
-_ACCELERATED = re.compile(r"accel|grappa|sense|-R\b|repeat|_ND\b", re.I)
+_ACCELERATED = re.compile(r"accel|grappa|sense|repeat|(-R|_ND)(?![a-z])", re.I)
 
 
 class Adni(Importer):

@@ -129,8 +129,10 @@ def _only_one(found: list[Path], path: Path) -> Path:
 
 
 def _visit(code: str) -> str:
-    """The month of a visit's code: sc, scmri, f and bl are month 0."""
-    return "m00" if code.strip().casefold() in _BASELINE else code.strip()
+    """The month of a visit's code: sc, scmri, f and bl are month 0. Empty for v02 and y1, which count no
+    months: what month they are depends on when the patient entered."""
+    text = code.strip().casefold()
+    return "m00" if text in _BASELINE else text if re.fullmatch(r"m\d+", text) else ""
 
 
 def _images(table: Table) -> dict[str, str]:
@@ -172,9 +174,9 @@ def _search_visit(text: str) -> str:
     ADNI3 of patients who entered before."""
     if re.fullmatch(r"(ADNI\d?(/GO)? )?(screening.*|baseline.*)", text.strip(), re.I):
         return "m00"
-    if text.strip().casefold() in _BASELINE or re.fullmatch(r"m\d+", text.strip()):
-        return _visit(text)
-    for written, code, months in _SEARCH_VISITS:
+    if code := _visit(text):
+        return code
+    for written, form, months in _SEARCH_VISITS:
         if (number := written.search(text)) and not re.match(r"ADNI[2-9]", text):
-            return code.format(int(number[1]) * months)
+            return form.format(int(number[1]) * months)
     return ""

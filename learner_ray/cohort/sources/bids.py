@@ -1,7 +1,7 @@
 """BIDS (bids.neuroimaging.io): ``sub-X[/ses-Y]/anat/*_T1w.nii.gz`` with tables of sessions.
 
-Times are in ``bids_times``, scores in ``bids_tables``. Names are parsed here and not by a library: of two, pybids is heavy,
-and bids2table needs newer versions of Python and pyarrow than this package.
+Times are in ``bids_times``, scores in ``bids_tables``. Names are parsed here and not by a library: of two,
+pybids is heavy, and bids2table needs newer versions of Python and pyarrow than this package.
 """
 
 from __future__ import annotations

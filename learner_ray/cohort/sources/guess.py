@@ -45,8 +45,14 @@ def guess(path: Path) -> tuple[Importer, str]:
 
 
 def _fits(path: Path) -> list[tuple[Importer, Evidence]]:
-    importers = [importer_of(name) for name in IMPORTERS.names]
-    return [(importer, found) for importer in importers if (found := importer.evidence(path)) is not None]
+    found = []
+    for name in IMPORTERS.names:
+        importer = importer_of(name)
+        with IMPORTERS.own_code(name):
+            evidence = importer.evidence(path)
+        if evidence is not None:
+            found.append((importer, evidence))
+    return found
 
 
 def _unrecognised(path: Path) -> str:

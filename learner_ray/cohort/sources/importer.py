@@ -17,6 +17,9 @@ from learner_ray.core.components import IMPORTERS
 Sureness = Literal["certain", "likely", "possible"]
 """How sure a kind is, in falling order."""
 
+RULES = ("scan", "visit", "nearest")
+"""By what a score may belong to a scan, in the order in which it is tried; ``join`` describes them."""
+
 Progress = Callable[[int, str], None]
 """Takes the number of files that were looked at, and what is being done."""
 
@@ -50,7 +53,7 @@ class FoundScan:
     group: str = ""
     """Scans with one text here, of one patient and visit, are repeats of which one is enough."""
     rank: tuple[Any, ...] = ()
-    """Of repeats, the one with the least is taken."""
+    """The repeat with the least rank is taken."""
     more: Mapping[str, str] = field(default_factory=dict)
     """Further cells of its row in the manifest, by column, such as ``device`` or ``age``."""
 
@@ -111,8 +114,8 @@ class Found:
     """Name of the score that is meant unless the user names one."""
     temporal: bool = True
     """Whether a later visit is later in time."""
-    rules: Sequence[str] = ("scan", "visit", "nearest")
-    """By which rules a score may belong to a scan; ``join`` describes them."""
+    rules: Sequence[str] = RULES
+    """Which of ``RULES`` count for these scores."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from learner_ray.cohort.sources.join import join, left, notes_of, of_one_visit, 
 from learner_ray.cohort.sources.oxygen import FLAT_ABOVE
 from learner_ray.cohort.sources.scores import SF
 from learner_ray.cohort.sources.writing import Row, rows_of
+from learner_ray.core.components import IMPORTERS
 from learner_ray.core.errors import UserError
 
 WINDOW_DAYS = 90.0
@@ -64,7 +65,8 @@ def run_import(
     Raises:
         UserError: something is faulty, or nothing is left; the message says what.
     """
-    found = importer.find(path, options, progress)
+    with IMPORTERS.own_code(importer.name):
+        found = importer.find(path, options, progress)
     if not modality and not found.modality:
         raise UserError(
             "what kind of scans they are is not known: give --modality (lus, mri or another word)"

@@ -16,10 +16,8 @@ from pathlib import Path
 
 from learner_ray.cohort.labels import visit_key
 from learner_ray.cohort.patients import normal_form
-from learner_ray.cohort.sources.importer import FoundScan, LeftOut, ScoreRow
+from learner_ray.cohort.sources.importer import RULES, FoundScan, LeftOut, ScoreRow
 
-RULES = ("scan", "visit", "nearest")
-"""The rules, in the order in which they are tried."""
 NO_SCORE = "no score: "
 """How the reason of a scan without a score begins."""
 
@@ -80,7 +78,7 @@ def left(scan: FoundScan, reason: str) -> LeftOut:
 
 
 def of_one_visit(joined: Sequence[Joined]) -> tuple[list[Joined], list[LeftOut]]:
-    """Of repeats of one scan at one visit, the one to take; the others are left out and name it.
+    """Takes one of the repeats of a scan at a visit; the others are left out, and say which was taken.
 
     Returns:
         The scans that are taken, in their order, and the others.
@@ -137,7 +135,9 @@ def notes_of(joined: Sequence[Joined], window: float) -> list[str]:
     notes = [f"scores by rule: {', '.join(f'{n} {rule}' for rule, n in rules.items())}"] if joined else []
     far = [abs(each.distance) for each in joined if not math.isnan(each.distance)]
     if far:
-        notes.append(f"a score is at most {max(far):g} days from its scan, in the median {_median(far):g}")
+        notes.append(
+            f"a score is at most {max(far):.3g} days from its scan, in the median {_median(far):.3g}"
+        )
     beyond = sum(distance > window for distance in far)
     if beyond:
         notes.append(

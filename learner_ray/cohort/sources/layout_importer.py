@@ -79,6 +79,7 @@ def found_in(cohort: Cohort, left_out: list[Any]) -> Found:
         name=cohort.name,
         score=cohort.score.name,
         temporal=cohort.temporal,
+        rules=("scan",),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from learner_ray.cohort.any_table import SUFFIXES, Table, open_table
 from learner_ray.cohort.sources.importer import (
+    RULES,
     Evidence,
     Found,
     FoundScan,
@@ -69,7 +70,9 @@ class Listing(Importer):
             scores = [
                 _own(table, row, scan, values[row], more) for row, scan in scans.items() if row in values
             ]
-        return Found(scans=[*scans.values()], scores=scores, left_out=left_out, notes=notes)
+        # A score in the scan's own row is that of no other, however near.
+        rules = ("scan",) if options.scores is None else RULES
+        return Found(scans=[*scans.values()], scores=scores, left_out=left_out, notes=notes, rules=rules)
 
 
 def _own(

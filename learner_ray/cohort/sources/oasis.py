@@ -75,9 +75,9 @@ class Oasis(Importer):
                 scans.append(_scan(file, session, options))
         if not scans:
             raise UserError(f"{path} holds no image of a session; needed: {self.needs}")
+        study = _study(scans)
         notes: list[str] = []
         kept, others = _one_family(scans, options, notes)
-        study = _study(kept)
         found = [scan for scan in kept if not (study == 1 and scan.visit != "1")]
         others += [left(s, "a reliability rescan, no further visit") for s in kept if s not in found]
         if study == 1:

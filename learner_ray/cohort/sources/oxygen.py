@@ -14,8 +14,8 @@ reservoir mask, 6-15 L/min    0.10 per L/min up to 9, 0.95 from 10 on
 The table is that of the MEDUSA trial's case report form (University of Leipzig, "Konversionstabelle
 Oxygenierungsindex"; R package icmsofa) for cannula and mask; for the reservoir mask, charts agree up to 9
 L/min and give 0.80 to 0.99 above. The true fraction varies with breathing by 0.1 and more, so such a ratio
-is an estimate. With a high-flow cannula, a Venturi mask or a ventilator the fraction is set and not told by
-the flow: such rows are left out.
+is an estimate. With a high-flow cannula, a Venturi mask or a ventilator the fraction is set and
+does not follow from the flow: such rows are left out.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def sf_of_rows(
         table: the records.
         options: names the columns.
         notes: how FiO2 was read is added.
-        left_out: rows whose FiO2 is not told by flow and device are added, with the reason.
+        left_out: rows whose flow and device are not in the table are added, with the reason.
 
     Raises:
         UserError: a column is not named or not there, or cells are out of range; all such rows are listed.
@@ -145,7 +145,7 @@ def _units(table: Table, column: str, options: ImportOptions) -> str:
 def _estimated(
     table: Table, options: ImportOptions, faults: Faults, left_out: list[LeftOut]
 ) -> dict[int, float]:
-    """FiO2 by row from flow and device; rows that these do not tell it of are left out."""
+    """FiO2 by row from flow and device; rows that are not in the table are left out."""
     flows, devices = _column(table, "--flow", options.flow), _column(table, "--device", options.device)
     found = {}
     for row, cells in table.rows:
@@ -168,7 +168,7 @@ def _estimated(
 
 
 def estimated_fio2(device: str, flow: float | None) -> float | str:
-    """FiO2 as a fraction, by this module's table; or why it cannot be told.
+    """FiO2 as a fraction, by this module's table; or why it is not known.
 
     Args:
         device: what the oxygen is given by, as recorded.
@@ -179,7 +179,9 @@ def estimated_fio2(device: str, flow: float | None) -> float | str:
     if name == "room air":
         return ROOM_AIR if not flow else f"{device!r} with a flow of {flow:g} L/min contradict each other"
     if re.fullmatch(_SET, written):
-        return f"device {device!r}: its FiO2 is set, not told by the flow; record it and give --fio2"
+        return (
+            f"device {device!r}: its FiO2 is set and does not follow from the flow; record it and give --fio2"
+        )
     if not name:
         return f"device {device!r} is not known; known: {', '.join(_DEVICES)}"
     if flow is None:

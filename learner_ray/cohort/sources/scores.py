@@ -1,4 +1,4 @@
-"""Rows of a table of scores, whatever the table calls its columns."""
+"""Rows of a table of scores, by columns that have known names or are named by the user."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from learner_ray.cohort.dates import Moment
 from learner_ray.cohort.labels import parse_label
 from learner_ray.cohort.sidecar import sidecar_path
 from learner_ray.cohort.sources.importer import FoundScan, LeftOut
@@ -88,26 +89,25 @@ def _from(home: Path, path: Path) -> str:
     return os.path.relpath(whole, home) if whole.is_relative_to(home) else str(whole)
 
 
-def _days(scans: Iterable[FoundScan]) -> dict[int, str]:
+def _days(scans: Sequence[FoundScan]) -> dict[int, str]:
     """Days since the patient's first scan, by the identity of each scan. A visit has the time of its first
-    scan. Whole days, but where one day has two visits of a patient."""
-    first: dict[tuple[str, str], float] = {}
-    listed = list(scans)
-    for scan in listed:
-        assert scan.when is not None
-        key = (scan.patient, scan.visit or f"{scan.when.days}")
-        first[key] = min(first.get(key, math.inf), scan.when.days)
-    visits: dict[str, set[float]] = defaultdict(set)
-    for (patient, _), days in first.items():
-        visits[patient].add(days)
-    whole = all(len({math.floor(d) for d in of}) == len(of) for of in visits.values())
-    whole = whole and all(scan.when is not None and scan.when.dated for scan in listed)
+    scan; whole days are counted, unless a day has two visits of the patient."""
+    first: dict[tuple[str, str], Moment] = {}
+    for scan in scans:
+        if scan.when is not None:
+            key = (scan.patient, scan.visit or scan.when.text)
+            first[key] = min(first.get(key, scan.when), scan.when)
+    visits: dict[str, set[Moment]] = defaultdict(set)
+    for (patient, _), when in first.items():
+        visits[patient].add(when)
     found = {}
-    for scan in listed:
-        assert scan.when is not None
-        days, origin = first[scan.patient, scan.visit or f"{scan.when.days}"], min(visits[scan.patient])
-        since = math.floor(days) - math.floor(origin) if whole else round(days - origin, 5)
-        found[id(scan)] = f"{since:.10g}"
+    for scan in scans:
+        if scan.when is not None:
+            when, of = first[scan.patient, scan.visit or scan.when.text], visits[scan.patient]
+            whole = all(each.dated for each in of) and len({each.days // 1 for each in of}) == len(of)
+            start = min(of).days
+            since = when.days // 1 - start // 1 if whole else round(when.days - start, 5)
+            found[id(scan)] = f"{since:.10g}"
     return found
 
 
