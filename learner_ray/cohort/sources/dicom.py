@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from learner_ray.cohort.dates import Moment
-from learner_ray.cohort.dicom_tags import has_magic
+from learner_ray.cohort.dicom_tags import has_magic, is_dicom
 from learner_ray.cohort.sources.dicom_files import DicomFile, dicom_files
 from learner_ray.cohort.sources.dicom_patients import expression, first_group, patients_of
 from learner_ray.cohort.sources.dicom_series import T1, Series, convert, require_converter, t1_series
@@ -33,8 +33,8 @@ from learner_ray.core.errors import UserError
 
 MODALITIES = {"ultrasound": "lus", "radiograph": "xray", "mr": "mri"}
 """What a cohort of a kind of files is called; the kinds that are imported."""
-_LOOKED_AT = 200
-"""Files at which it is decided whether a folder holds DICOM."""
+_LOOKED_AT, _PARSED = 2000, 50
+"""Files among which one must say that it is DICOM, or prove to be, for a folder to count as DICOM."""
 
 
 class Dicom(Importer):
@@ -50,10 +50,11 @@ class Dicom(Importer):
         if not path.is_dir():
             return None
         looked = list(islice(files_below(path), _LOOKED_AT))
-        count = sum(has_magic(file) for file in looked)
-        if not count:
+        tests = [(file, has_magic) for file in looked] + [(file, is_dicom) for file in looked[:_PARSED]]
+        found = next((file for file, test in tests if test(file)), None)
+        if found is None:
             return None
-        return Evidence(sure="likely", because=f"{count} of the first {len(looked)} files are DICOM")
+        return Evidence(sure="likely", because=f"{found.relative_to(path)} is DICOM")
 
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
         if options.scores is None:
@@ -89,11 +90,7 @@ class Dicom(Importer):
         self, files: Sequence[DicomFile], options: ImportOptions, left_out: list[LeftOut]
     ) -> list[DicomFile]:
         """The first slice of each T1-weighted series, which stands for it."""
-        like = (
-            re.compile(T1, re.I)
-            if not options.series
-            else expression("--series", options.series, group=False)
-        )
+        like = expression("--series", options.series or T1, group=False)
         series = t1_series(files, like, left_out)
         self._series = {each.first.path: each for each in series}
         return [each.first for each in series]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -145,10 +146,25 @@ def test_without_clips_stills_are_taken_and_radiographs_need_no_choice(tmp_path:
         assert found.modality == modality and found.scans[0].patient == "P1"
 
 
-def test_a_folder_is_known_as_dicom_by_its_content(tmp_path: Path) -> None:
+@pytest.mark.parametrize("magic", [True, False])
+def test_a_folder_is_known_as_dicom_by_its_content(magic: bool, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("no image")
     assert Dicom().evidence(tmp_path) is None
-    write_dicom(tmp_path / "b", moving_screen(1))
+    write_dicom(tmp_path / "b", moving_screen(1), magic=magic)
     evidence = Dicom().evidence(tmp_path)
     assert evidence is not None
-    assert evidence.because == "1 of the first 2 files are DICOM"
+    assert evidence.because == "b is DICOM"
+
+
+def test_without_pydicom_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "export").mkdir()
+    write_dicom(tmp_path / "export" / "b", moving_screen(1))
+    (tmp_path / "scores.csv").write_text("patient,date,SF\nP1,2026-01-02,300\n")
+    monkeypatch.setitem(sys.modules, "pydicom.filereader", None)
+    assert run_import(tmp_path) == 2
+    assert (
+        "b is DICOM, which needs the package pydicom; pip install 'learner-ray[dicom]'"
+        in capsys.readouterr().err
+    )
