@@ -21,8 +21,8 @@ _MOVES = 6
 still, and clips of one device would be cut to different sizes."""
 _STILL = 4
 """Grey levels by which burnt-in text changes at most, after compression."""
-_BRIGHT = 96
-_CONTRAST = 48
+_BRIGHT = 80
+_CONTRAST = 32
 """Grey levels by which text is brighter than what lies around it."""
 _LEAST_FRAMES = 8
 """In fewer frames tissue may stand still, too."""
@@ -30,7 +30,7 @@ _LEAST_AREA = 0.05
 """A smaller part of the screen that changes is a clock or a trace, not the picture."""
 _GAP = 0.02
 """Still pixels between moving ones belong to them, up to this part of the shorter side."""
-_LETTER = 0.05
+_LETTER = 0.08
 """Height of a letter at most, as a part of the picture's height."""
 
 
