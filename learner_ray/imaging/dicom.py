@@ -89,6 +89,8 @@ def decoded(path: str, header: DicomHeader) -> Iterator[NDArray[Any]]:
         for values in iter_pixels(dcmread(path) if deflated else path, decoding_plugin=decoder):
             if values.shape != shape:
                 raise ValueError(f"it is of {values.shape}, announced were {shape}")
+            if count == header.frames:
+                raise ValueError(f"{header.frames} are announced, but the file holds more")
             count += 1
             yield values
     except DAMAGE as error:

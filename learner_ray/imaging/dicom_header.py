@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_42
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 
+_COMPRESSED = -1
+_PICTURE_STARTS = (b"\xff\xd8", b"\xff\x4f")
 _MOST_PIXELS = 1 << 27
 """More in one frame is damage: the largest detectors have a fifth of it."""
 _STRAIGHT = 4.0
@@ -26,20 +29,16 @@ _SERIES = {
     "mr": "an MR series ({}); make a volume of it with 'learner-ray import dicom FOLDER'",
     "ct": "a CT series ({}); make a NIfTI volume of it, with dcm2niix",
 }
-_DECODERS = {
-    "1.2.840.10008.1.2.4.50": "python-gdcm",
-    "1.2.840.10008.1.2.4.51": "python-gdcm",
-    "1.2.840.10008.1.2.4.57": "python-gdcm",
-    "1.2.840.10008.1.2.4.70": "python-gdcm",
-    "1.2.840.10008.1.2.4.80": "pyjpegls",
-    "1.2.840.10008.1.2.4.81": "pyjpegls",
-    "1.2.840.10008.1.2.4.90": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.91": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.201": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.202": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.203": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.5": "pylibjpeg pylibjpeg-rle",
+_JPEG_DECODERS = {
+    "python-gdcm": (50, 51, 57, 70),
+    "pyjpegls": (80, 81),
+    "pylibjpeg pylibjpeg-openjpeg": (90, 91, 201, 202, 203),
 }
+_DECODERS = {
+    f"1.2.840.10008.1.2.4.{number}": packages
+    for packages, numbers in _JPEG_DECODERS.items()
+    for number in numbers
+} | {"1.2.840.10008.1.2.5": "pylibjpeg pylibjpeg-rle"}
 """Packages that decode a transfer syntax, none of them under the GPL."""
 
 
@@ -84,7 +83,10 @@ def read_header(path: str) -> DicomHeader:
     try:
         tags = read_tags(path)
         _require_image(tags)
-        return _describe(tags)
+        header = _describe(tags)
+        if header.frames == 1 and tags.pixel_bytes == _COMPRESSED and (held := _pictures(path, tags)) > 1:
+            raise DicomError(f"announces 1 frame but holds {held}: its tags are wrong")
+        return header
     except DicomError as error:
         raise ScanError(path, str(error)) from error
     except OSError as error:
@@ -185,6 +187,17 @@ def _require_pixels(tags: Tags, frame_bytes: int, frames: int) -> None:
     held = min(tags.pixel_bytes, tags.room) // frame_bytes
     if held != frames:
         raise DicomError(f"announces {frames} frames but holds {held}: truncated, or its tags are wrong")
+
+
+def _pictures(path: str, tags: Tags) -> int:
+    """How many JPEG or JPEG 2000 pictures begin among the compressed pixels of a file. A file that does not
+    state its number of frames would else be read as one frame."""
+    from pydicom.encaps import generate_fragments, parse_basic_offsets
+
+    with open(path, "rb") as stream:
+        stream.seek(-tags.room, os.SEEK_END)
+        parse_basic_offsets(stream)
+        return sum(fragment[:2] in _PICTURE_STARTS for fragment in generate_fragments(stream))
 
 
 def _region(tags: Tags, width: int, height: int) -> tuple[Box | None, tuple[float, float] | None]:

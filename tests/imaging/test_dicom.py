@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 pytest.importorskip("pydicom", reason="needs the extra [dicom]")
+from PIL import Image
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
+
 from learner_ray.imaging.dicom import decoded, grey_of
 from learner_ray.imaging.dicom_header import read_header
 from learner_ray.imaging.errors import ScanError
@@ -165,6 +171,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"NumberOfFrames": "4", "compressed": True},
         "frame 4 of 4 cannot be decoded|announces 4 frames but holds 3",
     ),
+    ({"NumberOfFrames": None, "compressed": True}, "1 are announced, but the file holds more"),
+    ({"NumberOfFrames": "2", "compressed": True}, "2 are announced, but the file holds more"),
     ({"PixelData": None}, "holds no pixels"),
     ({"Rows": None}, "it does not state Rows"),
     ({"PhotometricInterpretation": "HSV"}, "1 values a pixel of the kind HSV"),
@@ -184,6 +192,25 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(
     with pytest.raises(ScanError, match=said) as refused:
         read_scan([str(path)], 12)
     assert "\n" not in refused.value.reason
+
+
+@pytest.mark.parametrize("offsets", [True, False])
+def test_a_file_of_several_jpegs_that_states_no_number_of_frames_is_refused(
+    offsets: bool, tmp_path: Path
+) -> None:
+    path = write_dicom(tmp_path / "clip.dcm", RAMP)
+    jpeg = io.BytesIO()
+    Image.fromarray(RAMP[0]).save(jpeg, "JPEG")
+    data = dcmread(path)
+    data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    for count in (1, 3):
+        data.PixelData = encapsulate([jpeg.getvalue()] * count, has_bot=offsets)
+        data["PixelData"].is_undefined_length = True
+        data.save_as(path, enforce_file_format=True)
+        if count == 1:
+            assert read_scan([str(path)], 12).shape == (1, 12, 12)
+    with pytest.raises(ScanError, match="announces 1 frame but holds 3"):
+        read_scan([str(path)], 12)
 
 
 @pytest.mark.parametrize("lost", [1, 100, 288])
