@@ -70,7 +70,7 @@ def run_import(
         raise UserError(
             "what kind of scans they are is not known: give --modality (lus, mri or another word)"
         )
-    stated = _score(options.score or found.score, score)
+    stated = _score(options.score or options.columns.get("score", "") or found.score, score)
     days = window if window is not None else SF_WINDOW_DAYS if options.score == SF else WINDOW_DAYS
     _check_range(found, stated)
     joined, unscored = join(found.scans, found.scores, days, found.rules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,6 +58,7 @@ class Listing(Importer):
                 continue
             scans[row] = FoundScan(
                 path=file,
+                files=(Path(glob.escape(str(file))) / "*",) if file.is_dir() else (),
                 patient=cells[columns["patient"]],
                 visit=cells.get(columns.get("visit", ""), ""),
                 when=whens.get(row),

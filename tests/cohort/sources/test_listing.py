@@ -3,6 +3,8 @@
 import openpyxl
 import pytest
 
+from learner_ray.cohort.manifest import read_unscored
+from learner_ray.cohort.sources.writing import write_import
 from learner_ray.core.errors import UserError
 from tests.cohort.sources.run import cells, imported, plant, reasons
 
@@ -68,6 +70,16 @@ def test_two_scores_of_ambiguous_date_ask_for_the_format(tmp_path):
         imported(tmp_path / "s.csv", **said)
     result = imported(tmp_path / "s.csv", date_format="DD/MM/YYYY", **said)
     assert cells(result, "scan_date") == [("2024-04-03",)]
+
+
+def test_a_folder_of_frames_is_one_scan_and_the_column_names_the_score(tmp_path):
+    frames = {f"clips/one [x]/f{i}.png": b"%d" % i for i in (10, 9, 2)}
+    plant(tmp_path, {**frames, "s.csv": "path,patient,day,MMSE\nclips/one [x],a,0,3\n"})
+    result = imported(tmp_path / "s.csv", columns={"score": "MMSE"}, modality="mri")
+    assert result.sidecar["score"] == "MMSE"
+    write_import(tmp_path / "m.csv", result.rows, result.sidecar, result.left_out)
+    files = read_unscored(tmp_path / "m.csv")["files"][0]
+    assert [file.rpartition("/")[2] for file in files] == ["f2.png", "f9.png", "f10.png"]
 
 
 @pytest.mark.parametrize(
