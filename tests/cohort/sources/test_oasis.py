@@ -126,7 +126,7 @@ def test_a_folder_with_its_own_scores_takes_no_others(tmp_path):
 )
 def test_an_imported_folder_is_the_cohort_that_a_sweep_reads(shared_data, tmp_path, name, kind):
     cohort = load(shared_data(name), modality="mri")
-    result = imported(shared_data(name), kind)
+    result = imported(shared_data(name), kind, out=tmp_path / "m.csv")
     write_import(tmp_path / "m.csv", result.rows, result.sidecar, result.left_out)
     again = read_manifest(tmp_path / "m.csv", modality="mri")
     assert again.summary() == cohort.summary()
