@@ -77,6 +77,9 @@ def run_import(
     single, repeats = of_one_visit(joined)
     kept, shared = one_visit_per_score(single)
     notes = [*found.notes, *notes_of(kept, days)]
+    prefer = options.prefer.casefold()
+    if prefer and not any(prefer in str(scan.path).casefold() for scan in found.scans):
+        notes.append(f"--prefer {options.prefer}: no image is named so")
     unused = sum(not math.isnan(row.score) for row in found.scores) - len({id(each.score) for each in kept})
     notes += [f"{unused} scores belong to no scan that was found"] if unused else []
     rows, untimed = rows_of(kept, out, notes)

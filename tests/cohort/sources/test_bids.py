@@ -65,6 +65,7 @@ def test_another_image_is_taken_if_it_is_preferred(tmp_path):
     assert cells(imported(root, score="MMSE", prefer="FLAIR"), "path") == [("sub-01_ses-M00_FLAIR.nii.gz",)]
     names = cells(imported(root, score="MMSE", prefer="run-2"), "path")
     assert ("sub-01_ses-M00_run-2_T1w.nii.gz",) in names
+    assert "--prefer run-7: no image is named so" in imported(root, score="MMSE", prefer="run-7").notes
 
 
 def test_what_lies_elsewhere_is_left_out(tmp_path):
