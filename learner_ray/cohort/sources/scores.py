@@ -39,6 +39,7 @@ NAMES: Mapping[str, Sequence[str]] = {
 """What tables call each role; the first that is there counts."""
 ALIASES: Mapping[str, Sequence[str]] = {"mmse": ("MMSE", "MMSCORE", "MMS", "MMSE_total", "mmse_score")}
 """Further names of a score's column, by the score's name in lower case."""
+_JOINED_BY = ("patient", "visit", "date", "day", "image", "score")
 ROLES = (*NAMES, "score")
 """What ``--columns`` can name."""
 
@@ -69,9 +70,8 @@ def read_scores(
         )
     values, more = score_cells(table, columns, options, notes, left_out)
     whens = moments_of(table, columns, options)
-    used = {role: column for role, column in columns.items() if role in ("patient", "visit", "date", "day")}
-    used |= {role: columns[role] for role in ("image", "score") if role in columns}
-    notes.append(f"{path.name}: " + ", ".join(f"{role} is {column}" for role, column in used.items()))
+    used = [f"{role} is {columns[role]}" for role in _JOINED_BY if role in columns]
+    notes.append(f"{path.name}: {', '.join(used)}")
     faults = Faults(str(path))
     check_spellings([(row, cells[columns["patient"]]) for row, cells in table.rows], faults)
     faults.raise_any()
