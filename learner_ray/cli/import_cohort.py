@@ -156,9 +156,9 @@ def _what(words: Sequence[str]) -> tuple[Any, Path]:
 
 def _options(args: argparse.Namespace) -> ImportOptions:
     from learner_ray.cohort.sources.importer import ImportOptions
-    from learner_ray.cohort.sources.scores import ROLES
+    from learner_ray.cohort.sources.scores import PREFIX, ROLES
 
-    unknown = sorted(args.columns.keys() - set(ROLES))
+    unknown = sorted({role.removeprefix(PREFIX) for role in args.columns} - set(ROLES))
     if unknown:
         raise UserError(
             f"--columns {unknown[0]}=...: no such column of a manifest; known: {', '.join(ROLES)}"

@@ -27,7 +27,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _COMMA = re.compile(r"[+-]?\d+,\d+")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3},\d{3}")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,12 +27,17 @@ def listed_files(folder: Path, values: Mapping[str, str], named: str, wrong: lis
     found = []
     for part in (part.strip() for part in values["files"].split(";")):
         whole = folder / part
-        matched = [part] if whole.is_file() else sorted(glob(part, root_dir=folder))
+        matched = [part] if whole.is_file() else sorted(glob(part, root_dir=folder), key=_natural)
         files = [os.path.abspath(folder / file) for file in matched if (folder / file).is_file()]
         found += files
         if not files:
             wrong.append(f"{part} in files does not exist; correct it")
     return tuple(found)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts frame2 before frame10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def days_of(values: Mapping[str, str], cells: Mapping[str, str], wrong: list[str]) -> dict[str, float]:

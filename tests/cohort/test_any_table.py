@@ -30,6 +30,7 @@ def test_encodings_separators_and_line_ends(tmp_path, encoding, separator, end):
     [
         (";", "1,234", 1.234),
         (",", "1,234", None),  # may be a thousand
+        ("\t", "0,125", 0.125),
         (",", "27,5", 27.5),
         (";", "1.234,5", None),
         (";", "\u22124", -4.0),

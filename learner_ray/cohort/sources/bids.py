@@ -108,7 +108,8 @@ def with_tables(found: Found, root: Path, options: ImportOptions) -> Found:
     sessions = defaultdict(list)
     for scan in there:
         sessions[scan.patient].append(scan.visit)
-    tables = {patient: session_tables(root, patient) for patient in sessions}
+    subjects = dict.fromkeys([*sessions, *(folder.name for folder in subject_folders(root))])
+    tables = {patient: session_tables(root, patient) for patient in subjects}
     times = times_of(root, sessions, tables, options, notes)
     scans = [replace(scan, when=times.get((scan.patient, scan.visit))) for scan in there]
     if options.scores is not None:
@@ -124,7 +125,7 @@ def with_tables(found: Found, root: Path, options: ImportOptions) -> Found:
             reason="the session has no such image on disk",
         )
         for row in scores
-        if row.patient in sessions and (row.patient, row.visit) not in on_disk
+        if (row.patient, row.visit) not in on_disk
     ]
     # A table of sessions has the score of each: that of another session is none of this one.
     return replace(found, scans=scans, scores=[*scores], left_out=left_out, notes=notes, rules=("visit",))

@@ -71,7 +71,7 @@ def run_import(
         raise UserError(
             "what kind of scans they are is not known: give --modality (lus, mri or another word)"
         )
-    stated = _score(options.score or found.score, score)
+    stated = _score(options.score or options.columns.get("score", "") or found.score, score)
     days = window if window is not None else SF_WINDOW_DAYS if options.score == SF else WINDOW_DAYS
     _check_range(found, stated)
     joined, unscored = join(found.scans, found.scores, days, found.rules)
@@ -82,25 +82,39 @@ def run_import(
         shared += [left(each.scan, unmade[each.scan.path]) for each in kept if each.scan.path in unmade]
         kept = [each for each in kept if each.scan.path not in unmade]
     notes = [*found.notes, *notes_of(kept, days)]
-    unused = sum(not math.isnan(row.score) for row in found.scores) - len({id(each.score) for each in kept})
-    notes += [f"{unused} scores belong to no scan that was found"] if unused else []
+    notes += _unmatched(found, len({id(each.score) for each in kept}), options)
     rows, untimed = rows_of(kept, out, notes)
-    flat = sum(float(row["spo2"]) > FLAT_ABOVE for row in rows if "spo2" in row)
-    if flat:
-        notes.append(
-            f"{flat} scans have an SpO2 above {FLAT_ABOVE:g} %, where S/F tells little (column flag)"
-        )
+    rows = _flagged(rows, notes)
     left_out = [*found.left_out, *unscored, *repeats, *shared, *untimed]
-    sidecar: dict[str, Any] = {"modality": modality or found.modality}
-    sidecar |= {"score": stated.name if stated.name in KNOWN else stated.to_dict()}
-    sidecar |= {"name": found.name} if found.name else {}
-    sidecar |= {} if found.temporal else {"temporal": False}
-    return Imported(rows=_flagged(rows), sidecar=sidecar, left_out=left_out, notes=notes)
+    sidecar = _sidecar(found, modality or found.modality, stated)
+    return Imported(rows=rows, sidecar=sidecar, left_out=left_out, notes=notes)
 
 
-def _flagged(rows: Sequence[Row]) -> list[Row]:
+def _unmatched(found: Found, used: int, options: ImportOptions) -> list[str]:
+    """Notes about a preference that no image meets, and scores that no scan has."""
+    prefer = options.prefer.casefold()
+    named = any(prefer in str(scan.path).casefold() for scan in found.scans)
+    notes = [] if named else [f"--prefer {options.prefer}: no image is named so"] * bool(prefer)
+    unused = sum(not math.isnan(row.score) for row in found.scores) - used
+    return [*notes, f"{unused} scores belong to no scan that was found"] if unused else notes
+
+
+def _flagged(rows: Sequence[Row], notes: list[str]) -> list[Row]:
+    """The rows, with a flag where the saturation is too high for S/F to tell much; a note counts them."""
     flag = f"SpO2 above {FLAT_ABOVE:g} %"
-    return [{**row, "flag": flag} if float(row.get("spo2") or 0) > FLAT_ABOVE else row for row in rows]
+    flagged = [{**row, "flag": flag} if float(row.get("spo2") or 0) > FLAT_ABOVE else row for row in rows]
+    count = sum("flag" in row for row in flagged)
+    if count:
+        notes.append(f"{count} scans have an {flag}, where S/F tells little (column flag)")
+    return flagged
+
+
+def _sidecar(found: Found, modality: str, score: Score) -> dict[str, Any]:
+    """What the sidecar says of the whole cohort."""
+    stated = score.name if score.name in KNOWN else score.to_dict()
+    sidecar: dict[str, Any] = {"modality": modality, "score": stated}
+    sidecar |= {"name": found.name} if found.name else {}
+    return sidecar if found.temporal else {**sidecar, "temporal": False}
 
 
 def _score(name: str, own: Score | None) -> Score:

@@ -16,9 +16,11 @@ from learner_ray.cohort.sources.importer import (
     FoundScan,
     Importer,
     ImportOptions,
+    LeftOut,
     Progress,
     ScoreRow,
 )
+from learner_ray.core.errors import UserError
 
 _MORE = ("view", "site", "device", "age", "sex", "education_years")
 
@@ -36,11 +38,32 @@ class LayoutImporter(Importer):
 
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
         layout = self.layout()
-        return found_in(layout.read(path, options.missing), layout.left_out(path, options.missing))
+        return found_in(layout, path, options)
 
 
-def found_in(cohort: Cohort, left_out: list[Any]) -> Found:
-    """Scans and scores of a cohort that was read from a folder.
+def found_in(layout: SourceLayout, path: Path, options: ImportOptions) -> Found:
+    """Scans and scores of a folder, as a sweep reads them.
+
+    Args:
+        layout: how the folder is laid out.
+        path: the folder.
+        options: may not ask for scores of another table or kind.
+
+    Raises:
+        UserError: the folder is faulty, or the user wants other scores than its own.
+    """
+    cohort = layout.read(path, options.missing)
+    other = options.score and options.score.casefold() != cohort.score.name.casefold()
+    if options.scores is not None or options.columns or other:
+        raise UserError(
+            f"{path} brings its own score, {cohort.score.name}: leave out --score, --scores and --columns; "
+            "for other scores list its scans in a table (learner-ray draft) and import that"
+        )
+    return _found(cohort, layout.left_out(path, options.missing))
+
+
+def _found(cohort: Cohort, left_out: list[LeftOut]) -> Found:
+    """Scans and scores of a cohort.
 
     Args:
         cohort: has an order of visits; without days, the place in it is the label in a manifest.

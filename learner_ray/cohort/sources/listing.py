@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from learner_ray.cohort.any_table import SUFFIXES, Table, open_table
@@ -18,7 +20,7 @@ from learner_ray.cohort.sources.importer import (
     Progress,
     ScoreRow,
 )
-from learner_ray.cohort.sources.scores import lacking, moments_of, read_scores, roles_of, score_cells
+from learner_ray.cohort.sources.scores import PREFIX, lacking, moments_of, read_scores, roles_of, score_cells
 from learner_ray.core.errors import UserError
 
 _MORE = ("view", "site", "device", "age", "sex", "education_years", "rating")
@@ -38,7 +40,8 @@ class Listing(Importer):
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
         table = open_table(path)
         notes, left_out = list(table.notes), list[LeftOut]()
-        columns = roles_of(table, options)
+        own, of_scores = _shared_out(table, options)
+        columns = roles_of(table, own)
         lacks = next((role for role in ("path", "patient") if role not in columns), "")
         lacks = lacks or ("" if columns.keys() & {"visit", "date", "day"} else "date")
         if lacks:
@@ -57,6 +60,7 @@ class Listing(Importer):
                 continue
             scans[row] = FoundScan(
                 path=file,
+                files=(Path(glob.escape(str(file))) / "*",) if file.is_dir() else (),
                 patient=cells[columns["patient"]],
                 visit=cells.get(columns.get("visit", ""), ""),
                 when=whens.get(row),
@@ -64,15 +68,35 @@ class Listing(Importer):
                 more={role: cells[columns[role]] for role in _MORE if role in columns},
             )
         if options.scores is not None:
-            scores = read_scores(options.scores, options, notes, left_out)
+            scores = read_scores(options.scores, of_scores, notes, left_out)
         else:
-            values, more = score_cells(table, columns, options, notes, left_out)
+            values, more = score_cells(table, columns, own, notes, left_out)
             scores = [
                 _own(table, row, scan, values[row], more) for row, scan in scans.items() if row in values
             ]
         # A score in the scan's own row is that of no other, however near.
         rules = ("scan",) if options.scores is None else RULES
         return Found(scans=[*scans.values()], scores=scores, left_out=left_out, notes=notes, rules=rules)
+
+
+def _shared_out(table: Table, options: ImportOptions) -> tuple[ImportOptions, ImportOptions]:
+    """The options for the table of scans and for that of scores: a column that the user names may be in
+    either.
+
+    Raises:
+        UserError: one is in neither.
+    """
+    if options.scores is None:
+        return options, options
+    scores = open_table(options.scores)
+    plain = {role: name for role, name in options.columns.items() if not role.startswith(PREFIX)}
+    own = {role: name for role, name in plain.items() if table.column(name)}
+    theirs = {role: name for role, name in plain.items() if scores.column(name)}
+    absent = [f"{role}={name}" for role, name in plain.items() if role not in own and role not in theirs]
+    if absent:
+        raise UserError(f"--columns {absent[0]}: neither {table.path} nor {scores.path} has such a column")
+    prefixed = {role: name for role, name in options.columns.items() if role.startswith(PREFIX)}
+    return replace(options, columns=own), replace(options, columns=theirs | prefixed)
 
 
 def _own(

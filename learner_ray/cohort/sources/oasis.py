@@ -62,8 +62,8 @@ class Oasis(Importer):
         return None
 
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
-        if Oasis2().recognises(path) and options.scores is None:
-            return found_in(Oasis2().read(path, options.missing), Oasis2().left_out(path, options.missing))
+        if Oasis2().recognises(path):
+            return found_in(Oasis2(), path, options)
         scans: list[FoundScan] = []
         left_out: list[LeftOut] = []
         for file in files_below(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from learner_ray.cohort.any_table import Table, open_table
@@ -39,6 +40,9 @@ NAMES: Mapping[str, Sequence[str]] = {
 """What tables call each role; the first that is there counts."""
 ALIASES: Mapping[str, Sequence[str]] = {"mmse": ("MMSE", "MMSCORE", "MMS", "MMSE_total", "mmse_score")}
 """Further names of a score's column, by the score's name in lower case."""
+PREFIX = "scores."
+"""Begins a role in ``--columns`` that is meant for the table of scores alone."""
+_JOINED_BY = ("patient", "visit", "date", "day", "image", "score")
 ROLES = (*NAMES, "score")
 """What ``--columns`` can name."""
 
@@ -59,6 +63,7 @@ def read_scores(
     """
     table = open_table(path)
     notes += table.notes
+    options = replace(options, columns=of_scores(options.columns))
     columns = roles_of(table, options)
     if "patient" not in columns:
         raise UserError(lacking(table, "patient"))
@@ -69,9 +74,8 @@ def read_scores(
         )
     values, more = score_cells(table, columns, options, notes, left_out)
     whens = moments_of(table, columns, options)
-    used = {role: column for role, column in columns.items() if role in ("patient", "visit", "date", "day")}
-    used |= {role: columns[role] for role in ("image", "score") if role in columns}
-    notes.append(f"{path.name}: " + ", ".join(f"{role} is {column}" for role, column in used.items()))
+    used = [f"{role} is {columns[role]}" for role in _JOINED_BY if role in columns]
+    notes.append(f"{path.name}: {', '.join(used)}")
     faults = Faults(str(path))
     check_spellings([(row, cells[columns["patient"]]) for row, cells in table.rows], faults)
     faults.raise_any()
@@ -94,6 +98,12 @@ def read_scores(
         for row, cells in table.rows
         if row in values and cells[columns["patient"]]
     ]
+
+
+def of_scores(columns: Mapping[str, str]) -> dict[str, str]:
+    """What the table of scores calls its columns: ``scores.date`` counts there before ``date``."""
+    plain = {role: name for role, name in columns.items() if not role.startswith(PREFIX)}
+    return plain | {r.removeprefix(PREFIX): n for r, n in columns.items() if r.startswith(PREFIX)}
 
 
 def roles_of(table: Table, options: ImportOptions) -> dict[str, str]:

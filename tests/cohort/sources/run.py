@@ -23,13 +23,20 @@ def plant(root: Path, files: dict[str, str | bytes], encoding: str = "utf-8") ->
 
 
 def imported(
-    path: Path, kind: str = "", window: float | None = None, modality: str = "", **said: Any
+    path: Path,
+    kind: str = "",
+    *,
+    out: Path | None = None,
+    window: float | None = None,
+    modality: str = "",
+    **said: Any,
 ) -> Imported:
-    """What the command would write of a path, by a kind or the one that is guessed."""
+    """What the command would write of a path, by a kind or the one that is guessed; beside the path, unless
+    ``out`` names another manifest."""
     importer = importer_of(kind) if kind else guess(path)[0]
-    out = path.parent / "manifest.csv"
+    manifest = out or path.parent / "manifest.csv"
     return run_import(
-        importer, path, out, ImportOptions(**said), lambda *_: None, window=window, modality=modality
+        importer, path, manifest, ImportOptions(**said), lambda *_: None, window=window, modality=modality
     )
 
 

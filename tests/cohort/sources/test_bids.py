@@ -53,11 +53,19 @@ def test_scans_times_scores_and_all_that_is_left_out(tmp_path):
     assert "times of visits: acq_time (1 patients), label (1 patients)" in result.notes
 
 
+def test_sessions_of_a_subject_without_any_image_are_listed(tmp_path):
+    root = tree(tmp_path, {"1": [HEAD, "M00\t1\t\t29"], "2": [HEAD, "M00\t1\t\t9"]}, ["1/M00/T1w"])
+    assert reasons(imported(root, score="MMSE")) == {
+        "sub-2_sessions.tsv, row 2": "the session has no such image on disk"
+    }
+
+
 def test_another_image_is_taken_if_it_is_preferred(tmp_path):
     root = two_patients(tmp_path)
     assert cells(imported(root, score="MMSE", prefer="FLAIR"), "path") == [("sub-01_ses-M00_FLAIR.nii.gz",)]
     names = cells(imported(root, score="MMSE", prefer="run-2"), "path")
     assert ("sub-01_ses-M00_run-2_T1w.nii.gz",) in names
+    assert "--prefer run-7: no image is named so" in imported(root, score="MMSE", prefer="run-7").notes
 
 
 def test_what_lies_elsewhere_is_left_out(tmp_path):

@@ -3,6 +3,8 @@
 import openpyxl
 import pytest
 
+from learner_ray.cohort.manifest import read_unscored
+from learner_ray.cohort.sources.writing import write_import
 from learner_ray.core.errors import UserError
 from tests.cohort.sources.run import cells, imported, plant, reasons
 
@@ -59,6 +61,19 @@ def test_a_workbook_joined_with_a_table_of_scores_by_american_dates(tmp_path):
     ]
 
 
+def test_names_of_columns_count_in_the_table_that_has_them(tmp_path):
+    scans, scores = "Clip;Case;Made\nclips/a.mp4;1;2024-01-31\n", "Case,Made,Time,Sum\n1,x,2024-02-01,20\n"
+    plant(tmp_path, {**CLIPS, "s.csv": scans, "scores.csv": scores})
+    columns = {"path": "Clip", "patient": "Case", "date": "Made", "score": "Sum", "scores.date": "Time"}
+    said = {"scores": tmp_path / "scores.csv", "score": "MMSE", "modality": "lus"}
+    result = imported(tmp_path / "s.csv", columns=columns, **said)
+    assert cells(result, "score", "scan_date", "score_date") == [("20", "2024-01-31", "2024-02-01")]
+    with pytest.raises(UserError, match=r"--columns view=V: neither .*s\.csv nor .*scores\.csv has such"):
+        imported(tmp_path / "s.csv", columns={**columns, "view": "V"}, **said)
+    with pytest.raises(UserError, match=r"scores\.csv, row 1: --columns date=When: found: Case, Made"):
+        imported(tmp_path / "s.csv", columns={**columns, "scores.date": "When"}, **said)
+
+
 def test_two_scores_of_ambiguous_date_ask_for_the_format(tmp_path):
     plant(tmp_path, {**CLIPS, "s.csv": "path,patient,date,score\nclips/a.mp4,1,03/04/2024,3\n"})
     said = {"columns": {"score": "score"}, "score": "severity", "modality": "lus"}
@@ -68,6 +83,16 @@ def test_two_scores_of_ambiguous_date_ask_for_the_format(tmp_path):
         imported(tmp_path / "s.csv", **said)
     result = imported(tmp_path / "s.csv", date_format="DD/MM/YYYY", **said)
     assert cells(result, "scan_date") == [("2024-04-03",)]
+
+
+def test_a_folder_of_frames_is_one_scan_and_the_column_names_the_score(tmp_path):
+    frames = {f"clips/one [x]/f{i}.png": b"%d" % i for i in (10, 9, 2)}
+    plant(tmp_path, {**frames, "s.csv": "path,patient,day,MMSE\nclips/one [x],a,0,3\n"})
+    result = imported(tmp_path / "s.csv", columns={"score": "MMSE"}, modality="mri")
+    assert result.sidecar["score"] == "MMSE"
+    write_import(tmp_path / "m.csv", result.rows, result.sidecar, result.left_out)
+    files = read_unscored(tmp_path / "m.csv")["files"][0]
+    assert [file.rpartition("/")[2] for file in files] == ["f2.png", "f9.png", "f10.png"]
 
 
 @pytest.mark.parametrize(

@@ -110,12 +110,23 @@ def test_two_studies_in_one_folder_or_two_tables_are_refused(tmp_path):
         imported(plant(tmp_path / "in", {**raw("OAS2_0001_MR1", 1), **tables}))
 
 
+def test_a_folder_with_its_own_scores_takes_no_others(tmp_path):
+    """Severities under the name of another score would be wrong without a word."""
+    files = {"severity.csv": "video_file,Severity Score\npatient_1_L1,2\npatient_2_L1,1\n"}
+    files |= {f"lus_videos/patient_{n}_L1.mp4": b"x" for n in (1, 2)}
+    root = plant(tmp_path / "in", files)
+    assert cells(imported(root, score="Severity"), "score") == [("2",), ("1",)]
+    for said in ({"score": "sf"}, {"scores": root / "severity.csv"}, {"columns": {"score": "x"}}):
+        with pytest.raises(UserError, match="brings its own score, severity"):
+            imported(root, **said)
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("oasis2-midslices", "oasis"), ("covid-blues-subset", "covid-blues")]
 )
 def test_an_imported_folder_is_the_cohort_that_a_sweep_reads(shared_data, tmp_path, name, kind):
     cohort = load(shared_data(name), modality="mri")
-    result = imported(shared_data(name), kind)
+    result = imported(shared_data(name), kind, out=tmp_path / "m.csv")
     write_import(tmp_path / "m.csv", result.rows, result.sidecar, result.left_out)
     again = read_manifest(tmp_path / "m.csv", modality="mri")
     assert again.summary() == cohort.summary()
