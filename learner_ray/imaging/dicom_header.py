@@ -182,8 +182,6 @@ def _require_pixels(tags: Tags, frame_bytes: int, frames: int) -> None:
         return
     if tags.text("PhotometricInterpretation") == "YBR_FULL_422":  # two pixels share their colour
         frame_bytes = frame_bytes * 2 // 3
-    if not frame_bytes:
-        return
     held = min(tags.pixel_bytes, tags.room) // frame_bytes
     if held != frames:
         raise DicomError(f"announces {frames} frames but holds {held}: truncated, or its tags are wrong")
