@@ -29,6 +29,13 @@ class Covariates:
     education_years: float = math.nan
     """Years of education; NaN where unknown."""
 
+    @property
+    def cells(self) -> dict[str, str]:
+        """What is known, as the cells of a manifest by column."""
+        numbers = {"age": self.age, "education_years": self.education_years}
+        known = {name: f"{years:g}" for name, years in numbers.items() if not math.isnan(years)}
+        return {**known, "sex": self.sex} if self.sex else known
+
 
 NAMES = ("age", "sex", "education_years")
 """The columns of a manifest, of a cohort's pairs and of the ledger that hold them."""

@@ -19,6 +19,7 @@ from learner_ray.cohort.missing import Listed, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.score import MMSE
 from learner_ray.cohort.sources.base import SourceLayout
+from learner_ray.cohort.sources.importer import LeftOut
 from learner_ray.cohort.sources.tables import (
     FIRST_ROW,
     check_patients,
@@ -45,10 +46,10 @@ class Oasis2(SourceLayout):
     needs = "axl/, cor/, sag/ and oasis_longitudinal*.csv or .xlsx"
 
     def recognises(self, folder: Path) -> bool:
-        return all((folder / plane).is_dir() for plane in PLANES) and bool(_session_tables(folder))
+        return all((folder / plane).is_dir() for plane in PLANES) and bool(session_tables(folder))
 
     def read(self, folder: Path, missing: Sequence[str] = ()) -> Cohort:
-        path, table = _session_table(folder)
+        path, table = session_table(folder)
         sessions = table["MRI ID"].str.strip()
         faults = Faults(str(path))
         check_unique(sessions, faults)
@@ -106,6 +107,19 @@ class Oasis2(SourceLayout):
             ),
         )
 
+    def left_out(self, folder: Path, missing: Sequence[str] = ()) -> list[LeftOut]:
+        path, table = session_table(folder)
+        mmse = numbers(table["MMSE"], MMSE, missing, Faults(str(path)))
+        found = []
+        for i, session in enumerate(table["MRI ID"].str.strip()):
+            reason = f"lacking one of {', '.join(PLANES)}"
+            if _planes(folder, session):
+                reason = "no score: MMSE is missing" if math.isnan(mmse[i]) else ""
+            if reason:
+                where, subject = f"{path}, row {i + FIRST_ROW}", table["Subject ID"][i].strip()
+                found.append(LeftOut(path=where, patient=subject, visit=table["Visit"][i], reason=reason))
+        return found
+
 
 def _planes(folder: Path, session: str) -> tuple[str, ...]:
     """A session's slices in the order of ``PLANES``; none where one is lacking.
@@ -132,19 +146,20 @@ def _foreign_planes(folder: Path, files: Iterable[tuple[str, ...]]) -> list[str]
     return [f"not used in {', '.join(PLANES)}: {count_kinds(iter(foreign))}"] if foreign else []
 
 
-def _session_tables(folder: Path) -> list[Path]:
+def session_tables(folder: Path) -> list[Path]:
+    """The files in a folder that are named as the table of OASIS-2."""
     return [
         path for suffix in ("csv", "xlsx") for path in sorted(folder.glob(f"oasis_longitudinal*.{suffix}"))
     ]
 
 
-def _session_table(folder: Path) -> tuple[Path, pd.DataFrame]:
+def session_table(folder: Path) -> tuple[Path, pd.DataFrame]:
     """The sessions' table and its path; a workbook beside a CSV must hold the same.
 
     Raises:
         UserError: there is none, there are two of one kind, or the two differ.
     """
-    found = _session_tables(folder)
+    found = session_tables(folder)
     if not found:
         raise UserError(f"{folder} holds no oasis_longitudinal*.csv or .xlsx; put the table there")
     kinds = Counter(path.suffix for path in found)
