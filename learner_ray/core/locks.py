@@ -47,7 +47,7 @@ def locked_file(path: Path, *, within_s: float | None = None) -> Iterator[None]:
 
 
 def mark_in_use(stream: IO[bytes]) -> bool:
-    """Marks an open file as in use for as long as it, or a map of it, is open, whatever ends the process.
+    """Marks an open file as in use for as long as it, or a map of it, is open in a process.
 
     Args:
         stream: the file, opened for reading or writing.
