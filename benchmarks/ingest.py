@@ -1,6 +1,6 @@
 """Reading a cohort into the pixel cache: seconds, memory and disk; one more scan; a kill; two at once.
 
-    python benchmarks/ingest.py [--scans 2000] [--size 112] [--width 320] [--height 240] [--frames 40]
+    python benchmarks/ingest.py [--scans 2000] [--size 112] [--width 160] [--height 120] [--frames 30]
         [--code FOLDER]
 
 Every step is a process of its own that puts the cohort through the gate, as a sweep does, and counts the
@@ -127,7 +127,7 @@ def steps(folder: Path, args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    defaults = {"scans": 2000, "size": 112, "width": 320, "height": 240, "frames": 40}
+    defaults = {"scans": 2000, "size": 112, "width": 160, "height": 120, "frames": 30}
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--code", default=str(ROOT), help="another checkout to measure")
