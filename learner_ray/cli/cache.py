@@ -28,10 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _cache(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    bounded = options.older_than is not None or options.max_size is not None
     if options.verb == "list":
+        if bounded:
+            parser.error("--older-than and --max-size go with clear")
         _list()
-    elif options.older_than is None and options.max_size is None:
+    elif not bounded:
         _clear()
     else:
         from learner_ray.imaging.cache_removal import remove

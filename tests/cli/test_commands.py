@@ -108,9 +108,14 @@ def test_the_cache_is_cleared_by_age_and_size(
     assert "removed 2.0 MB of decoded pixels; 4.0 MB are left" in capsys.readouterr().out
     assert main(["cache", "clear", "--max-size", "2.5mb"]) == 0
     assert [path.name for path in pixels.iterdir()] == ["2.u8"]
-    for wrong in (["--older-than", "30"], ["--max-size", "20 parsecs"], ["--max-size", "-1GB"]):
+    for wrong in (
+        "clear --older-than 30",
+        "clear --max-size 20XB",
+        "clear --max-size -1GB",
+        "list --max-size 1GB",
+    ):
         with pytest.raises(SystemExit) as ended:
-            main(["cache", "clear", *wrong])
+            main(["cache", *wrong.split()])
         assert ended.value.code == 2
     assert main(["cache", "list"]) == 0 and "64px-0/2.u8, used " in capsys.readouterr().out
 
