@@ -22,6 +22,7 @@ import pandas as pd
 
 from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
 from learner_ray.core.errors import UserError
+from learner_ray.core.files import GONE
 from learner_ray.imaging.errors import BadScan, ScanError
 from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.pixel_store import PixelStore
@@ -41,8 +42,8 @@ class Found:
     """What the files of one scan hold."""
 
     entry: Entry | None
-    """What the store keeps of it; None where that would not hold another time: a file that could not be
-    opened."""
+    """What the store keeps of it; None where the fault may be another one, or none, the next time: a file
+    that could not be opened, say."""
     bad: BadScan | None
     """Why it cannot be read; None where it can."""
     contents: tuple[str, ...]
@@ -184,17 +185,21 @@ def _read(row: Any, store: PixelStore, slices: int) -> _Read:
 def _judged(row: Any, files: dict[str, Known], frames: Pixels | None, fault: ScanError | None) -> Found:
     """What is found of a scan that was read just now: its frames or a fault."""
     contents = tuple(files[path].sha256 if path in files else "" for path in row.files)
-    entry: Entry | None = None
-    if all(contents):
-        entry = Entry(key=scan_key(row.files, contents))
-        if frames is not None:
-            entry = _described(entry, frames)
-        elif fault is not None and fault.path in row.files:
-            entry = replace(entry, bad_file=row.files.index(fault.path), reason=fault.reason)
-        else:
-            entry = None
-    bad = None if fault is None else _bad(row, fault.path, fault.reason)
+    entry = Entry(key=scan_key(row.files, contents))
+    if frames is not None:
+        return Found(entry=_described(entry, frames), bad=None, contents=contents)
+    assert fault is not None
+    bad = _bad(row, fault.path, fault.reason)
+    if not all(contents) or fault.path not in row.files or _may_pass(fault):
+        return Found(entry=None, bad=bad, contents=contents)
+    entry = replace(entry, bad_file=row.files.index(fault.path), reason=fault.reason)
     return Found(entry=entry, bad=bad, contents=contents)
+
+
+def _may_pass(fault: ScanError) -> bool:
+    """Whether it is a fault of the storage, or of a package that is missing, and not of the file."""
+    cause = fault.__cause__
+    return isinstance(cause, ImportError) or getattr(cause, "errno", None) in GONE
 
 
 def _bad(row: Any, path: str, reason: str) -> BadScan:

@@ -1,5 +1,6 @@
 """Reading waits for the disk, and what is read is kept however it ends."""
 
+import errno
 import os
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from learner_ray.core.errors import UserError
 from learner_ray.imaging import ingest
 from learner_ray.imaging.cache import build_cache
+from learner_ray.imaging.errors import ScanError
 from tests.imaging.make_scans import cohort_of, write_picture
 
 COUNT = 60
@@ -70,3 +72,15 @@ def test_scans_of_one_content_are_kept_once(tmp_path, files):
     assert pixels.stat().st_size == 2 * 40 * 40
     np.testing.assert_array_equal(cache.frames("a"), cache.frames("b"))
     np.testing.assert_array_equal(cache.all_frames[:], np.concatenate([cache.frames(s) for s in "abc"]))
+
+
+@pytest.mark.parametrize("cause", [OSError(errno.EIO, "Input/output error"), ImportError("no such plugin")])
+def test_a_fault_that_is_not_of_the_file_is_not_kept(files, monkeypatch, cause):
+    def failing(paths, *sizes):
+        raise ScanError(paths[0], "cannot be read") from cause
+
+    cohort = cohort_of({"a": files["00"]})
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="cannot be read"):
+        patched.setattr(ingest, "read_scan", failing)
+        build_cache(cohort, 40)
+    assert "a" in build_cache(cohort, 40)
