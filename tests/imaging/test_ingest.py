@@ -80,7 +80,8 @@ def test_a_fault_that_is_not_of_the_file_is_not_kept(files, monkeypatch, cause):
         raise ScanError(paths[0], "cannot be read") from cause
 
     cohort = cohort_of({"a": files["00"]})
-    with monkeypatch.context() as patched, pytest.raises(UserError, match="cannot be read"):
+    with monkeypatch.context() as patched:
         patched.setattr(ingest, "read_scan", failing)
-        build_cache(cohort, 40)
+        with pytest.raises(UserError, match="cannot be read"):
+            build_cache(cohort, 40)
     assert "a" in build_cache(cohort, 40)
