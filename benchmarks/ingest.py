@@ -26,7 +26,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # last: a child has --code before it
 
 from benchmarks.processes import peak_rss_gib
-from learner_ray.run.provenance import git_sha, processor
+from learner_ray.run.provenance import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 VISITS = 4
@@ -136,7 +136,10 @@ def main() -> None:
     if args.read:
         read(args.read, args.size)
         return
-    print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before, commit {git_sha()}")
+    commit = subprocess.check_output(["git", "-C", args.code, "rev-parse", "--short", "HEAD"], text=True)
+    print(
+        f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before, commit {commit.strip()}"
+    )
     print(f"{args.scans:,} clips of {args.frames} frames {args.width} x {args.height} to {args.size} px\n")
     with tempfile.TemporaryDirectory() as temporary:
         write_clips(Path(temporary) / "clips", args.scans, args.width, args.height, args.frames)
