@@ -137,9 +137,8 @@ def main() -> None:
         read(args.read, args.size)
         return
     commit = subprocess.check_output(["git", "-C", args.code, "rev-parse", "--short", "HEAD"], text=True)
-    print(
-        f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before, commit {commit.strip()}"
-    )
+    load = os.getloadavg()[0]
+    print(f"{processor()}, {os.cpu_count()} cores, load {load:.1f} before, commit {commit.strip()}")
     print(f"{args.scans:,} clips of {args.frames} frames {args.width} x {args.height} to {args.size} px\n")
     with tempfile.TemporaryDirectory() as temporary:
         write_clips(Path(temporary) / "clips", args.scans, args.width, args.height, args.frames)
