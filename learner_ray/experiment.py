@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 from learner_ray.cohort.listing import NAME, content_list
 from learner_ray.core.errors import Interrupted
 from learner_ray.core.files import write_json
+from learner_ray.imaging.cache_removal import note_if_large
 from learner_ray.imaging.gate import Decoded, warnings
+from learner_ray.imaging.pixel_store import pixel_folder
 from learner_ray.study.external import read_external, read_external_scans, remember
 from learner_ray.study.inputs import plan_request, read_cohort, read_request, read_scans
 from learner_ray.study.options import RETRY, SweepOptions
@@ -254,6 +256,8 @@ class Experiment:
                 check_visible(devices, external.source.path, request.results.address)
                 external = read_external_scans(external, plan, request, _log_reading)
                 logger.info(external.words)
+            if large := note_if_large(pixel_folder()):
+                logger.info(large)
             yield plan, decoded, external, devices
 
     def _heading(self, plan: Plan, devices: Devices) -> str:

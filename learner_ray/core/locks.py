@@ -1,4 +1,4 @@
-"""Locks between processes: files that one process at a time holds.
+"""Locks between processes: files that one process at a time holds, and files that are in use.
 
 They are ``flock`` locks (filelock's native ones), so a lock ends with the process that holds it, however that
 ends, and holds between nodes where their shared file system supports ``flock``, as NFS does.
@@ -6,11 +6,13 @@ ends, and holds between nodes where their shared file system supports ``flock``,
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Literal
 
 from filelock import FileLock, Timeout
 
@@ -42,6 +44,49 @@ def locked_file(path: Path, *, within_s: float | None = None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def mark_in_use(stream: IO[bytes]) -> bool:
+    """Marks an open file as in use for as long as it, or a map of it, is open in a process.
+
+    Args:
+        stream: the file, opened for reading or writing.
+
+    Returns:
+        False where another process holds it to remove it. True too where the file system has no locks.
+    """
+    try:
+        fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextmanager
+def held_unused(path: Path) -> Iterator[Literal["unused", "in use", "unknown"]]:
+    """Holds a file that nobody has marked as in use, and keeps others from doing so while the context lasts.
+
+    Args:
+        path: the file.
+
+    Yields:
+        Whether it is held, or in use, or the file system has no locks and cannot say.
+
+    Raises:
+        OSError: it cannot be opened for writing, which locks between nodes need.
+    """
+    with open(path, "r+b") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield "in use"
+            return
+        except OSError:
+            yield "unknown"
+            return
+        yield "unused"
 
 
 def _holder(path: Path) -> str:

@@ -1,83 +1,60 @@
-"""The pixel cache: every scan decoded once into one flat file that all processes map.
+"""The pixel cache: every scan decoded once, into files that all processes map.
 
-A folder per set of files, frame size and reader version holds ``pixels.u8``, the frames of all scans one
-after the other, and ``index.json``. It is named by what the files hold and not by where they lie, written
-under a temporary name and renamed, so that it is either absent or whole; a process that finds another one
-building waits for it. Files that are new here are hashed in the pass that decodes them.
+A scan is kept by what its files hold and how they were read, and not by where they lie or what cohort they
+belong to: one more scan decodes one, and what was decoded before a kill is found again. A cohort's cache is a
+view of its scans in the store (``pixel_store``). A process that finds another one reading the same cohort
+waits for it.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
-from learner_ray.cohort.content import content_hashes, last_known, remember
-from learner_ray.core.errors import StorageError, UserError
-from learner_ray.core.files import cache_root, keep_names
+from learner_ray.cohort.content import content_hashes, last_known
 from learner_ray.core.locks import locked_file
-from learner_ray.core.paths import read_json
-from learner_ray.imaging.errors import BadScan, unreadable
-from learner_ray.imaging.ingest import Entry, ingest
-from learner_ray.imaging.kinds import kinds_of_scans
+from learner_ray.imaging.errors import unreadable
+from learner_ray.imaging.frame_stack import FrameStack
+from learner_ray.imaging.ingest import Found, found_in, ingest
+from learner_ray.imaging.pixel_store import PixelStore, pixel_folder
 from learner_ray.imaging.reader import reader_version
 
-_FORMAT = 2
-"""Raised whenever the index holds more: caches without it are built anew."""
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORMAT = 3
+"""Raised whenever a store is laid out otherwise: scans are then decoded anew."""
 
 
 class PixelCache:
-    """A built cache, mapped read-only: cheap to open, and shared by all processes of a machine.
+    """A cohort's decoded scans, mapped read-only: cheap to open, and shared by all processes of a machine.
 
-    Pickled it is the name of its folder, never the pixels.
+    Args:
+        store: has the entry of every scan that was found.
+        found: what was found of each scan, by id, in the cohort's order.
 
     Attributes:
-        folder: where it is.
+        size: height and width of a frame in pixels.
         bad: the scans that were left out and why, by scan id.
         looks: what is unusual about the frames of scans, one of ``looks.LOOKS``, by scan id.
         contents: SHA-256 of each file of each scan, by scan id; empty of a file that could not be opened.
-        size: height and width of a frame in pixels.
     """
 
-    def __init__(self, folder: Path) -> None:
-        index = read_json(folder / "index.json", f"remove the folder {folder}: it is made again")
-        self.folder = folder
-        self.size = int(index["size"])
-        self.bad = {bad["scan"]: BadScan(**bad) for bad in index["bad"]}
-        self._entries = {scan: Entry(**entry) for scan, entry in index["scans"].items()}
+    def __init__(self, store: PixelStore, found: Mapping[str, Found]) -> None:
+        self.size = store.size
+        self.bad = {scan: of.bad for scan, of in found.items() if of.bad is not None}
+        self.contents = {scan: of.contents for scan, of in found.items()}
+        self._entries = {scan: of.entry for scan, of in found.items() if of.entry and of.bad is None}
+        self._shards = {entry.shard: store.shard(entry.shard) for entry in self._entries.values()}
+        self._numbers = {scan: number for number, scan in enumerate(self._entries)}
         self.looks = {scan: entry.look for scan, entry in self._entries.items() if entry.look}
-        self.contents = {scan: tuple(entry.contents) for scan, entry in self._entries.items()}
-        self.contents |= {scan: tuple(bad.contents) for scan, bad in self.bad.items()}
-
-    def __reduce__(self) -> tuple[type[PixelCache], tuple[Path]]:
-        return type(self), (self.folder,)
-
-    @classmethod
-    def open(cls, folder: Path | str) -> PixelCache:
-        """The cache that ``build_cache`` left in a folder.
-
-        Raises:
-            UserError: there is none.
-        """
-        if not (Path(folder) / "index.json").is_file():
-            raise UserError(f"{folder} holds no pixel cache; repeat the command that made it")
-        return cls(Path(folder))
-
-    @cached_property
-    def _pixels(self) -> NDArray[np.uint8]:
-        return np.memmap(self.folder / "pixels.u8", np.uint8, mode="r")
 
     def __contains__(self, scan: object) -> bool:
         return scan in self._entries
@@ -85,21 +62,26 @@ class PixelCache:
     def frames(self, scan: str) -> NDArray[np.uint8]:
         """All frames of a scan, uint8 (T, size, size): a read-only view of the file."""
         entry = self._entries[scan]
-        stop = entry.offset + int(np.prod(entry.shape))
-        return self._pixels[entry.offset : stop].reshape(entry.shape)
+        first = entry.offset // self.size**2
+        return self._shards[entry.shard][first : first + entry.frames]
 
-    @property
-    def all_frames(self) -> NDArray[np.uint8]:
-        """The frames of all scans one after another, uint8 (F, size, size): a read-only view of the file."""
-        return self._pixels.reshape(-1, self.size, self.size)
+    @cached_property
+    def all_frames(self) -> FrameStack:
+        """The frames of all scans one after another, in the cohort's order: (F, size, size)."""
+        numbers = {shard: number for number, shard in enumerate(self._shards)}
+        places = [
+            (numbers[entry.shard], entry.offset // self.size**2, entry.frames)
+            for entry in self._entries.values()
+        ]
+        return FrameStack(list(self._shards.values()), places)
 
     def first(self, scan: str) -> int:
         """Where in ``all_frames`` a scan begins."""
-        return self._entries[scan].offset // self.size**2
+        return int(self.all_frames.starts[self._numbers[scan]])
 
     def length(self, scan: str) -> int:
         """The number of frames of a scan."""
-        return self._entries[scan].shape[0]
+        return self._entries[scan].frames
 
     def statistics(self, scan: str) -> tuple[float, float]:
         """Mean and SD of a scan's foreground: its pixels brighter than ``raster.BACKGROUND``."""
@@ -116,31 +98,31 @@ def build_cache(
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PixelCache:
-    """Decode a cohort's scans, or open the cache where that was done before.
+    """Decodes those of a cohort's scans that were not decoded before, and opens all.
 
     Args:
         cohort: its ``scans`` are read; files in its ``contents`` are not hashed again.
         size: height and width of a frame in pixels.
         slices: frames taken of a three-dimensional volume.
-        root: folder of all caches; by default ``pixels`` in the user's cache folder.
+        root: folder of all decoded pixels; by default ``pixels`` in the user's cache folder.
         skip_bad: leave out scans that cannot be read instead of raising.
-        progress: called with the number of scans done and of all.
+        progress: called with the number of scans done and of all, where any must be decoded.
 
     Raises:
         UserError: scans cannot be read (all are listed).
         StorageError: the disk is full.
     """
-    root = cache_root() / "pixels" if root is None else root
-    root.mkdir(parents=True, exist_ok=True)
-    folder = _find(cohort, size, slices, root)
-    if folder is None:
-        listing = root / _digest([cohort.scans["scan"].tolist(), cohort.paths, size, slices])
-        with locked_file(listing.with_suffix(".lock")):
-            # Whoever held the lock may have built it.
-            folder = _find(cohort, size, slices, root)
-            if folder is None:
-                folder = _build(cohort, size, slices, listing.with_suffix(".partial"), progress)
-    cache = PixelCache(folder)
+    root = pixel_folder() if root is None else root
+    store = PixelStore(root / f"{size}px-{_digest([size, slices, reader_version([]), _FORMAT])}", size)
+    found = _held(cohort, store)
+    if len(found) < len(cohort.scans):
+        root.mkdir(parents=True, exist_ok=True)
+        listing = _digest([cohort.scans["scan"].tolist(), cohort.paths, size, slices])
+        with locked_file(root / f"{listing}.lock"):
+            store.load()  # whoever held the lock may have decoded them
+            found = _held(cohort, store)
+            found |= _ingest_rest(cohort, store, found, slices, progress or (lambda done, count: None))
+    cache = PixelCache(store, {scan: found[scan] for scan in cohort.scans["scan"]})
     good = len(cohort.scans) - len(cache.bad)
     if cache.bad and not (skip_bad and good):
         raise unreadable(list(cache.bad.values()), good)
@@ -154,63 +136,44 @@ def with_contents(cohort: Cohort, cache: PixelCache) -> Cohort:
     return replace(cohort, contents={path: sha256 for path, sha256 in pairs if sha256})
 
 
-def _find(cohort: Cohort, size: int, slices: int, root: Path) -> Path | None:
-    """The cache of these very contents. Where none of what the files last held is there, nothing is read."""
+def _held(cohort: Cohort, store: PixelStore) -> dict[str, Found]:
+    """What the store holds of a cohort's scans, by id. Of a scan whose files were other ones when they were
+    last read none is read here."""
     last = {**last_known(cohort.paths), **cohort.contents}
-    if not last.keys() >= set(cohort.paths) or not (root / _key(cohort, last, size, slices)).exists():
-        return None
-    unsure = [path for path in cohort.paths if path not in cohort.contents]
-    if not all(os.access(path, os.R_OK) for path in unsure):
-        return None
-    contents = {**content_hashes(unsure, among=cohort.paths), **cohort.contents}
-    folder = root / _key(cohort, contents, size, slices)
-    return folder if folder.exists() else None
+    likely = list(_found(cohort, store, last))
+    unsure = {path for row, _ in likely for path in row.files} - cohort.contents.keys()
+    readable = [path for path in unsure if os.access(path, os.R_OK)]
+    contents = {**content_hashes(readable, among=cohort.paths), **cohort.contents}
+    return {str(row.scan): found for row, found in _found(cohort, store, contents)}
 
 
-def _build(
-    cohort: Cohort, size: int, slices: int, partial: Path, progress: Callable[[int, int], None] | None
-) -> Path:
-    with _filled(partial):
-        known = ingest(cohort.scans, partial, size=size, slices=slices, progress=progress)
-        contents = {path: of.sha256 for path, of in known.items()}
-        folder = partial.with_name(_key(cohort, contents, size, slices))
-        keep_names(partial)
-        try:
-            partial.rename(folder)
-        except OSError:
-            if not folder.exists():  # there it may be, of the same files in another place
-                raise
-        keep_names(folder.parent)
-    remember(known, among=cohort.paths)
-    return folder
+def _found(cohort: Cohort, store: PixelStore, contents: Mapping[str, str]) -> Iterator[tuple[Any, Found]]:
+    """The scans that a store holds, of those whose files all have a hash in ``contents``."""
+    rows: Iterable[Any] = cohort.scans.itertuples(index=False)
+    for row in rows:
+        if all(path in contents for path in row.files):
+            found = found_in(store, row, [contents[path] for path in row.files])
+            if found is not None:
+                yield row, found
 
 
-def _key(cohort: Cohort, contents: Mapping[str, str], size: int, slices: int) -> str:
-    scans = cohort.scans
-    held = [[contents.get(path, "") for path in files] for files in scans["files"]]
-    suffixes = [[Path(path).suffix for path in files] for files in scans["files"]]
-    return _digest(
-        [scans["scan"].tolist(), held, suffixes, size, slices, reader_version(kinds_of_scans(scans)), _FORMAT]
+def _ingest_rest(
+    cohort: Cohort,
+    store: PixelStore,
+    held: Mapping[str, Found],
+    slices: int,
+    progress: Callable[[int, int], None],
+) -> dict[str, Found]:
+    rest = cohort.scans[~cohort.scans["scan"].isin(list(held))]
+    count = len(cohort.scans)
+    return ingest(
+        rest,
+        store,
+        slices=slices,
+        among=cohort.paths,
+        progress=lambda done: progress(len(held) + done, count),
     )
 
 
 def _digest(values: object) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:24]
-
-
-@contextmanager
-def _filled(partial: Path) -> Iterator[None]:
-    """A folder to fill and rename, which is gone if that cannot be."""
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-    partial.mkdir()
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_FULL:
-            raise
-        raise StorageError(
-            f"no room for the pixel cache in {partial.parent} ({error.strerror}): free some space, or name "
-            "another folder in LEARNER_RAY_CACHE"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -40,8 +40,6 @@ class BadScan:
     """The file that cannot be read."""
     reason: str
     """Why, in one line without the path."""
-    contents: Sequence[str] = ()
-    """SHA-256 of each of the scan's files; the empty string for one that could not be opened."""
 
     def __str__(self) -> str:
         return f"{self.source}, row {self.row}: {self.path} {self.reason}"

@@ -1,144 +1,214 @@
-"""Decoding a cohort's scans into one flat file, and hashing their files in the same pass.
+"""Decoding scans into a store, and hashing their files in the same pass.
 
-A scan's files are read twice in a row, to hash and to decode them: the second time from memory.
+A scan's files are read twice in a row, to hash and to decode them: the second time from memory. Pixels are
+kept under the hash found in this pass, never under one that was remembered.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from learner_ray.cohort.content import Known, read_hash, stamp_of
+from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
 from learner_ray.core.errors import UserError
-from learner_ray.core.files import write_json
+from learner_ray.core.files import GONE
 from learner_ray.imaging.errors import BadScan, ScanError
-from learner_ray.imaging.kinds import kinds_of_scans
+from learner_ray.imaging.kinds import kind_of_scan
 from learner_ray.imaging.looks import look_of
+from learner_ray.imaging.pixel_store import PixelStore
 from learner_ray.imaging.raster import BACKGROUND
 from learner_ray.imaging.reader import read_scan, reader_version
+from learner_ray.imaging.shards import Entry, Pixels, ShardWriter
 
 _MAX_THREADS = 8
-
-Pixels = NDArray[np.uint8]
+_COMMIT_EVERY_S = 1.0
+"""What a kill may cost at most, where the disk is fast."""
+_COMMIT_SHARE = 0.05
+"""The largest part of an ingest's time that commits may take, however slow the disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """Where a scan's frames lie, and the statistics of its foreground."""
+class Found:
+    """What the files of one scan hold."""
 
-    offset: int
-    """Position of the first byte in ``pixels.u8``."""
-    shape: tuple[int, int, int]
-    """(T, size, size)."""
-    mean: float
-    """Mean grey value of the foreground, 0 to 255."""
-    sd: float
-    """SD of the grey values of the foreground."""
-    contents: Sequence[str]
-    """SHA-256 of each of the scan's files."""
-    look: str = ""
-    """What is unusual about its frames, one of ``looks.LOOKS``; empty where nothing is."""
+    entry: Entry | None
+    """What the store keeps of it; None where the fault may be another one, or none, the next time: a file
+    that could not be opened, say."""
+    bad: BadScan | None
+    """Why it cannot be read; None where it can."""
+    contents: tuple[str, ...]
+    """SHA-256 of each of its files; the empty string for one that could not be opened."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """What was found in the files of one scan."""
+    """A scan as a thread hands it to the one that writes."""
 
     scan: str
+    found: Found
+    new: bool
+    """Whether the store lacks its entry."""
     frames: Pixels | None
-    bad: BadScan | None
+    """What was decoded just now."""
     files: dict[str, Known]
     """By path; those that could be opened."""
-    contents: tuple[str, ...]
+
+
+def scan_key(files: Sequence[str], contents: Sequence[str]) -> str:
+    """The name of a scan's pixels in a store: what its files hold, and their suffixes, by which the reader is
+    chosen. Where they lie and what the scan is called are no part of it. The decoders of DICOM are, so that
+    installing one reads anew what could not be read without it."""
+    parts: list[Any] = [[Path(path).suffix for path in files], list(contents)]
+    kind = kind_of_scan(tuple(files))
+    if "dicom" in kind:
+        parts.append(reader_version([kind]))
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def found_in(store: PixelStore, row: Any, contents: Sequence[str]) -> Found | None:
+    """What a store holds of a scan; None where it must be read.
+
+    Args:
+        store: the store.
+        row: the scan, with the fields ``scan``, ``files``, ``source`` and ``row``.
+        contents: SHA-256 of each of its files.
+    """
+    entry = store.find(scan_key(row.files, contents))
+    if entry is None:
+        return None
+    bad = _bad(row, row.files[entry.bad_file], entry.reason) if entry.reason else None
+    return Found(entry=entry, bad=bad, contents=tuple(contents))
 
 
 def ingest(
     scans: pd.DataFrame,
-    folder: Path,
+    store: PixelStore,
     *,
-    size: int,
     slices: int,
-    progress: Callable[[int, int], None] | None,
-) -> dict[str, Known]:
-    """Write ``pixels.u8`` and ``index.json`` of some scans into a folder, in the scans' order.
+    among: Sequence[str],
+    progress: Callable[[int], None],
+) -> dict[str, Found]:
+    """Reads scans and adds to a store those that it lacks. What is done is kept, however it ends.
+
+    Memory holds the frames of a few scans: no thread decodes another one while the disk is behind.
 
     Args:
         scans: columns ``scan``, ``files``, ``source`` and ``row``.
-        folder: exists, and is empty.
-        size: height and width of a frame in pixels.
+        store: where their pixels go; it has the size of a frame.
         slices: frames taken of a three-dimensional volume.
-        progress: called with the number of scans done and of all.
+        among: all files of the cohort, whose hashes are remembered together.
+        progress: called with the number of scans done.
 
     Returns:
-        Stamp and hash of each file that could be opened, by path.
+        What was found, by scan id.
 
     Raises:
         UserError: a file was changed while it was read.
+        StorageError: the disk is full.
     """
-    entries: dict[str, Entry] = {}
-    bad: list[BadScan] = []
+    found: dict[str, Found] = {}
     files: dict[str, Known] = {}
-    offset = 0
-    with open(folder / "pixels.u8", "wb") as file:
-        for done, read in enumerate(_read_all(scans, size, slices), start=1):
-            files |= read.files
-            if read.bad is not None:
-                bad.append(read.bad)
-            if read.frames is not None:
-                file.write(read.frames.data)
-                entries[read.scan] = _describe(read.frames, offset, read.contents)
-                offset += read.frames.nbytes
-            if progress is not None:
-                progress(done, len(scans))
-        file.flush()
-        os.fsync(file.fileno())
-    index = {
-        "reader": reader_version(kinds_of_scans(scans)),
-        "size": size,
-        "scans": {scan: asdict(entry) for scan, entry in entries.items()},
-        "bad": [asdict(each) for each in bad],
-    }
-    write_json(folder / "index.json", index)
-    return files
+    due = time.perf_counter() + _COMMIT_EVERY_S
+    with store.writing() as writer:
+        try:
+            for done, read in enumerate(_read_all(scans, store, slices), start=1):
+                found[read.scan] = _keep(writer, read)
+                files |= read.files
+                if time.perf_counter() >= due:
+                    due = _commit(writer, files, among)
+                    files = {}
+                progress(done)
+        finally:
+            remember(files, among)
+    return found
 
 
-def _read_all(scans: pd.DataFrame, size: int, slices: int) -> Iterator[_Read]:
+def _keep(writer: ShardWriter, read: _Read) -> Found:
+    if not read.new or read.found.entry is None:
+        return read.found
+    return replace(read.found, entry=writer.add(read.found.entry, read.frames))
+
+
+def _commit(writer: ShardWriter, files: dict[str, Known], among: Sequence[str]) -> float:
+    """Brings to disk what was read, and returns when to do so again."""
+    begun = time.perf_counter()
+    writer.commit()
+    remember(files, among)
+    now = time.perf_counter()
+    return now + max(_COMMIT_EVERY_S, (now - begun) / _COMMIT_SHARE)
+
+
+def _read_all(scans: pd.DataFrame, store: PixelStore, slices: int) -> Iterator[_Read]:
     """Every scan, in order; decoders and hashing release Python's lock, so threads are enough."""
-    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda row: _read(row, size, slices), list(scans.itertuples(index=False)))
+    threads = min(_MAX_THREADS, os.cpu_count() or 1)
+    waiting: deque[Future[_Read]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for row in scans.itertuples(index=False):
+            waiting.append(pool.submit(_read, row, store, slices))
+            if len(waiting) > 2 * threads:  # as many decoded as being decoded
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _read(row: Any, size: int, slices: int) -> _Read:
+def _read(row: Any, store: PixelStore, slices: int) -> _Read:
     files: dict[str, Known] = {}
-    frames = fault = None
+    frames = fault = kept = None
     try:
         for path in row.files:
             files[path] = _hashed(path)
-        frames = read_scan(row.files, size, slices)
+        kept = found_in(store, row, [files[path].sha256 for path in row.files])
+        if kept is None:
+            frames = read_scan(row.files, store.size, slices)
     except ScanError as error:
         fault = error
     for path, known in files.items():
         _require_unchanged(path, known)
+    return _Read(
+        scan=str(row.scan),
+        found=kept or _judged(row, files, frames, fault),
+        new=kept is None,
+        frames=frames,
+        files=files,
+    )
+
+
+def _judged(row: Any, files: dict[str, Known], frames: Pixels | None, fault: ScanError | None) -> Found:
+    """What is found of a scan that was read just now: its frames or a fault."""
     contents = tuple(files[path].sha256 if path in files else "" for path in row.files)
-    bad = None
-    if fault is not None:
-        bad = BadScan(
-            scan=str(row.scan),
-            source=str(row.source),
-            row=int(row.row),
-            path=fault.path,
-            reason=fault.reason,
-            contents=contents,
-        )
-    return _Read(scan=str(row.scan), frames=frames, bad=bad, files=files, contents=contents)
+    entry = Entry(key=scan_key(row.files, contents))
+    if frames is not None:
+        return Found(entry=_described(entry, frames), bad=None, contents=contents)
+    assert fault is not None
+    bad = _bad(row, fault.path, fault.reason)
+    if not all(contents) or fault.path not in row.files or _may_pass(fault):
+        return Found(entry=None, bad=bad, contents=contents)
+    entry = replace(entry, bad_file=row.files.index(fault.path), reason=fault.reason)
+    return Found(entry=entry, bad=bad, contents=contents)
+
+
+def _may_pass(fault: ScanError) -> bool:
+    """Whether it is a fault of the storage, or of a package that is missing, and not of the file."""
+    cause = fault.__cause__
+    return isinstance(cause, ImportError) or getattr(cause, "errno", None) in GONE
+
+
+def _bad(row: Any, path: str, reason: str) -> BadScan:
+    return BadScan(scan=str(row.scan), source=str(row.source), row=int(row.row), path=path, reason=reason)
 
 
 def _hashed(path: str) -> Known:
@@ -160,7 +230,7 @@ def _require_unchanged(path: str, known: Known) -> None:
         )
 
 
-def _describe(frames: Pixels, offset: int, contents: Sequence[str]) -> Entry:
+def _described(entry: Entry, frames: Pixels) -> Entry:
     """Exact statistics from the histogram: of the foreground, or of all pixels where none is bright."""
     counts = np.bincount(frames.ravel(), minlength=256).astype(np.float64)
     if counts[BACKGROUND + 1 :].any():
@@ -168,6 +238,4 @@ def _describe(frames: Pixels, offset: int, contents: Sequence[str]) -> Entry:
     values = np.arange(256)
     mean = float(np.average(values, weights=counts))
     sd = float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
-    shape = (frames.shape[0], frames.shape[1], frames.shape[2])
-    look = look_of(frames)
-    return Entry(offset=offset, shape=shape, mean=mean, sd=max(sd, 1.0), contents=contents, look=look)
+    return replace(entry, frames=len(frames), mean=mean, sd=max(sd, 1.0), look=look_of(frames))

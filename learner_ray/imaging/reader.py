@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib import metadata
 
 import numpy as np
@@ -47,9 +48,14 @@ def reader_version(kinds: Iterable[str]) -> str:
         kinds: the kinds of the scans, as ``kinds_of_scans`` gives them. Decoders of DICOM count only where
             scans are DICOM: installing them leaves what was read from other files as it is.
     """
+    return _reader_version(any("dicom" in kind for kind in kinds))
+
+
+@cache
+def _reader_version(with_dicom: bool) -> str:
     versions = [f"learner_ray-{VERSION}"]
     packages = ["av", "decord", "nibabel", "pillow", "torch"]
-    for package in packages + [*dicom.PACKAGES] * any("dicom" in kind for kind in kinds):
+    for package in packages + [*dicom.PACKAGES] * with_dicom:
         try:
             versions.append(f"{package}-{metadata.version(package)}")
         except metadata.PackageNotFoundError:

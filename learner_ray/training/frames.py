@@ -1,6 +1,6 @@
 """The frames of a cohort where the training device reaches them soonest.
 
-On a CPU that is the mapped file of the pixel cache. A GPU gets all of it, once, where it fits into a stated
+On a CPU that is the mapped files of the pixel cache. A GPU gets all of it, once, where it fits into a stated
 share of the memory; else the frames of each batch, copied from pinned memory while the batch before is
 trained. All three give the same bytes.
 """
@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from learner_ray.imaging.frame_stack import FrameStack
 from learner_ray.training.process import memory_limit
 
 RESIDENT_SHARE = 0.25
@@ -36,7 +37,7 @@ class Frames(ABC):
         device: where clips are wanted.
     """
 
-    def __init__(self, pixels: Pixels, device: str) -> None:
+    def __init__(self, pixels: Pixels | FrameStack, device: str) -> None:
         self.device = device
         self._pixels = pixels
 
@@ -78,7 +79,7 @@ class Waits:
 
 
 class MappedFrames(Frames):
-    """Frames that lie in a file and are read when they are trained on."""
+    """Frames that lie in files and are read when they are trained on."""
 
     def clips(self, indices: Sequence[Tensor], waits: Waits) -> Iterator[Tensor]:
         for index in indices:
@@ -91,7 +92,7 @@ class MappedFrames(Frames):
 class ResidentFrames(Frames):
     """Frames that all lie on the device."""
 
-    def __init__(self, pixels: Pixels, device: str) -> None:
+    def __init__(self, pixels: Pixels | FrameStack, device: str) -> None:
         super().__init__(pixels, device)
         self._resident = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
         for start in range(0, len(pixels), 4096):  # a mapped file is not held in memory as a whole
@@ -172,11 +173,11 @@ class _Slot:
             self._trained.record()
 
 
-def frames_for(pixels: Pixels, device: str) -> Frames:
+def frames_for(pixels: Pixels | FrameStack, device: str) -> Frames:
     """The frames as suits the device.
 
     Args:
-        pixels: uint8 (F, H, W), which may be a mapped file.
+        pixels: uint8 (F, H, W), which may lie in mapped files.
         device: ``cpu`` or ``cuda``.
     """
     if not device.startswith("cuda"):

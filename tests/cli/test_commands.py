@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -91,6 +93,31 @@ def test_the_cache_is_listed_and_cleared(
     assert main(["cache", "list"]) == 0 and (tmp_path / "cache" / "pixels" / "x").exists()
     assert "3.0 MB" in capsys.readouterr().out
     assert main(["cache", "clear"]) == 0 and not list((tmp_path / "cache").iterdir())
+
+
+def test_the_cache_is_cleared_by_age_and_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LEARNER_RAY_CACHE", str(tmp_path / "cache"))
+    pixels = tmp_path / "cache" / "pixels" / "64px-0"
+    pixels.mkdir(parents=True)
+    for number in range(3):
+        (pixels / f"{number}.u8").write_bytes(b"0" * 2_000_000)
+        os.utime(pixels / f"{number}.u8", (time.time() - (3 - number) * 86_400,) * 2)
+    assert main(["cache", "clear", "--older-than", "60h"]) == 0
+    assert "removed 2.0 MB of decoded pixels; 4.0 MB are left" in capsys.readouterr().out
+    assert main(["cache", "clear", "--max-size", "2.5mb"]) == 0
+    assert [path.name for path in pixels.iterdir()] == ["2.u8"]
+    for wrong in (
+        "clear --older-than 30",
+        "clear --max-size 20XB",
+        "clear --max-size -1GB",
+        "list --max-size 1GB",
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["cache", *wrong.split()])
+        assert ended.value.code == 2
+    assert main(["cache", "list"]) == 0 and "64px-0/2.u8, used " in capsys.readouterr().out
 
 
 PRINTING = ("core/locks.py",)

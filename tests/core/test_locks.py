@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.core.locks import HeldError, locked_file
+from learner_ray.core.locks import HeldError, held_unused, locked_file, mark_in_use
 
 HOLD = """
 import sys, time
@@ -78,3 +78,28 @@ def test_another_thread_may_let_go(tmp_path: Path) -> None:
     thread.start()
     thread.join()
     assert is_free(tmp_path / ".lock")
+
+
+MAP = """
+import mmap, sys, time
+from learner_ray.core.locks import mark_in_use
+with open(sys.argv[1], "rb") as stream:
+    assert mark_in_use(stream)
+    mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+print("mapped", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_mapped_file_is_in_use_until_its_process_ends(tmp_path: Path) -> None:
+    path = tmp_path / "pixels"
+    path.write_bytes(b"0" * 100)
+    with subprocess.Popen([sys.executable, "-c", MAP, str(path)], stdout=subprocess.PIPE) as mapping:
+        assert mapping.stdout is not None and mapping.stdout.readline() == b"mapped\n"
+        with held_unused(path) as state:
+            assert state == "in use"
+        mapping.kill()
+    with held_unused(path) as state, open(path, "rb") as late:
+        assert state == "unused" and not mark_in_use(late), "nobody begins to use what is removed"
+    with open(path, "rb") as one, open(path, "rb") as two:
+        assert mark_in_use(one) and mark_in_use(two)

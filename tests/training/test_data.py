@@ -123,7 +123,7 @@ def test_a_file_that_changes_while_it_is_read_is_kept_under_no_hash(
     monkeypatch.setattr(ingest, "read_scan", changing)
     with pytest.raises(UserError, match="was changed while it was read"):
         gate.decode(load(listed, modality="lus"), 32)
-    assert not list((cache_root() / "pixels").glob("*/index.json"))
+    assert not list((cache_root() / "pixels").glob("*/*.jsonl"))
 
 
 def test_the_list_names_sizes_times_and_hashes(listed: Path) -> None:

@@ -7,12 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from learner_ray.imaging.frame_stack import FrameStack
 from learner_ray.training import frames as frames_module
 from learner_ray.training.frames import Frames, MappedFrames, ResidentFrames, StreamedFrames, Waits
 
 PLACES = [MappedFrames, ResidentFrames, StreamedFrames]
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 4, 5), dtype=np.uint8)
 PIXELS.setflags(write=False)  # as a mapped file is
+STACK = FrameStack([PIXELS[20:], PIXELS[:20]], [(1, 0, 7), (1, 7, 13), (0, 0, 10)])
+"""The same frames in two files."""
 
 
 def indices(sizes: tuple[int, ...] = (3, 2, 3, 0, 1)) -> list[Tensor]:
@@ -21,10 +24,11 @@ def indices(sizes: tuple[int, ...] = (3, 2, 3, 0, 1)) -> list[Tensor]:
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("pixels", [PIXELS, STACK])
 @pytest.mark.parametrize("place", PLACES)
-def test_clips_are_the_frames_asked_for(place: type[Frames]) -> None:
+def test_clips_are_the_frames_asked_for(place: type[Frames], pixels: np.ndarray | FrameStack) -> None:
     asked = indices()
-    given = [clips.clone() for clips in place(PIXELS, "cpu").clips(asked, Waits())]
+    given = [clips.clone() for clips in place(pixels, "cpu").clips(asked, Waits())]
     assert len(given) == len(asked)
     for index, clips in zip(asked, given, strict=True):
         assert clips.dtype == torch.uint8 and torch.equal(clips, torch.tensor(PIXELS)[index])
