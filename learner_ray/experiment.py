@@ -121,6 +121,7 @@ class Experiment:
         with self._prepared() as (plan, _, _, devices):
             from learner_ray.engine.pace import devices_not_timed, plan_throughput
             from learner_ray.engine.run_plan import slots_of
+            from learner_ray.study.freeze import looks_of
             from learner_ray.study.plan_report import PlanReport
 
             return PlanReport(
@@ -131,6 +132,7 @@ class Experiment:
                 encoder_bytes=encoder_bytes(plan),
                 slots=slots_of(self.options, devices),
                 ledger=self.out / "ledger.parquet",
+                looks=looks_of(self.out, self.options.looks),
             )
 
     def run(self) -> SweepResult:

@@ -14,7 +14,7 @@ from analysis.results.looks import Look, look_number, new_look, read_looks, seen
 from analysis.results.siblings import Sibling, siblings
 from analysis.results.study import StudyResults
 from analysis.statistics.rule import ANALYSIS
-from analysis.statistics.verdict import ALPHA
+from analysis.statistics.verdict import alpha_per_look
 
 LEAST_TRIALS = 2
 """With fewer a search chooses nothing."""
@@ -25,9 +25,7 @@ class Standing:
     """What stands behind a study's verdicts besides its numbers."""
 
     alpha: float
-    """A difference is supported where its Holm p is at most this: 0.05 over the looks declared. Bonferroni
-    holds under any dependence between looks. The spending functions of group-sequential trials need
-    statistics that are jointly normal, and the p of the rule is none."""
+    """A difference is supported where its Holm p is at most this: 0.05 over the looks declared."""
     exploratory: Mapping[str, tuple[str, ...]]
     """Why the verdict on an arm is exploratory; only of arms of which it is."""
     configuration: Mapping[str, str]
@@ -74,7 +72,7 @@ def standing_of(study: StudyResults) -> Standing:
     everywhere = tuple(_reasons(study, len(known), shared))
     reasons = {arm: (*everywhere, *_reasons_of_arm(study, arm, numbers.get(arm, 0))) for arm in study.family}
     return Standing(
-        alpha=ALPHA / protocol.looks,
+        alpha=alpha_per_look(protocol.looks),
         exploratory={arm: why for arm, why in reasons.items() if why},
         configuration={arm: why for arm in study.family if (why := _one_configuration(study, arm))},
         numbers=numbers,

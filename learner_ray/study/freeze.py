@@ -14,6 +14,7 @@ from typing import Any
 from learner_ray.core.errors import UserError
 from learner_ray.run.provenance import git_sha
 from learner_ray.study.main_table import decision_rule
+from learner_ray.study.study_json import read_study
 
 ASKED = ("primary_metric", "reference")
 """Keys of a study that say what is asked of its results."""
@@ -144,6 +145,20 @@ def final_runs_of_study(folder: Path) -> int:
     except (OSError, ValueError, KeyError):
         return len(final_runs_of_root(folder.parent))
     return 0
+
+
+def looks_of(folder: Path, asked: int | None) -> int:
+    """How many looks a study declared when it began; where it has not, how many it would declare.
+
+    Args:
+        folder: its results folder.
+        asked: how many are asked for; None for one.
+
+    Raises:
+        UserError: as :func:`learner_ray.study.study_json.read_study` does.
+    """
+    begun = read_study(folder / "study.json") or {}
+    return int((begun.get("frozen") or {}).get("looks") or asked or LOOKS)
 
 
 def check_looks(before: Mapping[str, Any], looks: int | None) -> None:

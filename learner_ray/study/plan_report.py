@@ -36,6 +36,8 @@ class PlanReport:
     """Which devices the study may get that are perhaps of another make than the one timed; empty for none."""
     ledger: Path | None = None
     """The table of final runs that the study has already, whose noise tells what it could detect."""
+    looks: int = 1
+    """Looks at the results that are declared."""
 
     def __str__(self) -> str:
         return f"{self.heading}\n{self.costs}"
@@ -71,7 +73,7 @@ class PlanReport:
             f"{self.encoder_bytes / 1e9:.1f} GB of disk for final encoders."
         )
         known = [self.not_timed] if self._timed and self.not_timed else []
-        return "\n".join([*rows, total, *known, detectable(self.plan, self.ledger)])
+        return "\n".join([*rows, total, *known, detectable(self.plan, self.ledger, self.looks)])
 
     @property
     def _timed(self) -> str:
@@ -100,12 +102,13 @@ def noise_seen(ledger: Path | None, reference: str, arms: Sequence[str]) -> tupl
     return (seen, f"noise fitted to {runs} final runs of this study") if seen else assumed
 
 
-def detectable(plan: Plan, ledger: Path | None = None) -> str:
+def detectable(plan: Plan, ledger: Path | None = None, looks: int = 1) -> str:
     """The minimum detectable difference of the primary metric, in its unit and direction, in a sentence.
 
     Args:
         plan: the study.
         ledger: of final runs that the study has already, whose noise is taken then.
+        looks: at the results that are declared, each of which has its share of alpha.
     """
     family = [a for a in plan.arms if not a.control and a.name != plan.study.reference]
     if not family or plan.study.reference not in {arm.name for arm in plan.arms}:
@@ -127,10 +130,11 @@ def detectable(plan: Plan, ledger: Path | None = None) -> str:
         metric,
         arms=len(family),
         noise=noise,
+        looks=looks,
     )
     setting = (
         f"{size.folds} folds, {size.repeats} repeats, {size.seeds} seeds, {len(family)} arms compared, "
-        f"{len(pairs)} patients with pairs, {noise_from}"
+        f"{len(pairs)} patients with pairs, {noise_from}{f', one of {looks} looks' if looks > 1 else ''}"
     )
     return detectable_text(found, metric, setting, plan.study.reference)
 

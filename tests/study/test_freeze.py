@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from learner_ray.core.errors import UserError
-from learner_ray.study.freeze import amendment_notice, final_runs_of_study
+from learner_ray.study.freeze import amendment_notice, final_runs_of_study, looks_of
 from learner_ray.study.plan import Plan
 from learner_ray.study.record import record
 from learner_ray.study.study_json import study_hash
@@ -145,3 +145,10 @@ def test_final_runs_are_counted_in_the_tables_or_in_the_root(tmp_path: Path) -> 
     assert final_runs_of_study(folder) == 3
     (folder / "finals.parquet").write_bytes(b"damaged")
     assert final_runs_of_study(folder) == 1
+
+
+def test_a_plan_is_of_the_looks_that_the_study_declared(manifest: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "lus"
+    assert (looks_of(folder, None), looks_of(folder, 3)) == (1, 3), "nothing is declared yet"
+    record(plan(manifest), folder, [], looks=2)
+    assert looks_of(folder, None) == 2
