@@ -19,10 +19,11 @@ STUDY: dict[str, Any] = {
     "numerics": int, "split_hash": str, "cohort_hash": str, "git_sha": str, "command": str, "left_out": list,
     "arms": list, "allow_duplicates": bool, "development": bool, "versions": {}, "hardware": {},
     "fixed_at": {"arm": str}, "study_file": str, "amendments": list, "extended": list,
-    "equivalence_margin": NUMBER, "retest_days": NUMBER,
+    "equivalence_margin": NUMBER, "retest_days": NUMBER, "primary_metric_definition": str,
     "frozen": {
         "date": str, "commit": str, "primary_metric": str, "reference": str, "family": list, "looks": int,
         "analysis": int, "threshold": NUMBER, "alpha": NUMBER, "known_runs": list, "planned": {},
+        "equivalence_margin": NUMBER, "retest_days": NUMBER, "primary_metric_definition": str,
     },
     "division": str, "places": list, "splits_file": {"from": str},
     "external": {"name": str, "cohort_hash": str, "phantom": bool, "added": str, "left_out": list},

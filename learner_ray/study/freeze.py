@@ -16,8 +16,16 @@ from learner_ray.run.provenance import git_sha
 from learner_ray.study.main_table import decision_rule
 from learner_ray.study.study_json import read_study
 
-ASKED = ("primary_metric", "reference")
-"""Keys of a study that say what is asked of its results."""
+ASKED = (
+    "primary_metric",
+    "primary_metric_definition",
+    "reference",
+    "equivalence_margin",
+    "retest_days",
+)
+"""Keys of a study that say what is asked of its results: all that a study file sets for the report alone."""
+UNRECORDED = {"equivalence_margin": None, "retest_days": 1.0}
+"""What the report took where an older version recorded nothing."""
 GROWING = ("trials", "seeds", "repeats")
 LOOKS = 1
 
@@ -36,8 +44,7 @@ def frozen(study: Mapping[str, Any], folder: Path, looks: int | None) -> dict[st
         "date": moment(),
         "commit": git_sha(),
         "command": study["command"],
-        "primary_metric": study["primary_metric"],
-        "reference": study["reference"],
+        **{key: study[key] for key in ASKED},
         "family": family(study),
         "threshold": study["cohort"]["score"]["change_threshold"],
         **decision_rule(),
@@ -123,6 +130,7 @@ def planned_final_runs(study: Mapping[str, Any]) -> int:
 
 def _compared(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """What verdicts depend on, as it was and as it is. Of the rule an older version recorded nothing."""
+    before = {**UNRECORDED, **before}
     found = [(key, before[key], now[key]) for key in (*ASKED, *GROWING) if key in before]
     arms = [[arm["name"] for arm in study["arms"]] for study in (before, now)]
     found.append(("arms", sorted(arms[0]), sorted(arms[1])))

@@ -16,7 +16,7 @@ from learner_ray.core.files import write_json
 from learner_ray.run.provenance import git_sha, processor, versions
 from learner_ray.study.freeze import ASKED, amended, check_looks, frozen
 from learner_ray.study.ledger import protocol
-from learner_ray.study.main_table import decision_rule
+from learner_ray.study.main_table import decision_rule, metric_definition
 from learner_ray.study.plan import Plan
 from learner_ray.study.pruner_choice import pruner_text
 from learner_ray.study.study import Arm
@@ -99,6 +99,7 @@ def describe(
         "starts": plan.starts,
         "reference": plan.study.reference,
         "primary_metric": plan.study.primary_metric,
+        "primary_metric_definition": metric_definition(plan.study.primary_metric),
         "equivalence_margin": plan.study.equivalence_margin,
         "retest_days": plan.study.retest_days,
         "folds": plan.size.folds,
