@@ -21,7 +21,7 @@ from learner_ray.cohort.listing import NAME, content_list
 from learner_ray.core.errors import Interrupted
 from learner_ray.core.files import write_json
 from learner_ray.imaging.gate import Decoded, warnings
-from learner_ray.study.external import read_external, read_external_scans, remember
+from learner_ray.study.external import read_external, read_external_scans, refuse_another, remember
 from learner_ray.study.inputs import plan_request, read_cohort, read_request, read_scans
 from learner_ray.study.options import RETRY, SweepOptions
 from learner_ray.study.repeat_command import equivalent_command
@@ -155,6 +155,7 @@ class Experiment:
             results.fetch()
             refuse_to_add(plan, results, self.options.retry)
             left_out, before = _left_out(plan, decoded), results.study()
+            refuse_another(external, before, results.out)
             study = record(
                 plan,
                 results.out,

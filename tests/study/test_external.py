@@ -16,7 +16,7 @@ from learner_ray.core.errors import UserError
 from learner_ray.run.external_files import PAIRS, write_external
 from learner_ray.run.folder import RunStore
 from learner_ray.run.spec import Source
-from learner_ray.study.external import External, remember
+from learner_ray.study.external import External, refuse_another, remember
 from learner_ray.study.external_checks import require_alike, require_apart, require_other_scans
 from learner_ray.study.external_tables import left_to_test, write_external_tables
 from learner_ray.study.options import SweepOptions
@@ -106,10 +106,13 @@ def test_a_study_has_one_external_cohort_and_no_run_knows_of_it(
     }
     remember(of(elsewhere), folder)
     assert json.loads((folder / "study.json").read_text()) == study
+    for same in (None, of(elsewhere)):
+        refuse_another(same, study, folder)
+    refuse_another(of(elsewhere, bad_scans=("xp0-0.mp4",)), kept, folder)  # which has none yet
     with pytest.raises(UserError, match="another --out"):
-        remember(of(replace(elsewhere, scans=elsewhere.scans.iloc[:-1])), folder)
+        refuse_another(of(replace(elsewhere, scans=elsewhere.scans.iloc[:-1])), study, folder)
     with pytest.raises(UserError, match="another --out"):
-        remember(of(elsewhere, bad_scans=("xp0-0.mp4",)), folder)
+        refuse_another(of(elsewhere, bad_scans=("xp0-0.mp4",)), study, folder)
     record(plan, folder, [])
     larger = replace(plan, size=replace(plan.size, seeds=3))
     assert record(larger, folder, [], extend=True)["external"] == found
