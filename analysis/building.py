@@ -31,6 +31,7 @@ from analysis.tables.protocol import frozen_table
 from analysis.tables.render import write_table
 from analysis.tables.repeatability import repeatability_table
 from analysis.tables.search import overtuning, search_summary
+from analysis.tables.starts import starts_table
 from analysis.tables.table import Table
 
 
@@ -74,6 +75,7 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
         factorial_table(statistics),
         compute_matched(statistics),
         loss_strength(statistics),
+        starts_table(statistics),
         search_summary(statistics),
         overtuning(statistics),
     ]

@@ -25,7 +25,7 @@ STUDY: dict[str, Any] = {
         "analysis": int, "threshold": NUMBER, "alpha": NUMBER, "known_runs": list, "planned": {},
         "equivalence_margin": NUMBER, "retest_days": NUMBER, "primary_metric_definition": str,
     },
-    "division": str, "places": list, "splits_file": {"from": str},
+    "starts": {}, "published": {}, "set": {}, "division": str, "places": list, "splits_file": {"from": str},
     "external": {"name": str, "cohort_hash": str, "phantom": bool, "added": str, "left_out": list},
     "base": {"progression": {"selection_metric": str}, "encoder": {}},
     "cohort": {

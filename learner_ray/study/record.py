@@ -97,6 +97,7 @@ def describe(
             for arm, space in plan.spaces.items()
         },
         "starts": plan.starts,
+        "published": _published(plan),
         "reference": plan.study.reference,
         "primary_metric": plan.study.primary_metric,
         "primary_metric_definition": metric_definition(plan.study.primary_metric),
@@ -156,6 +157,17 @@ def _arm(arm: Arm, searched: Iterable[str]) -> dict[str, Any]:
         **({"epochs_factor": arm.epochs_factor} if arm.epochs_factor != 1 else {}),
         "searched": list(searched),
     }
+
+
+def _published(plan: Plan) -> dict[str, dict[str, float]]:
+    """What each arm's loss was published with, by dotted key, whether or not its search begins there; the
+    weight is a raw one."""
+    found = {}
+    for group in plan.groups:
+        loss = group.config.loss
+        weight = {} if loss.published_weight is None else {"loss.contrastive_weight": loss.published_weight}
+        found[group.arm.name] = {f"loss.{name}": value for name, value in loss.published.items()} | weight
+    return {arm: values for arm, values in found.items() if values}
 
 
 def _fixed_at(plan: Plan) -> dict[str, Any] | None:

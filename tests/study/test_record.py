@@ -179,3 +179,12 @@ def test_the_record_says_of_how_many_pairs_age_sex_and_education_are_known(
     pairs = len(known.pairs())
     found = record(replace(asked, cohort=known), tmp_path / "b", [])["cohort"]["covariates"]
     assert found == {"age": 0, "sex": pairs, "education_years": 0}
+
+
+def test_what_a_loss_was_published_with_is_recorded_beside_where_its_search_begins(
+    manifest: Path, tmp_path: Path
+) -> None:
+    """Seen: AdaCon's start was called published, though its weight is 0.75 raw and begins at balanced 1."""
+    study = record(plan(manifest, arms=("mse", "adacon", "log_ratio")), tmp_path / "lus", [])
+    assert study["published"] == {"adacon": {"loss.temperature": 1 / 150, "loss.contrastive_weight": 0.75}}
+    assert study["starts"]["adacon"]["loss.contrastive_weight"] == 1.0
