@@ -15,6 +15,7 @@ from analysis.page.page import Report, write_page
 from analysis.page.staleness import write_sources
 from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
+from analysis.statistics.study_metric import primary_metric
 from analysis.statistics.study_statistics import StudyStatistics, study_statistics
 from analysis.tables.across_studies import across_studies, tuned_and_fixed
 from analysis.tables.calibration import calibration_table
@@ -48,6 +49,8 @@ def build(studies: Sequence[StudyResults], draws: int | None = None, rank: bool 
         ReportError: a study.json names a primary metric that does not exist.
     """
     draws = DRAWS if draws is None else draws
+    for study in studies:
+        primary_metric(study)  # what is refused is so before a look at any study is recorded
     statistics = [study_statistics(study, draws) for study in studies]
     drawings = all_figures(statistics)
     ranked = [importance(item.study) for item in statistics] if rank else []

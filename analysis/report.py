@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         studies = load(options.results).studies
         from analysis.building import build, write
 
+        require_writable(options.out)
         with logged_to_stderr():
             report = build(studies, options.draws, rank=options.importance)
     except ReportError as error:
@@ -105,6 +107,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"report: {options.out / 'index.html'}")
     whole = all(len(item.study.ledger) and not item.study.damaged for item in report.statistics)
     return 0 if whole else 2
+
+
+def require_writable(out: Path) -> None:
+    """Make the folder of a report and try to write there, before statistics are computed: to compute verdicts
+    is a look at the results, which is recorded, and nobody has looked at a report that could not be written.
+
+    Raises:
+        ReportError: it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        place = error.filename or out
+        raise ReportError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
 
 
 @contextmanager

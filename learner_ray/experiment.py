@@ -23,7 +23,7 @@ from learner_ray.core.files import write_json
 from learner_ray.imaging.cache_removal import note_if_large
 from learner_ray.imaging.gate import Decoded, warnings
 from learner_ray.imaging.pixel_store import pixel_folder
-from learner_ray.study.external import read_external, read_external_scans, remember
+from learner_ray.study.external import read_external, read_external_scans, refuse_another, remember
 from learner_ray.study.inputs import plan_request, read_cohort, read_request, read_scans
 from learner_ray.study.options import RETRY, SweepOptions
 from learner_ray.study.repeat_command import equivalent_command
@@ -123,6 +123,7 @@ class Experiment:
         with self._prepared() as (plan, _, _, devices):
             from learner_ray.engine.pace import devices_not_timed, plan_throughput
             from learner_ray.engine.run_plan import slots_of
+            from learner_ray.study.freeze import looks_of
             from learner_ray.study.plan_report import PlanReport
 
             return PlanReport(
@@ -133,6 +134,7 @@ class Experiment:
                 encoder_bytes=encoder_bytes(plan),
                 slots=slots_of(self.options, devices),
                 ledger=self.out / "ledger.parquet",
+                looks=looks_of(self.out, self.options.looks),
             )
 
     def run(self) -> SweepResult:
@@ -156,6 +158,7 @@ class Experiment:
             results.fetch()
             refuse_to_add(plan, results, self.options.retry)
             left_out, before = _left_out(plan, decoded), results.study()
+            refuse_another(external, before, results.out)
             study = record(
                 plan,
                 results.out,
@@ -165,7 +168,7 @@ class Experiment:
                 extend=self.options.extend,
                 allow_duplicates=self.options.allow_duplicates,
                 looks=self.options.looks,
-                sample_size=lambda: sample_size_record(plan),
+                sample_size=lambda: sample_size_record(plan, self.options.looks or 1),
             )
             if amended := amendment_notice(before, study):
                 logger.warning(amended)

@@ -152,4 +152,6 @@ OWN_SETTINGS: dict[str, Callable[[Suggest], None]] = {
     "siamese": _siamese,
 }
 """By loss, what is searched of its own settings, in ranges around the published values, or ours where none
-are published. These values are the defaults of the losses' ``Config``, and every search begins with them."""
+are published. These values are the defaults of the losses' ``Config``, and every search begins with them. The
+weight beside the regression is searched for all alike and begins with 1, not with a published one
+(``LossConfig.published_weight``)."""

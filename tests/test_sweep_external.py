@@ -97,6 +97,12 @@ def test_a_complete_study_is_tested_later_each_run_once_and_trains_nothing(
     assert pd.read_parquet(out / "external.parquet")["run_hash"].nunique() == 4
     counted = [line.split()[1] for line in (tmp_path / "runs" / COUNT).read_text().splitlines()]
     assert len(counted) == len(set(counted)) == 4, "each final run is tested once"
+    # Seen: a third seed was recorded as an amendment, and only then the second external cohort refused.
+    third = write_cohort(tmp_path / "third", patients=6, seed=6, ids="r")
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    grown = ["--arms", "mse", "--test-data", str(third), "--seeds", "3", "--extend"]
+    assert sweep(manifest, out, *ONE_FIT, *grown) == 2
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
 
 
 @pytest.mark.ray

@@ -44,9 +44,9 @@ def decision_curve(statistics: StudyStatistics) -> Drawing:
         name=file_name(f"decision-{study.key}"),
         title=f"Decision curve for worse, {study.title}",
         description="Net benefit (true positives per pair, false ones weighed by t/(1 - t)) of acting "
-        "where the predicted probability of worse is at least t, with the 95 % band of the patient "
-        "bootstrap. An arm is of use where its line lies above acting on all, on none, and on the earlier "
-        "score alone." + "".join(f" {caution}" for caution in run_cautions(study)),
+        "where the predicted probability of worse is at least t, with the 95 % interval at each t, of "
+        "patients and training. An arm is of use where its line lies above acting on all, on none, and on "
+        "the earlier score alone." + "".join(f" {caution}" for caution in run_cautions(study)),
         figure=figure,
         data=data,
     )
@@ -61,7 +61,9 @@ def _panel(axis: Axes, curves: pd.DataFrame, arm: str, earlier: str) -> None:
         other = curves[curves["arm"] == name]
         axis.plot(other["threshold"], other["value"], dashes, color=colour, linewidth=1.2, label=label)
     axis.fill_between(own["threshold"], own["low"], own["high"], color=PALETTE[0], alpha=0.18, linewidth=0)
-    axis.plot(own["threshold"], own["value"], color=PALETTE[0], linewidth=1.6, label="on the arm (95 % band)")
+    axis.plot(
+        own["threshold"], own["value"], color=PALETTE[0], linewidth=1.6, label="on the arm (95 % interval)"
+    )
     top = float(curves["high"].max())
     axis.set_ylim(-0.25 * top, 1.05 * top)  # acting on all falls without end
     axis.set_xlim(float(THRESHOLDS[0]), float(THRESHOLDS[-1]))

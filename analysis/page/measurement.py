@@ -174,7 +174,8 @@ def measurement_methods(statistics: Sequence[StudyStatistics]) -> str:
         "Calibration is given as intercept (slope fixed at 1) and slope of the logistic recalibration of "
         "each class against the rest (Van Calster et al. 2019), the slope within final runs. Decision "
         "curves (Vickers and Elkin 2006) show the net benefit of acting on the probability of worse. Their "
-        "intervals are those of the patient bootstrap and hold no training noise."
+        "intervals come from the t statistic of the metrics, by influences, and hold patients and training; "
+        "bands over all thresholds are widened by a patient bootstrap (sup-t)."
     )
     margins = dict.fromkeys(
         f"±{m:g}" for item in shown for m in item.measurement.equivalence.get("margin", ())
@@ -195,5 +196,6 @@ def _repeatability_methods(statistics: StudyStatistics) -> str:
     return (
         f"{statistics.study.title}: the reliability of {', '.join(kinds)} is ICC(1), one-way random "
         "effects, single measurements (Shrout and Fleiss 1979), with the minimal detectable change 1.96 √2 "
-        "SEM where there is a unit; final runs were analysed one by one and their variances averaged."
+        "SEM where there is a unit; final runs were analysed one by one and their variances averaged. Its "
+        "intervals are those of a patient bootstrap of the same final runs, without training noise."
     )

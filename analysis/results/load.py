@@ -97,7 +97,7 @@ def _load_study(folder: Path, key: str) -> StudyResults:
     finals = optional("finals", FINAL_COLUMNS, "nothing is known of final runs that failed", len(ledger) > 0)
     permutations = optional("permutations", PERMUTATION_COLUMNS, "shuffled labels cannot be checked")
     ratings = optional("ratings", RATING_COLUMNS, "the score's reliability cannot be estimated")
-    external = checked_ledger(
+    external_rows = checked_ledger(
         optional(
             "external",
             LEDGER_COLUMNS,
@@ -107,11 +107,12 @@ def _load_study(folder: Path, key: str) -> StudyResults:
         folder / "external.parquet",
         faults,
     )
+    external, external_combined = split_ledger(external_rows, [arm["name"] for arm in info["arms"]])
     study = StudyResults(
         key=key, folder=folder, info=info, arms=_arms(info, ledger, faults.problems), ledger=ledger,
         trials=trials, scores=scores, audits=audits, finals=finals, permutations=permutations,
         ratings=ratings, external=external, damaged=faults.damaged, spoilt=len(rows) < len(raw),
-        with_earlier_score=combined,
+        with_earlier_score=combined, external_with_earlier_score=external_combined,
     )  # fmt: skip
     return replace(study, problems=(*faults.problems, *_gaps(study)))
 

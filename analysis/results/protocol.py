@@ -72,13 +72,21 @@ class Protocol:
         return frozenset(map(str, self.frozen.get("known_runs") or ()))
 
     def declared(self, what: str) -> Any:
-        """A value as it was declared: the frozen one, or what replaced it before there was any final run."""
+        """A value as it was declared: the frozen one, or what replaced it before there was any final run. Of
+        what a study did not freeze, for older versions froze less, what its first change replaced."""
+        changes = [(a.final_runs, c) for a in self.amendments for c in a.changes if c.what == what]
         value = self.frozen.get(what)
-        for amendment in self.amendments:
-            for change in amendment.changes:
-                if change.what == what and not amendment.final_runs:
-                    value = change.after
+        if self.frozen and what not in self.frozen and changes:
+            value = changes[0][1].before
+        for final_runs, change in changes:
+            if not final_runs:
+                value = change.after
         return value
+
+    def changed(self, what: str, now: Any) -> int:
+        """Final runs that there were when a value became another than declared; 0 while it is as declared."""
+        runs = self.runs_at_change(what)
+        return runs if self.frozen and runs and now != self.declared(what) else 0
 
     @property
     def family(self) -> tuple[str, ...]:

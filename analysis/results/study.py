@@ -58,6 +58,8 @@ class StudyResults:
     """One row per final run with shuffled labels and permutation: what its test pairs were called."""
     external: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*LEDGER_COLUMNS]))
     """One row per final run and pair of the external cohort, where the study has one; as the ledger."""
+    external_with_earlier_score: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Likewise of arms that are combined with the earlier score, as ``with_earlier_score``."""
     ratings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*RATING_COLUMNS]))
     """One row per scan that was scored by itself, where several of a visit were."""
     with_earlier_score: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -19,19 +19,20 @@ STUDY: dict[str, Any] = {
     "numerics": int, "split_hash": str, "cohort_hash": str, "git_sha": str, "command": str, "left_out": list,
     "arms": list, "allow_duplicates": bool, "development": bool, "versions": {}, "hardware": {},
     "fixed_at": {"arm": str}, "study_file": str, "amendments": list, "extended": list,
-    "equivalence_margin": NUMBER, "retest_days": NUMBER,
+    "equivalence_margin": NUMBER, "retest_days": NUMBER, "primary_metric_definition": str,
     "frozen": {
         "date": str, "commit": str, "primary_metric": str, "reference": str, "family": list, "looks": int,
         "analysis": int, "threshold": NUMBER, "alpha": NUMBER, "known_runs": list, "planned": {},
         "sample_size": {"metric": str, "power": NUMBER, "class_shares": list, "noise": {}},
         "calibration": {"families": {}, "not_held": {}},
+        "equivalence_margin": NUMBER, "retest_days": NUMBER, "primary_metric_definition": str,
     },
     "methods": {
         "configurations": {}, "components": {"losses": {}, "encoders": {}}, "pairing": str, "search": {},
         "inner": {}, "practice": {"frames": {}, "encoder": {}, "augmentation": {}, "training": {}},
         "defaults": {"cohort": str, "recognised_by": str, "choices": list},
     },
-    "starts": {}, "spaces": {}, "set": {}, "source": {"format": str, "missing": list},
+    "starts": {}, "published": {}, "spaces": {}, "set": {}, "source": {"format": str, "missing": list},
     "division": str, "places": list, "splits_file": {"from": str},
     "external": {
         "name": str, "cohort_hash": str, "phantom": bool, "added": str, "left_out": list, "bad_scans": int,

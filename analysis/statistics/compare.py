@@ -15,7 +15,7 @@ from analysis.statistics.confusion_counts import ConfusionCounts, confusion_coun
 from analysis.statistics.corrected_t import equivalence, nadeau_bengio
 from analysis.statistics.estimate import Estimate, estimate, with_family_noise
 from analysis.statistics.metrics import METRICS, Array, ReportMetric
-from analysis.statistics.verdict import Evidence, holm, more_runs, verdict, weaker
+from analysis.statistics.verdict import ALPHA, Evidence, adjusted, alpha_per_look, more_runs, verdict, weaker
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def compare(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> C
         primary=primary,
         folds=int(study.info.get("folds") or 0),
         draws=draws,
+        alpha=alpha_per_look(study.protocol.looks),
     )
     if not study.withheld:
         return found
@@ -70,6 +71,7 @@ def compare_counts(
     primary: ReportMetric = METRICS["macro_f1"],
     folds: int = 0,
     draws: int = DRAWS,
+    alpha: float = ALPHA,
 ) -> Comparison:
     """Compare arms from their confusion counts alone.
 
@@ -81,6 +83,7 @@ def compare_counts(
         primary: the metric that is tested.
         folds: folds of the partition, where not all of them were run.
         draws: of the patient bootstrap, which is shown for comparison.
+        alpha: of the family in a next look, for the advice of further runs.
 
     Returns:
         Empty tables where there are no arms; no contrasts and tests where the reference has no counts.
@@ -95,7 +98,7 @@ def compare_counts(
         [_contrast_rows(confusions, reference, family, metric) for metric in shown.values()],
         ignore_index=True,
     )
-    tests = tests_against(confusions, reference=reference, family=family, primary=primary)
+    tests = tests_against(confusions, reference=reference, family=family, primary=primary, alpha=alpha)
     if len(tests):
         others = other_tests(
             confusions, reference=reference, arms=tests["arm"], primary=primary, folds=folds, draws=draws
@@ -197,7 +200,12 @@ def per_fold_contrast(
 
 
 def tests_against(
-    confusions: ConfusionCounts, *, reference: str, family: tuple[str, ...], primary: ReportMetric
+    confusions: ConfusionCounts,
+    *,
+    reference: str,
+    family: tuple[str, ...],
+    primary: ReportMetric,
+    alpha: float = ALPHA,  # noqa: PT028 - this is no test function
 ) -> pd.DataFrame:
     """Test the arms of a family against the reference: p, Holm over the declared family, verdict, ROPE.
 
@@ -206,6 +214,8 @@ def tests_against(
         reference: the arm that the others are compared with.
         family: the arms declared as tested, whether or not they ran.
         primary: the metric.
+        alpha: of the family in a next look, for the advice of further runs; the verdict is at 0.05, and is
+            capped where a look has less.
 
     Returns:
         One row per arm of the family that ran.
@@ -218,11 +228,15 @@ def tests_against(
             tested[arm] = evidence(confusions, coefficients, primary)
             if other := confusions.put_in(arm, reference):
                 put_in[arm] = evidence(other, coefficients, primary)
-    return _tests(tested, put_in, len(family), primary)
+    return _tests(tested, put_in, len(family), primary, alpha)
 
 
 def _tests(
-    tested: dict[str, Evidence], put_in: dict[str, Evidence], family: int, primary: ReportMetric
+    tested: dict[str, Evidence],
+    put_in: dict[str, Evidence],
+    family: int,
+    primary: ReportMetric,
+    alpha: float,
 ) -> pd.DataFrame:
     """Holm over the declared family, verdicts and the Bayesian view, one row per arm.
 
@@ -230,14 +244,15 @@ def _tests(
         put_in: of the arms whose own runs or the reference's failed, the evidence with the other's
             predictions in their place. A verdict is never stronger than what that gives.
     """
-    counted, replaced = _adjusted(tested, family), _adjusted({**tested, **put_in}, family)
+    counted = adjusted(tested, family, alpha)
+    replaced = adjusted({**tested, **put_in}, family, alpha)
     rows = []
     for arm, e in counted.items():
         other = replaced[arm]
         decided = weaker(verdict(e), verdict(other))
         if decided == "supported" and e.difference * other.difference < 0:
             decided = "not supported"
-        seeds, repeats = more_runs(e if decided == verdict(e) else other)
+        seeds, repeats = more_runs((e, other))
         lower, same, higher = equivalence(e.estimate, primary.margin)
         worse, better = (lower, higher) if primary.higher_is_better else (higher, lower)
         row: dict[str, Any] = {
@@ -251,14 +266,6 @@ def _tests(
             row |= {"verdict_counted": verdict(e), "verdict_put_in": verdict(other)}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _adjusted(tested: dict[str, Evidence], family: int) -> dict[str, Evidence]:
-    """Return the evidence with the noise that the family shares, and its p values adjusted by Holm."""
-    shared = with_family_noise([e.estimate for e in tested.values()])
-    tested = {arm: replace(e, estimate=s) for (arm, e), s in zip(tested.items(), shared, strict=True)}
-    p = holm(np.array([e.p for e in tested.values()]), family)
-    return {arm: replace(e, p_holm=float(p_arm)) for (arm, e), p_arm in zip(tested.items(), p, strict=True)}
 
 
 def other_tests(

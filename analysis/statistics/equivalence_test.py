@@ -36,6 +36,11 @@ def margin_of(study: StudyResults, primary: ReportMetric) -> float:
     return MARGIN if primary.name in METRICS.built_in else float("nan")
 
 
+def margin_changed(study: StudyResults) -> int:
+    """Final runs that there were when the margin became another than declared; 0 while it is as declared."""
+    return study.protocol.changed("equivalence_margin", study.info.get("equivalence_margin"))
+
+
 def equivalence_tests(study: StudyResults, primary: ReportMetric, standing: Standing) -> pd.DataFrame:
     """Test every arm of the declared family for equivalence with the reference, on the primary metric.
 
@@ -47,7 +52,8 @@ def equivalence_tests(study: StudyResults, primary: ReportMetric, standing: Stan
         study: as ``load`` gives it.
         primary: the study's primary metric.
         standing: what stands behind the study's verdicts: an exploratory arm is never equivalent, and of
-            several declared looks each has its part of alpha.
+            several declared looks each has its part of alpha. Nor is any arm within a margin that was
+            changed when there were final runs.
 
     Returns:
         One row per arm: ``margin``, ``difference``, ``low`` and ``high`` (90 % interval), ``p_tost``,
@@ -72,7 +78,7 @@ def equivalence_tests(study: StudyResults, primary: ReportMetric, standing: Stan
         ]
     )
     table["p_holm"] = holm(table["p_tost"].to_numpy(np.float64), len(study.family))
-    counts = ~table["arm"].isin(list(standing.exploratory))
+    counts = ~table["arm"].isin(list(standing.exploratory)) & (margin_changed(study) == 0)
     return table.assign(equivalent=(table["p_holm"] <= min(ALPHA, standing.alpha)) & counts)
 
 

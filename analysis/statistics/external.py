@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.results.final_runs import RUN, common_rows
 from analysis.results.study import StudyResults
+from analysis.results.with_earlier_score import SUFFIX, lacking_runs
 from analysis.statistics.compare import Comparison, compare_counts
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.metrics import ReportMetric
@@ -24,6 +26,13 @@ class ExternalComparison:
     cross-validation, where one final run of a partition tests a patient, and not all of them."""
     untested: int
     """Final runs in the study's ledger that were not tested there."""
+    control: str
+    """Name of the arm that sees the earlier score alone; empty where it was not tested there."""
+    combined: tuple[str, ...]
+    """Names of the arms that are compared with it, each combined with the earlier score: those all of whose
+    final runs that were tested there have such rows."""
+    beyond: Comparison
+    """The control and these arms, named with `` + earlier score``; contrasts are with the control."""
 
     @property
     def size(self) -> str:
@@ -47,16 +56,29 @@ def external_comparison(study: StudyResults, primary: ReportMetric) -> ExternalC
     if ledger.empty:
         return None
     present = set(ledger["arm"])
+    arms = [arm for arm in study.ordered_arms if arm in present]
+    control, combined = study.control_seeing("earlier_score"), study.external_with_earlier_score
+    lacking = lacking_runs(study.external, combined) if len(combined) and control in present else {}
+    pooled = tuple(arm for arm in arms if lacking.get(arm) == 0)
+    names = [control, *(f"{arm}{SUFFIX}" for arm in pooled)] if pooled else []
+    rows = pd.concat([study.external, combined], ignore_index=True) if pooled else ledger
+    return ExternalComparison(
+        ledger=ledger,
+        comparison=_compared(ledger, arms, study.reference, primary),
+        untested=_untested(study),
+        control=control if pooled else "",
+        combined=pooled,
+        beyond=_compared(common_rows(rows[rows["arm"].isin(names)]), names, control, primary),
+    )
+
+
+def _compared(ledger: pd.DataFrame, arms: Sequence[str], reference: str, primary: ReportMetric) -> Comparison:
+    """Metrics and contrasts with the reference, each final run a round of its own; no p."""
     runs = ledger.assign(repeat=0, fold=0, seed=ledger.groupby(RUN).ngroup())
     found = compare_counts(
-        confusion_counts(runs, tuple(arm for arm in study.ordered_arms if arm in present)),
-        reference=study.reference,
-        family=(),
-        primary=primary,
+        confusion_counts(runs, tuple(arms)), reference=reference, family=(), primary=primary
     )
-    contrasts = found.contrasts.drop(columns="p", errors="ignore")
-    comparison = Comparison(found.metrics, contrasts, pd.DataFrame())
-    return ExternalComparison(ledger=ledger, comparison=comparison, untested=_untested(study))
+    return Comparison(found.metrics, found.contrasts.drop(columns="p", errors="ignore"), pd.DataFrame())
 
 
 def _untested(study: StudyResults) -> int:

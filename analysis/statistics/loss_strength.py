@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.results.study import StudyResults
+from analysis.results.study import DeclaredArm, StudyResults
 
 
 def device_seconds(study: StudyResults) -> pd.Series[float]:
@@ -42,7 +42,7 @@ def strengths(study: StudyResults) -> pd.DataFrame:
         own = float(seconds.get(arm.name, float("nan")))
         rows.append(
             {
-                "arm": arm.name, "weighting": _weighting(study, arm.edits),
+                "arm": arm.name, "weighting": setting_of(study, arm, "loss.weighting", "raw"),
                 "gradient_ratio": ratios.median(), "low": ratios.min(), "high": ratios.max(),
                 "runs": len(ratios), "device_seconds": own, "times_reference": own / reference,
             }
@@ -58,7 +58,15 @@ def _medians(study: StudyResults, column: str) -> pd.Series[Any]:
     return medians.reindex([arm for arm in study.ordered_arms if arm in medians.index])
 
 
-def _weighting(study: StudyResults, edits: dict[str, Any]) -> str:
-    base = ((study.info.get("base") or {}).get("loss") or {}).get("weighting", "raw")
-    given = study.info.get("set") or {}
-    return str(given.get("loss.weighting", edits.get("loss.weighting", base)))
+def setting_of(study: StudyResults, arm: DeclaredArm, key: str, default: Any) -> Any:
+    """Read an arm's setting that was not searched: from --set, else its edits, else the base configuration.
+
+    Args:
+        study: as ``load`` gives it.
+        arm: of the study.
+        key: dotted, of a section and a name.
+        default: what it was where an older version recorded none.
+    """
+    section, _, name = key.partition(".")
+    base = ((study.info.get("base") or {}).get(section) or {}).get(name, default)
+    return (study.info.get("set") or {}).get(key, arm.edits.get(key, base))

@@ -46,7 +46,7 @@ def measure(
     """
     ledger = study.compared
     earlier = study.control_seeing("earlier_score")
-    calibration = recalibration(ledger, draws)
+    calibration = recalibration(ledger)
     if len(calibration):
         numbers = [name for name in calibration if str(name).startswith(("intercept", "slope"))]
         failed = study.runs.index[study.runs["imputed_runs"] > 0]

@@ -7,19 +7,25 @@ Decision Making 26)::
     NB(t) = TP(t) / n - FP(t) / n * t / (1 - t)
 
 To act on all has NB = prevalence - (1 - prevalence) t / (1 - t), to act on none has 0. Counts are averaged
-over seeds and repeats, and patients are drawn again with all their pairs. A reader of all thresholds
-needs a band that covers the whole curve: here the bootstrap's maximum of the studentised deviation (sup-t,
-Montiel Olea and Plagborg-Moller 2019, Journal of Applied Econometrics 34).
+over seeds and repeats. The interval at one threshold is that of the estimate behind the verdicts
+(``estimate.py``): patients with all their pairs, and what training does beyond them. A reader of all
+thresholds needs a band that covers the whole curve: intervals are widened by how much further the largest of
+the patient bootstrap's studentised deviations reaches than a single one (sup-t, Montiel Olea and
+Plagborg-Moller 2019, Journal of Applied Econometrics 34).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.statistics.bootstrap import DRAWS, LEVEL, interval, patient_weights, resampled
+from analysis.statistics.bootstrap import DRAWS, LEVEL, patient_weights, resampled
+from analysis.statistics.estimate import estimated
 from analysis.statistics.metrics import Array
+from analysis.statistics.rounds import Rounds
 
 THRESHOLDS: Array = np.arange(5, 61) / 100
 """Threshold probabilities of the curve, from 0.05 to 0.60, shape (56,)."""
@@ -27,13 +33,57 @@ TREAT_ALL = "(act on all)"
 """Name in the column ``arm`` of acting on every patient; no arm can have it, for brackets are no name."""
 
 
+@dataclass(frozen=True)
+class _Curve:
+    """Net benefit at each threshold, or a difference of two."""
+
+    drawn: Array
+    """Of all patients first, then in every draw of the bootstrap, shape (1 + draws, thresholds)."""
+    gains: Array
+    """Gain of each patient's pairs in each round, summed, shape (rounds, patients, thresholds)."""
+    pairs: Array
+    """Pairs of each patient in each round, shape (rounds, patients); NaN where not tested."""
+    fold: NDArray[np.int64]
+    """The fold that tests each patient, shape (rounds, patients); of what needs no run one for all."""
+    repeats: NDArray[np.int64]
+
+    def minus(self, other: _Curve) -> _Curve:
+        """The difference with another curve on the same rows; folds are those of the one that has runs."""
+        fold = np.maximum(self.fold, other.fold)
+        return replace(self, drawn=self.drawn - other.drawn, gains=self.gains - other.gains, fold=fold)
+
+    def summary(self, prefix: str) -> dict[str, Array]:
+        """Value, low and high at each threshold."""
+        ends = np.array([self._interval(at) for at in range(len(THRESHOLDS))])
+        return {f"{prefix}value": self.drawn[0], f"{prefix}low": ends[:, 0], f"{prefix}high": ends[:, 1]}
+
+    def difference(self, prefix: str) -> dict[str, Array]:
+        """The same with the band that holds at all thresholds at once."""
+        found, factor = self.summary(prefix), band_factor(self.drawn[1:])
+        value, low, high = (found[f"{prefix}{name}"] for name in ("value", "low", "high"))
+        band = {"band_low": value - factor * (value - low), "band_high": value + factor * (high - value)}
+        return found | {f"{prefix}{name}": ends for name, ends in band.items()}
+
+    def _interval(self, at: int) -> tuple[float, float]:
+        """The interval at one threshold. Net benefit is a ratio of sums, so a patient's influence is the gain
+        beyond what the patient's pairs have on average."""
+        value, gains = float(self.drawn[0, at]), self.gains[:, :, at]
+        total, of_patient = np.nansum(self.pairs), np.nansum(self.pairs, axis=0)
+        influence = (gains - value * self.pairs) * np.isfinite(self.pairs).sum(0) / total
+        left = np.maximum(total - of_patient, 1)
+        without_one = (value * total - gains.sum(0)) / left
+        seen = np.isfinite(self.pairs).any(0)
+        found = estimated(value, influence, self.fold, self.repeats, jackknife=without_one[seen])
+        return found.interval()
+
+
 def net_benefit(ledger: pd.DataFrame, control: str = "", draws: int = DRAWS) -> pd.DataFrame:
-    """Compute the net benefit of every arm, with 95 % patient-bootstrap intervals at each threshold.
+    """Compute the net benefit of every arm, with 95 % intervals at each threshold.
 
     Args:
-        ledger: columns arm, patient, y_true and p_worse; all arms have the same rows.
+        ledger: columns arm, repeat, fold, seed, patient, y_true and p_worse; all arms have the same rows.
         control: the arm that sees the earlier score alone; empty where there is none.
-        draws: of the patient bootstrap.
+        draws: of the patient bootstrap, which widens intervals to bands.
 
     Returns:
         One row per arm (and ``TREAT_ALL``) and threshold: ``acted`` (the share of pairs at or above the
@@ -42,68 +92,65 @@ def net_benefit(ledger: pd.DataFrame, control: str = "", draws: int = DRAWS) -> 
         with the control. Differences have ``band_low`` and ``band_high`` too, which hold at all thresholds
         at once.
     """
-    patient, patients = pd.factorize(ledger["patient"], sort=True)
-    weights = patient_weights(max(len(patients), 1), draws)
-    odds = THRESHOLDS / (1 - THRESHOLDS)
-    curves: dict[str, Array] = {}
-    shares: dict[str, Array] = {TREAT_ALL: np.ones(len(THRESHOLDS))}
-    for arm, rows in ledger.assign(_patient=patient).groupby("arm", sort=False):
-        who = rows["_patient"].to_numpy(dtype=np.int64)
-        worse = (rows["y_true"] == 0).to_numpy(dtype=np.float64)
-        p_worse = rows["p_worse"].to_numpy(np.float64)
-        acted = (p_worse[:, None] >= THRESHOLDS - 1e-12).astype(np.float64)
-        shares[str(arm)] = acted.mean(0)
-        gain = np.where(worse[:, None] > 0, 1.0, -odds)
-        if not curves:
-            curves[TREAT_ALL] = _drawn(gain, who, weights)
-        curves[str(arm)] = _drawn(acted * gain, who, weights)
-    if not curves:
+    if ledger.empty:
         return pd.DataFrame()
-    default = np.maximum(curves[TREAT_ALL], 0)
+    weights = patient_weights(ledger["patient"].nunique(), draws)
+    acted = {str(arm): _acted(rows) for arm, rows in ledger.groupby("arm", sort=False)}
+    curves = {
+        str(arm): _curve(rows, acted[str(arm)], weights) for arm, rows in ledger.groupby("arm", sort=False)
+    }
+    first = next(iter(curves.values()))
+    rows = ledger[ledger["arm"] == ledger["arm"].iloc[0]]
+    every = np.ones((len(rows), len(THRESHOLDS)))
+    everyone = replace(_curve(rows, every, weights), fold=np.where(first.fold >= 0, 0, -1))
+    default = replace(
+        everyone,
+        drawn=np.maximum(everyone.drawn, 0),
+        gains=np.where(everyone.drawn[0] > 0, everyone.gains, 0),
+    )
     tables = []
-    for arm, curve in curves.items():
-        columns = _summary(curve, "") | _difference(curve - default, "default_")
+    for arm, curve in {TREAT_ALL: everyone, **curves}.items():
+        share = acted.get(arm, every).mean(0)
+        columns = curve.summary("") | curve.minus(default).difference("default_")
         if control in curves:
-            columns |= _difference(curve - curves[control], "control_")
-        tables.append(pd.DataFrame({"arm": arm, "threshold": THRESHOLDS, "acted": shares[arm], **columns}))
+            columns |= curve.minus(curves[control]).difference("control_")
+        tables.append(pd.DataFrame({"arm": arm, "threshold": THRESHOLDS, "acted": share, **columns}))
     return pd.concat(tables, ignore_index=True)
 
 
-def _drawn(gain: Array, who: NDArray[np.int64], weights: Array) -> Array:
-    """The net benefit of all patients and of every draw, shape (1 + draws, thresholds)."""
-    sums = np.zeros((weights.shape[1], gain.shape[1] + 1))
-    np.add.at(sums, who, np.column_stack([gain, np.ones(len(gain))]))
-    whole = sums.sum(0, keepdims=True)
-    drawn = np.concatenate([whole, resampled(weights, sums)])
-    return np.asarray(drawn[:, :-1] / drawn[:, -1:])
+def _acted(rows: pd.DataFrame) -> Array:
+    """Whether an arm would have each pair acted on, shape (rows, thresholds)."""
+    p_worse = rows["p_worse"].to_numpy(np.float64)
+    return (p_worse[:, None] >= THRESHOLDS - 1e-12).astype(np.float64)
 
 
-def _summary(curve: Array, prefix: str) -> dict[str, Array]:
-    bounds = np.array([interval(column) for column in curve[1:].T])
-    return {f"{prefix}value": curve[0], f"{prefix}low": bounds[:, 0], f"{prefix}high": bounds[:, 1]}
+def _curve(rows: pd.DataFrame, acted: Array, weights: Array) -> _Curve:
+    rounds = Rounds.of(rows)
+    worse = (rows["y_true"] == 0).to_numpy()
+    gain = acted * np.where(worse[:, None], 1.0, -THRESHOLDS / (1 - THRESHOLDS))
+    gains, pairs = rounds.summed(gain), rounds.summed(np.ones(len(rows)))
+    sums = np.concatenate([gains.sum(0), pairs.sum(0)[:, None]], axis=1)
+    drawn = np.concatenate([sums.sum(0, keepdims=True), resampled(weights, sums)])
+    return _Curve(
+        drawn=drawn[:, :-1] / drawn[:, -1:], gains=gains, fold=rounds.fold, repeats=rounds.repeats,
+        pairs=np.where(rounds.fold >= 0, pairs, np.nan),
+    )  # fmt: skip
 
 
-def _difference(curve: Array, prefix: str) -> dict[str, Array]:
-    """The difference of two curves with the interval at each threshold and the band of all of them."""
-    half = band_half_width(curve[1:])
-    band = {f"{prefix}band_low": curve[0] - half, f"{prefix}band_high": curve[0] + half}
-    return _summary(curve, prefix) | band
-
-
-def band_half_width(drawn: Array, level: float = LEVEL) -> Array:
-    """Compute half the width of the band that covers all points of a curve at once.
+def band_factor(drawn: Array, level: float = LEVEL) -> float:
+    """Compute by how much an interval of one point is widened to a band that covers all points at once.
 
     Args:
         drawn: the curve in every draw of the bootstrap, shape (draws, points).
         level: coverage of the band.
 
     Returns:
-        Half the width at each point, shape (points,): the SD of the draws there times one factor, the
-        quantile of the largest studentised deviation. Points at which nothing varies count for nothing.
+        The quantile of the largest studentised deviation over that of a single one, at least 1. Points at
+        which nothing varies count for nothing.
     """
     sd = drawn.std(0)
     varies = sd > 1e-12
     if not varies.any():
-        return np.zeros(drawn.shape[1])
+        return 1.0
     away = np.abs(drawn[:, varies] - drawn[:, varies].mean(0)) / sd[varies]
-    return np.asarray(sd * np.quantile(away.max(1), level))
+    return max(1.0, float(np.quantile(away.max(1), level) / np.quantile(away, level)))

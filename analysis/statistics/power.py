@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.statistics.metrics import METRICS, ReportMetric
 from analysis.statistics.simulated_studies import DEFAULT_NOISE, Arms, Design, Noise, simulated_tests
+from analysis.statistics.verdict import alpha_per_look
 
 POWER = 0.8
 """Share of studies that call the difference supported, at the minimum detectable difference."""
@@ -20,6 +21,7 @@ def minimum_detectable(
     *,
     arms: int = 1,
     noise: Noise = DEFAULT_NOISE,
+    looks: int = 1,
     studies: int = STUDIES,
     seed: int = 0,
 ) -> float | None:
@@ -32,6 +34,7 @@ def minimum_detectable(
         metric: the primary metric.
         arms: of the declared family.
         noise: how runs, arms and patients differ by chance.
+        looks: declared, each of which has its share of alpha; the difference is that of one look.
         studies: simulated at each effect tried.
         seed: of the simulation.
 
@@ -44,7 +47,7 @@ def minimum_detectable(
         compared = Arms(effects=(effect, *[0.0] * (arms - 1)), noise=noise)
         tests = simulated_tests(design, studies, compared, seed=seed, metric=metric)
         first = tests[tests["arm"] == "arm1"]
-        return float((first["verdict"] == "supported").mean()), float(first["difference"].mean())
+        return float((first["p_holm"] <= alpha_per_look(looks)).mean()), float(first["difference"].mean())
 
     power, found = tried(_LARGEST)
     if power < POWER:

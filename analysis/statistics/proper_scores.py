@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.results.parquet_tables import PROBABILITIES
-from analysis.statistics.estimate import Estimate, estimated
+from analysis.statistics.estimate import Estimate
 from analysis.statistics.metrics import Array
+from analysis.statistics.rounds import Rounds
 
 SMALLEST = 1e-6
 """Probabilities are raised to this before the logarithm, so that one sure mistake costs 13.8 nats."""
@@ -48,16 +49,10 @@ def proper_scores(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mean_estimate(rows: pd.DataFrame, name: str) -> Estimate:
-    """Estimate the mean of a score over all pairs of one arm, each round alike."""
-    grid = rows.groupby(["repeat", "seed", "patient"])
-    sums, n, fold = (
-        grid[column].agg(how).unstack("patient")
-        for column, how in ((name, "sum"), (name, "size"), ("fold", "first"))
-    )
-    value = float((sums.mean() / n.mean().sum()).sum())
-    influence = (sums - value * n) / n.mean().sum()
-    repeats = sums.index.get_level_values("repeat").to_numpy(dtype=np.int64)
-    return estimated(value, influence.to_numpy(), fold.fillna(-1).to_numpy(dtype=np.int64), repeats)
+    """Estimate the mean of a score over all pairs of one arm."""
+    score = rows[name].to_numpy(dtype=np.float64)
+    value = float(score.mean())
+    return Rounds.of(rows).estimate(value, (score - value) / len(score))
 
 
 def reliability(ledger: pd.DataFrame, bins: int = 10) -> pd.DataFrame:

@@ -7,6 +7,7 @@ imported when its metric is asked for, and not before.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -163,6 +164,24 @@ def source_file(metric: ReportMetric) -> Path | None:
     except (TypeError, OSError):  # defined in a notebook
         return None
     return path if path.is_file() else None
+
+
+def definition(metric: ReportMetric) -> str:
+    """Tell one version of a user's metric from another, for a study that freezes what it asks.
+
+    The source would not do: a constant or a function that it uses may lie anywhere.
+
+    Returns:
+        Empty for one of ours, whose changes raise ``ANALYSIS``; else a SHA-256 of what the metric makes of
+        some confusion matrices, of its direction, margin and bounds.
+    """
+    if _is_ours(type(metric)):
+        return ""
+    counts = (np.arange(40 * 9, dtype=np.float64) ** 2 % 11).reshape(40, 3, 3)
+    counts[10:15, 0] = counts[15:20, :, 2] = counts[20:25, 1] = 0  # a class that nobody has, or predicts
+    values = np.asarray(metric.compute(counts), dtype=np.float64)
+    told = [metric.higher_is_better, metric.margin, *metric.bounds, *(f"{value:.8g}" for value in values)]
+    return hashlib.sha256(" ".join(map(str, told)).encode()).hexdigest()
 
 
 def _is_ours(cls: type) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
+from analysis.results.parquet_tables import PROBABILITIES
 from analysis.statistics.compare import other_tests, per_fold_contrast, tests_against
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.corrected_t import nadeau_bengio
@@ -131,32 +132,37 @@ def simulated_ledger(
         for repeat, fold in enumerate(folds):
             trained = skill + noise.partition * rng.normal(size=design.folds)
             for seed in range(design.seeds):
-                predicted = _predicted(rng, trained, fold, y, shared + reading, noise)
+                logits = _logits(rng, trained, fold, y, shared + reading, noise)
                 failed = (
                     (rng.random(design.folds) < noise.failed)[fold] if noise.failed else np.zeros(n, bool)
                 )
-                rows = _rows(name, repeat, fold, seed, patient, y, np.where(failed, 1, predicted))
+                rows = _rows(name, repeat, fold, seed, patient, y, np.where(failed[:, None], SAME, logits))
                 frames.append(rows.assign(imputed=failed))
     return pd.concat(frames, ignore_index=True)
 
 
-def _predicted(
+SAME = np.log([0.01, 0.98, 0.01])
+"""Logits of a run that says *same*, or of the majority class that stands for one which failed."""
+
+
+def _logits(
     rng: np.random.Generator, skill: Array, fold: Integers, y: Integers, reading: Array, noise: Noise
-) -> Integers:
-    """The classes that one seed's runs predict: one run for each fold, of this skill."""
+) -> Array:
+    """The logits (pairs, 3) that one seed's runs predict: one run for each fold, of this skill."""
     folds, n = len(skill), len(y)
     logits = reading + noise.run_bias * rng.normal(size=(folds, 3))[fold]
     logits += noise.run_pair * rng.normal(size=(n, 3))
     logits[np.arange(n), y] += (skill + noise.run * rng.normal(size=folds))[fold]
     collapsed = (rng.random(folds) < noise.collapse)[fold]
-    return np.where(collapsed, 1, logits.argmax(1))
+    return np.where(collapsed[:, None], SAME, logits)
 
 
 def _rows(
-    arm: str, repeat: int, fold: Integers, seed: int, patient: Integers, y: Integers, predicted: Integers
+    arm: str, repeat: int, fold: Integers, seed: int, patient: Integers, y: Integers, logits: Array
 ) -> pd.DataFrame:
     columns = {"arm": arm, "repeat": repeat, "fold": fold, "seed": seed, "patient": patient}
-    return pd.DataFrame({**columns, "y_true": y, "y_pred": predicted})
+    probabilities = dict(zip(PROBABILITIES, special.softmax(logits, axis=1).T, strict=True))
+    return pd.DataFrame({**columns, "y_true": y, "y_pred": logits.argmax(1), **probabilities})
 
 
 def population_value(

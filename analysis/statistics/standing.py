@@ -14,8 +14,10 @@ from analysis.results.looks import Look, look_number, new_look, read_looks, seen
 from analysis.results.siblings import Sibling, siblings
 from analysis.results.study import StudyResults
 from analysis.statistics.rule import ANALYSIS
-from analysis.statistics.verdict import ALPHA
+from analysis.statistics.verdict import alpha_per_look
 
+DEFINITION = "primary_metric_definition"
+"""Key of study.json that tells one version of a metric of the user's own from another."""
 LEAST_TRIALS = 2
 """With fewer a search chooses nothing."""
 
@@ -25,9 +27,7 @@ class Standing:
     """What stands behind a study's verdicts besides its numbers."""
 
     alpha: float
-    """A difference is supported where its Holm p is at most this: 0.05 over the looks declared. Bonferroni
-    holds under any dependence between looks. The spending functions of group-sequential trials need
-    statistics that are jointly normal, and the p of the rule is none."""
+    """A difference is supported where its Holm p is at most this: 0.05 over the looks declared."""
     exploratory: Mapping[str, tuple[str, ...]]
     """Why the verdict on an arm is exploratory; only of arms of which it is."""
     configuration: Mapping[str, str]
@@ -52,11 +52,13 @@ class Standing:
         )
 
 
-def standing_of(study: StudyResults) -> Standing:
+def standing_of(study: StudyResults, definition: str = "") -> Standing:
     """Gather what stands behind a study's verdicts. Writes nothing.
 
     Args:
         study: as ``load`` gives it.
+        definition: of the primary metric that verdicts are computed by (``report_metric.definition``); empty
+            where it is not known.
     """
     protocol, ledger = study.protocol, study.compared
     present = set(ledger["arm"])
@@ -71,10 +73,10 @@ def standing_of(study: StudyResults) -> Standing:
         least = 1 + protocol.tables_before
         numbers = {arm: max(least, look_number(arm, looks, look)) for arm in tested}
     known = protocol.known_runs & set(own["run_hash"])
-    everywhere = tuple(_reasons(study, len(known), shared))
+    everywhere = tuple(_reasons(study, definition, len(known), shared))
     reasons = {arm: (*everywhere, *_reasons_of_arm(study, arm, numbers.get(arm, 0))) for arm in study.family}
     return Standing(
-        alpha=ALPHA / protocol.looks,
+        alpha=alpha_per_look(protocol.looks),
         exploratory={arm: why for arm, why in reasons.items() if why},
         configuration={arm: why for arm in study.family if (why := _one_configuration(study, arm))},
         numbers=numbers,
@@ -85,7 +87,7 @@ def standing_of(study: StudyResults) -> Standing:
     )
 
 
-def _reasons(study: StudyResults, known: int, shared: Sequence[Sibling]) -> Iterator[str]:
+def _reasons(study: StudyResults, definition: str, known: int, shared: Sequence[Sibling]) -> Iterator[str]:
     """Why every verdict of a study is exploratory."""
     protocol = study.protocol
     if protocol.altered:
@@ -100,6 +102,10 @@ def _reasons(study: StudyResults, known: int, shared: Sequence[Sibling]) -> Iter
     for what, value in live.items():
         if value != protocol.declared(what):
             yield f"changed after {protocol.runs_at_change(what)} final runs"
+    if runs := protocol.changed(DEFINITION, study.info.get(DEFINITION)):
+        yield f"primary metric defined anew after {runs} final runs"
+    elif definition and study.info.get(DEFINITION, definition) != definition:
+        yield "primary metric defined anew since the study ran"
     if known:
         yield f"{known} final runs known before the freeze"
     for sibling in shared:

@@ -20,6 +20,7 @@ from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.ordinal import ordinal_by_arm
 from analysis.statistics.proper_scores import proper_scores
 from analysis.statistics.rank_correlation import spearman_by_arm
+from analysis.statistics.report_metric import definition
 from analysis.statistics.standing import Standing, standing_of
 from analysis.statistics.study_metric import primary_metric
 
@@ -105,7 +106,7 @@ def study_statistics(study: StudyResults, draws: int = DRAWS) -> StudyStatistics
 
 def _judged(study: StudyResults, primary: ReportMetric, draws: int) -> tuple[Comparison, Standing]:
     """Compare the arms, cap the verdicts, and record the look that they are."""
-    found, standing = _compared(study, primary, draws), standing_of(study)
+    found, standing = _compared(study, primary, draws), standing_of(study, definition(primary))
     comparison = replace(found, tests=capped(found.tests, standing))
     if standing.look is None or comparison.tests.empty:
         return comparison, standing

@@ -7,14 +7,26 @@ that by simulation.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.statistics.estimate import Estimate
+from analysis.statistics.estimate import Estimate, with_family_noise
 from analysis.statistics.metrics import Array
 
 ALPHA = 0.05
+
+
+def alpha_per_look(looks: int) -> float:
+    """Compute what each of some declared looks at the results is tested at: 0.05 over their number.
+
+    Bonferroni holds under any dependence between looks. The spending functions of group-sequential trials
+    need statistics that are jointly normal, and the p of the rule is none.
+    """
+    return ALPHA / looks
+
+
 MOST_ROUNDS = 10
 """Largest number of seeds, and of repeats, for which the rule was simulated; no advice goes beyond it."""
 
@@ -35,6 +47,24 @@ def holm(p: Array, family: int | None = None) -> Array:
     return adjusted
 
 
+def holm_level(others: Iterable[float], family: int, alpha: float = ALPHA) -> float:
+    """Compute the level that one comparison's p must reach for Holm's method to reject it.
+
+    Holm steps down: each of the others that it rejects without this one leaves it a larger share of alpha.
+
+    Args:
+        others: the p values of the other comparisons; NaN (a missing arm) is never rejected.
+        family: number of comparisons declared, this one and those missing among them.
+        alpha: of the whole family.
+    """
+    rejected = 0
+    for p in sorted(p for p in others if np.isfinite(p)):
+        if p * (family - rejected) > alpha:
+            break
+        rejected += 1
+    return alpha / max(family - rejected, 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What is known about one difference."""
@@ -46,6 +76,8 @@ class Evidence:
     folds: int
     seeds: int
     p_holm: float = float("nan")
+    level: float = ALPHA
+    """What ``p`` must reach for a verdict, the other arms' p being what they are (``holm_level``)."""
 
     @property
     def difference(self) -> float:
@@ -56,6 +88,29 @@ class Evidence:
     def p(self) -> float:
         """The p before Holm; NaN where there is no test."""
         return self.estimate.p if self.whole and self.folds * self.repeats > 1 else float("nan")
+
+
+def adjusted(tested: Mapping[str, Evidence], family: int, alpha: float) -> dict[str, Evidence]:
+    """Return the evidence with the noise that the family shares, its p values adjusted by Holm, and the level
+    that each of them has to reach.
+
+    Args:
+        tested: by arm.
+        family: number of comparisons declared, at least those given.
+        alpha: of the family, for the levels.
+    """
+    shared = with_family_noise([e.estimate for e in tested.values()])
+    tested = {arm: replace(e, estimate=s) for (arm, e), s in zip(tested.items(), shared, strict=True)}
+    p = {arm: e.p for arm, e in tested.items()}
+    p_holm = dict(zip(p, holm(np.array([*p.values()]), family), strict=True))
+    return {
+        arm: replace(
+            e,
+            p_holm=float(p_holm[arm]),
+            level=holm_level([p[other] for other in p if other != arm], family, alpha),
+        )
+        for arm, e in tested.items()
+    }
 
 
 def projected(e: Evidence, repeats: int, seeds: int) -> Estimate:
@@ -82,21 +137,32 @@ def projected(e: Evidence, repeats: int, seeds: int) -> Estimate:
     )
 
 
-def more_runs(e: Evidence) -> tuple[int, int]:
+def more_runs(ways: Sequence[Evidence]) -> tuple[int, int]:
     """Find the fewest further seeds, and the fewest further repeats, with which a difference like this one
     would be supported.
 
-    Zero means that it is, that none up to ``MOST_ROUNDS`` in all would do, or that it cannot be known (one
-    seed).
+    Args:
+        ways: the evidence on one arm; where final runs failed also that with other predictions in their
+            place, and both must support it.
+
+    Returns:
+        Seeds and repeats. Zero means that it is supported, that none up to ``MOST_ROUNDS`` in all would do,
+        or that it cannot be known (one seed).
     """
-    if not np.isfinite(e.p) or e.p_holm <= ALPHA or e.difference == 0:
+    signs = {np.sign(e.difference) for e in ways}
+    testable = len(signs) == 1 and all(np.isfinite(e.p) for e in ways)
+    if not testable or all(e.p <= e.level for e in ways):
         return 0, 0
-    target = ALPHA / max(e.p_holm / e.p, 1) if e.p_holm < 1 else ALPHA
-    seeds = range(e.seeds + 1, MOST_ROUNDS + 1) if e.estimate.seeds_degrees else range(0)
-    repeats = range(e.repeats + 1, MOST_ROUNDS + 1)
-    more_seeds = next((s - e.seeds for s in seeds if projected(e, e.repeats, s).p <= target), 0)
-    more_repeats = next((r - e.repeats for r in repeats if projected(e, r, e.seeds).p <= target), 0)
-    return more_seeds, more_repeats
+    seen = ways[0]
+
+    def fewest(seen: int, with_number: Callable[[Evidence, int], Estimate]) -> int:
+        numbers = range(seen + 1, MOST_ROUNDS + 1)
+        return next((n - seen for n in numbers if all(with_number(e, n).p <= e.level for e in ways)), 0)
+
+    repeats = fewest(seen.repeats, lambda e, n: projected(e, n, e.seeds))
+    if not all(e.estimate.seeds_degrees for e in ways):
+        return 0, repeats
+    return fewest(seen.seeds, lambda e, n: projected(e, e.repeats, n)), repeats
 
 
 WEAKEST_FIRST = ("not tested", "not supported", "supported")

@@ -18,7 +18,8 @@ NOTES = (
     "with the slope fixed at 1: 0 is right, below 0 the class is predicted too often. Slope: 1 is right, "
     "below 1 probabilities are too extreme, above 1 too moderate.",
     "Models differ between final runs, so the slope is one within runs: each run has an intercept of its "
-    "own. The intercept is one for all runs. Intervals draw patients again, not training runs. A dash: "
+    "own. The intercept is one for all runs. Intervals are made as those of the main table: they hold "
+    "patients and training (seeds, folds, repeats). A dash: "
     f"fewer than {FEWEST_EVENTS} pairs in the class or out of it, equal probabilities within every run, no "
     "finite fit, or an arm with failed final runs.",
 )

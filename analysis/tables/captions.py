@@ -75,9 +75,10 @@ def row_label(study: StudyResults, arm: str) -> str:
     return " ".join([study.labels[arm], *(mark for mark, count in marks.items() if count)])
 
 
-def contrast_mark(study: StudyResults, arm: str) -> str:
-    """Mark an arm's difference with the reference where a final run of either failed; empty otherwise."""
-    failed = study.runs["imputed_runs"].reindex([arm, study.reference]).fillna(0)
+def contrast_mark(study: StudyResults, arm: str, reference: str = "") -> str:
+    """Mark an arm's difference with a reference, else the study's, where a final run of either failed; empty
+    otherwise."""
+    failed = study.runs["imputed_runs"].reindex([arm, reference or study.reference]).fillna(0)
     return f" {FAILED}" if failed.any() else ""
 
 

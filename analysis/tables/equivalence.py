@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.statistics.equivalence_test import MARGIN
+from analysis.results.study import StudyResults
+from analysis.statistics.equivalence_test import MARGIN, margin_changed
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import contrast_mark, header, run_cautions
 from analysis.tables.table import Table, interval_text, p_text, panel_of
@@ -44,18 +45,19 @@ def equivalence_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         panels.append((header(study), panel_of(rows, COLUMNS)))
         frames.append(traced(tests, study))
         cautions += run_cautions(study)
-        declared = study.info.get("equivalence_margin") is not None
-        notes.append(
-            f"{study.title}: the margin was "
-            + (
-                "declared by the study."
-                if declared
-                else f"not declared: the default of {MARGIN:g}, a choice."
-            )
-        )
+        notes.append(f"{study.title}: the margin was {_margin_from(study)}.")
     if not panels:
         return None
     return Table(
         name="equivalence", title="Equivalence with the reference",
         data=pd.concat(frames, ignore_index=True), panels=panels, notes=notes, cautions=cautions,
     )  # fmt: skip
+
+
+def _margin_from(study: StudyResults) -> str:
+    """Where the margin is from, in words."""
+    if runs := margin_changed(study):
+        return f"changed after {runs} final runs, so that no arm is called equivalent within it"
+    if study.info.get("equivalence_margin") is not None:
+        return "declared by the study"
+    return f"not declared: the default of {MARGIN:g}, a choice"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import pandas as pd
 from analysis.results.names import printable
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.results.study import StudyResults
+from analysis.results.with_earlier_score import SUFFIX
+from analysis.statistics.compare import Comparison
 from analysis.statistics.external import ExternalComparison
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import contrast_mark, design_of, row_label, run_cautions
@@ -27,7 +29,7 @@ def external_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         data = external_data(item, found)
         frames.append(data)
         cautions += [*run_cautions(item.study), *_untested(item.study, found)]
-        panels.append((_header(item.study, found), _text(item, data)))
+        panels += _panels(item, found, data)
         notes.append(_footnote(item))
     if not frames:
         return None
@@ -36,6 +38,12 @@ def external_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         "with the external patients in place of the study's and the spread between all final runs as the "
         "noise of training. No verdict is given there: its error rates were measured in cross-validation."
     )
+    if any(found.combined for item in statistics if (found := item.external)):
+        notes.append(
+            "An arm + earlier score is combined as in the study (see Beyond the earlier score), weights and "
+            "earlier-score classifier fitted on the study's patients; its difference is with the earlier "
+            "score alone."
+        )
     return Table(
         name="external", title="Tested on an external cohort", data=pd.concat(frames, ignore_index=True),
         panels=panels, notes=notes, cautions=cautions,
@@ -44,22 +52,34 @@ def external_table(statistics: Sequence[StudyStatistics]) -> Table | None:
 
 def external_data(statistics: StudyStatistics, found: ExternalComparison) -> pd.DataFrame:
     """Return one row per arm: the primary metric and its difference with the reference, there (``external_``)
-    and in cross-validation, and the final runs behind them.
+    and in cross-validation, and the final runs behind them. Then one per arm combined with the earlier score,
+    whose reference is the control that sees the earlier score alone.
     """
-    study, primary = statistics.study, statistics.primary_metric.name
+    study = statistics.study
     sides = {"external_": found.comparison, "": statistics.comparison}
-    rows = []
-    for arm in study.ordered_arms:
-        row: dict[str, Any] = {
-            "study": study.key, "cautions": "; ".join(_cautions(study)), "cohort": _name(study), "arm": arm,
-            "label": study.labels[arm], "reference": study.reference,
-        }  # fmt: skip
-        for prefix, side in sides.items():
-            row |= _of(side.metrics, arm, primary, prefix, ("value", "low", "high", "seed_sd"))
-            row |= _of(side.contrasts, arm, primary, f"{prefix}difference_", ("difference", "low", "high"))
-        rows.append({**row, "metric": primary})
-    data = with_run_counts(pd.DataFrame(rows), study)
-    return data.assign(run_hashes=data["arm"].map(run_hashes(study)).fillna(""))
+    beyond = {"external_": found.beyond, "": statistics.incremental.comparison}
+    alone = [_row(statistics, arm, "", study.reference, sides) for arm in study.ordered_arms]
+    pooled = [_row(statistics, arm, SUFFIX, found.control, beyond) for arm in found.combined]
+    data = with_run_counts(pd.DataFrame([*alone, *pooled]), study)
+    data = data.assign(run_hashes=data["arm"].map(run_hashes(study)).fillna(""))
+    return data.assign(arm=data["arm"] + data.pop("suffix"))
+
+
+def _row(
+    statistics: StudyStatistics, arm: str, suffix: str, reference: str, sides: Mapping[str, Comparison]
+) -> dict[str, Any]:
+    """One arm's row; ``sides`` are the comparisons by the prefix of their columns, in which the name of the
+    arm ends with the suffix."""
+    study, primary = statistics.study, statistics.primary_metric.name
+    row: dict[str, Any] = {
+        "study": study.key, "cautions": "; ".join(_cautions(study)), "cohort": _name(study), "arm": arm,
+        "suffix": suffix, "label": f"{study.labels[arm]}{suffix}", "reference": reference,
+    }  # fmt: skip
+    for prefix, side in sides.items():
+        name, ends = f"{arm}{suffix}", ("low", "high")
+        row |= _of(side.metrics, name, primary, prefix, ("value", *ends, "seed_sd"))
+        row |= _of(side.contrasts, name, primary, f"{prefix}difference_", ("difference", *ends))
+    return {**row, "metric": primary}
 
 
 def _of(frame: pd.DataFrame, arm: str, metric: str, prefix: str, columns: Sequence[str]) -> dict[str, float]:
@@ -69,21 +89,35 @@ def _of(frame: pd.DataFrame, arm: str, metric: str, prefix: str, columns: Sequen
     return {f"{prefix}{name}": float(row.iloc[0][name]) for name in columns} if len(row) else {}
 
 
-def _text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.DataFrame:
-    study, label = statistics.study, statistics.primary_metric.label
-    columns = [f"{label} there [95 % CI]", f"{label} in cross-validation [95 % CI]"]
+def _panels(
+    statistics: StudyStatistics, found: ExternalComparison, data: pd.DataFrame
+) -> list[tuple[str, pd.DataFrame]]:
+    """The arms against the reference; below, combined with the earlier score, against that alone."""
+    study, pooled = statistics.study, data["arm"].isin([f"{arm}{SUFFIX}" for arm in found.combined])
+    head = _header(study, found)
+    panels = [(head, _text(statistics, data[~pooled]))]
+    if found.combined:
+        head += f"; with the earlier score, against {study.labels[found.control]}"
+        panels.append((head, _text(statistics, data[pooled], SUFFIX)))
+    return panels
+
+
+def _text(statistics: StudyStatistics, data: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
+    study, metric = statistics.study, statistics.primary_metric.label
+    columns = [f"{metric} there [95 % CI]", f"{metric} in cross-validation [95 % CI]"]
     columns += ["Difference there [95 % CI]", "Difference in cross-validation [95 % CI]"]
     rows = []
     for _, row in data.iterrows():
-        arm = str(row["arm"])
+        arm = str(row["arm"]).removesuffix(suffix)
         cells = [interval_text(row, "external_value", "external_"), interval_text(row)]
-        if arm == study.reference:
+        if row["arm"] == study.reference:
             cells += ["reference", "reference"]
         else:
-            mark = contrast_mark(study, arm)
+            mark = contrast_mark(study, arm, str(row["reference"]))
             cells += [_difference(row, f"{side}difference_", mark) for side in ("external_", "")]
         known = np.isfinite(number(row, "external_value"))
-        rows.append((row_label(study, arm), cells if known else [MISSING] * len(columns)))
+        label = f"{row_label(study, arm)}{suffix}"
+        rows.append((label, cells if known else [MISSING] * len(columns)))
     return panel_of(rows, columns)
 
 
@@ -154,4 +188,20 @@ def external_sentences(statistics: StudyStatistics) -> list[str]:
                 agrees = "the same direction as" if there * here > 0 else "not the direction of"
                 said += f"; {agrees} the difference in cross-validation ({here:+.3f})"
         sentences.append(f"{said}. {'; '.join(_untested(study, found))}".rstrip())
-    return sentences
+    return [*sentences, *_beyond(statistics, found, by_arm, begin)]
+
+
+def _beyond(
+    statistics: StudyStatistics, found: ExternalComparison, by_arm: Mapping[str, pd.Series[Any]], begin: str
+) -> list[str]:
+    """Say in one sentence what arms that are no controls add there to the earlier score; none without any."""
+    study, label = statistics.study, statistics.primary_metric.label
+    added = [
+        f"{study.labels[arm]} adds {_difference(by_arm[f'{arm}{SUFFIX}'], 'external_difference_')}"
+        for arm in found.combined
+        if arm in (study.reference, *study.family)
+    ]
+    if not added:
+        return []
+    alone = interval_text(by_arm[found.control], "external_value", "external_")
+    return [f"{begin} beyond the earlier score alone ({label} {alone}), {'; '.join(added)}."]

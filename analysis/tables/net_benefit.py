@@ -18,9 +18,9 @@ SHOWN = (0.1, 0.2, 0.3, 0.4, 0.5)
 NOTES = (
     "Net benefit TP/n - FP/n · t/(1 - t) of acting where the probability of worse is at least t, in true "
     "positives per pair (Vickers and Elkin 2006); to act on none has 0. Which t is reasonable is for "
-    "clinicians to say before they look. Intervals draw patients again, not training runs, and hold at one "
-    "threshold each; the CSV also has the differences with the better of acting on all and on none, and "
-    "with the earlier score alone.",
+    "clinicians to say before they look. Intervals are made as those of the main table: they hold patients "
+    "and training (seeds, folds, repeats), each at one threshold; the CSV also has the differences with the "
+    "better of acting on all and on none, and with the earlier score alone.",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,16 @@ from analysis.tables.table import Table, both_p, interval_text, panel_of
 NOT_FROZEN = "protocol not frozen (study begun by an older version)"
 PLANNED = ("patients", "pairs", "arms", "folds", "repeats", "seeds", "final_runs", "trials")
 """The sizes that are frozen, in the order they are said; trials are those of each search."""
-WORDS = {"primary_metric": "primary metric", "threshold": "class threshold", "analysis": "analysis version"}
+WORDS = {
+    "primary_metric": "primary metric",
+    "primary_metric_definition": "definition of the primary metric",
+    "equivalence_margin": "margin of equivalence",
+    "retest_days": "days between retests",
+    "threshold": "class threshold",
+    "analysis": "analysis version",
+}
+
+HASH = re.compile("[0-9a-f]{64}")
 
 
 def freeze_note(statistics: StudyStatistics) -> str:
@@ -179,7 +189,10 @@ def _amended(amendment: Amendment) -> str:
 
 
 def _value(value: Any) -> str:
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    text = "not declared" if value is None else str(value)
+    return text[:12] if HASH.fullmatch(text) else text
 
 
 def _counted(number: object, name: str) -> str:

@@ -18,8 +18,10 @@ COLUMNS = ("Retests (patients)", "ICC(1) [95 % CI]", "SEM [95 % CI]", "MDC [95 %
 NOTES = (
     "ICC(1): one-way random effects, absolute agreement of single measurements (Shrout and Fleiss 1979; "
     "McGraw and Wong 1996). SEM: square root of the variance within retests. MDC: 1.96 √2 SEM, the "
-    "difference of two measurements that chance alone exceeds in 5 %. Intervals draw patients again; "
-    f"nothing is estimated from fewer than {FEWEST_PATIENTS} patients with retests, and fewer than 30 are "
+    "difference of two measurements that chance alone exceeds in 5 %. Intervals draw patients again "
+    "and keep the final runs as they are: of predicted scores and embeddings they hold no training noise, "
+    "and are of these encoders; of the measured score there is none. "
+    f"Nothing is estimated from fewer than {FEWEST_PATIENTS} patients with retests, and fewer than 30 are "
     "few.",
     "Predicted scores and embeddings are compared over the clips of one visit and within one final run; "
     "the variances, not the values, are averaged over runs, weighted by their retests. The ICC of "

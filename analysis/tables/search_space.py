@@ -1,4 +1,5 @@
-"""The table of what each arm searched: every key with its range and the value the search began with."""
+"""The table of what each arm searched: every key with its range, the value the search began with, and what
+the loss was published with."""
 
 from __future__ import annotations
 
@@ -9,12 +10,19 @@ import pandas as pd
 
 from analysis.results.run_columns import with_run_counts
 from analysis.results.study import DeclaredArm, StudyResults
+from analysis.statistics.loss_strength import setting_of
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import row_label, run_cautions
-from analysis.tables.table import Table, panel_of
+from analysis.tables.table import NONE, Table, panel_of
 
 UNKNOWN = "not recorded"
-COLUMNS = ("key", "values", "start")
+COLUMNS = ("key", "values", "start", "published")
+WEIGHT = "loss.contrastive_weight"
+NOTES = (
+    "Start is the value of a search's first trial.",
+    "A raw weight is a factor of the contrastive term; a balanced one is the ratio of both terms' gradients, "
+    "which a raw weight lets change in every step: a published raw weight has no balanced counterpart.",
+)
 
 
 def search_space(statistics: Sequence[StudyStatistics]) -> Table | None:
@@ -33,7 +41,7 @@ def search_space(statistics: Sequence[StudyStatistics]) -> Table | None:
         title="What each arm searched",
         data=pd.concat(frames, ignore_index=True),
         panels=panels,
-        notes=["Start is the value of a search's first trial."],
+        notes=[*NOTES],
         cautions=cautions,
     )
 
@@ -44,7 +52,7 @@ def _panel(study: StudyResults, rows: Sequence[Mapping[str, Any]]) -> pd.DataFra
 
 
 def searched_keys(study: StudyResults) -> list[dict[str, Any]]:
-    """List what every arm searched: ``arm``, ``key``, ``values`` and ``start``, in words."""
+    """List what every arm searched: ``arm``, ``key``, ``values``, ``start`` and ``published``, in words."""
     return [row for arm in study.arms for row in _rows(study, arm)]
 
 
@@ -56,10 +64,24 @@ def _rows(study: StudyResults, arm: DeclaredArm) -> list[dict[str, Any]]:
             "arm": arm.name,
             "key": key,
             "values": _values(spaces.get(key)),
-            "start": _number(starts.get(key)),
+            "start": _number(starts.get(key)) + _weighting(study, arm, key),
+            "published": _published(study, arm, key),
         }
         for key in arm.searched
     ]
+
+
+def _weighting(study: StudyResults, arm: DeclaredArm, key: str) -> str:
+    """How a weight is meant, since the same number is another strength when raw and when balanced."""
+    return f" ({setting_of(study, arm, 'loss.weighting', 'raw')})" if key == WEIGHT else ""
+
+
+def _published(study: StudyResults, arm: DeclaredArm, key: str) -> str:
+    """What the arm's loss was published with; a dash where no value was, or the key is not the loss's."""
+    if "published" not in study.info:  # an older version, which recorded none
+        return UNKNOWN if key.startswith("loss.") else NONE
+    value = (study.info["published"].get(arm.name) or {}).get(key)
+    return NONE if value is None else f"{_number(value)}{' (raw)' if key == WEIGHT else ''}"
 
 
 def _values(distribution: Any) -> str:

@@ -13,7 +13,8 @@ def add_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> Non
         type=_codes,
         default=(),
         metavar="CODES",
-        help="codes of a missing score, as -1,-4,-99; such rows are left out, as empty and n/a always are",
+        help="codes of a missing score, as -1,-4,-99; such rows are left out, as those with an empty score "
+        "or n/a always are. The codes hold for scores alone: an age of 99 stays 99",
     )
 
 

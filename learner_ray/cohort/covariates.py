@@ -8,7 +8,7 @@ classifier does see them has them in its own identity.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,14 +63,14 @@ _READERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
 
 def read_covariates(
     rows: Iterable[tuple[int, Mapping[str, str]]],
-    missing: Sequence[str] = (),
     columns: Mapping[str, str] = _OWN_NAMES,
 ) -> tuple[dict[int, Covariates], list[str]]:
     """The covariates of a table's rows, and notes about cells that are taken for missing.
 
+    Codes of a missing score are none of theirs: 99 may be such a code, and is an age.
+
     Args:
         rows: number and cells of each row.
-        missing: codes that stand for a missing value, beside those of every table.
         columns: what the table calls each of ``NAMES``.
     """
     found: dict[int, Covariates] = {}
@@ -79,7 +79,7 @@ def read_covariates(
         values: dict[str, Any] = {}
         for name, column in columns.items():
             text = cells.get(column, "").strip()
-            if is_missing(text, missing):
+            if is_missing(text):
                 continue
             value = _READERS[name][0](text)
             if value is None:

@@ -90,7 +90,7 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
     elif len({row.visit.patient for row in rows}) == 1 and not faults:
         faults.add(0, "lists only one patient; pretraining compares patients, so list several")
     faults.raise_any()
-    covariates, unread = read_covariates(scored, missing)
+    covariates, unread = read_covariates(scored)
     unused = [c for c in columns if c not in (*REQUIRED, *OPTIONAL, *COVARIATES, RATING, *INFORMATION)]
     notes += [f"columns not used: {', '.join(unused)}"] if unused else []
     notes += unread

@@ -1,4 +1,4 @@
-"""Missing scores, and what else is left out: one rule for every reader."""
+"""Missing values, and what else is left out: one rule for every reader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from learner_ray.cohort.faults import LISTED
 
 ABSENT = ("", "n/a", "na", "nan")
-"""Texts that stand for a missing value in any table; the user names further codes."""
+"""Texts that stand for a missing value in any table; the user names further codes of a missing score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,8 @@ class Listed:
     """Scans left out when tables were read, by reason; those that cannot be decoded are not among them."""
 
 
-def is_missing(cell: str, codes: Sequence[str]) -> bool:
-    """Whether a cell holds no score: empty, one of ``ABSENT``, or a code, in any case or way to write it."""
+def is_missing(cell: str, codes: Sequence[str] = ()) -> bool:
+    """Whether a cell holds no value: empty, one of ``ABSENT``, or a code, in any case or way to write it."""
     text = cell.strip().casefold()
     if text in ABSENT or text in {code.strip().casefold() for code in codes}:
         return True

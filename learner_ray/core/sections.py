@@ -115,6 +115,10 @@ class LossConfig(Section):
     loss, which derives from this one."""
 
     section: ClassVar[str] = "loss"
+    published_weight: ClassVar[float | None] = None
+    """The raw ``contrastive_weight`` beside a regression of weight 1 that the loss was published with; None
+    where it was published without a regression, or with no weight. No search begins there by itself: a
+    balanced weight has no counterpart of it, since the two differ by a ratio that changes in every step."""
     name: str = "mse"
     """The loss; ``none`` is no pretraining at all."""
     regression_weight: float = 1.0

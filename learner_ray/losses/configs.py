@@ -79,6 +79,7 @@ class AdaConConfig(TemperatureConfig):
     """Settings of ``adacon``."""
 
     published: ClassVar[Mapping[str, float]] = {"temperature": 1 / 150}
+    published_weight: ClassVar[float | None] = 0.75
     threshold: float = 0.5
     """Pairs whose scores differ by at most this many training SDs are positives (tau)."""
 

@@ -17,7 +17,7 @@ from learner_ray.run.folder import RunFolder
 from learner_ray.run.integrity import DamagedError, difference, read_object
 from learner_ray.run.spec import Source
 
-PAIRS, SCORES = "pairs", "scores"
+PAIRS, SCORES, COMBINED = "pairs", "scores", "with-earlier-score"
 
 
 def external_key(source: Source) -> str:
@@ -27,8 +27,8 @@ def external_key(source: Source) -> str:
 
 
 def external_table(folder: RunFolder, key: str, table: str) -> Path:
-    """The file of a run's predictions of an external cohort: ``PAIRS``, one row per progression pair, or
-    ``SCORES``, one row per scan."""
+    """The file of a run's predictions of an external cohort: ``PAIRS``, one row per progression pair;
+    ``COMBINED``, the same with the earlier score's part; or ``SCORES``, one row per scan."""
     return folder.path / f"external-{key}-{table}.parquet"
 
 
@@ -43,7 +43,8 @@ def write_external(folder: RunFolder, source: Source, run_hash: str, tables: dic
         folder: the run's.
         source: the external cohort's.
         run_hash: names the run.
-        tables: by ``PAIRS`` and, for a run with an encoder, ``SCORES``.
+        tables: by ``PAIRS``; for a run with an encoder also ``SCORES``, for one that was combined with the
+            earlier score ``COMBINED``.
     """
     key = external_key(source)
     paths = [external_table(folder, key, name) for name in tables]

@@ -34,6 +34,12 @@ class Patients:
         if fitted & {*self.validation, *self.test} or {*self.validation} & {*self.test}:
             raise ValueError("a patient who is fitted on may be neither validated nor tested on")
 
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The patients of pretraining and of the classifier. A run knows the scores of all of them, also of
+        those whose scans its classifier has not seen."""
+        return tuple(dict.fromkeys((*self.pretrain, *self.classifier)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:

@@ -174,53 +174,54 @@ def read_external_scans(
     )
 
 
-def remember(external: External | None, folder: Path) -> None:
-    """Writes what a study's folder says of an external cohort: in ``study.json``, and the list of its files.
-
-    Args:
-        external: whose scans were read; None where none was asked for, and then a study that has one says
-            that new final runs are not tested on it.
-        folder: the study's results folder, which holds its ``study.json``.
-
-    Raises:
-        UserError: the study was tested on another external cohort.
-    """
-    if external is not None:
-        record_external(external, folder, datetime.now(timezone.utc).isoformat(timespec="seconds"))
-        write_json(folder / CONTENT, dict(external.contents))
-    elif before := (read_study(folder / "study.json") or {}).get("external"):
-        logger.info(
-            f"This study is tested on the external cohort {before['name']}, too: with --test-data "
-            f"{before['source']['path']} final runs are tested there that were not yet"
-        )
-
-
-def record_external(external: External, folder: Path, added: str) -> None:
-    """Adds an external cohort to ``study.json``; later checks that it is the one that stands there.
+def refuse_another(external: External | None, study: Mapping[str, Any] | None, folder: Path) -> None:
+    """Refuses another external cohort than the one that a study was tested on. To be called before anything
+    of a command is recorded: what is refused must leave no trace.
 
     A study has one: whose results one has seen is chosen no more. Another goes with another results folder
     below the same root, which shares the runs and trains nothing again.
 
     Args:
-        external: whose scans were read.
-        folder: the study's results folder, which holds its ``study.json``.
-        added: date and time, where it is added.
+        external: whose scans were read; None where none is asked for.
+        study: what ``study.json`` says; None where there is none.
+        folder: the study's results folder.
 
     Raises:
-        UserError: the study was tested on another external cohort.
+        UserError: it is another, or its content has changed.
+    """
+    before = (study or {}).get("external")
+    if external is None or not before:
+        return
+    now = external.record
+    if any(before.get(key) != now[key] for key in ("cohort_hash", "bad_scans")):
+        raise UserError(
+            f"{folder} was tested on the external cohort {before.get('name')} of other content (hash "
+            f"{str(before.get('cohort_hash'))[:12]}, now {now['cohort_hash'][:12]}): restore it; or "
+            f"choose another --out beside {folder}, which shares its runs and trains nothing again"
+        )
+
+
+def remember(external: External | None, folder: Path) -> None:
+    """Writes what a study's folder says of an external cohort: in ``study.json``, and the list of its files.
+
+    Args:
+        external: whose scans were read, and which ``refuse_another`` let pass; None where none was asked for,
+            and then a study that has one says that new final runs are not tested on it.
+        folder: the study's results folder, which holds its ``study.json``.
     """
     study = read_study(folder / "study.json")
     assert study is not None, "the study is recorded first"
-    before, now = study.get("external"), external.record
-    if before:
-        same = [before.get(key) == now[key] for key in ("cohort_hash", "bad_scans")]
-        if not all(same):
-            raise UserError(
-                f"{folder} was tested on the external cohort {before.get('name')} of other content (hash "
-                f"{str(before.get('cohort_hash'))[:12]}, now {now['cohort_hash'][:12]}): restore it; or "
-                f"choose another --out beside {folder}, which shares its runs and trains nothing again"
+    before = study.get("external")
+    if external is None:
+        if before:
+            logger.info(
+                f"This study is tested on the external cohort {before['name']}, too: with --test-data "
+                f"{before['source']['path']} final runs are tested there that were not yet"
             )
         return
-    study["external"] = {**now, "added": added}
-    study["hash"] = study_hash(study)
-    write_json(folder / "study.json", study)
+    if not before:
+        added = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        study["external"] = {**external.record, "added": added}
+        study["hash"] = study_hash(study)
+        write_json(folder / "study.json", study)
+    write_json(folder / CONTENT, dict(external.contents))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from learner_ray.core.files import write_parquet
-from learner_ray.run.external_files import PAIRS, SCORES, external_fault, external_table
+from learner_ray.run.external_files import COMBINED, PAIRS, SCORES, external_fault, external_table
 from learner_ray.run.folder import RunStore
 from learner_ray.study.external import LEDGER, SCORE_TABLE, External
 from learner_ray.study.imputed import majority_of, predicted_by
@@ -17,6 +17,10 @@ from learner_ray.study.ledger import FAILED, SORTED_BY, FinalRun, Tables, cohort
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec, run_label
 from learner_ray.study.runner import StudyRunner
+from learner_ray.training.predictions import WITH_EARLIER_SCORE
+
+OF_FILE = {"predictions.parquet": PAIRS, WITH_EARLIER_SCORE: COMBINED, "scores.parquet": SCORES}
+"""The table of the external cohort that stands beside a run's own file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +45,8 @@ def left_to_test(runner: StudyRunner, external: External) -> list[ToTest]:
 def write_external_tables(plan: Plan, runner: StudyRunner, external: External, folder: Path) -> None:
     """Writes ``external.parquet`` and ``external-scores.parquet`` from the final runs that were tested.
 
-    Their columns are those of ``ledger.parquet`` and ``scores.parquet``. A final run that failed or diverged
-    has rows too, marked ``imputed``: what the majority class of its training patients predicts.
+    Their columns and arms are those of ``ledger.parquet`` and ``scores.parquet``. A final run that failed or
+    diverged has rows too, marked ``imputed``: what the majority class of its training patients predicts.
     """
     tables = _ExternalTables(plan, runner.store, external)
     tested = [
@@ -50,12 +54,18 @@ def write_external_tables(plan: Plan, runner: StudyRunner, external: External, f
         for run in final_runs(runner)
         if run.state in FAILED or (run.state == "complete" and _is_tested(run, runner.store, external))
     ]
-    _write([tables.pairs(run) for run in tested], "pair", folder / LEDGER)
+    pairs = [tables.pairs(run) for run in tested] + tables.with_earlier_score(tested)
+    _write(pairs, "pair", folder / LEDGER)
     _write([tables.scores(run) for run in tested], "scan", folder / SCORE_TABLE)
 
 
 def _is_tested(run: FinalRun, store: RunStore, external: External) -> bool:
-    return not external_fault(store.folder(run.run_hash), external.key, run.run_hash)
+    """Whether a run's predictions are whole, those combined with the earlier score included: a version that
+    combined runs did not test that."""
+    folder = store.folder(run.run_hash)
+    combined = (folder.path / WITH_EARLIER_SCORE).is_file()
+    lacks = combined and not external_table(folder, external.key, COMBINED).is_file()
+    return not lacks and not external_fault(folder, external.key, run.run_hash)
 
 
 class _ExternalTables(Tables):
@@ -76,8 +86,7 @@ class _ExternalTables(Tables):
         return self._majority[group.fold].copy()
 
     def _path(self, run: FinalRun, file: str) -> Path:
-        table = PAIRS if file == "predictions.parquet" else SCORES
-        return external_table(self._store.folder(run.run_hash), self._external.key, table)
+        return external_table(self._store.folder(run.run_hash), self._external.key, OF_FILE[file])
 
 
 def _write(tables: Iterable[pd.DataFrame | None], last: str, path: Path) -> None:

@@ -14,9 +14,18 @@ from typing import Any
 from learner_ray.core.errors import UserError
 from learner_ray.run.provenance import git_sha
 from learner_ray.study.main_table import calibration, decision_rule
+from learner_ray.study.study_json import read_study
 
-ASKED = ("primary_metric", "reference")
-"""Keys of a study that say what is asked of its results."""
+ASKED = (
+    "primary_metric",
+    "primary_metric_definition",
+    "reference",
+    "equivalence_margin",
+    "retest_days",
+)
+"""Keys of a study that say what is asked of its results: all that a study file sets for the report alone."""
+UNRECORDED = {"equivalence_margin": None, "retest_days": 1.0}
+"""What the report took where an older version recorded nothing."""
 GROWING = ("trials", "seeds", "repeats")
 LOOKS = 1
 
@@ -38,8 +47,7 @@ def frozen(
         "date": moment(),
         "commit": git_sha(),
         "command": study["command"],
-        "primary_metric": study["primary_metric"],
-        "reference": study["reference"],
+        **{key: study[key] for key in ASKED},
         "family": family(study),
         "threshold": study["cohort"]["score"]["change_threshold"],
         **decision_rule(),
@@ -127,6 +135,7 @@ def planned_final_runs(study: Mapping[str, Any]) -> int:
 
 def _compared(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """What verdicts depend on, as it was and as it is. Of the rule an older version recorded nothing."""
+    before = {**UNRECORDED, **before}
     found = [(key, before[key], now[key]) for key in (*ASKED, *GROWING) if key in before]
     arms = [[arm["name"] for arm in study["arms"]] for study in (before, now)]
     found.append(("arms", sorted(arms[0]), sorted(arms[1])))
@@ -149,6 +158,20 @@ def final_runs_of_study(folder: Path) -> int:
     except (OSError, ValueError, KeyError):
         return len(final_runs_of_root(folder.parent))
     return 0
+
+
+def looks_of(folder: Path, asked: int | None) -> int:
+    """How many looks a study declared when it began; where it has not, how many it would declare.
+
+    Args:
+        folder: its results folder.
+        asked: how many are asked for; None for one.
+
+    Raises:
+        UserError: as :func:`learner_ray.study.study_json.read_study` does.
+    """
+    begun = read_study(folder / "study.json") or {}
+    return int((begun.get("frozen") or {}).get("looks") or asked or LOOKS)
 
 
 def check_looks(before: Mapping[str, Any], looks: int | None) -> None:

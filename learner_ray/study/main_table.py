@@ -38,6 +38,19 @@ def check_primary_metric(name: str) -> None:
         raise UserError(str(error)) from error
 
 
+def metric_definition(name: str) -> str:
+    """What tells one version of a metric from another; empty for one that comes with the report.
+
+    Raises:
+        UserError: as :func:`check_primary_metric` does.
+    """
+    from analysis.statistics.metrics import METRICS
+    from analysis.statistics.report_metric import definition
+
+    check_primary_metric(name)
+    return definition(METRICS[name])
+
+
 def decision_rule() -> dict[str, float]:
     """The rule by which verdicts are reached: the number of its version, ``analysis``, and ``alpha``."""
     from analysis.statistics.rule import ANALYSIS

@@ -45,7 +45,7 @@ class SweepOptions:
     """Layout of the data folder, for a folder that is not recognised."""
     missing: tuple[str, ...] = _option((), metavar="CODES")
     """Comma-separated codes of a missing score, such as -1,-4,-99. Rows with such a score are left out, as
-    rows with an empty score or n/a always are."""
+    rows with an empty score or n/a always are. The codes hold for scores alone: an age of 99 stays 99."""
     test_data: str | None = _option(metavar="PATH")
     """An external cohort, a manifest or data folder or its URL: every final run is tested there, too. Search
     and training never see it, and a complete study is tested on it without training anything."""

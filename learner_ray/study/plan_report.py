@@ -33,6 +33,8 @@ class PlanReport:
     """Which devices the study may get that are perhaps of another make than the one timed; empty for none."""
     ledger: Path | None = None
     """The table of final runs that the study has already, whose noise tells what it could detect."""
+    looks: int = 1
+    """Looks at the results that are declared."""
 
     def __str__(self) -> str:
         return f"{self.heading}\n{self.costs}"
@@ -68,7 +70,7 @@ class PlanReport:
             f"{self.encoder_bytes / 1e9:.1f} GB of disk for final encoders."
         )
         known = [self.not_timed] if self._timed and self.not_timed else []
-        return "\n".join([*rows, total, *known, detectable(self.plan, self.ledger)])
+        return "\n".join([*rows, total, *known, detectable(self.plan, self.ledger, self.looks)])
 
     @property
     def _timed(self) -> str:
@@ -77,20 +79,22 @@ class PlanReport:
         return f" as measured on {' and '.join(makes)}" if makes else ""
 
 
-def detectable(plan: Plan, ledger: Path | None = None) -> str:
+def detectable(plan: Plan, ledger: Path | None = None, looks: int = 1) -> str:
     """The minimum detectable difference of the primary metric, in its unit and direction, in a sentence.
 
     Args:
         plan: the study.
         ledger: of final runs that the study has already, whose noise is taken then.
+        looks: at the results that are declared, each of which has its share of alpha.
     """
-    found = sample_size(plan, ledger)
+    found = sample_size(plan, ledger, looks=looks)
     if found is None:
         return "No arm is compared with the reference: there is no difference to detect."
     design = found.design
     setting = (
         f"{design.folds} folds, {design.repeats} repeats, {design.seeds} seeds, {found.arms} arms compared, "
         f"{design.patients} patients with pairs, {found.noise_from}"
+        f"{f', one of {looks} looks' if looks > 1 else ''}"
     )
     return detectable_text(found.difference, found.metric, setting, plan.study.reference)
 

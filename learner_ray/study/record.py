@@ -18,7 +18,7 @@ from learner_ray.core.files import write_json
 from learner_ray.run.provenance import git_sha, processor, versions
 from learner_ray.study.freeze import ASKED, amended, check_looks, frozen
 from learner_ray.study.ledger import protocol
-from learner_ray.study.main_table import decision_rule
+from learner_ray.study.main_table import decision_rule, metric_definition
 from learner_ray.study.methods_record import methods_record
 from learner_ray.study.plan import Plan
 from learner_ray.study.pruner_choice import pruner_text
@@ -106,8 +106,10 @@ def describe(
             for arm, space in plan.spaces.items()
         },
         "starts": plan.starts,
+        "published": _published(plan),
         "reference": plan.study.reference,
         "primary_metric": plan.study.primary_metric,
+        "primary_metric_definition": metric_definition(plan.study.primary_metric),
         "equivalence_margin": plan.study.equivalence_margin,
         "retest_days": plan.study.retest_days,
         "folds": plan.size.folds,
@@ -165,6 +167,17 @@ def _arm(arm: Arm, searched: Iterable[str]) -> dict[str, Any]:
         **({"epochs_factor": arm.epochs_factor} if arm.epochs_factor != 1 else {}),
         "searched": list(searched),
     }
+
+
+def _published(plan: Plan) -> dict[str, dict[str, float]]:
+    """What each arm's loss was published with, by dotted key, whether or not its search begins there; the
+    weight is a raw one."""
+    found = {}
+    for group in plan.groups:
+        loss = group.config.loss
+        weight = {} if loss.published_weight is None else {"loss.contrastive_weight": loss.published_weight}
+        found[group.arm.name] = {f"loss.{name}": value for name, value in loss.published.items()} | weight
+    return {arm: values for arm, values in found.items() if values}
 
 
 def _fixed_at(plan: Plan) -> dict[str, Any] | None:

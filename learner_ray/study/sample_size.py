@@ -29,6 +29,8 @@ class SampleSize:
     noise: Noise
     noise_from: str
     """Where the noise is from, in words."""
+    looks: int
+    """Looks at the results that are declared, each of which has its share of alpha."""
 
     @property
     def is_known(self) -> bool:
@@ -51,17 +53,19 @@ class SampleSize:
             "folds": self.design.folds,
             "repeats": self.design.repeats,
             "seeds": self.design.seeds,
+            "looks": self.looks,
             "noise_from": self.noise_from,
             "noise": asdict(self.noise),
         }
 
 
-def sample_size(plan: Plan, ledger: Path | None = None) -> SampleSize | None:
+def sample_size(plan: Plan, ledger: Path | None = None, *, looks: int = 1) -> SampleSize | None:
     """Works out the minimum detectable difference of a plan's primary metric; None where no arm is compared.
 
     Args:
         plan: the study.
         ledger: of final runs that the study has already, whose noise is taken then.
+        looks: at the results that are declared; the difference is that of one look.
     """
     reference = plan.study.reference
     family = [arm.name for arm in plan.arms if not arm.control and arm.name != reference]
@@ -81,18 +85,19 @@ def sample_size(plan: Plan, ledger: Path | None = None) -> SampleSize | None:
         classes=(worse, same, better),
     )
     return SampleSize(
-        difference=minimum_detectable(design, metric, arms=len(family), noise=noise),
+        difference=minimum_detectable(design, metric, arms=len(family), noise=noise, looks=looks),
         metric=metric,
         design=design,
         arms=len(family),
         noise=noise,
         noise_from=noise_from,
+        looks=looks,
     )
 
 
-def sample_size_record(plan: Plan) -> dict[str, Any] | None:
+def sample_size_record(plan: Plan, looks: int = 1) -> dict[str, Any] | None:
     """What ``study.json`` keeps of a plan's sample size; None where no arm is compared."""
-    found = sample_size(plan)
+    found = sample_size(plan, looks=looks)
     return found.record if found else None
 
 

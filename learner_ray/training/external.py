@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from learner_ray.run.external_files import PAIRS, SCORES, write_external
+from learner_ray.run.external_files import COMBINED, PAIRS, SCORES, write_external
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec, Source
 from learner_ray.training.data import Data, open_data
-from learner_ray.training.predictions import pair_table, score_table
+from learner_ray.training.predictions import WEIGHTS, WITH_EARLIER_SCORE, pair_table, score_table
 from learner_ray.training.predictor import Predictor
 from learner_ray.training.progression import Embedded, Progression
+from learner_ray.training.with_earlier_score import WithEarlierScore
 
 
 def predict_externally(folder: RunFolder, source: Source, device: str = "cpu") -> None:
@@ -18,7 +19,8 @@ def predict_externally(folder: RunFolder, source: Source, device: str = "cpu") -
 
     Predicted scores are standardised as in training, by the training patients of the run. The classifier is
     the run's own. A control without an encoder has stored none: it is fitted again, on the same pairs with
-    the same seed, which takes no scan and gives the same classifier.
+    the same seed, which takes no scan and gives the same classifier. A run that was combined with the earlier
+    score is so here, by the weights that it stored and the earlier-score control of its training patients.
 
     Args:
         folder: of a complete final run.
@@ -26,23 +28,23 @@ def predict_externally(folder: RunFolder, source: Source, device: str = "cpu") -
         device: ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: the run is not complete or its files are damaged, or the cohort has changed.
+        UserError: the run is not complete or its files are damaged, or a cohort has changed.
     """
     spec = folder.read_spec()
     if spec.config.progression.uses_encoder:
-        tables = _with_encoder(folder, source, device)
+        predictor = Predictor.load(folder.path, device)
+        own, data = predictor.progression, open_data(source, spec.config.data.image_size)
+        embedded = predictor.embed(data)
+        tables = {SCORES: score_table(data.cohort, data.scans, embedded)}
     else:
-        data = open_data(source, spec.config.data.image_size)
-        tables = {PAIRS: _pairs(data, _refitted(spec), Embedded({}, {}))}
+        own, data = _refitted(spec), open_data(source, spec.config.data.image_size)
+        embedded, tables = Embedded({}, {}), {}
+    tables[PAIRS] = _pairs(data, own, embedded)
+    if (folder.path / WITH_EARLIER_SCORE).is_file():
+        weights = _weights(folder)
+        table = _pairs(data, _with_earlier_score(spec, own, weights), embedded)
+        tables[COMBINED] = table.assign(**dict(zip(WEIGHTS, weights, strict=True)))
     write_external(folder, source, spec.hash, tables)
-
-
-def _with_encoder(folder: RunFolder, source: Source, device: str) -> dict[str, pd.DataFrame]:
-    predictor = Predictor.load(folder.path, device)
-    data = open_data(source, predictor.spec.config.data.image_size)
-    embedded = predictor.embed(data)
-    scores = score_table(data.cohort, data.scans, embedded)
-    return {PAIRS: _pairs(data, predictor.progression, embedded), SCORES: scores}
 
 
 def _refitted(spec: RunSpec) -> Progression:
@@ -52,7 +54,20 @@ def _refitted(spec: RunSpec) -> Progression:
     return Progression.fit(config.progression, pairs, scans, Embedded({}, {}), config.seed)
 
 
-def _pairs(data: Data, progression: Progression, embedded: Embedded) -> pd.DataFrame:
+def _weights(folder: RunFolder) -> tuple[float, float]:
+    """The weights of the earlier score and of the run's own classifier: the same in each row."""
+    of_score, own = pd.read_parquet(folder.path / WITH_EARLIER_SCORE, columns=[*WEIGHTS]).iloc[0]
+    return float(of_score), float(own)
+
+
+def _with_earlier_score(spec: RunSpec, own: Progression, weights: tuple[float, float]) -> WithEarlierScore:
+    trained, patients = open_data(spec.source, spec.config.data.image_size), spec.patients.trained
+    return WithEarlierScore.restore(
+        own, trained.pairs(patients), trained.of(patients), weights, spec.config.seed
+    )
+
+
+def _pairs(data: Data, progression: Progression | WithEarlierScore, embedded: Embedded) -> pd.DataFrame:
     pairs = data.pairs(data.cohort.patients)
     probabilities = progression.predict(pairs, data.scans, embedded)
     decided = progression.decide(probabilities)

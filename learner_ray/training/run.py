@@ -242,8 +242,7 @@ class TrainingRun:
         self, pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded, progression: Progression
     ) -> None:
         patients = self.spec.patients
-        # Scores of all training patients are known, also of those whose scans the classifier has not seen.
-        trained = tuple(dict.fromkeys((*patients.pretrain, *patients.classifier)))
+        trained = patients.trained
         both = WithEarlierScore.fit(
             progression,
             self._fitted_pairs(),

@@ -79,8 +79,7 @@ class WithEarlierScore:
             embedded: embeddings and predicted scores of the patients of ``fitted``.
             seed: seed of random draws; it also deals the patients to inner folds.
         """
-        config = replace(own.config, input="earlier_score", shuffle_labels=False)
-        nothing = Embedded({}, {})
+        config, nothing = _of_score(own.config), Embedded({}, {})
         score = Progression.fit(config, pairs, _of(scans, pairs), nothing, seed)
         seen = set(fitted["patient"])
         folds = _inner_folds(sorted(seen & set(pairs["patient"])), seed)
@@ -101,6 +100,27 @@ class WithEarlierScore:
             return cls(own, score, CONTROL)
         return cls(own, score, _weights(np.concatenate(odds, axis=1), np.concatenate(classes), score.prior))
 
+    @classmethod
+    def restore(
+        cls,
+        own: Progression,
+        pairs: pd.DataFrame,
+        scans: pd.DataFrame,
+        weights: tuple[float, float],
+        seed: int,
+    ) -> WithEarlierScore:
+        """The combination that :meth:`fit` found, from its weights: no embedding is needed for it again.
+
+        Args:
+            own: the arm's classifier.
+            pairs: consecutive visits of all training patients, as they were.
+            scans: the scans of all training patients.
+            weights: of the earlier score and of the arm's classifier, as they were found.
+            seed: the seed of the fit.
+        """
+        score = Progression.fit(_of_score(own.config), pairs, _of(scans, pairs), Embedded({}, {}), seed)
+        return cls(own, score, weights)
+
     def predict(self, pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded) -> Array:
         """Class probabilities (N, 3) of visit pairs."""
         given = self.score.predict(pairs, scans, Embedded({}, {})), self.own.predict(pairs, scans, embedded)
@@ -110,6 +130,11 @@ class WithEarlierScore:
     def decide(self, probabilities: Array) -> NDArray[np.int64]:
         """The class of each pair (N,), by the rule of the earlier-score control."""
         return self.score.decide(probabilities)
+
+
+def _of_score(config: ProgressionConfig) -> ProgressionConfig:
+    """The settings of the classifier that sees the earlier score alone."""
+    return replace(config, input="earlier_score", shuffle_labels=False)
 
 
 def _of(scans: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

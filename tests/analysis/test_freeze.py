@@ -19,7 +19,9 @@ from analysis.page.page import Report, html
 from analysis.results.load import load
 from analysis.results.protocol import content_hash
 from analysis.statistics.cap import CONFIGURATION_ONLY
+from analysis.statistics.standing import standing_of
 from analysis.statistics.study_statistics import study_statistics
+from analysis.tables.equivalence import equivalence_table
 from analysis.tables.protocol import protocol_lines
 from analysis.tables.render import latex, markdown, plain
 from learner_ray.study.main_table import main_table_text
@@ -121,6 +123,32 @@ def test_what_is_asked_after_the_answer_is_exploratory_and_printed_with_what_was
     assert f"from {'macro_f1' if what == 'primary_metric' else 'mse'} to {value}" in texts["headline.txt"]
     before = statistics(folder).as_frozen.tests.set_index("arm")
     assert before["verdict"]["weighted"] == "supported" and "As the protocol was frozen" in texts["page"]
+
+
+@pytest.mark.parametrize(("final_runs", "equivalent"), [(0, True), (60, False)])
+def test_within_a_margin_that_was_changed_later_nothing_is_equivalent(tmp_path, final_runs, equivalent):
+    folder = frozen_results(tmp_path / "lus", equivalence_margin=None)
+    change_study(folder, equivalence_margin=None)
+    amend(folder, final_runs, equivalence_margin=0.9)
+    item = statistics(folder)
+    assert item.measurement.equivalence["equivalent"].eq(equivalent).all()
+    assert "margin of equivalence from not declared to 0.9" in "\n".join(protocol_lines(item))
+    note = equivalence_table([item]).notes[-1]
+    assert ("changed after 60 final runs" in note) is not equivalent
+    amend(folder, 60, equivalence_margin=None)
+    note = equivalence_table([statistics(folder)]).notes[-1]
+    assert ("changed" in note) is equivalent, "what is declared is another in the two cases"
+
+
+def test_a_primary_metric_that_is_defined_anew_later_makes_verdicts_exploratory(tmp_path):
+    folder = frozen_results(tmp_path / "lus")
+    change_study(folder, primary_metric_definition="a" * 64)
+    amend(folder, 60, primary_metric_definition="b" * 64)
+    assert verdict(folder) == "exploratory (primary metric defined anew after 60 final runs)"
+    study = load([frozen_results(tmp_path / "B" / "lus", primary_metric_definition="a" * 64)]).studies[0]
+    study.info["primary_metric_definition"] = "a" * 64
+    assert not standing_of(study, "a" * 64).exploratory
+    assert set(standing_of(study, "b" * 64).exploratory) == {"contrastive", "weighted"}
 
 
 def test_what_is_asked_before_the_first_final_run_is_declared(tmp_path):

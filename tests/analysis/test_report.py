@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from frozen_results import change_study, frozen_results
 from make_results import lose_runs, make_results
 
 from analysis.report import logged_to_stderr, main
@@ -148,3 +149,15 @@ def test_what_the_package_logs_is_shown_on_standard_error_while_the_command_runs
         log.info("arm 1 / 4")
     log.info("arm 2 / 4")
     assert capsys.readouterr().err == "arm 1 / 4\n"
+
+
+def test_a_report_that_is_refused_is_no_look(tmp_path, capsys):
+    """Seen: the look was recorded, and then the folder of the report could not be written."""
+    folder, other = frozen_results(tmp_path / "A" / "lus"), frozen_results(tmp_path / "B" / "lus")
+    change_study(other, primary_metric="none_such")
+    (tmp_path / "file").touch()
+    assert main([str(folder), "--out", str(tmp_path / "file" / "report"), "--draws", "100"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert main([str(folder), str(other), "--out", str(tmp_path / "report"), "--draws", "100"]) == 2
+    assert "none_such" in capsys.readouterr().err
+    assert not (folder / "looks").exists()

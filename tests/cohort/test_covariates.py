@@ -65,9 +65,25 @@ def test_what_cannot_be_read_counts_as_missing_and_is_noted(write_manifest, cell
     assert cohort.scans.loc[0, name] in ("",) or np.isnan(cohort.scans.loc[0, name])
 
 
-@pytest.mark.parametrize("cell", ["", "n/a", "-9"])
+@pytest.mark.parametrize("codes", [("99",), ("-1", "12"), ("F",)])
+def test_codes_of_a_missing_score_leave_them_alone(write_manifest, codes):
+    """Seen: --missing -1,99 made an age of 99 a missing one."""
+    path = write_manifest(known([("99", "F", "12")] * 4), (*COLUMNS, *NAMES))
+    pairs = load(path, modality="lus", missing=codes).pairs()
+    assert pairs[[*NAMES]].to_numpy().tolist() == [[99, "F", 12]] * 2
+
+
+def test_codes_of_a_missing_score_leave_those_of_a_known_layout_alone(shared_data):
+    folder = shared_data("oasis2-midslices")
+    pairs = load(folder, modality="mri").pairs()
+    oldest = str(int(pairs["age"].max()))
+    again = load(folder, modality="mri", missing=(oldest,)).pairs()
+    assert (again["age"] == float(oldest)).sum() == (pairs["age"] == float(oldest)).sum() > 0
+
+
+@pytest.mark.parametrize("cell", ["", "n/a"])
 def test_a_missing_value_is_no_fault(cell):
-    found, notes = read_covariates([(2, dict.fromkeys(NAMES, cell))], missing=["-9"])
+    found, notes = read_covariates([(2, dict.fromkeys(NAMES, cell))])
     assert found[2].sex == "" and np.isnan(found[2].age) and notes == []
 
 

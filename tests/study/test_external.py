@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +14,18 @@ import pytest
 
 from learner_ray.cohort import Cohort, load
 from learner_ray.core.errors import UserError
-from learner_ray.run.external_files import PAIRS, write_external
+from learner_ray.run.external_files import COMBINED, PAIRS, external_table, write_external
 from learner_ray.run.folder import RunStore
 from learner_ray.run.spec import Source
-from learner_ray.study.external import External, remember
+from learner_ray.study.external import External, refuse_another, remember
 from learner_ray.study.external_checks import require_alike, require_apart, require_other_scans
 from learner_ray.study.external_tables import left_to_test, write_external_tables
+from learner_ray.study.ledger import final_runs
 from learner_ray.study.options import SweepOptions
 from learner_ray.study.plan import Plan
 from learner_ray.study.record import record
 from learner_ray.study.runner import StudyRunner
+from learner_ray.training.predictions import WITH_EARLIER_SCORE as FILE
 from tests.study.test_ledger import plan_of, run
 
 
@@ -107,10 +110,13 @@ def test_a_study_has_one_external_cohort_and_no_run_knows_of_it(
     }
     remember(of(elsewhere), folder)
     assert json.loads((folder / "study.json").read_text()) == study
+    for same in (None, of(elsewhere)):
+        refuse_another(same, study, folder)
+    refuse_another(of(elsewhere, bad_scans=("xp0-0.mp4",)), kept, folder)  # which has none yet
     with pytest.raises(UserError, match="another --out"):
-        remember(of(replace(elsewhere, scans=elsewhere.scans.iloc[:-1])), folder)
+        refuse_another(of(replace(elsewhere, scans=elsewhere.scans.iloc[:-1])), study, folder)
     with pytest.raises(UserError, match="another --out"):
-        remember(of(elsewhere, bad_scans=("xp0-0.mp4",)), folder)
+        refuse_another(of(elsewhere, bad_scans=("xp0-0.mp4",)), study, folder)
     record(plan, folder, [])
     larger = replace(plan, size=replace(plan.size, seeds=3))
     assert record(larger, folder, [], extend=True)["external"] == found
@@ -153,6 +159,30 @@ def test_the_external_ledger_has_the_ledgers_columns_and_imputes_what_failed(
     assert [run_.run_hash for run_ in left_to_test(runner, external)] == [victim.parent.name]
     write_external_tables(plan, runner, external, folder)
     assert victim.parent.name not in set(pd.read_parquet(folder / "external.parquet")["run_hash"])
+
+
+def test_runs_combined_with_the_earlier_score_are_so_there_too(
+    manifest: Path, tmp_path: Path, elsewhere: Cohort
+) -> None:
+    """Runs that a version tested which did not combine them there are tested again."""
+    plan, folder, external = plan_of(manifest), tmp_path / "lus", of(elsewhere)
+    runner = run(plan, folder, {"mse/r0-f1/final-s0": ("failed", "planted")})
+    assert set(predicted(plan, runner, external, folder)["arm"]) == {"mse", "weighted", "majority"}
+    own = [run_ for run_ in final_runs(runner) if run_.group.arm.name == "mse" and run_.state == "complete"]
+    for run_ in own:
+        path = runner.store.folder(run_.run_hash).path
+        shutil.copy(path / "predictions.parquet", path / FILE)
+    assert {run_.run_hash for run_ in left_to_test(runner, external)} == {run_.run_hash for run_ in own}
+    for run_ in own:
+        folder_ = runner.store.folder(run_.run_hash)
+        pairs = pd.read_parquet(external_table(folder_, external.key, PAIRS))
+        tables = {PAIRS: pairs, "scores": pairs.assign(scan="0"), COMBINED: pairs.assign(y_pred=0)}
+        write_external(folder_, external.source, run_.run_hash, tables)
+    assert left_to_test(runner, external) == []
+    write_external_tables(plan, runner, external, folder)
+    table = pd.read_parquet(folder / "external.parquet").query("arm == 'mse + earlier score'")
+    assert (table.loc[~table["imputed"], "y_pred"] == 0).all()
+    assert table.groupby(["fold", "seed"])["imputed"].first().sum() == 1, "the run that failed has rows, too"
 
 
 def test_options_of_an_external_cohort_are_checked_where_they_are_written() -> None:

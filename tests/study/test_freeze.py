@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,16 @@ import pandas as pd
 import pytest
 
 from learner_ray.core.errors import UserError
-from learner_ray.study.freeze import amendment_notice, final_runs_of_study
+from learner_ray.study.freeze import ASKED, amendment_notice, final_runs_of_study, looks_of
 from learner_ray.study.plan import Plan
 from learner_ray.study.record import record
+from learner_ray.study.study import Study
+from learner_ray.study.study_file import load_study
 from learner_ray.study.study_json import study_hash
 from tests.study.test_record import plan
 
 
-def asking(plan: Plan, **values: str) -> Plan:
+def asking(plan: Plan, **values: object) -> Plan:
     """The same plan after its study file was edited."""
     return replace(plan, study=replace(plan.study, **values))  # type: ignore[arg-type]
 
@@ -145,3 +148,75 @@ def test_final_runs_are_counted_in_the_tables_or_in_the_root(tmp_path: Path) -> 
     assert final_runs_of_study(folder) == 3
     (folder / "finals.parquet").write_bytes(b"damaged")
     assert final_runs_of_study(folder) == 1
+
+
+def test_a_plan_is_of_the_looks_that_the_study_declared(manifest: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "lus"
+    assert (looks_of(folder, None), looks_of(folder, 3)) == (1, 3), "nothing is declared yet"
+    record(plan(manifest), folder, [], looks=2)
+    assert looks_of(folder, None) == 2
+
+
+OWN_METRIC = """
+from dataclasses import replace
+from analysis.statistics.metrics import ReportMetric
+from search_spaces.lus import STUDY as LUS
+
+PENALTY = {penalty}
+
+class Hits(ReportMetric):
+    name, label = "frozen_hits", "Hits"
+
+    def compute(self, counts):
+        return counts[..., 0, 0] - PENALTY * counts[..., 0, 2]
+
+STUDY = replace(LUS, primary_metric="frozen_hits")
+"""
+
+
+@pytest.mark.parametrize("extend", [False, True])
+@pytest.mark.parametrize(("what", "value"), [("equivalence_margin", 0.1), ("retest_days", 3.0)])
+def test_what_a_study_file_sets_for_the_report_alone_is_frozen_and_amended(
+    manifest: Path, tmp_path: Path, what: str, value: float, extend: bool
+) -> None:
+    """Seen: ignored without --extend, and with it put in the place of what was declared."""
+    folder = tmp_path / "lus"
+    record(plan(manifest), folder, [])
+    before = kept(folder)["frozen"][what]
+    record(asking(plan(manifest, seeds=1 + extend), **{what: value}), folder, [], extend=extend)
+    study = kept(folder)
+    changes = [c for a in study["amendments"] for c in a["changes"] if c["what"] == what]
+    assert changes == [{"what": what, "from": before, "to": value}]
+    assert study[what] == value and study["frozen"][what] == before
+
+
+def test_a_margin_stated_in_a_study_that_recorded_none_is_an_amendment(
+    manifest: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "lus"
+    written = record(plan(manifest), folder, [])
+    older = {key: written[key] for key in written.keys() - {"equivalence_margin", "retest_days", "hash"}}
+    (folder / "study.json").write_text(json.dumps({**older, "hash": study_hash(older)}))
+    record(asking(plan(manifest), equivalence_margin=0.1), folder, [])
+    (change,) = kept(folder)["amendments"][0]["changes"]
+    assert change == {"what": "equivalence_margin", "from": None, "to": 0.1}
+
+
+def test_a_metric_of_the_study_s_own_that_is_defined_anew_is_an_amendment(
+    manifest: Path, tmp_path: Path
+) -> None:
+    file, folder = tmp_path / "own.py", tmp_path / "lus"
+    for penalty in (1, 2):
+        file.write_text(OWN_METRIC.format(penalty=penalty))
+        load_study(str(file))
+        record(asking(plan(manifest), primary_metric="frozen_hits"), folder, [])
+    (amendment,) = kept(folder)["amendments"]
+    assert [change["what"] for change in amendment["changes"]] == ["primary_metric_definition"]
+
+
+def test_every_setting_of_a_study_is_part_of_its_identity_or_frozen() -> None:
+    """A new field of Study belongs to one of these, else a change of it leaves no trace."""
+    by_identity = {"name", "base", "arms", "default_arms", "space", "profiles", "pruner"}
+    of_the_data_or_unused = {"modality", "objectives", "file"}
+    fields = {field.name for field in dataclasses.fields(Study)}
+    assert fields == by_identity | of_the_data_or_unused | set(ASKED) - {"primary_metric_definition"}

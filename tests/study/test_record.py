@@ -217,3 +217,12 @@ def test_arms_are_recorded_with_the_values_in_effect(manifest: Path, tmp_path: P
     assert not kept["configurations"]["majority"]["uses_encoder"]
     trial, whole = kept["inner"]["trial"]["patients"], kept["inner"]["final"]["patients"]
     assert whole[0] == trial[0] + kept["inner"]["validation"]["patients"][0]
+
+
+def test_what_a_loss_was_published_with_is_recorded_beside_where_its_search_begins(
+    manifest: Path, tmp_path: Path
+) -> None:
+    """Seen: AdaCon's start was called published, though its weight is 0.75 raw and begins at balanced 1."""
+    study = record(plan(manifest, arms=("mse", "adacon", "log_ratio")), tmp_path / "lus", [])
+    assert study["published"] == {"adacon": {"loss.temperature": 1 / 150, "loss.contrastive_weight": 0.75}}
+    assert study["starts"]["adacon"]["loss.contrastive_weight"] == 1.0

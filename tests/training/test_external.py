@@ -11,10 +11,18 @@ import pandas as pd
 import pytest
 
 from learner_ray.cohort import load
-from learner_ray.run.external_files import PAIRS, SCORES, external_fault, external_key, external_table
+from learner_ray.run.external_files import (
+    COMBINED,
+    PAIRS,
+    SCORES,
+    external_fault,
+    external_key,
+    external_table,
+)
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import Source
 from learner_ray.training.external import predict_externally
+from learner_ray.training.with_earlier_score import can_add
 from tests.small_cohort import write_clip, write_cohort
 from tests.training.test_run import FINAL, finish, spec
 
@@ -24,6 +32,7 @@ ARMS = {
     "encoder": {"train__epochs": 1},
     "finetuned": {"train__epochs": 1, "progression__finetune_epochs": 1},
     "earlier score": {"progression__input": "earlier_score"},
+    "metadata": {"progression__input": "metadata"},
 }
 """Settings of final runs: with an encoder, and controls without."""
 
@@ -68,10 +77,12 @@ def test_what_was_stored_predicts_the_runs_own_test_patients_as_the_run_did(
     source = source_of(manifest)
     for folder in final_runs(copy_of(complete, tmp_path / "root")):
         predict_externally(folder, source)
-        has_encoder = folder.read_spec().config.progression.uses_encoder
-        for own, table in {"predictions": PAIRS, "scores": SCORES}.items():
+        config = folder.read_spec().config.progression
+        has_encoder = config.uses_encoder
+        wanted = {PAIRS: True, SCORES: has_encoder, COMBINED: can_add(config)}
+        for own, table in {"predictions": PAIRS, "scores": SCORES, "with_earlier_score": COMBINED}.items():
             path = external_table(folder, external_key(source), table)
-            assert path.exists() == (table == PAIRS or has_encoder)
+            assert path.exists() == wanted[table]
             if path.exists():
                 here, there = pd.read_parquet(folder.path / f"{own}.parquet"), pd.read_parquet(path)
                 there = there[there["patient"].isin(here["patient"])].reset_index(drop=True)

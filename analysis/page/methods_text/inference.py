@@ -79,8 +79,8 @@ def sample_size(record: Record) -> Paragraph:
             _detectable(record),
             sentence(
                 "Assumed: {patients} with pairs, {pairs}, classes {classes} (worse / same / better); "
-                "{folds}, "
-                "{repeats} and {seeds} per arm and fold; {arms} compared, of which one differs.",
+                "{folds}, {repeats} and {seeds} per arm and fold; {arms} compared, of which one differs; "
+                "alpha shared among {looks}.",
                 patients=counted(record.get(*plan, "patients"), "patient"),
                 pairs=counted(record.get(*plan, "pairs"), "pair"),
                 classes=" / ".join(map(percent, shares)) if isinstance(shares, list) else None,
@@ -88,6 +88,7 @@ def sample_size(record: Record) -> Paragraph:
                 repeats=counted(record.get(*plan, "repeats"), "repeat"),
                 seeds=counted(record.get(*plan, "seeds"), "seed"),
                 arms=counted(record.get(*plan, "arms_compared"), "arm"),
+                looks=counted(record.get(*plan, "looks"), "look"),
             ),
             sentence(
                 "Standard deviations on the logit of a class ({origin}): {noise}.",

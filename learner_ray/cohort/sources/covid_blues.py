@@ -55,7 +55,7 @@ class CovidBlues(SourceLayout):
         for name in sorted(clips.keys() & severity.keys()):
             if parts := _CLIP.fullmatch(name):
                 points[parts[1], parts[2]].append(name)
-        covariates, unread = _covariates(folder / "clinical_variables.csv", missing)
+        covariates, unread = _covariates(folder / "clinical_variables.csv")
         scans = [
             Scan(
                 scan=f"lus_videos/{clips[name].name}",
@@ -133,7 +133,7 @@ class CovidBluesImporter(LayoutImporter):
     layout = CovidBlues
 
 
-def _covariates(path: Path, missing: Sequence[str]) -> tuple[dict[str, Covariates], list[str]]:
+def _covariates(path: Path) -> tuple[dict[str, Covariates], list[str]]:
     """Age and sex by the number of the patient, where the table that has them lies there; and notes."""
     if not path.is_file():
         return {}, []
@@ -143,7 +143,7 @@ def _covariates(path: Path, missing: Sequence[str]) -> tuple[dict[str, Covariate
         return {}, [f"age and sex are not known: {error}"]
     if "pat_sex" in table:
         table["pat_sex"] = table["pat_sex"].replace({"0": "F", "0.0": "F", "1": "M", "1.0": "M"})
-    found, notes = covariates_of(table, {"age": ("pat_age",), "sex": ("pat_sex",)}, missing)
+    found, notes = covariates_of(table, {"age": ("pat_age",), "sex": ("pat_sex",)})
     return dict(zip(table["patient_id"].str.strip(), found, strict=True)), notes
 
 

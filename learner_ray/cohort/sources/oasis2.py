@@ -69,7 +69,7 @@ class Oasis2(SourceLayout):
         moments(told, faults)
         faults.raise_any()
         files = [_planes(folder, session) for session in sessions]
-        covariates, unread = covariates_of(table, COVARIATES, missing)
+        covariates, unread = covariates_of(table, COVARIATES)
         scans = [
             Scan(
                 scan=session,

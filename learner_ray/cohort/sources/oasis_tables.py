@@ -47,7 +47,7 @@ def scores_of_sessions(
     rows = read_scores(path, options, notes, left_out)
     named = {n: next((c for c in names if table.column(c)), "") for n, names in _COVARIATES[study].items()}
     columns = {name: column for name, column in named.items() if column}
-    known, unread = read_covariates(table.rows, options.missing, columns)
+    known, unread = read_covariates(table.rows, columns)
     notes += unread
     return [replace(row, patient=row.image[:9], more=known[row.row].cells) for row in rows]
 

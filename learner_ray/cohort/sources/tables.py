@@ -60,20 +60,19 @@ def numbers(cells: pd.Series[str], score: Score, missing: Sequence[str], faults:
 
 
 def covariates_of(
-    table: pd.DataFrame, columns: Mapping[str, Sequence[str]], missing: Sequence[str]
+    table: pd.DataFrame, columns: Mapping[str, Sequence[str]]
 ) -> tuple[list[Covariates], list[str]]:
     """The covariates of every row of a table, and notes about cells that cannot be read.
 
     Args:
         table: as :func:`read_table` gives it.
         columns: the names that a covariate may have in the table; the first that is there counts.
-        missing: codes that stand for a missing value.
     """
     named = {name: next((c for c in among if c in table), "") for name, among in columns.items()}
     named = {name: column for name, column in named.items() if column}
     cells = table[[*named.values()]].to_dict("records")
     rows = [(number, {str(c): str(v) for c, v in row.items()}) for number, row in enumerate(cells, FIRST_ROW)]
-    found, notes = read_covariates(rows, missing, named)
+    found, notes = read_covariates(rows, named)
     return [found[number] for number, _ in rows], notes
 
 

@@ -88,6 +88,31 @@ def test_a_control_that_is_neither_beaten_nor_beats_cannot_be_told(tmp_path, kin
     assert ("regression to the mean" in missing.found) == (other == "Earlier score alone")
 
 
+@pytest.mark.parametrize("kind", ["metadata", "covariates"])
+def test_each_question_names_what_its_control_was_given(tmp_path, kind):
+    """A control that sees age and sex as well answers what metadata do, and the check says so."""
+    folder = make_results(tmp_path / "lus")
+    with_control(folder, kind)
+    assert "Age, sex and education" not in checked(folder), "nothing is known of them"
+    odd = lambda ledger: ledger["patient"].str[-1].isin([*"13579"])  # noqa: E731
+    known = lambda ledger: {  # noqa: E731
+        "interval_days": 365.0, "site": np.where(odd(ledger), "A", "B"), "device": "x",
+        "age": np.where(odd(ledger), 70.0, np.nan), "sex": "F",
+    }  # fmt: skip
+    change_ledger(folder, lambda ledger: ledger.assign(**known(ledger)))
+    metadata, patients = (checked(folder)[name] for name in ("Metadata alone", "Age, sex and education"))
+    assert metadata.status == "green"
+    if kind == "metadata":
+        sees = "sees site (interval and device: not known, or the same for all pairs)"
+        assert metadata.looked_at.endswith(sees)
+        assert patients.status == "amber" and "classes told from age, sex or education" in patients.found
+    else:
+        sees = "sees site and age (interval, device, sex and education: not known, or the same for all pairs)"
+        alone = "the control with interval, site and device alone was not run"
+        assert metadata.looked_at.endswith(f"{sees}; {alone}")
+        assert patients.status == "green" and patients.looked_at.endswith(sees)
+
+
 def test_the_more_arms_the_wider_is_the_interval_of_the_best(tmp_path):
     study = load([make_results(tmp_path / "lus")]).studies[0]
     ledger = study.compared[study.compared["arm"] != "weighted"]

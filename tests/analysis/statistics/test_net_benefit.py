@@ -1,18 +1,21 @@
 """Net benefit equals hand-computed and closed forms."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from make_results import make_ledger
 
-from analysis.statistics.bootstrap import patient_weights
-from analysis.statistics.net_benefit import THRESHOLDS, TREAT_ALL, band_half_width, net_benefit
+from analysis.statistics.confusion_counts import confusion_counts
+from analysis.statistics.estimate import estimate
+from analysis.statistics.net_benefit import THRESHOLDS, TREAT_ALL, band_factor, net_benefit
 
 
 def ledger_of(p, worse, patient=None):
     return pd.DataFrame(
-        {"arm": "a", "patient": patient or [f"p{i}" for i in range(len(p))], "p_worse": p,
-         "y_true": np.where(worse, 0, 1)}
+        {"arm": "a", "repeat": 0, "fold": 0, "seed": 0, "p_worse": p, "y_true": np.where(worse, 0, 1),
+         "patient": patient or [f"p{i}" for i in range(len(p))]}
     )  # fmt: skip
 
 
@@ -39,13 +42,23 @@ def test_acting_on_all_and_perfect_foresight_have_closed_forms():
     assert values["mse"] == pytest.approx(np.full(len(odds), prevalence))
 
 
-def test_a_draw_takes_all_pairs_of_a_patient():
-    ledger = ledger_of([0.9, 0.1, 0.8, 0.1], [1, 0, 0, 0], ["x", "x", "y", "y"])
-    table = net_benefit(ledger, draws=4000)
-    weights = patient_weights(2, 4000)
-    drawn = np.array([(w[0] - w[1]) / (2 * w.sum()) for w in weights])  # at t = 0.5 the odds are 1
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    assert (at(table, "a", 0.5, "low"), at(table, "a", 0.5, "high")) == pytest.approx((low, high), abs=1e-6)
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_intervals_are_those_of_the_estimate_behind_the_verdicts(repeats):
+    """At t = 0.5 net benefit is a metric of confusion counts: hits less needless actions, per pair."""
+    ledger = make_ledger({"mse": 0.0, "control": -1.0}, repeats=repeats)
+    ledger["p_worse"] = (ledger["y_pred"] == 0) * 1.0
+    table = net_benefit(ledger, "control", draws=100)
+    hits = SimpleNamespace(compute=lambda c: (c[..., 0, 0] - c[..., 1:, 0].sum(-1)) / c.sum((-1, -2)))
+    confusions = confusion_counts(ledger)
+    for prefix, signs in (("", {"mse": 1.0}), ("control_", {"mse": 1.0, "control": -1.0})):
+        expected = estimate(confusions, signs, hits)
+        ends = [at(table, "mse", 0.5, f"{prefix}{end}") for end in ("value", "low", "high")]
+        assert ends == pytest.approx([expected.value, *expected.interval()], rel=1e-4)
+    # To act on all needs no run, so that nothing but patients is in its interval.
+    alone = make_ledger({"mse": 0.0}, folds=1, seeds=1).assign(p_worse=1.0)
+    whole = net_benefit(alone.assign(fold=alone["patient"].str[-1].astype(int) % 5), draws=100)
+    one_fold = net_benefit(alone, draws=100)
+    assert at(whole, TREAT_ALL, 0.3, "low") == at(one_fold, TREAT_ALL, 0.3, "low")
 
 
 def test_differences_are_with_the_better_default_and_the_control():
@@ -60,11 +73,11 @@ def test_differences_are_with_the_better_default_and_the_control():
 
 def test_the_band_holds_95_percent_of_whole_curves():
     curves = np.cumsum(np.random.default_rng(0).normal(size=(4000, 20)), axis=1)
-    half = band_half_width(curves)
-    inside = (np.abs(curves - curves.mean(0)) <= half + 1e-12).all(1).mean()
+    away = np.abs(curves - curves.mean(0)) / curves.std(0)
+    inside = (away <= band_factor(curves) * np.quantile(away, 0.95) + 1e-12).all(1).mean()
     assert inside == pytest.approx(0.95, abs=0.005)
-    assert (half >= 1.96 * curves.std(0)).all(), "all points at once need more room than one"
-    assert (band_half_width(np.zeros((50, 3))) == 0).all()
+    assert band_factor(curves) > 1, "all points at once need more room than one"
+    assert band_factor(np.zeros((50, 3))) == 1
 
 
 def test_without_rows_there_is_no_curve():

@@ -34,3 +34,11 @@ def test_the_difference_is_of_the_metric_that_is_asked_for_in_its_direction(name
     found = minimum_detectable(Design(patients=60, folds=3, seeds=1), metric, studies=10)
     other = minimum_detectable(Design(patients=60, folds=3, seeds=1), studies=10)
     assert found is not None and metric.word(found) == "better" and found != other
+
+
+@pytest.mark.long
+def test_each_of_several_looks_finds_only_larger_differences() -> None:
+    """Seen: that of alpha 0.05, however many looks were declared, each of which has its share."""
+    design = Design(patients=160, folds=5, seeds=2)
+    one, many = (minimum_detectable(design, looks=looks, studies=20) for looks in (1, 4))
+    assert one is not None and many is not None and one < many

@@ -9,7 +9,7 @@ from own_metrics import install
 from analysis.results.errors import ReportError
 from analysis.statistics.metrics import METRICS, ReportMetric
 from analysis.statistics.proper_scores import PROPER_SCORES
-from analysis.statistics.report_metric import OTHER_COLUMNS
+from analysis.statistics.report_metric import OTHER_COLUMNS, definition
 
 
 def share(counts):
@@ -90,3 +90,20 @@ def test_a_faulty_entry_point_is_named_with_its_package(tmp_path, monkeypatch, p
     install(tmp_path, monkeypatch, "cost_pack", point)
     with pytest.raises(ReportError, match=f"'gone' .*{said}"):
         METRICS["gone"]
+
+
+@pytest.mark.usefixtures("own_metrics")
+def test_the_definition_tells_what_is_computed_not_how_it_is_written():
+    def own(weights, margin=0.02):
+        class Own(ReportMetric):
+            name, label = "own", "Own"
+
+            def compute(self, counts):
+                return (counts * weights).sum((-1, -2)) / np.maximum(counts.sum((-1, -2)), 1)
+
+        Own.margin = margin
+        return definition(Own())
+
+    cost = 1 - np.eye(3)
+    assert own(cost) == own(cost.copy()) and len({own(cost), own(2 * cost), own(cost, margin=0.1)}) == 3
+    assert definition(METRICS["macro_f1"]) == ""

@@ -75,6 +75,40 @@ def test_an_external_cohort_adds_a_table_and_sentences_and_changes_no_other(tmp_
     assert "No verdict is given there" in after["external"] and "2026-02-03" in after["external"]
 
 
+@pytest.mark.parametrize("control_there", [True, False])
+def test_what_an_arm_adds_to_the_earlier_score_there_stands_below(
+    tmp_path: Path, control_there: bool
+) -> None:
+    folder = make_results(tmp_path / "lus")
+    info = json.loads((folder / "study.json").read_text())
+    for arm in info["arms"]:  # the control that is there, as the one that sees the earlier score
+        arm["edits"] = {"progression.input": "earlier_score"} if arm["name"] == "majority" else {}
+    (folder / "study.json").write_text(json.dumps(info))
+    own = pd.read_parquet(folder / "ledger.parquet")
+    both = [own[own["arm"] == arm].assign(arm=f"{arm} + earlier score") for arm in ("mse", "weighted")]
+    pd.concat([own, *both]).to_parquet(folder / "ledger.parquet")
+    rows = add_external(folder)
+    pooled = rows[rows["arm"] == "weighted"].assign(arm="weighted + earlier score")
+    partly = rows[(rows["arm"] == "mse") & (rows["fold"] > 0)].assign(arm="mse + earlier score")
+    kept = rows if control_there else rows[rows["arm"] != "majority"]
+    pd.concat([kept, pooled, partly]).to_parquet(folder / "external.parquet")
+    text, data, page = reported(folder)
+    there = data["external"].set_index("arm")
+    if not control_there:
+        assert not any(arm.endswith("earlier score") for arm in there.index)
+        return
+    assert [arm for arm in there.index if arm.endswith("earlier score")] == ["weighted + earlier score"]
+    row, alone, control = there.loc[["weighted + earlier score", "weighted", "majority"]].to_dict("records")
+    assert row["external_value"] == alone["external_value"] and row["reference"] == "majority"
+    assert row["external_difference_difference"] == pytest.approx(
+        alone["external_value"] - control["external_value"]
+    )
+    assert row["difference_difference"] == pytest.approx(row["value"] - control["value"])
+    assert row["run_hashes"] == alone["run_hashes"]
+    assert "with the earlier score, against Majority class" in text["external"]
+    assert "beyond the earlier score alone (Macro-F1" in page and "Contrastive Loss adds +" in page
+
+
 def test_runs_that_move_as_a_whole_are_in_the_intervals_and_there_is_no_p(tmp_path: Path) -> None:
     """Seen: all patients were taken to be tested by one fold's runs, and p stood in the CSV.
 
