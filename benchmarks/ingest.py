@@ -4,7 +4,7 @@
         [--code FOLDER]
 
 Every step is a process of its own that puts the cohort through the gate, as a sweep does, and counts the
-scans that it decodes. ``--code`` measures another checkout. Prints Markdown; four minutes on two cores.
+scans that it decodes. ``--code`` measures another checkout. Prints Markdown; three minutes on two cores.
 """
 
 from __future__ import annotations
