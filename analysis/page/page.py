@@ -15,6 +15,7 @@ from analysis.page.incremental import incremental_sentences
 from analysis.page.measurement import measurement_methods, measurement_sentences
 from analysis.page.methods import checklist, methods
 from analysis.page.sentences import verdict_sentences
+from analysis.page.subgroups import subgroup_methods, subgroup_sentences
 from analysis.page.validity import checks
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.external import external_sentences
@@ -79,12 +80,17 @@ def html(report: Report) -> str:
                 ],
                 "protocol": protocol_lines(item),
                 "measurement": measurement_sentences(item),
+                "subgroups": subgroup_sentences(item),
                 "checks": checks(item),
                 "checklist": checklist(item),
             }
             for item in report.statistics
         ],
-        methods=[*methods(report.statistics), measurement_methods(report.statistics)],
+        methods=[
+            *methods(report.statistics),
+            measurement_methods(report.statistics),
+            subgroup_methods(report.statistics),
+        ],
         main_table=report.tables[0],
         tables=report.tables[1:],
         forest=first,

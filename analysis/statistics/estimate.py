@@ -230,9 +230,7 @@ def estimated(
     # For n normal influences of equal size: n. One patient that outweighs all others leaves two.
     effective = 3 * float((mean**2).sum()) ** 2 / fourth if fourth > 0 else float(n)
     numbers = np.unique(repeats)
-    by_repeat = [
-        _of_repeat(by_round[repeats == r], known[repeats == r], fold[repeats == r]) for r in numbers
-    ]
+    by_repeat = [_of_repeat(by_round[repeats == r], known[repeats == r], fold[repeats == r]) for r in numbers]
     count = len(numbers)
     seeds_degrees = sum(part.seeds_degrees for part in by_repeat)
     seeds = seeds_by_pair = 0.0

@@ -1,8 +1,8 @@
 """The groupings of progression pairs whose subgroups are compared, fixed before any outcome is seen.
 
-Sites, devices and sexes are levels as recorded. Interval between visits, earlier score and age are cut at the
-median of the cohort's pairs, SpO2 at 97 %, above which the S/F ratio says little. All are known at the earlier
-visit, or with the date of the later one; none depends on what was predicted, or on the change of the score.
+Sites, devices and sexes are levels as recorded. Interval between visits, earlier score and age are cut at
+the median of the cohort's pairs, SpO2 at 97 %, above which the S/F ratio says little. All are known at the
+earlier visit, or with the date of the later one: none depends on predictions, or on how the score changed.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class Grouping:
     def known(self) -> tuple[str, ...]:
         """The levels but that of pairs which lack the value."""
         return tuple(level for level in self.levels if level != NOT_RECORDED)
+
+    def divides_like(self, other: Grouping) -> bool:
+        """Whether two groupings of one ledger divide its pairs in the same way, under other names."""
+        return bool((pd.factorize(self.of_row)[0] == pd.factorize(other.of_row)[0]).all())
 
 
 def groupings(ledger: pd.DataFrame, score: Mapping[str, Any]) -> list[Grouping]:
@@ -101,8 +105,6 @@ def _at(
     return _grouping(column, label, levels, of_row, rule.format(cut=text))
 
 
-def _grouping(
-    column: str, label: str, known: list[str], of_row: pd.Series[str], rule: str = ""
-) -> Grouping:
+def _grouping(column: str, label: str, known: list[str], of_row: pd.Series[str], rule: str = "") -> Grouping:
     unknown = [NOT_RECORDED] if (of_row == NOT_RECORDED).any() else []
     return Grouping(column=column, label=label, levels=(*known, *unknown), of_row=of_row, rule=rule)

@@ -1,17 +1,17 @@
 """Whether a difference between arms varies between the levels of a grouping: one F test per grouping.
 
-The differences in L levels give L - 1 contrasts, whose covariance over patients is that of the jackknife which
-leaves out one patient from all levels at once: a patient who lies in several of them, as with intervals
-between visits, makes their differences covary, and is counted so. The contrasts are made independent and of
-equal variance by that covariance. Training noise is not in it, so the variance of every contrast is estimated
-by the statistic of all verdicts (``estimate.py``), and the mean over contrasts divides the sum of squares:
+The differences in L levels give L - 1 contrasts d. Their covariance over patients, V, is that of the jackknife
+which leaves out one patient from all levels at once: a patient who lies in several levels, as with intervals
+between visits, makes their differences covary, and V holds that. Training noise is not in V. So the contrasts
+are turned into independent ones of variance 1 by V, the whole variance of each is estimated by the statistic
+behind the verdicts (``estimate.py``), and the mean of these divides the sum of squares:
 
     F = d' V^-1 d / ((L - 1) * phi),    phi = mean over contrasts of variance / variance over patients
 
-Dividing a Wald statistic by a mean design effect is the first-order correction of Rao and Scott (1981, Journal
-of the American Statistical Association 76; as an F: Thomas and Rao 1987, ibid. 82). For two levels F is the
-square of the t of their difference. The factor (df - L + 2) / df and the loss of L - 2 degrees of freedom are
-Hotelling's (1931, Annals of Mathematical Statistics 2), for V is estimated, too.
+To divide a Wald statistic by a mean design effect is the first-order correction of Rao and Scott (1981,
+Journal of the American Statistical Association 76; as an F: Thomas and Rao 1987, ibid. 82). For two levels F
+is the square of the t of their difference. For more V itself is estimated: the factor (df - L + 2) / df and
+the loss of L - 2 degrees of freedom are Hotelling's (1931, Annals of Mathematical Statistics 2).
 """
 
 from __future__ import annotations

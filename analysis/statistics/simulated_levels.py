@@ -38,7 +38,7 @@ class Levels:
         *,
         is_reference: bool,
     ) -> Array:
-        """Draw what one seed's runs, one for each fold, add to the logit of the true class, shape (pairs,)."""
+        """Draw what one seed's runs, one per fold, add to the logit of the true class, shape (pairs,)."""
         of_run = self.run * rng.normal(size=(int(fold.max()) + 1, len(self.shares)))
         effects = np.zeros(len(self.shares)) if is_reference or not self.effects else np.array(self.effects)
         skill: Array = of_run[fold, level] + effects[level]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 
 from analysis.results.final_runs import RUN
 from analysis.results.study import StudyResults
+from analysis.statistics.cap import NOT_SHOWN_TO_VARY, VARIES
 from analysis.statistics.compare import difference_row
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.estimate import Estimate, estimate, with_family_noise
@@ -35,14 +37,17 @@ class Subgroups:
     groupings: tuple[Grouping, ...]
     """Those with two levels or more, pairs that lack the value not counted."""
     one_level: tuple[Grouping, ...]
-    """The others, which compare nothing."""
+    """Those that compare nothing."""
+    alike: tuple[tuple[Grouping, Grouping], ...]
+    """Those that divide the pairs as another one does, such as the device where every site has one of its
+    own, each with that other: to test both would ask one question twice."""
     levels: pd.DataFrame
-    """One row per grouping, level and arm: ``patients, pairs, worse, same, better``, the metric (``value, low,
-    high``) and its difference to the reference (``difference, difference_low, difference_high``), both NaN in
-    a level that is too small."""
+    """One row per grouping, level and arm: ``patients, pairs, worse, same, better``, the metric (``value,
+    low, high``) and its difference to the reference (``difference, difference_low, difference_high``), both
+    NaN in a level that is too small."""
     tests: pd.DataFrame
     """One row per grouping and arm of the family: ``levels`` compared, ``f`` with its degrees of freedom
-    (``degrees_between, degrees_within``), ``p``, ``p_holm`` over all rows, ``varies``."""
+    (``degrees_between, degrees_within``), ``p``, ``p_holm`` over all rows, ``verdict``."""
 
 
 def study_subgroups(study: StudyResults, primary: ReportMetric, standing: Standing) -> Subgroups:
@@ -59,23 +64,37 @@ def study_subgroups(study: StudyResults, primary: ReportMetric, standing: Standi
     """
     ledger = study.compared
     found = groupings(ledger, study.cohort.get("score") or {})
-    several = [g for g in found if len(g.known) > 1]
+    several, alike = _distinct([g for g in found if len(g.known) > 1])
     present = set(ledger["arm"])
     arms = [arm for arm in study.ordered_arms if arm in present]
-    compared = [
-        GroupingComparison(ledger, g, arms, study.reference, study.family, primary) for g in several
-    ]
+    compared = [GroupingComparison(ledger, g, arms, study.reference, study.family, primary) for g in several]
     tests = pd.DataFrame() if study.withheld else pd.concat([pd.DataFrame(), *(c.tests() for c in compared)])
     if len(tests):
         count = len(study.family) * tests["grouping"].nunique()
         p_holm = holm(tests["p"].to_numpy(np.float64), count)
-        tests = tests.assign(p_holm=p_holm, varies=p_holm <= min(ALPHA, standing.alpha))
+        varies = p_holm <= min(ALPHA, standing.alpha)
+        tests = tests.assign(p_holm=p_holm, verdict=np.where(varies, VARIES, NOT_SHOWN_TO_VARY))
+        tests.loc[~np.isfinite(p_holm), "verdict"] = "not tested"
     return Subgroups(
         groupings=tuple(several),
         one_level=tuple(g for g in found if len(g.known) < 2),
+        alike=tuple(alike),
         levels=pd.concat([pd.DataFrame(), *(c.levels() for c in compared)], ignore_index=True),
         tests=tests.reset_index(drop=True),
     )
+
+
+def _distinct(found: Sequence[Grouping]) -> tuple[list[Grouping], list[tuple[Grouping, Grouping]]]:
+    """Part groupings into those that divide the pairs in a way of their own, and those alike to one."""
+    own: list[Grouping] = []
+    alike = []
+    for grouping in found:
+        like = next((other for other in own if grouping.divides_like(other)), None)
+        if like is None:
+            own.append(grouping)
+        else:
+            alike.append((grouping, like))
+    return own, alike
 
 
 class GroupingComparison:
@@ -97,11 +116,14 @@ class GroupingComparison:
         self._sizes = _sizes(rows)
         self.estimable = [level for level in grouping.levels if _is_estimable(rows, level)]
         """Levels that are large enough for intervals."""
-        # One entry for each arm in each level: all of the same rounds, patients and folds.
-        kept = rows[rows["level"].isin(self.estimable)]
-        named = kept.assign(arm=_within(kept["arm"], kept["level"]))
-        self._confusions = confusion_counts(
-            named, tuple(_within(arm, level) for level in self.estimable for arm in arms)
+        self._rows = rows[rows["level"].isin(self.estimable)]
+
+    @cached_property
+    def _confusions(self) -> ConfusionCounts:
+        """One entry for each arm in each level: all of the same rounds, patients and folds."""
+        named = self._rows.assign(arm=_within(self._rows["arm"], self._rows["level"]))
+        return confusion_counts(
+            named, tuple(_within(arm, level) for level in self.estimable for arm in self._arms)
         )
 
     def levels(self) -> pd.DataFrame:
@@ -111,7 +133,8 @@ class GroupingComparison:
             differences = self._differences(level) if level in self.estimable else {}
             for arm in self._arms:
                 row: dict[str, Any] = {
-                    "grouping": self.grouping.column, "level": level, "arm": arm, **self._sizes.loc[level]
+                    "grouping": self.grouping.column, "level": level, "arm": arm, "metric": self._metric.name,
+                    **self._sizes.loc[level],
                 }  # fmt: skip
                 if level in self.estimable:
                     row |= self._value(level, arm)
