@@ -8,13 +8,14 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.drawing import FAINT, INK, PALETTE, STYLE, Drawing, canvas
+from analysis.figures.drawing import FAINT, PALETTE, STYLE, Drawing, canvas
 from analysis.results.names import file_name, printable
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import contrast_mark, header, run_cautions
-from analysis.tables.subgroups import heading, shown_arms
+from analysis.tables.subgroups import shown_arms
 
 ARMS_IN_A_ROW = 3
 GAP = 1.6
@@ -63,7 +64,7 @@ def _places(statistics: StudyStatistics) -> tuple[dict[tuple[str, str], float], 
     """The height of every level, and that of every grouping's name, counted from the top."""
     levels, names, y = {}, {}, 0.0
     for grouping in statistics.subgroups.groupings:
-        names[heading(grouping)] = y
+        names[grouping.label] = y
         for level in grouping.levels:
             y += 1
             levels[grouping.column, level] = y
@@ -81,7 +82,7 @@ def _panel(
     is_first: bool,
 ) -> None:
     rows = statistics.subgroups.levels
-    own: dict[Any, dict[str, Any]] = {
+    own: dict[Any, dict[Any, Any]] = {
         (row["grouping"], row["level"]): row for row in rows[rows["arm"] == arm].to_dict("records")
     }
     axis.axvline(0, color=FAINT, linewidth=0.8)
@@ -94,15 +95,15 @@ def _panel(
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_title(statistics.study.labels[arm] + contrast_mark(statistics.study, arm), fontsize=8, wrap=True)
-    ticks: dict[float, str] = {}
-    if is_first:
-        ticks = {y: f"{printable(place[1])} ({own[place]['patients']})" for place, y in places.items()}
-        for name, y in names.items():
-            where = axis.get_yaxis_transform()
-            axis.text(
-                0, y, name, transform=where, va="center", ha="left", fontsize=8, color=INK, weight="bold"
-            )
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    if not is_first:
+        axis.set_yticks([])
+        return
+    ticks = {y: printable(name) for name, y in names.items()}
+    ticks |= {y: f"{printable(place[1])} ({own[place]['patients']})" for place, y in places.items()}
     axis.set_yticks([*ticks], [*ticks.values()], fontsize=8)
+    for label in axis.get_yticklabels()[: len(names)]:
+        label.set_fontweight("bold")
 
 
 def _overall(statistics: StudyStatistics, arm: str) -> float:

@@ -35,7 +35,7 @@ def _tested(statistics: StudyStatistics) -> list[str]:
         smallest = p_text(float(found.tests["p_holm"].min()))
         return [
             f"{study.title}: by none of {tests} is a difference to {_label(statistics, study.reference)} "
-            f"shown to vary between subgroups (smallest Holm p {smallest}), which is not to say that none does."
+            f"shown to vary between subgroups (smallest Holm p {smallest}); that is no proof that none does."
         ]
     return [
         f"{study.title}: the difference of {_label(statistics, row['arm'])} to "

@@ -7,8 +7,8 @@ earlier visit, or with the date of the later one: none depends on predictions, o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,19 +56,24 @@ def groupings(ledger: pd.DataFrame, score: Mapping[str, Any]) -> list[Grouping]:
     """
     unit = f" {score['unit']}" if score.get("unit") else ""
     name = str(score.get("name") or "score")
+    pairs = ledger.drop_duplicates(["patient", "pair"])
+    of_pairs = [
+        _as_recorded(pairs, "site", "Site"),
+        _as_recorded(pairs, "device", "Device"),
+        _at_median(pairs, "interval_days", "Interval between visits", " days"),
+        _at_median(pairs, "score_earlier", f"Earlier {name}", unit),
+        _at(pairs, "spo2", "SpO2 at the earlier visit", " %", MOST_SPO2, "cut fixed at {cut}"),
+        _as_recorded(pairs, "sex", "Sex"),
+        _at_median(pairs, "age", "Age at the earlier visit", " years"),
+    ]
+    pair_of_row = ledger.groupby(["patient", "pair"], sort=False).ngroup().to_numpy()
     return [
-        _as_recorded(ledger, "site", "Site"),
-        _as_recorded(ledger, "device", "Device"),
-        _at_median(ledger, "interval_days", "Interval between visits", " days"),
-        _at_median(ledger, "score_earlier", f"Earlier {name}", unit),
-        _at(ledger, "spo2", "SpO2 at the earlier visit", " %", MOST_SPO2, "cut fixed at {cut}"),
-        _as_recorded(ledger, "sex", "Sex"),
-        _at_median(ledger, "age", "Age at the earlier visit", " years"),
+        replace(g, of_row=pd.Series(g.of_row.to_numpy()[pair_of_row], index=ledger.index)) for g in of_pairs
     ]
 
 
-def _as_recorded(ledger: pd.DataFrame, column: str, label: str) -> Grouping:
-    values = ledger[column] if column in ledger else pd.Series("", index=ledger.index)
+def _as_recorded(pairs: pd.DataFrame, column: str, label: str) -> Grouping:
+    values = pairs[column] if column in pairs else pd.Series("", index=pairs.index)
     values = values.where(values.notna(), "").astype(str).str.strip()
     known = sorted(set(values) - {""})
     # A site may be called "not recorded" by its own people; that says the same.
@@ -76,31 +81,30 @@ def _as_recorded(ledger: pd.DataFrame, column: str, label: str) -> Grouping:
     return _grouping(column, label, [level for level in known if level != NOT_RECORDED], of_row)
 
 
-def _at_median(ledger: pd.DataFrame, column: str, label: str, unit: str) -> Grouping:
-    pairs = ledger.drop_duplicates(["patient", "pair"])
-    values = pairs[column].to_numpy(np.float64) if column in ledger else np.array([])
+def _at_median(pairs: pd.DataFrame, column: str, label: str, unit: str) -> Grouping:
+    values = pairs[column].to_numpy(np.float64) if column in pairs else np.array([])
     values = values[np.isfinite(values)]
     if not len(values):
-        return _at(ledger, column, label, unit, float("nan"), "")
+        return _at(pairs, column, label, unit, float("nan"), "")
     cut = float(np.median(values))
     # Where half of the pairs or more have the largest value, nobody lies above the median: that value itself
     # is the upper level then.
     return _at(
-        ledger, column, label, unit, cut, "cut at the median of all pairs, {cut}", below=cut == values.max()
+        pairs, column, label, unit, cut, "cut at the median of all pairs, {cut}", below=cut == values.max()
     )
 
 
 def _at(
-    ledger: pd.DataFrame, column: str, label: str, unit: str, cut: float, rule: str, *, below: bool = False
+    pairs: pd.DataFrame, column: str, label: str, unit: str, cut: float, rule: str, *, below: bool = False
 ) -> Grouping:
-    """Divide at a cut: up to it and above it, or with ``below`` below it and from it on."""
-    values = ledger[column] if column in ledger else pd.Series(np.nan, index=ledger.index)
+    """Divide at a cut: up to it and above it, or with ``below`` below it and at it, the largest value."""
+    values = pairs[column] if column in pairs else pd.Series(np.nan, index=pairs.index)
     values = values.astype(np.float64)
     text = f"{cut:.6g}{unit}"
-    lower, upper = (f"< {text}", f"≥ {text}") if below else (f"≤ {text}", f"> {text}")
-    side: Callable[[Any], Any] = values.lt if below else values.le
-    of_row = pd.Series(np.where(side(cut), lower, upper), index=ledger.index)
-    of_row = of_row.where(np.isfinite(values), NOT_RECORDED)
+    lower, upper = (f"< {text}", text) if below else (f"≤ {text}", f"> {text}")
+    is_lower = values.lt(cut) if below else values.le(cut)
+    names = np.where(values.isna(), NOT_RECORDED, np.where(is_lower, lower, upper))
+    of_row = pd.Series(names, index=pairs.index, dtype=object)
     levels = [level for level in (lower, upper) if (of_row == level).any()]
     return _grouping(column, label, levels, of_row, rule.format(cut=text))
 

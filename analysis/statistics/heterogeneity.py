@@ -1,17 +1,19 @@
 """Whether a difference between arms varies between the levels of a grouping: one F test per grouping.
 
-The differences in L levels give L - 1 contrasts d. Their covariance over patients, V, is that of the jackknife
-which leaves out one patient from all levels at once: a patient who lies in several levels, as with intervals
-between visits, makes their differences covary, and V holds that. Training noise is not in V. So the contrasts
-are turned into independent ones of variance 1 by V, the whole variance of each is estimated by the statistic
-behind the verdicts (``estimate.py``), and the mean of these divides the sum of squares:
+The statistic is Cochran's Q (1954, Biometrics 10): the sum of squares of the levels' deviations from their
+common mean, weighted by precision. The covariance V of the differences d over patients is that of the
+jackknife which leaves out one patient from all levels at once: a patient who lies in several, as with
+intervals between visits, makes their differences covary, and V holds that. With P, the projection which takes
+out what is common to all levels,
 
-    F = d' V^-1 d / ((L - 1) * phi),    phi = mean over contrasts of variance / variance over patients
+    r = P V^(-1/2) d,    Q = r' r,    F = Q / ((L - 1) phi)
 
-To divide a Wald statistic by a mean design effect is the first-order correction of Rao and Scott (1981,
-Journal of the American Statistical Association 76; as an F: Thomas and Rao 1987, ibid. 82). For two levels F
-is the square of the t of their difference. For more V itself is estimated: the factor (df - L + 2) / df and
-the loss of L - 2 degrees of freedom are Hotelling's (1931, Annals of Mathematical Statistics 2).
+Training noise is not in V. So the whole variance of each deviation in r is estimated by the statistic behind
+the verdicts (``estimate.py``), and phi is their sum over the part of patients, which is L - 1. To divide a
+Wald statistic by such a mean design effect is the first-order correction of Rao and Scott (1981, Journal of
+the American Statistical Association 76; as an F: Thomas and Rao 1987, ibid. 82). For two levels F is the
+square of the t of their difference. For more V itself is estimated: the factor (df - L + 2) / df and the loss
+of L - 2 degrees of freedom are Hotelling's (1931, Annals of Mathematical Statistics 2).
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from scipy.special import fdtrc
 
 from analysis.statistics.estimate import Estimate, estimated
 from analysis.statistics.influence import Influence, combined
 from analysis.statistics.metrics import Array
+
+LEAST_VARIANCE = 1e-9
+"""Share of the largest variance below which a direction does not vary, so that nothing can be tested."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Heterogeneity:
     """A test of equal differences in all levels."""
 
     pooled: Estimate
-    """The root mean square of the contrasts in units of their standard deviation over patients, with the mean
-    of their variances: for two levels the difference of the two differences in that unit."""
+    """The root of Q / (L - 1), which the mean variance of the deviations belongs to: for two levels their
+    difference, in units of its standard deviation over patients."""
     contrasts: int
     """Numerator degrees of freedom: one less than there are levels."""
 
@@ -46,8 +50,8 @@ class Heterogeneity:
 
     @property
     def f(self) -> float:
-        """The F statistic; NaN where the variance cannot be told."""
-        if not np.isfinite(self.pooled.variance) or self.pooled.variance <= 0:
+        """The F statistic; NaN where the variance is not known."""
+        if not np.isfinite(self.pooled.variance):
             return float("nan")
         return self.degrees / self.pooled.degrees * self.pooled.value**2 / self.pooled.variance
 
@@ -66,21 +70,19 @@ def heterogeneity(
         levels: the difference in each level, all of the same rounds and patients; two levels at least.
         fold: the fold that tests each patient in each round, shape (rounds, patients).
         repeats: the repeat of each round, shape (rounds,).
+
+    Returns:
+        The test; without an F where a difference varies in no patient, or is not defined without one.
     """
-    count = len(levels) - 1
-    differences = [combined(row, levels) for row in np.eye(count, count + 1) - np.eye(count, count + 1, 1)]
-    covariance = _covariance(differences)
-    try:
-        root = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:  # some contrast does not vary at all, or is not defined without a patient
-        root = np.full_like(covariance, np.nan)
-    if not np.isfinite(root).all():
+    standardising = _inverse_root(_covariance(levels))
+    if standardising is None:
         nothing = Estimate(value=float("nan"), patients=float("nan"), patients_degrees=1.0)
-        return Heterogeneity(nothing, count)
-    whitened = [combined(row, differences) for row in solve_triangular(root, np.eye(count), lower=True)]
-    return Heterogeneity(
-        _pooled([estimated(w.value, w.by_round, fold, repeats, left_out=w.left_out) for w in whitened]), count
-    )
+        return Heterogeneity(nothing, len(levels) - 1)
+    common = standardising.sum(1)
+    projection = np.eye(len(levels)) - np.outer(common, common) / (common @ common)
+    deviations = [combined(row, levels) for row in projection @ standardising]
+    found = [estimated(d.value, d.by_round, fold, repeats, left_out=d.left_out) for d in deviations]
+    return Heterogeneity(_pooled(found), len(levels) - 1)
 
 
 def _covariance(statistics: Sequence[Influence]) -> Array:
@@ -93,16 +95,27 @@ def _covariance(statistics: Sequence[Influence]) -> Array:
     return covariance
 
 
-def _pooled(contrasts: Sequence[Estimate]) -> Estimate:
-    """The mean of independent contrasts' squares and variances."""
-    if len(contrasts) == 1:
-        return contrasts[0]
+def _inverse_root(covariance: Array) -> Array | None:
+    """The symmetric root of the inverse, shape (levels, levels), which treats all levels alike; None where it
+    has none."""
+    if not np.isfinite(covariance).all():
+        return None
+    values, vectors = np.linalg.eigh(covariance)
+    if values[0] <= LEAST_VARIANCE * values[-1]:
+        return None
+    root: Array = (vectors / np.sqrt(values)) @ vectors.T
+    return root
 
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(each, name) for each in contrasts]))
 
+def _pooled(deviations: Sequence[Estimate]) -> Estimate:
+    """The deviations' squares and variances, summed over levels and divided by the contrasts."""
+    weights = np.array([each.patients for each in deviations])
+    contrasts = len(deviations) - 1
     return replace(
-        contrasts[0],
-        value=float(np.sqrt(np.mean([each.value**2 for each in contrasts]))),
-        **{name: mean(name) for name in ("patients", "patients_degrees", "seeds", "training")},
+        deviations[0],
+        value=float(np.sqrt(sum(each.value**2 for each in deviations) / contrasts)),
+        patients=float(weights.sum() / contrasts),
+        patients_degrees=float(np.average([each.patients_degrees for each in deviations], weights=weights)),
+        seeds=sum(each.seeds for each in deviations) / contrasts,
+        training=sum(each.training for each in deviations) / contrasts,
     )

@@ -35,12 +35,12 @@ class Subgroups:
     """The subgroups of one study."""
 
     groupings: tuple[Grouping, ...]
-    """Those with two levels or more, pairs that lack the value not counted."""
+    """Groupings with two levels or more, that of pairs which lack the value not counted."""
     one_level: tuple[Grouping, ...]
-    """Those that compare nothing."""
+    """Groupings that compare nothing."""
     alike: tuple[tuple[Grouping, Grouping], ...]
-    """Those that divide the pairs as another one does, such as the device where every site has one of its
-    own, each with that other: to test both would ask one question twice."""
+    """Groupings that divide the pairs as another one does, such as the device where every site has one of
+    its own, each with that other: to test both would ask one question twice."""
     levels: pd.DataFrame
     """One row per grouping, level and arm: ``patients, pairs, worse, same, better``, the metric (``value,
     low, high``) and its difference to the reference (``difference, difference_low, difference_high``), both
@@ -159,7 +159,8 @@ class GroupingComparison:
         for arm, *ways in zip(self._family, counted, put_in, strict=True):
             # NaN is no smaller p: what cannot be tested in one way is not tested.
             stands = max(ways, key=lambda way: np.nan_to_num(way.p, nan=2.0))
-            row = {"grouping": self.grouping.column, "arm": arm, "metric": self._metric.name}
+            row: dict[str, Any] = {"grouping": self.grouping.column, "arm": arm}
+            row |= {"metric": self._metric.name}
             row |= {"levels": len(tested), "f": stands.f, "degrees_between": stands.contrasts}
             rows.append(row | {"degrees_within": stands.degrees, "p": stands.p})
         return pd.DataFrame(rows)

@@ -103,7 +103,7 @@ def uncompared_notes(statistics: StudyStatistics) -> list[str]:
     said = [f"one level: {', '.join(single)}"] if single else []
     said += [f"not recorded: {', '.join(unknown)}"] if unknown else []
     said += [f"{g.label} divides the pairs as {other.label} does" for g, other in found.alike]
-    return [printable(f"{study.title}: no subgroups ({'; '.join(said)}).")] if said else []
+    return [printable(f"{study.title}: not compared by subgroup ({'; '.join(said)}).")] if said else []
 
 
 def _traced(item: StudyStatistics, rows: pd.DataFrame) -> pd.DataFrame:

@@ -197,7 +197,7 @@ class Cohort:
 
     @cached_property
     def covariates_hash(self) -> str:
-        """SHA-256 over every scan's age, sex and education, as a control sees them; empty where none is known."""
+        """SHA-256 over every scan's covariates that a control sees; empty where none is known."""
         known = self.scans[[*SEEN]].replace("", float("nan")).notna()
         if not known.to_numpy().any():
             return ""

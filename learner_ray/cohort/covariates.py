@@ -33,7 +33,7 @@ class Covariates:
 
 
 SEEN = ("age", "sex", "education_years")
-"""Those that the control ``covariates`` sees."""
+"""What the control ``covariates`` sees of them."""
 NAMES = (*SEEN, "spo2")
 """The columns of a manifest, of a cohort's pairs and of the ledger that hold them."""
 

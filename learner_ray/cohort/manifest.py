@@ -1,8 +1,9 @@
 """Cohorts listed in a CSV or TSV file, one row per scan.
 
 Columns: ``path`` (relative to the manifest's folder, or absolute), ``patient``, ``score``, and one or several
-of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, ``age``, ``sex``, ``education_years`` and
-``spo2``, and ``rating``: what the scan itself was scored, where several of a visit were. Others are ignored, and a note says so. A row without a score is left out, and a note says so too.
+of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, ``age``, ``sex``,
+``education_years`` and ``spo2``, and ``rating``: what the scan itself was scored, where several of a visit
+were. Others are ignored, and a note says so. A row without a score is left out, and a note says so too.
 
 A visit label is read as ``learner_ray.cohort.labels`` describes. A date is ISO 8601, with a time where one
 day has several visits; a day is a number, with a sign, of days since anything. Where there are dates they
