@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.results.final_runs import RUN
 from analysis.results.study import StudyResults
 from analysis.statistics.cap import NOT_SHOWN_TO_VARY, VARIES
 from analysis.statistics.compare import difference_row
@@ -22,7 +21,7 @@ from analysis.statistics.estimate import Estimate, estimate, with_family_noise
 from analysis.statistics.groupings import Grouping, groupings
 from analysis.statistics.heterogeneity import Heterogeneity, heterogeneity
 from analysis.statistics.influence import influence
-from analysis.statistics.metrics import ReportMetric
+from analysis.statistics.metrics import CLASSES, ReportMetric
 from analysis.statistics.standing import Standing
 from analysis.statistics.verdict import ALPHA, holm
 
@@ -209,17 +208,17 @@ def _within(arm: Any, level: Any) -> Any:
 def _sizes(rows: pd.DataFrame) -> pd.DataFrame:
     """Patients, pairs and classes of each level, indexed by level."""
     pairs = rows.drop_duplicates(["patient", "pair"])
-    sizes = pairs.groupby("level").agg(patients=("patient", "nunique"), pairs=("pair", "size"))
-    for code, name in enumerate(("worse", "same", "better")):
-        sizes[name] = (pairs["y_true"] == code).groupby(pairs["level"]).sum()
-    return sizes
+    patients = pairs.drop_duplicates(["level", "patient"])["level"].value_counts()
+    sizes = pd.DataFrame({"patients": patients, "pairs": pairs["level"].value_counts()})
+    classes = pd.crosstab(pairs["level"], pairs["y_true"]).reindex(columns=range(3), fill_value=0)
+    return sizes.join(classes.set_axis(list(CLASSES), axis=1))
 
 
 def _is_estimable(rows: pd.DataFrame, level: str) -> bool:
     """Whether a level has patients enough, and was tested in two folds at least of every repeat: what one
     run alone tests cannot be told from the luck of that run."""
     own = rows[rows["level"] == level]
-    folds = own.groupby(RUN[0])["fold"].nunique()
+    folds = own.groupby("repeat")["fold"].nunique()
     return bool(own["patient"].nunique() >= FEWEST_PATIENTS and (folds > 1).all())
 
 

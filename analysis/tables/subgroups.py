@@ -128,7 +128,9 @@ def _levels_text(item: StudyStatistics, grouping: Grouping, levels: pd.DataFrame
         first = next(iter(of_level.values()))
         size = [str(first["patients"]), str(first["pairs"]), _classes(first)]
         if not np.isfinite(number(first, "value")):
-            rows.append((printable(level), [*size, NONE, NONE, NONE]))
+            few = number(first, "patients") < FEWEST_PATIENTS
+            why = f"fewer than {FEWEST_PATIENTS} patients" if few else "tested in one fold"
+            rows.append((printable(level), [*size, why, NONE, NONE]))
             continue
         for arm in shown_arms(item):
             row = of_level[arm]
