@@ -29,7 +29,7 @@ def _tested(statistics: StudyStatistics) -> list[str]:
     if found.tests.empty:
         return [f"{study.title}: no grouping has two levels that are large enough to be tested."]
     labels = {grouping.column: printable(grouping.label) for grouping in found.groupings}
-    varying = found.tests[found.tests["verdict"] == VARIES]
+    varying = found.tests[found.tests["reading"] == VARIES]
     tests = f"{len(found.tests)} test{'' if len(found.tests) == 1 else 's'} of heterogeneity"
     if varying.empty:
         smallest = p_text(float(found.tests["p_holm"].min()))

@@ -46,7 +46,7 @@ class Subgroups:
     NaN in a level that is too small."""
     tests: pd.DataFrame
     """One row per grouping and arm of the family: ``levels`` compared, ``f`` with its degrees of freedom
-    (``degrees_between, degrees_within``), ``p``, ``p_holm`` over all rows, ``verdict``."""
+    (``degrees_between, degrees_within``), ``p``, ``p_holm`` over the whole family, ``reading``."""
 
 
 def study_subgroups(study: StudyResults, primary: ReportMetric, standing: Standing) -> Subgroups:
@@ -72,8 +72,8 @@ def study_subgroups(study: StudyResults, primary: ReportMetric, standing: Standi
         count = len(study.family) * tests["grouping"].nunique()
         p_holm = holm(tests["p"].to_numpy(np.float64), count)
         varies = p_holm <= min(ALPHA, standing.alpha)
-        tests = tests.assign(p_holm=p_holm, verdict=np.where(varies, VARIES, NOT_SHOWN_TO_VARY))
-        tests.loc[~np.isfinite(p_holm), "verdict"] = "not tested"
+        tests = tests.assign(p_holm=p_holm, reading=np.where(varies, VARIES, NOT_SHOWN_TO_VARY))
+        tests.loc[~np.isfinite(p_holm), "reading"] = "not tested"
     return Subgroups(
         groupings=tuple(several),
         one_level=tuple(g for g in found if len(g.known) < 2),

@@ -14,6 +14,7 @@ from analysis.statistics.groupings import Grouping
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.statistics.subgroups import FEWEST_PATIENTS
 from analysis.tables.captions import contrast_mark, row_label, run_cautions
+from analysis.tables.protocol import freeze_cautions
 from analysis.tables.table import NONE, Table, interval_text, number, p_text, panel_of
 
 
@@ -54,7 +55,7 @@ def heterogeneity_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         study, tests = item.study, item.subgroups.tests
         if tests.empty:
             continue
-        cautions += run_cautions(study)
+        cautions += [*run_cautions(study), *freeze_cautions(item)]
         frames.append(_traced(item, tests))
         labels = {g.column: g.label for g in item.subgroups.groupings}
         rows = [
@@ -154,4 +155,4 @@ def _difference(item: StudyStatistics, arm: str, row: pd.Series[Any]) -> str:
 def _test_text(row: pd.Series[Any]) -> list[str]:
     f, within = number(row, "f"), number(row, "degrees_within")
     statistic = f"{f:.2f} ({row['degrees_between']}, {within:.0f})" if np.isfinite(f) else NONE
-    return [str(row["levels"]), statistic, p_text(row["p"]), p_text(row["p_holm"]), str(row["verdict"])]
+    return [str(row["levels"]), statistic, p_text(row["p"]), p_text(row["p_holm"]), str(row["reading"])]

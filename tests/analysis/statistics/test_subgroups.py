@@ -197,7 +197,7 @@ def test_holm_counts_every_arm_and_grouping_and_no_word_is_supported(study: Stud
     assert len(found.tests) == 2 * 4
     smallest = found.tests.sort_values("p").iloc[0]
     assert smallest["p_holm"] == pytest.approx(min(8 * smallest["p"], 1))
-    assert not found.tests["verdict"].str.contains("supported").any()
+    assert not found.tests["reading"].str.contains("supported").any()
 
 
 def test_an_unfinished_study_has_numbers_and_no_tests(study: StudyResults) -> None:

@@ -96,7 +96,7 @@ def test_a_planted_heterogeneity_is_said_and_only_of_its_grouping(tmp_path: Path
     change_ledger(folder, planted)
     _, tables, page = reported(folder)
     tests = tables["heterogeneity"].data
-    varies = tests[tests["verdict"] == "varies (exploratory)"]
+    varies = tests[tests["reading"] == "varies (exploratory)"]
     assert varies[["grouping", "arm"]].to_numpy().tolist() == [["site", "contrastive"]]
     assert "the difference of MSE + Contrastive Loss to MSE Loss varies with Site (Holm p" in page
 
