@@ -8,6 +8,7 @@ from pathlib import Path
 from analysis.figures.decision_curve import decision_curve
 from analysis.figures.drawing import Drawing, save
 from analysis.figures.final_runs import calibration, confusion, distance, forest
+from analysis.figures.flow import flow_diagram
 from analysis.figures.importance import importance
 from analysis.figures.search import budget, learning
 from analysis.figures.subgroups import subgroup_forest
@@ -22,6 +23,7 @@ from analysis.tables.compute_matched import compute_matched
 from analysis.tables.equivalence import equivalence_table
 from analysis.tables.external import external_table
 from analysis.tables.factorial import factorial_table
+from analysis.tables.far_errors import far_errors_table
 from analysis.tables.incremental import incremental_table
 from analysis.tables.loss_strength import loss_strength
 from analysis.tables.main_table import all_metrics, main_table, test_details
@@ -31,6 +33,7 @@ from analysis.tables.protocol import frozen_table
 from analysis.tables.render import write_table
 from analysis.tables.repeatability import repeatability_table
 from analysis.tables.search import overtuning, search_summary
+from analysis.tables.search_space import search_space
 from analysis.tables.subgroups import heterogeneity_table, subgroup_table
 from analysis.tables.table import Table
 
@@ -67,6 +70,7 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
         across_studies(statistics),
         all_metrics(statistics),
         test_details(statistics),
+        far_errors_table(statistics),
         equivalence_table(statistics),
         repeatability_table(statistics),
         calibration_table(statistics),
@@ -75,6 +79,7 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
         factorial_table(statistics),
         compute_matched(statistics),
         loss_strength(statistics),
+        search_space(statistics),
         search_summary(statistics),
         overtuning(statistics),
     ]
@@ -85,6 +90,7 @@ def all_figures(statistics: Sequence[StudyStatistics]) -> list[Drawing]:
     """Every figure that the studies have data for, the forest plot first; importance is not among them."""
     found = [forest(statistics)]
     for item in statistics:
+        found.append(flow_diagram(item))
         if len(item.study.compared):
             found += [subgroup_forest(item), confusion(item), distance(item), calibration(item)]
             found.append(decision_curve(item))
@@ -98,7 +104,7 @@ def write(report: Report, out: Path) -> None:
     Raises:
         OSError: a file cannot be written.
     """
-    for table in report.tables:
+    for table in [*report.tables, *(checklist.table for checklist in report.checklists)]:
         write_table(table, out / "tables")
     for drawing in report.drawings:
         save(drawing, out / "figures")

@@ -148,6 +148,7 @@ class Experiment:
             from learner_ray.study.ledger import write_tables
             from learner_ray.study.other_numerics import refuse_to_add
             from learner_ray.study.record import record
+            from learner_ray.study.sample_size import sample_size_record
             from learner_ray.study.summary import summary
 
             results.fetch()
@@ -157,10 +158,12 @@ class Experiment:
                 plan,
                 results.out,
                 left_out,
+                unreadable=decoded.unreadable,
                 command=self.command,
                 extend=self.options.extend,
                 allow_duplicates=self.options.allow_duplicates,
                 looks=self.options.looks,
+                sample_size=lambda: sample_size_record(plan),
             )
             if amended := amendment_notice(before, study):
                 logger.warning(amended)

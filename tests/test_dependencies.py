@@ -24,8 +24,12 @@ USED_BY_OTHERS = {
     "openpyxl": "pandas reads Excel's tables by it",
     "cmaes": "optuna's CMA-ES sampler imports it",
     "google-api-python-client": "Ray's launcher imports it for Google Cloud",
+    **dict.fromkeys(
+        ("pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm"),
+        "pydicom decodes compressed pixels by it",
+    ),
 }
-OF_AN_EXTRA = {"boto3", "botocore", "monai"}
+OF_AN_EXTRA = {"boto3", "botocore", "dcm2niix", "monai", "pydicom"}
 """Imported where a user has installed an extra: ``boto3`` brings ``botocore``."""
 OF_A_GPU = {"triton"}
 """Imported where PyTorch is the one for GPUs, which brings it."""

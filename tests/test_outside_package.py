@@ -1,4 +1,4 @@
-"""A package that is no part of this one brings a loss, a source, a selection metric and a pruner."""
+"""A package that is no part of this one brings a loss, a source, an importer, a metric and a pruner."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ def test_nothing_of_an_installed_package_is_loaded_before_a_name_asks_for_it(
     ]  # fmt: skip
     folder = write_clips(manifest, tmp_path / "clips")
     assert loaded(environment, *check, str(folder)) == ["0", "outside_lung", "outside_lung.source"]
+    bring = ["learner_ray.cli.main", "import", str(folder), "--out", str(tmp_path / "m.csv")]
+    assert loaded(environment, *bring) == [
+        "0", "outside_lung", "outside_lung.importer", "outside_lung.source",
+    ]  # fmt: skip
+    assert (tmp_path / "m.csv").read_text().count("\n") == manifest.read_text().count("\n")
 
 
 @pytest.mark.long

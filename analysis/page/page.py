@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from analysis.figures.drawing import FAINT, INK, Drawing
+from analysis.page.check import Check
+from analysis.page.checklist.checklists import Checklist, checklists
+from analysis.page.checklist.record import Record
 from analysis.page.incremental import incremental_sentences
-from analysis.page.measurement import measurement_methods, measurement_sentences
-from analysis.page.methods import checklist, methods
+from analysis.page.measurement import measurement_sentences
+from analysis.page.methods_text.section import Methods, methods
+from analysis.page.places import anchor, html_id, places
 from analysis.page.sentences import verdict_sentences
-from analysis.page.subgroups import subgroup_methods, subgroup_sentences
+from analysis.page.subgroups import subgroup_sentences
 from analysis.page.validity import checks
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.external import external_sentences
@@ -32,8 +37,7 @@ def inline_svg(drawing: Drawing) -> Markup:
     svg = drawing.svg
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Different names have different ids, so that no figure takes another's gradients.
-    prefix = re.sub(r"[^a-zA-Z0-9-]", lambda found: f"_{ord(found[0]):x}_", drawing.name)
+    prefix = html_id(drawing.name)  # so that no figure takes another's gradients
     svg = _IDENTIFIERS.sub(rf"\g<1>{prefix}-", svg)
     svg = svg.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
     label = Markup('<svg role="img" aria-labelledby="{0}-name {0}-text" ').format(prefix)
@@ -55,6 +59,34 @@ class Report:
     drawings: Sequence[Drawing]
     """The forest plot first, where there is one."""
 
+    @cached_property
+    def checks(self) -> list[list[Check]]:
+        """The validity checks of each study."""
+        return [checks(item) for item in self.statistics]
+
+    @cached_property
+    def methods(self) -> list[Methods]:
+        """The parts of the Methods section: one per study, and the analysis of all."""
+        return methods(self.statistics)
+
+    @cached_property
+    def places(self) -> dict[str, str]:
+        """The title of every place that a link can lead to, by its anchor."""
+        return places(self.tables, self.drawings)
+
+    @cached_property
+    def checklists(self) -> list[Checklist]:
+        """The reporting checklists, which look for all else that the report has."""
+        *own, common = [part.text for part in self.methods]
+        records = [
+            Record(
+                statistics=item, tables=self.tables, places=self.places, checks=made,
+                methods=f"{text}\n{common}",
+            )
+            for item, made, text in zip(self.statistics, self.checks, own, strict=True)
+        ]  # fmt: skip
+        return checklists(records)
+
 
 def _intervals(value: object) -> Markup:
     """A cell whose bracketed interval stands on a line of its own, with the mark that follows it."""
@@ -66,9 +98,10 @@ def html(report: Report) -> str:
     """Return the whole page: verdicts first, then the main table and the forest plot, then the rest."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["intervals"] = _intervals
+    environment.filters |= {"intervals": _intervals, "anchor": anchor}
     figures = [(drawing, inline_svg(drawing)) for drawing in report.drawings]
     first = [f for f in figures if f[0].name == "forest"]
+    flows = [f for f in figures if f[0].name.startswith("flow-")]
     return environment.get_template("page.html").render(
         studies=[
             {
@@ -81,20 +114,18 @@ def html(report: Report) -> str:
                 "protocol": protocol_lines(item),
                 "measurement": measurement_sentences(item),
                 "subgroups": subgroup_sentences(item),
-                "checks": checks(item),
-                "checklist": checklist(item),
+                "checks": made,
             }
-            for item in report.statistics
+            for item, made in zip(report.statistics, report.checks, strict=True)
         ],
-        methods=[
-            *methods(report.statistics),
-            measurement_methods(report.statistics),
-            subgroup_methods(report.statistics),
-        ],
+        methods=report.methods,
+        checklists=report.checklists,
+        places=report.places,
         main_table=report.tables[0],
         tables=report.tables[1:],
         forest=first,
-        figures=[f for f in figures if f not in first],
+        flows=flows,
+        figures=[f for f in figures if f not in first and f not in flows],
         style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),
     )
 

@@ -29,4 +29,6 @@ def _bytes(character: str) -> str:
 
 def printable(text: str) -> str:
     """Make text harmless to a terminal: control characters become question marks."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

@@ -23,9 +23,21 @@ STUDY: dict[str, Any] = {
     "frozen": {
         "date": str, "commit": str, "primary_metric": str, "reference": str, "family": list, "looks": int,
         "analysis": int, "threshold": NUMBER, "alpha": NUMBER, "known_runs": list, "planned": {},
+        "sample_size": {"metric": str, "power": NUMBER, "class_shares": list, "noise": {}},
+        "calibration": {"families": {}, "not_held": {}},
     },
+    "methods": {
+        "configurations": {}, "components": {"losses": {}, "encoders": {}}, "pairing": str, "search": {},
+        "inner": {}, "practice": {"frames": {}, "encoder": {}, "augmentation": {}, "training": {}},
+        "defaults": {"cohort": str, "recognised_by": str, "choices": list},
+    },
+    "starts": {}, "spaces": {}, "set": {}, "source": {"format": str, "missing": list},
     "division": str, "places": list, "splits_file": {"from": str},
-    "external": {"name": str, "cohort_hash": str, "phantom": bool, "added": str, "left_out": list},
+    "external": {
+        "name": str, "cohort_hash": str, "phantom": bool, "added": str, "left_out": list, "bad_scans": int,
+        "flow": {},
+    },
+    "flow": {},
     "base": {"progression": {"selection_metric": str}, "encoder": {}},
     "cohort": {
         "name": str, "class_counts": list,

@@ -17,7 +17,8 @@ import pandas as pd
 NOT_RECORDED = "not recorded"
 """The level of pairs of which a grouping's value is unknown."""
 MOST_SPO2 = 97.0
-"""Per cent of oxygen saturation above which the S/F ratio says little of the lung."""
+"""Per cent of oxygen saturation above which the S/F ratio says little of the lung (Rice et al. 2007, Chest
+132)."""
 
 
 @dataclass(frozen=True, kw_only=True)

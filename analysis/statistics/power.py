@@ -7,6 +7,8 @@ from analysis.statistics.simulated_studies import DEFAULT_NOISE, Arms, Design, N
 
 POWER = 0.8
 """Share of studies that call the difference supported, at the minimum detectable difference."""
+STUDIES = 60
+"""Studies that are simulated at each effect tried; they leave about 0.05 of uncertainty in the power."""
 _LARGEST = 4.0
 """Effect on the logit of the true class beyond which nothing is looked for."""
 _HALVINGS = 6
@@ -18,7 +20,7 @@ def minimum_detectable(
     *,
     arms: int = 1,
     noise: Noise = DEFAULT_NOISE,
-    studies: int = 60,
+    studies: int = STUDIES,
     seed: int = 0,
 ) -> float | None:
     """Find the difference of a metric that 80 % of studies of a given size call supported after Holm.
@@ -30,7 +32,7 @@ def minimum_detectable(
         metric: the primary metric.
         arms: of the declared family.
         noise: how runs, arms and patients differ by chance.
-        studies: simulated at each effect tried; 60 leave about 0.05 of uncertainty in the power.
+        studies: simulated at each effect tried.
         seed: of the simulation.
 
     Returns:

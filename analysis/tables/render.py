@@ -84,9 +84,13 @@ def _rows(panel: pd.DataFrame) -> list[tuple[str, list[str]]]:
 
 
 def latex(table: Table) -> str:
-    """Render a table as a LaTeX ``table*``, each panel under a spanner; needs booktabs and graphicx."""
+    """Render a table as a LaTeX ``table*``, each panel under a spanner; needs booktabs and graphicx. A table
+    of running text is a ``longtable``, which needs longtable and array too.
+    """
     if not table.panels:
         return f"% {table.title}: nothing to show\n"
+    if table.widths:
+        return _long_latex(table)
     columns = [str(c) for c in table.panels[0][1].columns]
     width = max(panel.shape[1] for _, panel in table.panels) + 1
     lines = [
@@ -116,6 +120,25 @@ def latex(table: Table) -> str:
         for note in [*table.cautions, *table.notes]
     ]
     return "\n".join([*lines, r"\end{table*}", ""])
+
+
+def _long_latex(table: Table) -> str:
+    """Render a table of running text over as many pages as it takes, with its head on each."""
+    column = r">{\raggedright\arraybackslash}p{\dimexpr%g\linewidth-2\tabcolsep\relax}"
+    columns = "".join(column % width for width in table.widths)
+    panel = table.panels[0][1]
+    lines = [
+        r"{\footnotesize", rf"\begin{{longtable}}{{{columns}}}",
+        rf"\caption{{{latex_escaped(table.title)}.}}\label{{tab:{table.name}}}\\", r"\toprule",
+        " & ".join(["", *(latex_escaped(str(c)) for c in panel.columns)]) + r" \\",
+        r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot",
+    ]  # fmt: skip
+    for head, panel in table.panels:
+        lines += [rf"\multicolumn{{{len(table.widths)}}}{{l}}{{{latex_escaped(head)}}} \\"] if head else []
+        lines += [" & ".join(map(latex_escaped, [label, *row])) + r" \\" for label, row in _rows(panel)]
+    lines.append(r"\end{longtable}")
+    lines += [rf"\noindent {latex_escaped(note)}\par" for note in [*table.cautions, *table.notes]]
+    return "\n".join([*lines, "}", ""])
 
 
 def plain(table: Table) -> str:

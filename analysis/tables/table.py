@@ -32,6 +32,9 @@ class Table:
     """Header of the panel and its text, indexed by row label; all panels have the same columns."""
     notes: list[str] = field(default_factory=list)
     """Sentences below the table."""
+    widths: tuple[float, ...] = ()
+    """Shares of a page's width, of the row label and each column, where cells are running text: LaTeX breaks
+    such a table over pages. Empty for a table of numbers."""
     cautions: list[str] = field(default_factory=list)
     """What the marks beside its rows mean; printed wherever the table is, before the notes."""
 

@@ -28,6 +28,12 @@ def _check(arguments: Sequence[str]) -> int:
     return main(arguments, prog="learner-ray check")
 
 
+def _import(arguments: Sequence[str]) -> int:
+    from learner_ray.cli.import_cohort import main
+
+    return main(arguments)
+
+
 def _draft(arguments: Sequence[str]) -> int:
     from learner_ray.cli.cohort import draft_main
 
@@ -62,6 +68,7 @@ VERBS: dict[str, tuple[Main, str]] = {
     "sweep": (_sweep, "search each arm, train and test the selected configurations, show the table"),
     "plan": (_plan, "print runs, hours and the minimum detectable difference of a sweep; run nothing"),
     "check": (_check, "check a cohort before a sweep, or the files of a results folder"),
+    "import": (_import, "make a manifest of a data set: BIDS, CAPS, ADNI, OASIS, a table"),
     "draft": (_draft, "begin a manifest: list the scans of a folder"),
     "train": (_train, "train one run again, and compare the numbers"),
     "predict": (_predict, "apply a final run's encoder to new scans"),

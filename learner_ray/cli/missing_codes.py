@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 
-def add_option(parser: argparse.ArgumentParser) -> None:
+def add_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Adds the option that names the codes. A command line goes through ``joined`` before it is parsed."""
     parser.add_argument(
         "--missing",

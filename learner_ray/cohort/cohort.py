@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from learner_ray.cohort.content import content_hashes
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.covariates import SEEN
+from learner_ray.cohort.missing import Listed
 from learner_ray.cohort.patients import normal_form
 from learner_ray.cohort.score import Score
 
@@ -95,6 +96,8 @@ class Cohort:
     """Whether the scans were made up by a program."""
     notes: tuple[str, ...] = ()
     """What was left out or taken for granted in reading, one sentence each."""
+    listed: Listed | None = None
+    """What the source lists or finds before anything is left out; None where it does not count."""
     ratings: Mapping[str, float] = field(default_factory=dict)
     """What single scans were scored, by scan id, where several of a visit were; no run sees them."""
     contents: Mapping[str, str] = field(default_factory=dict)

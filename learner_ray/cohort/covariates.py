@@ -31,6 +31,13 @@ class Covariates:
     spo2: float = math.nan
     """Oxygen saturation at the visit in per cent; NaN where unknown."""
 
+    @property
+    def cells(self) -> dict[str, str]:
+        """What is known, as the cells of a manifest by column."""
+        numbers = {"age": self.age, "education_years": self.education_years}
+        known = {name: f"{years:g}" for name, years in numbers.items() if not math.isnan(years)}
+        return {**known, "sex": self.sex} if self.sex else known
+
 
 SEEN = ("age", "sex", "education_years")
 """What the control ``covariates`` sees of them."""

@@ -111,6 +111,19 @@ def _parse(text: str) -> Label | None:
     return Label(kind="index", value=value, word=_ALIASES.get(word, word), hyphen=hyphen)
 
 
+def visit_key(text: str) -> tuple[str, Fraction | str]:
+    """What two labels of one visit have in common: M006, m06 and ``ses-M006`` are one visit, and so are bl,
+    sc and m00, or ``ses-02``, 2 and 02; V2 is one of its own, as is a label that cannot be parsed."""
+    label = parse_label(text)
+    if label is None:
+        return "text", " ".join(text.casefold().split())
+    if label.kind == "baseline":
+        return "time", Fraction(0)
+    if label.kind == "time":
+        return "time", label.value * _DAYS[label.word]
+    return ("" if label.word == "ses" else label.word), label.value
+
+
 def clashes(labels: Mapping[int, tuple[str, Label]]) -> list[tuple[int, str]]:
     """Says why a cohort's labels cannot be put on one scale; an empty list if they can.
 

@@ -1,9 +1,10 @@
 """Cohorts listed in a CSV or TSV file, one row per scan.
 
 Columns: ``path`` (relative to the manifest's folder, or absolute), ``patient``, ``score``, and one or several
-of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, ``age``, ``sex``,
-``education_years`` and ``spo2``, and ``rating``: what the scan itself was scored, where several of a visit
-were. Others are ignored, and a note says so. A row without a score is left out, and a note says so too.
+of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, of the patient ``age``,
+``sex``, ``education_years`` and ``spo2``, and ``rating``: what the scan itself was scored, where several of a
+visit were; and ``files``, of a scan in several files. Others are ignored, and a note says so, but for those
+by which an import says where a score comes from. A row without a score is left out, and a note says so too.
 
 A visit label is read as ``learner_ray.cohort.labels`` describes. A date is ISO 8601, with a time where one
 day has several visits; a day is a number, with a sign, of days since anything. Where there are dates they
@@ -16,11 +17,9 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +28,8 @@ from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.covariates import read_covariates
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.missing import is_missing, without_score
+from learner_ray.cohort.manifest_cells import TIMES, days_of, listed_files, number_of
+from learner_ray.cohort.missing import Listed, is_missing, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.ratings import COLUMN as RATING
 from learner_ray.cohort.ratings import read_ratings
@@ -41,9 +41,9 @@ from learner_ray.cohort.unrecognised import about_table
 from learner_ray.core.errors import UserError
 
 REQUIRED = ("path", "patient", "score")
-TIMES = ("visit", "date", "day")
-OPTIONAL = (*TIMES, "view", "site", "device")
-_SECONDS_PER_DAY = 86_400
+OPTIONAL = (*TIMES, "view", "site", "device", "files")
+INFORMATION = ("flag", "scan_date", "score_date", "score_days", "score_rule", "score_row")
+"""What an import says of a row: for a person, and not read."""
 _FIRST_YEAR, _LAST_YEAR = 1925, 2099
 """Dates before or after are shifted ones, as de-identified data have, or mistyped."""
 
@@ -53,8 +53,10 @@ class _Row:
     """One line of the manifest, parsed."""
 
     line: int
-    file: str
-    """Absolute path."""
+    files: tuple[str, ...]
+    """Absolute paths."""
+    named: str
+    """Absolute path that the scan is called by."""
     visit: Visit
     score: float
     view: str
@@ -89,7 +91,7 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
         faults.add(0, "lists only one patient; pretraining compares patients, so list several")
     faults.raise_any()
     covariates, unread = read_covariates(scored, missing)
-    unused = [c for c in columns if c not in (*REQUIRED, *OPTIONAL, *COVARIATES, RATING)]
+    unused = [c for c in columns if c not in (*REQUIRED, *OPTIONAL, *COVARIATES, RATING, *INFORMATION)]
     notes += [f"columns not used: {', '.join(unused)}"] if unused else []
     notes += unread
     notes += _implausible_years(scored) if "date" in columns else []
@@ -101,6 +103,11 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
         temporal=sidecar.temporal,
         phantom=sidecar.phantom,
         notes=tuple(notes),
+        listed=Listed(
+            scans=len(lines),
+            patients=len({cells["patient"].strip() for _, cells in lines} - {""}),
+            left_out={"no score": len(unscored)} if unscored else {},
+        ),
         ratings={scan.scan: ratings[scan.row] for scan in scans if scan.row in ratings},
     )
 
@@ -154,69 +161,27 @@ def _parse(path: Path, line: int, cells: dict[str, str], faults: Faults) -> _Row
     """A row whose cells can all be read; what is wrong with any of them is noted."""
     values = {name: cells.get(name, "").strip() for name in REQUIRED + OPTIONAL}
     wrong = [f"{name} is empty; fill it in" for name in REQUIRED if not values[name]]
-    file = os.path.abspath(path.parent / values["path"])
-    if values["path"] and not os.path.isfile(file):
-        kind = "is a folder; list its files" if os.path.isdir(file) else "does not exist; correct the path"
-        wrong.append(f"{values['path']} {kind}")
-    score = _number(values["score"])
+    named = os.path.abspath(path.parent / values["path"])
+    files = listed_files(path.parent, values, named, wrong)
+    score = number_of(values["score"])
     if values["score"] and score is None:
         hint = ", with a decimal point" if "," in values["score"] else ", or name the code in --missing"
         wrong.append(f"score {values['score']!r} is not a number: write it as one{hint}")
-    days = _days(values, cells, wrong)
+    days = days_of(values, cells, wrong)
     for fault in wrong:
         faults.add(line, fault)
     if wrong or score is None:
         return None
     return _Row(
         line=line,
-        file=file,
+        files=files,
+        named=named,
         visit=Visit(row=line, patient=values["patient"], name=values["visit"], days=days),
         score=score,
         view=values["view"],
         site=values["site"],
         device=values["device"],
     )
-
-
-def _days(values: dict[str, str], cells: dict[str, str], wrong: list[str]) -> dict[str, float]:
-    """When a row's visit was, in days, by the columns that tell."""
-    wrong += [
-        f"{name} is empty; fill it in, or give no {name} column"
-        for name in TIMES
-        if name in cells and not values[name]
-    ]
-    days: dict[str, float] = {}
-    if values["date"]:
-        when = _date(values["date"])
-        if when is None:
-            wrong.append(f"date {values['date']!r} is not written as 2024-01-31 or 2024-01-31T08:30")
-        else:
-            days["date"] = (when - datetime.min).total_seconds() / _SECONDS_PER_DAY
-    if values["day"]:
-        day = _number(values["day"].replace("\u2212", "-"))
-        if day is None:
-            wrong.append(f"day {values['day']!r} is not a number of days: write it as -5 or 12.5")
-        else:
-            days["day"] = day
-    return days
-
-
-def _date(text: str) -> datetime | None:
-    # The pattern first: what else fromisoformat reads depends on the version of Python.
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?", text, re.ASCII):
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _implausible_years(lines: Sequence[Line]) -> list[str]:
@@ -232,10 +197,11 @@ def _implausible_years(lines: Sequence[Line]) -> list[str]:
 def _check_repeats(rows: Sequence[_Row], faults: Faults) -> None:
     first: dict[str, _Row] = {}
     for row in rows:
-        before = first.setdefault(os.path.realpath(row.file), row)
-        if before is not row:
-            name = os.path.basename(row.file)
-            faults.add(row.line, f"{name} is the file of row {before.line}; list each file once")
+        for file in row.files:
+            before = first.setdefault(os.path.realpath(file), row)
+            if before is not row:
+                name = os.path.basename(file)
+                faults.add(row.line, f"{name} is the file of row {before.line}; list each file once")
 
 
 def _check_visits(rows: Sequence[_Row], faults: Faults) -> None:
@@ -270,7 +236,7 @@ def _scans(path: Path, rows: Sequence[_Row], columns: Sequence[str], found: Sequ
     return [
         Scan(
             scan=scan,
-            files=(row.file,),
+            files=row.files,
             patient=row.visit.patient,
             visit=row.visit.name if named else f"{ranks[row.visit.patient][moment]:.0f}",
             order=ranks[row.visit.patient][moment] if dated else moment,
@@ -293,7 +259,7 @@ def _scan_ids(path: Path, rows: Sequence[_Row]) -> list[str]:
     moved, and scans keep their ids, which seed what is random.
     """
     folder = str(path.parent.absolute())
-    files = [row.file for row in rows]
+    files = [row.named for row in rows]
     if files and os.path.commonpath([folder, *map(os.path.dirname, files)]) != folder:
         folder = os.path.commonpath([os.path.dirname(file) for file in files])
     return [Path(os.path.relpath(file, folder)).as_posix() for file in files]

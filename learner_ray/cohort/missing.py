@@ -1,13 +1,24 @@
-"""Missing scores: one rule for every reader."""
+"""Missing scores, and what else is left out: one rule for every reader."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from learner_ray.cohort.faults import LISTED
 
 ABSENT = ("", "n/a", "na", "nan")
 """Texts that stand for a missing value in any table; the user names further codes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """What a source lists or finds, before anything is left out."""
+
+    scans: int
+    patients: int
+    left_out: Mapping[str, int]
+    """Scans left out when tables were read, by reason; those that cannot be decoded are not among them."""
 
 
 def is_missing(cell: str, codes: Sequence[str]) -> bool:

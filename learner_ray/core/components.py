@@ -75,6 +75,26 @@ SOURCES = Registry(
     },
 )
 
+
+def _importer(module: str, cls: str) -> BuiltIn:
+    return BuiltIn(address=f"learner_ray.cohort.sources.{module}:{cls}")
+
+
+IMPORTERS = Registry(
+    kind="importer",
+    base="learner_ray.cohort.sources.importer:Importer",
+    selected_by="KIND",
+    built_in={
+        "bids": _importer("bids", "Bids"),
+        "caps": _importer("caps", "Caps"),
+        "adni": _importer("adni", "Adni"),
+        "oasis": _importer("oasis", "Oasis"),
+        "covid-blues": _importer("covid_blues", "CovidBluesImporter"),
+        "dicom": _importer("dicom", "Dicom"),
+        "table": _importer("listing", "Listing"),
+    },
+)
+
 PRUNERS = Registry(
     kind="pruner",
     base="learner_ray.study.pruners:Pruner",
@@ -87,5 +107,7 @@ PRUNERS = Registry(
     },
 )
 
-KINDS = {registry.kind: registry for registry in (LOSSES, ENCODERS, SELECTION_METRICS, SOURCES, PRUNERS)}
+KINDS = {
+    registry.kind: registry for registry in (LOSSES, ENCODERS, SELECTION_METRICS, SOURCES, IMPORTERS, PRUNERS)
+}
 """By the word that entry points (``learner_ray.<kind>``) and messages use."""

@@ -12,7 +12,8 @@ import hashlib
 import importlib
 import inspect
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from typing import Any
@@ -134,6 +135,23 @@ class Registry:
         if point is not None and point.dist is not None and point.module == cls.__module__:
             return f"{point.dist.name}=={point.dist.version}"
         return source_hash(cls)
+
+    @contextmanager
+    def own_code(self, name: str) -> Iterator[None]:
+        """Runs code of a component: what a user's own raises, which may be anything, becomes a message.
+
+        Raises:
+            UserError: the component raised it, or is not of this package and raised anything but an error of
+                files or memory.
+        """
+        try:
+            yield
+        except (UserError, MemoryError, OSError):
+            raise
+        except Exception as error:
+            if name in self.built_in:
+                raise
+            raise UserError(f"the {self.kind} {name!r} fails: {type(error).__name__}: {error}") from error
 
     def _version(self, name: str, package: str) -> str:
         try:

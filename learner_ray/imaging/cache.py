@@ -30,6 +30,7 @@ from learner_ray.core.locks import locked_file
 from learner_ray.core.paths import read_json
 from learner_ray.imaging.errors import BadScan, unreadable
 from learner_ray.imaging.ingest import Entry, ingest
+from learner_ray.imaging.kinds import kinds_of_scans
 from learner_ray.imaging.reader import reader_version
 
 _FORMAT = 2
@@ -188,7 +189,9 @@ def _key(cohort: Cohort, contents: Mapping[str, str], size: int, slices: int) ->
     scans = cohort.scans
     held = [[contents.get(path, "") for path in files] for files in scans["files"]]
     suffixes = [[Path(path).suffix for path in files] for files in scans["files"]]
-    return _digest([scans["scan"].tolist(), held, suffixes, size, slices, reader_version(), _FORMAT])
+    return _digest(
+        [scans["scan"].tolist(), held, suffixes, size, slices, reader_version(kinds_of_scans(scans)), _FORMAT]
+    )
 
 
 def _digest(values: object) -> str:

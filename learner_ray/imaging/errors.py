@@ -48,8 +48,8 @@ class BadScan:
 
     @property
     def kind(self) -> str:
-        """The reason without the details of this file: brackets, remedies and numbers."""
-        return re.sub(r"\d+", "0", re.split(r" \(|;", self.reason)[0])
+        """The reason without the details of this file: brackets and remedies, and N for every number."""
+        return re.sub(r"\d+(\.\d+)?", "N", re.split(r" \(|;", self.reason)[0])
 
 
 def unreadable(bad: Sequence[BadScan], good: int) -> FaultsError:

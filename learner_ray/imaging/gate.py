@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from learner_ray.cohort import Cohort, make_splits
@@ -96,12 +98,18 @@ class Decoded:
     """Files with the same content, which were allowed."""
 
     @property
+    def unreadable(self) -> dict[str, str]:
+        """Why scans were left out, by scan id, in words that name no file."""
+        return {scan: bad.kind for scan, bad in self.cache.bad.items()}
+
+    @cached_property
     def oddities(self) -> dict[str, list[str]]:
         """What is unusual about scans that were accepted: a sentence for each kind, and the scans it applies
         to."""
         from learner_ray.imaging.looks import describe_looks
 
-        return {**describe_looks(self.cache.looks), **note_duplicates(self.duplicates)}
+        looks = describe_looks(self.cache.looks)
+        return {**looks, **note_names(self.cohort), **note_duplicates(self.duplicates)}
 
 
 def decode(
@@ -143,6 +151,26 @@ def note_duplicates(duplicates: Sequence[Duplicate]) -> dict[str, list[str]]:
         return {}
     count = "1 file has" if len(duplicates) == 1 else f"{len(duplicates):,} files have"
     return {f"{count} the same content as another (--allow-duplicates)": [each.line for each in duplicates]}
+
+
+def note_names(cohort: Cohort) -> dict[str, list[str]]:
+    """The sentence about DICOM files that may show names or dates, and their scans; empty where there is
+    none. Files that cannot be read are passed over."""
+    from learner_ray.imaging.dicom_header import read_header
+    from learner_ray.imaging.headers import file_kind
+
+    def may_name(files: tuple[str, ...]) -> bool:
+        with suppress(ScanError):
+            return any(file_kind(path) == "dicom" and read_header(path).may_name for path in files)
+        return False
+
+    with ThreadPoolExecutor(min(_MAX_THREADS, 4 * (os.cpu_count() or 1))) as pool:
+        found = pool.map(may_name, cohort.scans["files"])
+        scans = [scan for scan, of in zip(cohort.scans["scan"], found, strict=True) if of]
+    if not scans:
+        return {}
+    count = "1 scan may show" if len(scans) == 1 else f"{len(scans):,} scans may show"
+    return {f"{count} names or dates (BurnedInAnnotation is YES or absent); look at the pictures": scans}
 
 
 def warnings(oddities: Mapping[str, Sequence[str]]) -> list[str]:

@@ -21,14 +21,17 @@ from nibabel.orientations import OrientationError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image, UnidentifiedImageError
 
+from learner_ray.cohort.dicom_tags import has_magic, is_dicom
+from learner_ray.imaging import dicom_header
 from learner_ray.imaging.errors import ScanError
 
 SUFFIXES = {
     "video": (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".gif"),
     "volume": (".nii", ".nii.gz"),
     "picture": (".png", ".jpg", ".jpeg"),
+    "dicom": (".dcm", ".dicom", ".ima"),
 }
-"""Suffixes of the files that can be read, by kind."""
+"""Suffixes of the files that can be read, by kind. DICOM is recognised without one, too."""
 
 NIFTI_DAMAGE = (
     ImageFileError, HeaderDataError, OrientationError, EOFError, ValueError, OSError, zlib.error
@@ -41,19 +44,16 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 _GZIP_MOST = 1032
 """Bytes that one byte of gzip can unfold to, at most."""
-_DICOM_MAGIC, _DICOM_AT = b"DICM", 128
-_DICOM_REMEDY = (
-    "DICOM is not read: export MR series as NIfTI (with dcm2niix) and ultrasound as video (dcm2niix would "
-    "make a volume of a clip)"
-)
 # Devices write titles in Latin-1; before PyAV 19 that is an error unless asked to be overlooked.
 _OPEN_OPTIONS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def file_kind(path: str) -> str:
-    """``volume``, ``video`` or ``picture``, by a file's suffix; empty where it is none that is read."""
+    """``volume``, ``video``, ``picture`` or ``dicom``: by a file's suffix or, where that is unknown, by its
+    content; empty where it is none that is read."""
     name = PurePath(path).name.lower()
-    return next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
+    by_name = next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
+    return by_name or ("dicom" if is_dicom(path) else "")
 
 
 def check_header(path: str) -> None:
@@ -68,13 +68,15 @@ def check_header(path: str) -> None:
             pass
     elif kind == "volume":
         _check_volume(path)
+    elif kind == "dicom":
+        dicom_header.read_header(path)
     else:
         with open_picture(path):
             pass
 
 
 def check_kind(path: str) -> str:
-    """The kind of a file: ``volume``, ``video`` or ``picture``.
+    """The kind of a file, as in :func:`file_kind`.
 
     Raises:
         ScanError: the file is missing or empty, has an unknown suffix, or is DICOM under another name, which
@@ -82,18 +84,17 @@ def check_kind(path: str) -> str:
     """
     try:
         with open(path, "rb") as stream:
-            start = stream.read(_DICOM_AT + len(_DICOM_MAGIC))
+            empty = not stream.read(1)
     except OSError as error:
         raise ScanError(path, f"cannot be opened ({error.strerror})") from error
     kind = file_kind(path)
     if not kind:
         known = " ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-        remedy = f"; {_DICOM_REMEDY}" if path.lower().endswith((".dcm", ".ima")) else ""
-        raise ScanError(path, f"is not of a supported kind ({known}){remedy}")
-    if not start:
+        raise ScanError(path, f"is not of a supported kind ({known}, or DICOM without a suffix)")
+    if empty:
         raise ScanError(path, "is empty")
-    if start[_DICOM_AT:] == _DICOM_MAGIC:
-        raise ScanError(path, f"is a DICOM file with another suffix; {_DICOM_REMEDY}")
+    if kind != "dicom" and has_magic(path):
+        raise ScanError(path, "is a DICOM file with another suffix; rename it to .dcm")
     return kind
 
 

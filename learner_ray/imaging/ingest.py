@@ -20,6 +20,7 @@ from learner_ray.cohort.content import Known, read_hash, stamp_of
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.imaging.errors import BadScan, ScanError
+from learner_ray.imaging.kinds import kinds_of_scans
 from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.raster import BACKGROUND
 from learner_ray.imaging.reader import read_scan, reader_version
@@ -100,7 +101,7 @@ def ingest(
         file.flush()
         os.fsync(file.fileno())
     index = {
-        "reader": reader_version(),
+        "reader": reader_version(kinds_of_scans(scans)),
         "size": size,
         "scans": {scan: asdict(entry) for scan, entry in entries.items()},
         "bad": [asdict(each) for each in bad],

@@ -10,8 +10,8 @@ from learner_ray.imaging.headers import file_kind
 
 
 def kinds_of_scans(scans: pd.DataFrame) -> list[str]:
-    """The kinds of some scans, sorted: ``video``, ``volume``, ``picture``, or ``3 x picture`` for three files
-    stacked into one scan."""
+    """The kinds of some scans, sorted: ``video``, ``volume``, ``picture``, ``dicom``, or ``3 x picture`` for
+    three files stacked into one scan."""
     return sorted({kind_of_scan(files) for files in scans["files"]})
 
 

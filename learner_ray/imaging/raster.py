@@ -41,6 +41,13 @@ def resize(frames: Tensor, width: int, height: int) -> Tensor:
     return F.interpolate(frames[None], size=(height, width), mode="bilinear", antialias=True)[0]
 
 
+def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey of RGB (..., 3) with the weights of ITU-R BT.601 in 256ths; grey stays exactly as it is."""
+    red, green, blue = (rgb[..., channel].astype(np.uint16) for channel in range(3))
+    grey: NDArray[np.uint8] = ((77 * red + 150 * green + 29 * blue) >> 8).astype(np.uint8)
+    return grey
+
+
 def grey_range(frames: Tensor) -> tuple[float, float]:
     """The values that become black and white in frames (T, h, w): percentiles 0.5 and 99.5, or the extremes
     where these agree.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learner_ray.imaging import picture, video, volume
+from learner_ray.imaging import dicom, picture, video, volume
 from learner_ray.imaging.headers import check_kind
 
 VERSION = 1
@@ -19,7 +19,7 @@ def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.u
     """All frames of a scan; several files are stacked in the order given.
 
     Args:
-        files: video, NIfTI or picture files, distinguished by their suffix.
+        files: video, NIfTI, picture or DICOM files.
         size: height and width of a frame in pixels.
         slices: frames taken of a three-dimensional volume.
 
@@ -36,13 +36,20 @@ def _read_file(path: str, size: int, slices: int) -> NDArray[np.uint8]:
     kind = check_kind(path)
     if kind == "volume":
         return volume.read_volume(path, size, slices)
-    return video.read_video(path, size) if kind == "video" else picture.read_picture(path, size)
+    readers = {"video": video.read_video, "picture": picture.read_picture, "dicom": dicom.read_dicom}
+    return readers[kind](path, size)
 
 
-def reader_version() -> str:
-    """The versions of the readers and of the libraries that pixels depend on, as one line."""
+def reader_version(kinds: Iterable[str]) -> str:
+    """The versions of the readers and of the libraries that pixels depend on, as one line.
+
+    Args:
+        kinds: the kinds of the scans, as ``kinds_of_scans`` gives them. Decoders of DICOM count only where
+            scans are DICOM: installing them leaves what was read from other files as it is.
+    """
     versions = [f"learner_ray-{VERSION}"]
-    for package in ("av", "decord", "nibabel", "pillow", "torch"):
+    packages = ["av", "decord", "nibabel", "pillow", "torch"]
+    for package in packages + [*dicom.PACKAGES] * any("dicom" in kind for kind in kinds):
         try:
             versions.append(f"{package}-{metadata.version(package)}")
         except metadata.PackageNotFoundError:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import open_video
-from learner_ray.imaging.raster import fit, pad_square
+from learner_ray.imaging.raster import fit, luma, pad_square
 
 _DECORD_CODECS = {"h264", "hevc", "mjpeg", "mpeg4", "vp9"}
 _END_TOLERANCE_FRAMES = 2
@@ -143,7 +143,7 @@ def _decode_with_decord(path: str, width: int, height: int) -> NDArray[np.uint8]
             rgb = reader.next().asnumpy()
             if rgb.shape != (height, width, 3):  # some widths: https://github.com/dmlc/decord/issues/336
                 return None
-            frames[i] = _luma(rgb)
+            frames[i] = luma(rgb)
     except (RuntimeError, DECORDError, StopIteration):
         return None
     return frames
@@ -158,12 +158,5 @@ def _decode_with_pyav(path: str, width: int, height: int) -> NDArray[np.uint8]:
             if frame.is_corrupt:
                 raise ScanError(path, f"frame {len(frames) + 1} is damaged")
             rgb = scaler.reformat(frame, width, height, "rgb24", interpolation="BILINEAR")
-            frames.append(_luma(np.asarray(rgb.to_ndarray(), np.uint8)))
+            frames.append(luma(np.asarray(rgb.to_ndarray(), np.uint8)))
     return np.stack(frames) if frames else np.empty((0, height, width), np.uint8)
-
-
-def _luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey of RGB (h, w, 3) with the weights of ITU-R BT.601 in 256ths; grey stays exactly as it is."""
-    red, green, blue = (rgb[..., channel].astype(np.uint16) for channel in range(3))
-    grey: NDArray[np.uint8] = ((77 * red + 150 * green + 29 * blue) >> 8).astype(np.uint8)
-    return grey

@@ -27,7 +27,7 @@ class AdaCon(Loss):
 
     with ``m_ia = 2 |F(y_i) - F(y_a)|`` for a negative, which never exceeds 2, and zero for a positive. F is
     the share of training scores below y, ties counted half; positives differ by at most ``threshold``
-    in score. p and a run over the scans of other patients (``config.pairs``).
+    in score. p and a run over the scans of other patients (``loss.pairs``).
 
     Defaults: g = 1/``temperature`` 150, ``threshold`` 0.5 training SDs. The authors add it to the MSE with
     a weight of 0.75, which is ``contrastive_weight`` here.

@@ -72,6 +72,8 @@ class Loss(ABC):
     """The value of ``loss.name`` that selects the loss."""
     Config: ClassVar[type[LossConfig]] = LossConfig
     """Its settings, a frozen dataclass; each field is a key ``loss.<field>``."""
+    own_pairs: ClassVar[str] = ""
+    """The pairs that it compares, in words, if it does not go by ``loss.pairs``."""
     views: int = 1
     """Number of augmented views of every scan in a batch: of the class, what ``loss.views`` 0 stands for."""
     default_temperature: ClassVar[float | None] = None

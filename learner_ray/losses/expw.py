@@ -22,7 +22,7 @@ class ExpW(Loss):
     ``mean over anchors i of  -sum_k (w_k / sum_t w_t) [ s_k - log sum_{t != i} exp(s_t (1 - w_t)) ]``
 
     with ``s_k = cos_ik / t`` and ``w_k = exp(-(y_i - y_k)^2 / 2 sigma^2)``. k and t run over the scans of
-    other patients (``config.pairs``) and the other view of the anchor's scan. The value follows this
+    other patients (``loss.pairs``) and the other view of the anchor's scan. The value follows this
     formula; the authors' code subtracts each row's maximum from s before the factor 1 - w, which
     changes it.
 

@@ -17,7 +17,7 @@ class LogRatio(Loss):
     ``mean over triplets (a, i, j), i != j, of  ( log(D_ai / D_aj) - log(dy_ai / dy_aj) )^2``
 
     with D the Euclidean distance of embeddings that are not normalised, and dy the absolute difference of
-    scores. i and j run over the scans of other patients (``config.pairs``) with a score other than the
+    scores. i and j run over the scans of other patients (``loss.pairs``) with a score other than the
     anchor's, as log 0 has no ratio. With ``r = log D - log dy`` an anchor's n pairs contribute
     ``sum_{i != j} (r_i - r_j)^2 = 2 n sum_i (r_i - mean r)^2``, so that it takes O(B^2).
 

@@ -20,7 +20,7 @@ class RankNContrast(Loss):
     ``mean over pairs i != j of  -log( exp(s_ij) / sum_{k: |y_i - y_k| >= |y_i - y_j|} exp(s_ik) )``
 
     with ``s_ij = -||u_i - u_j|| / t`` of embeddings that are not normalised. Pairs are those of different
-    patients (``config.pairs``) and the two views of a scan, as candidates j and as competitors k alike.
+    patients (``loss.pairs``) and the two views of a scan, as candidates j and as competitors k alike.
     Sorting each row once makes it O(B^2 log B) in time and O(B^2) in memory.
 
     Defaults: t ``temperature`` 2, two views.

@@ -27,7 +27,7 @@ class Siamese(Loss):
     The score head gives w: s is the difference of the predicted scores, in which the head's bias cancels,
     so that exchanging the visits exchanges worse and better. A bias-free three-way softmax could never
     say "same"; the two cut-points can. The class of a pair is that of its scores: worse or better from a
-    change of theta on. Pairs are all visits of one patient in the batch; ``config.pairs`` is not used. With
+    change of theta on. Pairs are all visits of one patient in the batch; ``loss.pairs`` is not used. With
     ``train.balance=patient`` every batch has some.
 
     Defaults: theta ``boundary`` 1, which is the cohort's own change threshold, so that the classes are those
@@ -44,6 +44,7 @@ class Siamese(Loss):
     name = "siamese"
     Config = SiameseConfig
     config: SiameseConfig
+    own_pairs = "of visits of one patient"
 
     def __init__(self, config: SiameseConfig, training: TrainingScores) -> None:
         super().__init__(config, training)

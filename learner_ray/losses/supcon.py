@@ -16,7 +16,7 @@ class SupCon(Loss):
     ``mean over anchors i of  -1/|P(i)| sum_{p in P(i)} log( exp(s_ip) / sum_{a != i} exp(s_ia) )``
 
     with ``s_ij = cos_ij / t`` and P(i) the scans of i's bin; an anchor without any is left out. p and a run
-    over the scans of other patients (``config.pairs``) and the other view of the anchor's scan. The bins
+    over the scans of other patients (``loss.pairs``) and the other view of the anchor's scan. The bins
     are cut at quantiles of the training scores.
 
     Defaults: t ``temperature`` 0.07, ``bins`` 5, two views.

@@ -21,7 +21,7 @@ class YAware(Loss):
     ``mean over anchors i of  -sum_j (w_ij / sum_k w_ik) log( exp(s_ij) / sum_k exp(s_ik) )``
 
     with ``s_ij = cos_ij / t`` and ``w_ij = exp(-(y_i - y_j)^2 / 2 sigma^2)``. j and k run over the scans of
-    other patients (``config.pairs``) and the other view of the anchor's scan. Anchors are all views of
+    other patients (``loss.pairs``) and the other view of the anchor's scan. Anchors are all views of
     the batch, where the original takes the first view against the second.
 
     Defaults: t ``temperature`` 0.1, sigma ``bandwidth`` 1 training SD, two views.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.faults import all_listed
+from learner_ray.cohort.flow import cohort_flow
 from learner_ray.cohort.listing import content_list
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
@@ -45,6 +46,8 @@ class External:
     source: Source
     left_out: tuple[str, ...] = ()
     """What is left out of it, or taken in though it is odd, in sentences."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Why a scan cannot be decoded, by scan id."""
     contents: Mapping[str, Any] = field(default_factory=dict)
     """The list of its files and their hashes, once they were read."""
 
@@ -90,6 +93,7 @@ class External:
             "source": {"path": source.path, "format": source.format, "missing": list(source.missing)},
             "bad_scans": len(source.bad_scans),
             "left_out": list(self.left_out),
+            "flow": cohort_flow(cohort, self.unreadable),
         }
 
 
@@ -165,6 +169,7 @@ def read_external_scans(
         cohort=decoded.cohort,
         source=source,
         left_out=(*decoded.cohort.notes, *map(str, decoded.cache.bad.values()), *kept),
+        unreadable=decoded.unreadable,
         contents=content_list(decoded.cohort, decoded.stamps, decoded.cache.looks),
     )
 

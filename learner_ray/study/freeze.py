@@ -13,7 +13,7 @@ from typing import Any
 
 from learner_ray.core.errors import UserError
 from learner_ray.run.provenance import git_sha
-from learner_ray.study.main_table import decision_rule
+from learner_ray.study.main_table import calibration, decision_rule
 
 ASKED = ("primary_metric", "reference")
 """Keys of a study that say what is asked of its results."""
@@ -21,13 +21,16 @@ GROWING = ("trials", "seeds", "repeats")
 LOOKS = 1
 
 
-def frozen(study: Mapping[str, Any], folder: Path, looks: int | None) -> dict[str, Any]:
+def frozen(
+    study: Mapping[str, Any], folder: Path, looks: int | None, sample_size: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The protocol of a study that starts now.
 
     Args:
         study: as ``study.json`` will hold it.
         folder: its results folder.
         looks: how many looks at its results are declared; None for one.
+        sample_size: the minimum detectable difference and its assumptions; None where it was not worked out.
     """
     sizes = {name: study[name] for name in ("folds", "repeats", "seeds")}
     patients = {name: study["cohort"][name] for name in ("patients", "pairs")}
@@ -40,6 +43,8 @@ def frozen(study: Mapping[str, Any], folder: Path, looks: int | None) -> dict[st
         "family": family(study),
         "threshold": study["cohort"]["score"]["change_threshold"],
         **decision_rule(),
+        "calibration": calibration(),
+        "sample_size": None if sample_size is None else dict(sample_size),
         "looks": looks or LOOKS,
         "planned": {
             "arms": len(study["arms"]),

@@ -11,6 +11,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from learner_ray.cohort import Cohort
+from learner_ray.cohort.flow import pairs_among
 from learner_ray.core.config import ProgressionConfig
 from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.training.predictions import pair_table
@@ -68,9 +69,5 @@ def _scans(scans: pd.DataFrame, patients: Collection[str]) -> pd.DataFrame:
 
 def _pairs(cohort: Cohort, scans: pd.DataFrame, patients: Collection[str]) -> pd.DataFrame:
     """The pairs of some patients whose visits both have one of the scans: those that a run has."""
-    pairs = cohort.pairs()
-    visits = pd.MultiIndex.from_frame(scans[["patient", "visit"]])
-    kept = pairs["patient"].isin(patients)
-    for side in ("earlier", "later"):
-        kept &= pd.MultiIndex.from_frame(pairs[["patient", side]]).isin(visits)
-    return pairs[kept].reset_index(drop=True)
+    pairs = pairs_among(cohort, scans)
+    return pairs[pairs["patient"].isin(patients)].reset_index(drop=True)

@@ -1,12 +1,12 @@
 """What a study asks of ``analysis``: its main table, and the metrics there are.
 
-The one place of the package that names modules of ``analysis`` for it, apart from the plan report's power.
+The one place of the package that names modules of ``analysis`` for it, apart from the sample size's power.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from learner_ray.core.errors import UserError
 
@@ -44,6 +44,14 @@ def decision_rule() -> dict[str, float]:
     from analysis.statistics.verdict import ALPHA
 
     return {"analysis": ANALYSIS, "alpha": ALPHA}
+
+
+def calibration() -> dict[str, Any] | None:
+    """What was measured of the rule's error and of its intervals, and under which conditions; None where
+    nothing was."""
+    from analysis.statistics.rule import ANALYSIS, CALIBRATION
+
+    return CALIBRATION.get(ANALYSIS)
 
 
 def main_table_text(out: Path) -> str:

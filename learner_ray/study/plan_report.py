@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import pandas as pd
-
-from analysis.statistics.fitted_noise import fitted_noise
-from analysis.statistics.metrics import METRICS, ReportMetric
-from analysis.statistics.power import POWER, minimum_detectable
-from analysis.statistics.simulated_studies import DEFAULT_NOISE, Design, Noise
+from analysis.statistics.metrics import ReportMetric
+from analysis.statistics.power import POWER
 from learner_ray.core.durations import duration
 from learner_ray.run.throughput import Throughput
 from learner_ray.study.cost_estimate import ArmCost, estimate_cost
 from learner_ray.study.plan import Plan
+from learner_ray.study.sample_size import sample_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,26 +77,6 @@ class PlanReport:
         return f" as measured on {' and '.join(makes)}" if makes else ""
 
 
-def noise_seen(ledger: Path | None, reference: str, arms: Sequence[str]) -> tuple[Noise, str]:
-    """The noise that runs and patients are simulated with, and where it is from, in words.
-
-    Args:
-        ledger: of final runs that the study has already; they need not be those that are planned.
-        reference: the arm that others are compared with.
-        arms: those others.
-    """
-    assumed = DEFAULT_NOISE, "noise as assumed"
-    if ledger is None or not ledger.is_file():
-        return assumed
-    try:
-        rows = pd.read_parquet(ledger)
-        seen = fitted_noise(rows, reference, arms)
-    except (OSError, ValueError, KeyError):  # a damaged ledger is written anew by the sweep itself
-        return assumed
-    runs = rows.loc[rows["arm"].isin([reference, *arms]), "run_hash"].nunique() if seen else 0
-    return (seen, f"noise fitted to {runs} final runs of this study") if seen else assumed
-
-
 def detectable(plan: Plan, ledger: Path | None = None) -> str:
     """The minimum detectable difference of the primary metric, in its unit and direction, in a sentence.
 
@@ -107,32 +84,15 @@ def detectable(plan: Plan, ledger: Path | None = None) -> str:
         plan: the study.
         ledger: of final runs that the study has already, whose noise is taken then.
     """
-    family = [a for a in plan.arms if not a.control and a.name != plan.study.reference]
-    if not family or plan.study.reference not in {arm.name for arm in plan.arms}:
+    found = sample_size(plan, ledger)
+    if found is None:
         return "No arm is compared with the reference: there is no difference to detect."
-    pairs = plan.cohort.pairs()["patient"].value_counts()
-    counts = plan.cohort.class_counts()
-    worse, same, better = (float(n / counts.sum()) for n in counts)
-    size, metric = plan.size, METRICS[plan.study.primary_metric]
-    noise, noise_from = noise_seen(ledger, plan.study.reference, [arm.name for arm in family])
-    found = minimum_detectable(
-        Design(
-            patients=len(pairs),
-            folds=size.folds,
-            repeats=size.repeats,
-            seeds=size.seeds,
-            pairs=tuple(int(n) for n in pairs),
-            classes=(worse, same, better),
-        ),
-        metric,
-        arms=len(family),
-        noise=noise,
-    )
+    design = found.design
     setting = (
-        f"{size.folds} folds, {size.repeats} repeats, {size.seeds} seeds, {len(family)} arms compared, "
-        f"{len(pairs)} patients with pairs, {noise_from}"
+        f"{design.folds} folds, {design.repeats} repeats, {design.seeds} seeds, {found.arms} arms compared, "
+        f"{design.patients} patients with pairs, {found.noise_from}"
     )
-    return detectable_text(found, metric, setting, plan.study.reference)
+    return detectable_text(found.difference, found.metric, setting, plan.study.reference)
 
 
 def detectable_text(found: float | None, metric: ReportMetric, setting: str, reference: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from learner_ray.core.components import PRUNERS
+from learner_ray.core.described import described
 from learner_ray.core.errors import UserError
 from learner_ray.core.registry import source_hash
 from learner_ray.study.pruners import Pruner, TrialProgress, asked
@@ -70,6 +71,23 @@ def pruner_text(choice: PrunerChoice) -> str:
         return choice + (f" [{own}]" if own else "")
     own = "" if _is_public(type(choice)) else f" [{source_hash(type(choice))}]"
     return _object_text(choice) + own
+
+
+def pruner_record(choice: PrunerChoice, epochs: int) -> dict[str, Any]:
+    """What ``study.json`` records of a pruner beside its name: what its class says of itself, and where it
+    has any, the epochs at which it compares trials (``rungs``) and its ``eta``.
+
+    Args:
+        choice: a name or an object.
+        epochs: length of the schedule.
+    """
+    pruner = _pruner_of(choice, epochs)
+    rungs = getattr(pruner, "rungs", None)
+    return {
+        **described(type(pruner)),
+        **({"rungs": rungs(epochs)} if callable(rungs) else {}),
+        **({"eta": pruner.eta} if hasattr(pruner, "eta") and callable(rungs) else {}),
+    }
 
 
 def _is_public(cls: type) -> bool:

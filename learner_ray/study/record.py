@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from learner_ray.cohort import Cohort, load_splits, save_splits, splits_hash
 from learner_ray.cohort.covariates import NAMES as COVARIATES
+from learner_ray.cohort.flow import cohort_flow
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.run.provenance import git_sha, processor, versions
 from learner_ray.study.freeze import ASKED, amended, check_looks, frozen
 from learner_ray.study.ledger import protocol
 from learner_ray.study.main_table import decision_rule
+from learner_ray.study.methods_record import methods_record
 from learner_ray.study.plan import Plan
 from learner_ray.study.pruner_choice import pruner_text
 from learner_ray.study.study import Arm
@@ -67,9 +70,14 @@ the looks at the results, which stay counted."""
 
 
 def describe(
-    plan: Plan, left_out: list[str], *, command: str = "", allow_duplicates: bool = False
+    plan: Plan,
+    left_out: list[str],
+    *,
+    unreadable: Mapping[str, str],
+    command: str = "",
+    allow_duplicates: bool = False,
 ) -> dict[str, Any]:
-    """The study as plain data; ``command`` is what repeats it."""
+    """The study as plain data; ``command`` is what repeats it, the rest as in :func:`record`."""
     from optuna.distributions import distribution_to_json
 
     metric = selection_metric(plan.base.progression.selection_metric)
@@ -85,6 +93,7 @@ def describe(
             "missing": list(plan.source.missing),
         },
         "left_out": left_out,
+        "flow": cohort_flow(plan.cohort, unreadable),
         "allow_duplicates": allow_duplicates,
         "protocol": protocol(plan),
         "profile": plan.profile,
@@ -114,6 +123,7 @@ def describe(
         "development": plan.development,
         "fixed_at": _fixed_at(plan),
         "threads": plan.settings.threads,
+        "methods": methods_record(plan),
         "numerics": plan.settings.numerics,
         "analysis": decision_rule()["analysis"],
         "split_hash": splits_hash(plan.folds),
@@ -173,10 +183,12 @@ def record(
     folder: Path,
     left_out: list[str],
     *,
+    unreadable: Mapping[str, str] = MappingProxyType({}),
     command: str = "",
     extend: bool = False,
     allow_duplicates: bool = False,
     looks: int | None = None,
+    sample_size: Callable[[], Mapping[str, Any] | None] = lambda: None,
 ) -> dict[str, Any]:
     """Writes ``study.json`` and ``splits.json`` at the first start; later checks that they are this study's.
 
@@ -187,16 +199,18 @@ def record(
         plan: the study as asked for now.
         folder: its results folder.
         left_out: what the study leaves out of its data, in sentences.
+        unreadable: why a scan cannot be decoded, by scan id.
         command: what repeats the study, quoted for a shell.
         extend: take in more arms, trials, seeds or repeats than the folder's study has.
         allow_duplicates: whether files with the same content were let pass.
         looks: how many looks at the results are declared at the first start; None for one.
+        sample_size: works out, at the first start, what the study could find: takes seconds.
 
     Raises:
         UserError: the folder holds another study, or one whose files were changed, or that declared another
             number of looks.
     """
-    now = describe(plan, left_out, command=command, allow_duplicates=allow_duplicates)
+    now = describe(plan, left_out, unreadable=unreadable, command=command, allow_duplicates=allow_duplicates)
     path, splits = folder / "study.json", folder / "splits.json"
     before = read_study(path)
     if before is None:
@@ -206,7 +220,7 @@ def record(
         if any(parts[0] not in DERIVED for parts in seen):
             raise UserError(f"{folder} exists and holds no study: choose another --out")
         _check_splits(splits, now["split_hash"])
-        now["frozen"], now["amendments"] = frozen(now, folder, looks), []
+        now["frozen"], now["amendments"] = frozen(now, folder, looks, sample_size()), []
         _write(plan, now, folder)
         return now
     check_looks(before, looks)

@@ -19,6 +19,11 @@ if TYPE_CHECKING:  # loaded where used: the command's parser asks this file for 
 LEVELS = 3
 """How many values a real number has on a grid, its ends included."""
 
+RANDOM_TRIALS = 10
+"""Trials of a search after which the samplers ``tpe`` and ``gp`` stop drawing at random."""
+POPULATION = 8
+"""Population of ``nsga-ii``: with Optuna's own 50, most studies would be random searches."""
+
 SAMPLERS = ("tpe", "gp", "cma-es", "nsga-ii", "qmc", "random", "grid")
 """Names that ``make_sampler`` knows."""
 
@@ -44,11 +49,10 @@ def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampl
         raise UserError("--sampler cma-es needs the package cmaes: pip install cmaes")
     samplers = optuna.samplers
     makers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
-        "tpe": lambda: samplers.TPESampler(seed=trial),
-        "gp": lambda: samplers.GPSampler(seed=trial),
+        "tpe": lambda: samplers.TPESampler(seed=trial, n_startup_trials=RANDOM_TRIALS),
+        "gp": lambda: samplers.GPSampler(seed=trial, n_startup_trials=RANDOM_TRIALS),
         "cma-es": lambda: samplers.CmaEsSampler(seed=trial, warn_independent_sampling=False),
-        # A population of the default 50 would be a random search in most studies.
-        "nsga-ii": lambda: samplers.NSGAIISampler(seed=trial, population_size=8),
+        "nsga-ii": lambda: samplers.NSGAIISampler(seed=trial, population_size=POPULATION),
         "qmc": lambda: samplers.QMCSampler(
             seed=group, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
         ),
@@ -58,6 +62,21 @@ def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return makers[name]()
+
+
+def sampler_record(name: str) -> dict[str, Any]:
+    """What ``study.json`` records of a sampler beside its name: its class in Optuna, and its settings.
+
+    Args:
+        name: one of ``SAMPLERS``.
+    """
+    settings: dict[str, dict[str, Any]] = {
+        "tpe": {"random_trials": RANDOM_TRIALS},
+        "gp": {"random_trials": RANDOM_TRIALS},
+        "nsga-ii": {"population": POPULATION},
+        "grid": {"levels": LEVELS},
+    }
+    return {"class": type(make_sampler(name, 0, 0)).__name__, **settings.get(name, {})}
 
 
 def grid_points(distributions: Mapping[str, BaseDistribution], seed: int) -> list[dict[str, Any]]:

@@ -99,7 +99,7 @@ def predict(
         readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
         data = Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
         embedded = predictor.embed(data)
-    if predictor.description["reader"] != reader_version():
+    if predictor.description["reader"] != reader_version(predictor.kinds):
         logger.warning("pixels were read by %s in training", predictor.description["reader"])
     return _table(predictor, readable.reset_index(drop=True), embedded)
 

@@ -48,7 +48,7 @@ def write_predictor(
         "score_scale": asdict(pretraining.score_scale),
         "kinds": kinds_of_scans(data.scans),
         "progression": progression.state(),
-        "reader": reader_version(),
+        "reader": reader_version(kinds_of_scans(data.scans)),
         "versions": versions(),
         "git_sha": git_sha(),
     }

@@ -24,6 +24,8 @@ from learner_ray.training.precision import autocast
 STRENGTHS = ("regression_gradient", "contrastive_gradient", "contrastive_factor")
 """The lengths of both weighted terms' gradients at the embedding, and what the contrastive one was multiplied
 by."""
+MOMENTUM = 0.9
+"""The momentum of the optimiser ``sgd``."""
 MEANS = ("loss", "mse", "contrastive", *STRENGTHS, "gradient_norm")
 """What is averaged over an epoch, weighted by the scans of each step."""
 
@@ -201,4 +203,4 @@ def _optimizer(network: nn.Module, train: TrainConfig, lr: Tensor) -> torch.opti
     ]
     if train.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=lr, fused=True, capturable=lr.is_cuda)
-    return torch.optim.SGD(groups, lr=lr, momentum=0.9, fused=True)
+    return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_view_site_and_device_are_kept_and_other_columns_noted(write_manifest):
     [
         (("absent.mp4", "P1", "3", "300"), "row 6: absent.mp4 does not exist; correct the path"),
         (("", "P1", "3", "300"), "row 6: path is empty; fill it in"),
-        ((".", "P1", "3", "300"), "row 6: . is a folder; list its files"),
+        ((".", "P1", "3", "300"), "row 6: . is a folder; name its files in the column files"),
         (("c.mp4", " ", "3", "300"), "row 6: patient is empty; fill it in"),
         (("c.mp4", "P1", "", "300"), "row 6: visit is empty"),
         (
@@ -283,3 +284,20 @@ def test_a_sidecar_that_is_no_object(write_manifest, text):
 
 def test_without_a_known_modality_the_score_must_be_stated(write_manifest):
     assert "give the modality (lus or mri), or state the score" in fault(write_manifest(), modality="")
+
+
+def test_a_scan_in_several_files(write_manifest):
+    columns = [*COLUMNS, "files"]
+    rows = [[*row, ""] for row in VALID]
+    path = write_manifest(rows[1:], columns)
+    folder = path.parent / "frames"
+    folder.mkdir()
+    for name in ("f10.png", "f9.png", "last.png"):
+        (folder / name).write_bytes(name.encode())
+    first = ["frames", *VALID[0][1:], "frames/f*.png; frames/last.png"]
+    path.write_text("\n".join(",".join(cells) for cells in (columns, first, *rows[1:])) + "\n")
+    scans = load(path, modality="lus").scans
+    assert [Path(file).name for file in scans["files"][0]] == ["f9.png", "f10.png", "last.png"]
+    assert scans["scan"][0] == "frames"
+    path.write_text(path.read_text().replace("last.png", "no.png"))
+    assert "row 2: frames/no.png in files does not exist" in fault(path)

@@ -6,7 +6,7 @@ from learner_ray.cli import cohort
 from learner_ray.cli.missing_codes import joined
 from learner_ray.cli.options import sweep_parser
 from learner_ray.cohort import load
-from learner_ray.cohort.missing import is_missing
+from learner_ray.cohort.missing import Listed, is_missing
 from learner_ray.core.errors import UserError
 from tests.cohort.rows import VALID
 
@@ -26,6 +26,7 @@ def test_rows_without_a_score_are_left_out_and_listed(write_manifest):
     found = load(write_manifest(rows), modality="lus", missing=("-4",))
     assert found.summary()["scans"] == 4
     assert found.notes == ("3 of 7 rows left out: no score (row 6, 7, 8)",)
+    assert found.listed == Listed(scans=7, patients=3, left_out={"no score": 3})
 
 
 def test_a_code_that_is_not_named_is_a_fault(write_manifest):

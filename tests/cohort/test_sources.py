@@ -8,6 +8,7 @@ import pytest
 
 from learner_ray.cohort import MMSE, SEVERITY, SF_RATIO, load
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
+from learner_ray.cohort.missing import Listed
 from learner_ray.cohort.sources.base import SourceLayout
 from learner_ray.cohort.sources.find import layout_of, recognised
 from learner_ray.cohort.sources.oasis2 import PLANES
@@ -98,6 +99,7 @@ def test_oasis2_without_a_plane_or_a_score(oasis2, suffix):
     assert cohort.scans["row"].tolist() == [2, 3, 4]
     assert any(note.startswith("1 of 5 sessions left out: lacking") for note in cohort.notes)
     assert "1 of 5 sessions left out: no score (row 5)" in cohort.notes
+    assert cohort.listed is not None and cohort.listed.scans == 5 == 3 + sum(cohort.listed.left_out.values())
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,7 @@ def test_repeated_clips_are_averaged_and_clips_without_severity_left_out(covid_b
         "1 of 5 clips in severity.csv are not in lus_videos",
         "not used in lus_videos: 1 .mp4",
     )
+    assert cohort.listed == Listed(scans=7, patients=3, left_out={"no severity": 2, "no such clip": 1})
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,8 @@ FAULTS: dict[Callable[[Path], None], list[str]] = {
     garbage: ["row 10: ", "p2-1.png cannot be read as a picture (its format is not known"],
     empty_clip: ["row 10: ", "p2-1.mp4 is empty"],
     half_a_volume_header: ["row 10: ", "p2-1.nii.gz cannot be read as NIfTI"],
-    dicom_by_another_name: ["row 10: ", "p2-1.mp4 is a DICOM file with another suffix"],
-    dicom: ["row 10: ", "p2-1.dcm is not of a supported kind", "DICOM is not read"],
+    dicom_by_another_name: ["row 10: ", "p2-1.mp4 is a DICOM file with another suffix; rename it to .dcm"],
+    dicom: ["row 10: ", "p2-1.dcm cannot be read as DICOM (it does not state its SOP Class UID)"],
     one_class: ["class 'worse' is absent"],
     copied: ["row 20: p4-3.png has the content of p1-1.png in row 6, of another patient"],
     linked: ["row 20: p4-3.png has the content of p1-1.png in row 6, of another patient"],
@@ -121,6 +121,22 @@ def test_a_good_cohort_passes_and_its_counts_are_printed(
         printed = capsys.readouterr().out
         assert "32 scans, 32 visits, 8 patients" in printed and "better     8 pairs in 8 patients" in printed
         assert "scans are" not in printed
+
+
+def test_dicom_that_may_show_names_is_warned_of(listed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pydicom", reason="needs the extra [dicom]")
+    from tests.imaging.make_dicom import STILL, write_dicom
+
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 1, 48, 48), dtype=np.uint8)
+    for patient, said in enumerate((None, "YES", "NO")):
+        renamed(listed, f"p{patient}-1.png", f"p{patient}-1.dcm")
+        tags = {"BurnedInAnnotation": said} if said else {}
+        write_dicom(listed.parent / f"p{patient}-1.dcm", pixels[patient], sop_class=STILL, **tags)
+    for options in ([], ["--decode"]):
+        assert check(listed, *options) == 0
+        printed = capsys.readouterr().out
+        warning = printed[printed.index("2 scans may show names or dates") :].splitlines()
+        assert ["p0-1" in warning[1], "p1-1" in warning[2], "p2-1" in printed] == [True, True, False]
 
 
 def test_copies_that_are_meant_are_let_pass_and_told(
@@ -243,6 +259,10 @@ def test_what_a_sweep_let_pass_is_told_and_stands_in_the_study(
     assert study["allow_duplicates"] is True
     left_out, *kept = study["left_out"]
     assert "p7-3.png cannot be read" in left_out
+    flow = study["flow"]
+    assert flow["unreadable"] == {"cannot be read as a picture": 1} and flow["left_out"] == {}
+    assert flow["listed"]["scans"] == flow["readable"]["scans"] + 1 == study["cohort"]["scans"]
+    assert flow["pairs"] == study["cohort"]["pairs"] - 2, "the third visit of four was in two pairs"
     assert [note.partition(" (")[0] for note in kept] == [
         "1 scan is black",
         "1 file has the same content as another",

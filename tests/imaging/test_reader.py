@@ -22,7 +22,9 @@ def test_files_of_one_scan_are_stacked_in_order(tmp_path):
 
 
 def test_unknown_suffix_names_the_known_ones(tmp_path):
-    path = tmp_path / "scan.dcm"
+    path = tmp_path / "scan.raw"
     path.touch()
-    with pytest.raises(ScanError, match=r"scan\.dcm: is not of a supported kind \(\.mp4 .*dcm2niix"):
+    with pytest.raises(
+        ScanError, match=r"scan\.raw: is not of a supported kind \(\.mp4 .*, or DICOM without"
+    ):
         read_scan([str(path)], 32)

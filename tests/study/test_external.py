@@ -100,6 +100,7 @@ def test_a_study_has_one_external_cohort_and_no_run_knows_of_it(
     remember(of(elsewhere), folder)
     study = json.loads((folder / "study.json").read_text())
     found = study["external"]
+    assert found["flow"]["readable"]["scans"] == found["scans"] and found["flow"]["unreadable"] == {}
     assert found["cohort_hash"] == elsewhere.hash and found["patients"] == 12 and found["added"]
     assert {key: value for key, value in study.items() if key not in ("external", "hash")} == {
         key: value for key, value in kept.items() if key != "hash"

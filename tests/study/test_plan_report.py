@@ -9,7 +9,8 @@ import pytest
 
 from analysis.statistics.metrics import METRICS
 from analysis.statistics.simulated_studies import DEFAULT_NOISE, Arms, Design, simulated_ledger
-from learner_ray.study.plan_report import detectable_text, noise_seen
+from learner_ray.study.plan_report import detectable_text
+from learner_ray.study.sample_size import noise_seen
 
 
 @pytest.mark.parametrize("name", METRICS.built_in)

@@ -17,6 +17,7 @@ from learner_ray.run.spec import Source
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
+from learner_ray.study.sample_size import sample_size_record
 from learner_ray.study.study_file import load_study
 
 SMALL: dict[str, Any] = {"trials": 2, "folds": 2, "repeats": 1, "seeds": 1}
@@ -179,3 +180,40 @@ def test_the_record_says_of_how_many_pairs_age_sex_and_education_are_known(
     pairs = len(known.pairs())
     found = record(replace(asked, cohort=known), tmp_path / "b", [])["cohort"]["covariates"]
     assert found == {"age": 0, "sex": pairs, "education_years": 0, "spo2": 0}
+
+
+def test_the_sample_size_is_worked_out_at_the_first_start_and_kept(manifest: Path, tmp_path: Path) -> None:
+    """Later runs would tell it with hindsight, and it takes seconds."""
+    asked: list[int] = []
+
+    def sample_size() -> dict[str, Any]:
+        asked.append(1)
+        return {"difference": 0.1}
+
+    for seeds in (1, 1, 2):
+        kept = record(plan(manifest, seeds=seeds), tmp_path / "lus", [], extend=True, sample_size=sample_size)
+        assert kept["frozen"]["sample_size"] == {"difference": 0.1}
+    assert len(asked) == 1
+
+
+def test_the_sample_size_is_of_the_arms_that_are_compared(manifest: Path) -> None:
+    asked = plan(manifest, arms=("mse", "weighted", "majority"))
+    kept = sample_size_record(asked)
+    assert (
+        kept
+        and kept["arms_compared"] == 1
+        and kept["folds"] == 2
+        and kept["noise_from"] == "noise as assumed"
+    )
+    assert sample_size_record(plan(manifest, arms=("mse", "majority"))) is None
+
+
+def test_arms_are_recorded_with_the_values_in_effect(manifest: Path, tmp_path: Path) -> None:
+    """A 0 that stands for a published value, or for a loss's own number of views, tells a reader nothing."""
+    kept = record(plan(manifest, arms=("mse", "y_aware", "majority")), tmp_path / "lus", [])["methods"]
+    values = {arm: of["values"] for arm, of in kept["configurations"].items()}
+    assert values["y_aware"]["loss.temperature"] == 0.1 and values["y_aware"]["loss.views"] == 2
+    assert values["mse"] == {"loss.views": 1}
+    assert not kept["configurations"]["majority"]["uses_encoder"]
+    trial, whole = kept["inner"]["trial"]["patients"], kept["inner"]["final"]["patients"]
+    assert whole[0] == trial[0] + kept["inner"]["validation"]["patients"][0]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from learner_ray.cohort.cohort import Cohort
+from learner_ray.cohort.sources.importer import LeftOut
 from learner_ray.core.components import SOURCES
 
 
@@ -42,3 +43,8 @@ class SourceLayout(ABC):
         Raises:
             UserError: something in the folder is faulty; the message names file, row and remedy.
         """
+
+    def left_out(self, folder: Path, missing: Sequence[str] = ()) -> list[LeftOut]:
+        """The scans, and rows of the table, that the cohort of a folder lacks, each with its reason. Nothing
+        unless a source says otherwise; it takes what :meth:`read` takes."""
+        return []

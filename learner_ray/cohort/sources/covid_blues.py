@@ -15,10 +15,12 @@ from statistics import fmean
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.covariates import Covariates
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.missing import without_score
+from learner_ray.cohort.missing import Listed, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.score import SEVERITY
 from learner_ray.cohort.sources.base import SourceLayout
+from learner_ray.cohort.sources.importer import LeftOut
+from learner_ray.cohort.sources.layout_importer import LayoutImporter
 from learner_ray.cohort.sources.tables import (
     FIRST_ROW,
     check_patients,
@@ -84,6 +86,8 @@ class CovidBlues(SourceLayout):
         check_spellings([(scan.row, scan.patient) for scan in scans], faults)
         faults.raise_any()
         check_patients(folder, scans, notes)
+        names = clips.keys() | severity.keys()
+        lacking = {"no severity": len(names - severity.keys()), "no such clip": absent}
         return Cohort(
             name="COVID-BLUES",
             modality="lus",
@@ -96,7 +100,37 @@ class CovidBlues(SourceLayout):
                 for name in names
             },
             notes=tuple(notes),
+            listed=Listed(
+                scans=len(names),
+                patients=len({parts[1] for name in names if (parts := _CLIP.fullmatch(name))}),
+                left_out={why: count for why, count in lacking.items() if count},
+            ),
         )
+
+    def left_out(self, folder: Path, missing: Sequence[str] = ()) -> list[LeftOut]:
+        table = folder / "severity.csv"
+        clips, _ = _clips(folder / "lus_videos")
+        listed = dict(_ratings(table, missing))
+        unlisted = sorted(clips.keys() - listed.keys())
+        found = [LeftOut(path=str(clips[name]), reason=f"no row in {table.name}") for name in unlisted]
+        for name, (row, severity) in listed.items():
+            where, patient = f"{table}, row {row}", name.rpartition("_")[0]
+            if name not in clips:
+                found.append(
+                    LeftOut(path=where, patient=patient, reason=f"the clip is not in lus_videos: {name}")
+                )
+            elif math.isnan(severity):
+                reason = f"no score: missing in {table.name}, row {row}"
+                found.append(LeftOut(path=str(clips[name]), patient=patient, reason=reason))
+        return found
+
+
+class CovidBluesImporter(LayoutImporter):
+    """The importer of the same folder. Visits are numbers there, since L1 and R1 cannot be sorted."""
+
+    name = CovidBlues.name
+    needs = CovidBlues.needs
+    layout = CovidBlues
 
 
 def _covariates(path: Path, missing: Sequence[str]) -> tuple[dict[str, Covariates], list[str]]:
@@ -131,15 +165,21 @@ def _clips(folder: Path) -> tuple[dict[str, Path], str]:
     return clips, count_kinds(iter(foreign))
 
 
-def _severities(path: Path, missing: Sequence[str]) -> tuple[dict[str, tuple[int, float]], list[str]]:
-    """Row and severity of each clip that has one, by the clip's name; and a note about the others."""
+def _ratings(path: Path, missing: Sequence[str]) -> list[tuple[str, tuple[int, float]]]:
+    """Row and severity of each clip in the table, NaN where it is missing, by the clip's name."""
     table = read_table(path, ("video_file", "Severity Score"))
     names = table["video_file"].str.strip()
     faults = Faults(str(path))
     severities = numbers(table["Severity Score"], SEVERITY, missing, faults)
     check_unique(names, faults)
     faults.raise_any()
-    rated = list(zip(names, table.index + FIRST_ROW, severities, strict=True))
-    unrated = [int(row) for _, row, value in rated if math.isnan(value)]
-    notes = without_score(unrated, len(table), f"rows of {path.name}")
-    return {name: (int(row), value) for name, row, value in rated if not math.isnan(value)}, notes
+    rows = [int(index) + FIRST_ROW for index in table.index]
+    return list(zip(names, zip(rows, severities, strict=True), strict=True))
+
+
+def _severities(path: Path, missing: Sequence[str]) -> tuple[dict[str, tuple[int, float]], list[str]]:
+    """Row and severity of each clip that has one, by the clip's name; and a note about the others."""
+    rated = _ratings(path, missing)
+    unrated = [row for _, (row, value) in rated if math.isnan(value)]
+    notes = without_score(unrated, len(rated), f"rows of {path.name}")
+    return {name: (row, value) for name, (row, value) in rated if not math.isnan(value)}, notes

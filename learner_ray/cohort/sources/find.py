@@ -47,23 +47,13 @@ def read(layout: SourceLayout, folder: Path, missing: tuple[str, ...]) -> Cohort
     Raises:
         UserError: the folder is faulty, or a user's own source is.
     """
-    try:
+    with SOURCES.own_code(layout.name):
         cohort = layout.read(folder, missing)
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:  # the user's own code may raise anything
-        if layout.name in SOURCES.built_in:
-            raise
-        raise UserError(f"the source {layout.name!r} fails: {type(error).__name__}: {error}") from error
     if not isinstance(cohort, Cohort):
         raise UserError(f"the source {layout.name!r} reads {cohort!r}, which is no Cohort")
     return cohort
 
 
 def _asked(layout: SourceLayout, folder: Path) -> bool:
-    try:
+    with SOURCES.own_code(layout.name):
         return bool(layout.recognises(folder))
-    except OSError:
-        raise
-    except Exception as error:  # the user's own code may raise anything
-        raise UserError(f"the source {layout.name!r} fails: {type(error).__name__}: {error}") from error

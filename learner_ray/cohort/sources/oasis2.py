@@ -15,10 +15,11 @@ import pandas as pd
 
 from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.missing import without_score
+from learner_ray.cohort.missing import Listed, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.score import MMSE
 from learner_ray.cohort.sources.base import SourceLayout
+from learner_ray.cohort.sources.importer import LeftOut
 from learner_ray.cohort.sources.tables import (
     FIRST_ROW,
     check_patients,
@@ -45,10 +46,10 @@ class Oasis2(SourceLayout):
     needs = "axl/, cor/, sag/ and oasis_longitudinal*.csv or .xlsx"
 
     def recognises(self, folder: Path) -> bool:
-        return all((folder / plane).is_dir() for plane in PLANES) and bool(_session_tables(folder))
+        return all((folder / plane).is_dir() for plane in PLANES) and bool(session_tables(folder))
 
     def read(self, folder: Path, missing: Sequence[str] = ()) -> Cohort:
-        path, table = _session_table(folder)
+        path, table = session_table(folder)
         sessions = table["MRI ID"].str.strip()
         faults = Faults(str(path))
         check_unique(sessions, faults)
@@ -92,7 +93,32 @@ class Oasis2(SourceLayout):
         notes += without_score(unrated, len(table), "sessions")
         notes += [*unread, *_foreign_planes(folder, files)]
         check_patients(folder, scans, notes)
-        return Cohort(name="OASIS-2", modality="mri", score=MMSE, scans=scan_table(scans), notes=tuple(notes))
+        lacking = {f"lacking one of {', '.join(PLANES)}": incomplete, "no score": len(unrated)}
+        return Cohort(
+            name="OASIS-2",
+            modality="mri",
+            score=MMSE,
+            scans=scan_table(scans),
+            notes=tuple(notes),
+            listed=Listed(
+                scans=len(table),
+                patients=len(set(subjects)),
+                left_out={why: count for why, count in lacking.items() if count},
+            ),
+        )
+
+    def left_out(self, folder: Path, missing: Sequence[str] = ()) -> list[LeftOut]:
+        path, table = session_table(folder)
+        mmse = numbers(table["MMSE"], MMSE, missing, Faults(str(path)))
+        found = []
+        for i, session in enumerate(table["MRI ID"].str.strip()):
+            reason = f"lacking one of {', '.join(PLANES)}"
+            if _planes(folder, session):
+                reason = "no score: MMSE is missing" if math.isnan(mmse[i]) else ""
+            if reason:
+                where, subject = f"{path}, row {i + FIRST_ROW}", table["Subject ID"][i].strip()
+                found.append(LeftOut(path=where, patient=subject, visit=table["Visit"][i], reason=reason))
+        return found
 
 
 def _planes(folder: Path, session: str) -> tuple[str, ...]:
@@ -120,19 +146,20 @@ def _foreign_planes(folder: Path, files: Iterable[tuple[str, ...]]) -> list[str]
     return [f"not used in {', '.join(PLANES)}: {count_kinds(iter(foreign))}"] if foreign else []
 
 
-def _session_tables(folder: Path) -> list[Path]:
+def session_tables(folder: Path) -> list[Path]:
+    """The files in a folder that are named as the table of OASIS-2."""
     return [
         path for suffix in ("csv", "xlsx") for path in sorted(folder.glob(f"oasis_longitudinal*.{suffix}"))
     ]
 
 
-def _session_table(folder: Path) -> tuple[Path, pd.DataFrame]:
+def session_table(folder: Path) -> tuple[Path, pd.DataFrame]:
     """The sessions' table and its path; a workbook beside a CSV must hold the same.
 
     Raises:
         UserError: there is none, there are two of one kind, or the two differ.
     """
-    found = _session_tables(folder)
+    found = session_tables(folder)
     if not found:
         raise UserError(f"{folder} holds no oasis_longitudinal*.csv or .xlsx; put the table there")
     kinds = Counter(path.suffix for path in found)

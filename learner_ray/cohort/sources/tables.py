@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from learner_ray.cohort.any_table import Table, open_table
 from learner_ray.cohort.cohort import Scan
 from learner_ray.cohort.covariates import Covariates, read_covariates
 from learner_ray.cohort.faults import Faults
@@ -27,15 +28,21 @@ def read_table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     Raises:
         UserError: it cannot be read, or lacks a column.
     """
-    read = pd.read_excel if path.suffix == ".xlsx" else pd.read_csv
-    try:
-        table = read(path, dtype=str, keep_default_na=False, na_filter=False)
-    except Exception as error:  # pandas and openpyxl share no base class for damaged files
-        raise UserError(f"{path} cannot be read as a table: {error}; use it as distributed") from error
+    found = open_table(path)
+    table = pd.DataFrame(
+        [[_decimal_point(found, cells[column]) for column in found.columns] for _, cells in found.rows],
+        columns=[*found.columns],
+        dtype=str,
+    )
     missing = [column for column in needed if column not in table.columns]
     if missing:
         raise UserError(f"{path}, row 1: no column {', '.join(missing)}; use the table as distributed")
     return table
+
+
+def _decimal_point(table: Table, cell: str) -> str:
+    """A cell, a number of which has a decimal point where the table has commas."""
+    return cell.replace(",", ".") if "," in cell and table.number(cell) is not None else cell
 
 
 def numbers(cells: pd.Series[str], score: Score, missing: Sequence[str], faults: Faults) -> list[float]:

@@ -90,7 +90,7 @@ def test_a_damaged_study_json_is_named(folder, junk):
         ("arms", [1]), ("arms", [{"label": "x"}]), ("arms", [{"name": "a"}, {"name": "a"}]),
         ("arms", [{"name": "a", "searched": [[]]}]), ("folds", "five"), ("folds", -1), ("seeds", True),
         ("cohort", []), ("cohort", {"score": 3}), ("cohort", {"class_counts": 3}), ("base", "x"),
-        ("primary_metric", "f1"), ("fixed_at", [1]), ("left_out", "x"), ("versions", "x"),
+        ("primary_metric", "f1"), ("fixed_at", [1]), ("left_out", "x"), ("flow", 3), ("versions", "x"),
     ],
 )  # fmt: skip
 def test_a_value_of_study_json_that_cannot_be_is_named(folder, key, value):

@@ -1,0 +1,112 @@
+"""What the record has on the model, its training and selection, and the software."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.page.checklist.record import Evidence, Record
+from analysis.results.names import printable
+
+
+def predictors(record: Record) -> Evidence | None:
+    """What the progression classifier sees."""
+    seen = record.get("base.progression.input")
+    return record.stated(f"scans of both visits, input {seen}" if seen else "", seen, "input")
+
+
+def model(record: Record) -> Evidence | None:
+    """Encoder and classifier of the base configuration, and the arms."""
+    encoder, head = record.get("base.encoder.name"), record.get("base.progression.head")
+    if encoder is None:
+        return None
+    arms = [arm.label for arm in record.study.arms if not arm.control]
+    value = f"encoder {encoder}, classifier {head or 'not recorded'}; arms: {', '.join(arms)}"
+    return Evidence(value=value, at=record.in_methods(encoder))
+
+
+def output(record: Record) -> Evidence | None:
+    """Class probabilities, and how a class is decided on."""
+    decision = record.get("base.progression.decision")
+    if decision is None or record.study.compared.empty:
+        return None
+    value = f"probabilities of worse, same and better; decision rule {decision}"
+    return Evidence(value=value, at=record.in_methods(decision, "probabilities"))
+
+
+def weights(record: Record) -> Evidence | None:
+    """What the encoder's weights begin as."""
+    start = record.get("base.encoder.weights")
+    return record.stated(f"weights {start}" if start else "", start, "weights")
+
+
+def training(record: Record) -> Evidence | None:
+    """The base values of training, which searches and arms change."""
+    named = ("optimizer", "lr", "batch_size", "epochs", "weight_decay", "precision")
+    optimizer, epochs = record.get("base.train.optimizer"), record.get("base.train.epochs")
+    return record.stated(record.values("base.train", named), optimizer, epochs, "epochs")
+
+
+def search(record: Record) -> Evidence | None:
+    """What was searched, how often and by which sampler; or that nothing was."""
+    searched = sorted({key for arm in record.study.arms for key in arm.searched})
+    if record.get("fixed_at") or (not searched and record.get("arms")):
+        return Evidence(value="nothing was searched", at=record.in_methods("Nothing was searched"))
+    if record.get("trials") is None:
+        return None
+    how = [f"{record.get('trials')} trials of each arm and fold"]
+    how += [f"{name} {record.get(name)}" for name in ("sampler", "pruner") if record.get(name)]
+    value = f"{', '.join(how)}; over {', '.join(searched)}"
+    return Evidence(value=value, at=record.table("search") or record.in_methods(*searched))
+
+
+def selection(record: Record) -> Evidence | None:
+    """The selection score, and that the best trial is trained again."""
+    metric = record.get("selection_metric")
+    if metric is None:
+        return None
+    return Evidence(value=f"best trial by {metric}, trained again", at=record.in_methods(metric))
+
+
+def imbalance(record: Record) -> Evidence | None:
+    """How batches are balanced."""
+    balance = record.get("base.train.balance")
+    return None if balance is None else Evidence(value=f"batches balanced by: {balance}")
+
+
+def software(record: Record) -> Evidence | None:
+    """Versions of the packages, and the machine."""
+    versions, hardware = record.get("versions"), record.get("hardware")
+    if not isinstance(versions, Mapping):
+        return None
+    named = [f"{name} {version}" for name, version in versions.items()]
+    named += [f"{name} {value}" for name, value in hardware.items()] if isinstance(hardware, Mapping) else []
+    return Evidence(value=printable(", ".join(named)), at=record.in_methods(*versions.values()))
+
+
+def code(record: Record) -> Evidence | None:
+    """The commit and the command that repeats the study."""
+    commit, command = record.get("git_sha"), record.get("command")
+    if commit is None or command is None:
+        return None
+    value = f"commit {commit}, numerics {record.study.numerics}, command {printable(str(command))}"
+    return Evidence(value=value, at=record.in_methods(commit, command))
+
+
+def run_hashes(record: Record) -> Evidence | None:
+    """The final runs whose encoders and predictions are kept under their hash."""
+    runs = record.study.compared
+    count = runs.loc[runs["run_hash"] != "", "run_hash"].nunique() if len(runs) else 0
+    return Evidence(value=f"{count} final runs, by hash in every CSV", at="comparison") if count else None
+
+
+def no_ensemble(record: Record) -> Evidence | None:
+    """Each final run predicts by itself; metrics are averaged, predictions are not."""
+    found = run_hashes(record)
+    return Evidence(value="each final run predicts alone", applies=False) if found else None
+
+
+def no_updating(record: Record) -> Evidence | None:
+    """Without an external cohort there is nothing that a model could be updated to."""
+    if record.get("external") or record.study.compared.empty:
+        return None
+    return Evidence(value="not evaluated on further data, so not updated", applies=False)

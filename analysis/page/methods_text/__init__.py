@@ -1,0 +1,1 @@
+"""The Methods section of a report, one paragraph per topic, written from study.json alone."""
