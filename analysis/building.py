@@ -11,6 +11,7 @@ from analysis.figures.final_runs import calibration, confusion, distance, forest
 from analysis.figures.flow import flow_diagram
 from analysis.figures.importance import importance
 from analysis.figures.search import budget, learning
+from analysis.figures.subgroups import subgroup_forest
 from analysis.page.page import Report, write_page
 from analysis.page.staleness import write_sources
 from analysis.results.study import StudyResults
@@ -34,6 +35,7 @@ from analysis.tables.render import write_table
 from analysis.tables.repeatability import repeatability_table
 from analysis.tables.search import overtuning, search_summary
 from analysis.tables.search_space import search_space
+from analysis.tables.subgroups import heterogeneity_table, subgroup_table
 from analysis.tables.table import Table
 
 
@@ -66,6 +68,8 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
         ordinal_table(statistics),
         frozen_table(statistics),
         external_table(statistics),
+        heterogeneity_table(statistics),
+        subgroup_table(statistics),
         across_studies(statistics),
         all_metrics(statistics),
         test_details(statistics),
@@ -91,7 +95,8 @@ def all_figures(statistics: Sequence[StudyStatistics]) -> list[Drawing]:
     for item in statistics:
         found.append(flow_diagram(item))
         if len(item.study.compared):
-            found += [confusion(item), distance(item), calibration(item), decision_curve(item)]
+            found += [subgroup_forest(item), confusion(item), distance(item), calibration(item)]
+            found.append(decision_curve(item))
         found += [budget(item), learning(item)]
     return [drawing for drawing in found if drawing is not None]
 

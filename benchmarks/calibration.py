@@ -1,9 +1,9 @@
 """How often intervals cover, how often each word is wrong, and how often an effect is found: by simulation.
 
-    python benchmarks/calibration.py [--studies 2000] [--only coverage families power breaks]
+    python benchmarks/calibration.py [--studies 2000] [--only coverage families power breaks subgroups]
 
 Every simulated study goes through the code of a real one. Prints Markdown tables with Wilson intervals; about
-twenty minutes on one core for 2,000 studies per condition. A short version runs in
+an hour on one core for 2,000 studies per condition. A short version runs in
 tests/analysis/statistics/test_simulated_studies.py.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from analysis.statistics.simulated_levels import Levels
 from analysis.statistics.simulated_studies import (
     DEFAULT_NOISE,
     HEAVY_NOISE,
@@ -25,10 +26,12 @@ from analysis.statistics.simulated_studies import (
     Noise,
     coverage,
     effect_for,
+    population_value,
     rates,
     share,
     simulated_tests,
 )
+from analysis.statistics.simulated_subgroups import simulated_subgroups
 
 UNSTABLE = replace(DEFAULT_NOISE, run=0.8, run_bias=0.6)
 COLLAPSING = replace(DEFAULT_NOISE, collapse=0.2)
@@ -52,6 +55,8 @@ class Condition:
     name: str
     design: Design
     arms: Arms
+    levels: Levels | None = None
+    """Subgroups, where they are what is measured."""
 
 
 def equal(noise: Noise = DEFAULT_NOISE, count: int = 1) -> Arms:
@@ -127,6 +132,41 @@ def of_power() -> Iterator[Condition]:
             yield Condition(f"+{difference:.2f}, {name}", design, Arms(effects, noise))
 
 
+HALVES = Levels()
+OF_PAIRS = Levels(of_pairs=True)
+FOUR_SITES = Levels(shares=(0.4, 0.3, 0.2, 0.1))
+EIGHT_SITES = Levels(shares=(0.125,) * 8)
+
+
+def of_subgroups() -> Iterator[Condition]:
+    """Equal differences in all levels of a grouping, then some that are planted in one of two halves."""
+    better = Arms((effect_for(0.10, DEFAULT_NOISE),))
+    uneven_runs = replace(HALVES, run=0.5)
+    yield Condition("two halves, default", WHOLE, equal(), HALVES)
+    yield Condition("two halves, heavy", WHOLE, equal(HEAVY_NOISE), HALVES)
+    yield Condition("two halves of pairs", WHOLE, equal(), OF_PAIRS)
+    yield Condition("two halves of pairs, heavy", WHOLE, equal(HEAVY_NOISE), OF_PAIRS)
+    yield Condition("halves, heavy, runs differ by level too", WHOLE, equal(HEAVY_NOISE), uneven_runs)
+    yield Condition("the same, 1 seed", ONE_SEED, equal(HEAVY_NOISE), uneven_runs)
+    yield Condition("levels of 90 and 10 %", WHOLE, equal(), Levels(shares=(0.9, 0.1)))
+    yield Condition("four sites of 40, 30, 20 and 10 %", WHOLE, equal(), FOUR_SITES)
+    yield Condition("four sites, heavy", WHOLE, equal(HEAVY_NOISE), FOUR_SITES)
+    yield Condition("eight sites", WHOLE, equal(), EIGHT_SITES)
+    yield Condition("halves, arm better by 0.10 in both", WHOLE, better, HALVES)
+    yield Condition("halves, 3 arms, any", WHOLE, equal(count=3), HALVES)
+    yield Condition("laptop, two halves", LAPTOP, equal(), HALVES)
+    yield Condition("laptop, two halves of pairs", LAPTOP, equal(), OF_PAIRS)
+    yield Condition("laptop, two halves, heavy", LAPTOP, equal(HEAVY_NOISE), HALVES)
+    for difference in (0.10, 0.20):
+        for name, design, noise in (
+            ("default", WHOLE, DEFAULT_NOISE),
+            ("heavy", WHOLE, HEAVY_NOISE),
+            ("laptop", LAPTOP, DEFAULT_NOISE),
+        ):
+            planted = replace(HALVES, effects=(0.0, effect_for(difference, noise)))
+            yield Condition(f"+{difference:.2f} in one half, {name}", design, equal(noise), planted)
+
+
 def percent(rate: tuple[float, float, float]) -> str:
     """A rate with its interval."""
     return f"{100 * rate[0]:.1f} % [{100 * rate[1]:.1f}, {100 * rate[2]:.1f}]"
@@ -160,6 +200,34 @@ def of_effect(condition: Condition, studies: int, seed: int) -> dict[str, str]:
     return cells | {"supported": percent(share(list(found[first])))}
 
 
+def of_levels(condition: Condition, studies: int, seed: int) -> dict[str, str]:
+    """Error or power of the test of heterogeneity, by Holm over arms, and coverage within the levels."""
+    levels, arms = condition.levels or HALVES, condition.arms
+    rows, tests = simulated_subgroups(condition.design, studies, levels, arms, seed=seed)
+    smallest = tests.groupby("simulated")["p"].min() * len(arms.family)
+    rows = rows[rows["difference_low"].notna()]
+    shift = levels.effects or (0.0,) * len(levels.shares)
+    # Runs that differ by level do so in arm and reference alike, so equal effects stay equal.
+    truth = [true_difference(arms, effect) for effect in shift]
+    at = rows["level"].map({str(level): value for level, value in enumerate(truth)})
+    inside = (rows["difference_low"] <= at) & (at <= rows["difference_high"])
+    covered = [share(list(own)) for _, own in inside.groupby(rows["level"])]
+    return {
+        "p <= 0.05": percent(share(list(smallest <= 0.05))),
+        "studies tested": str(len(smallest)),
+        "lowest coverage of a level": percent(min(covered)),
+        "highest": percent(max(covered)),
+        "SD of a level's difference": f"{(rows['difference'] - at).std():.3f}",
+        "degrees of freedom (median)": f"{tests['degrees_within'].median():.0f}",
+    }
+
+
+def true_difference(arms: Arms, shift: float) -> float:
+    """The difference of the first arm to the reference, in the population of a level with this effect."""
+    effect = arms.effects[0] + shift
+    return population_value(arms.noise, effect) - population_value(arms.noise) if effect else 0.0
+
+
 TABLES = {
     "coverage": (of_coverage, of_null, "Equally good arms: do the intervals hold the true difference?"),
     "families": (of_families, of_null, "Families of equally good arms: is any called supported?"),
@@ -167,6 +235,11 @@ TABLES = {
         of_breaks,
         of_null,
         "Luck that all runs of an arm share (verdicts are of one setting then); runs that fail",
+    ),
+    "subgroups": (
+        of_subgroups,
+        of_levels,
+        "Subgroups: is a difference said to vary (equal ones first, then planted), do intervals hold it?",
     ),
     "power": (of_power, of_effect, "A planted difference of macro-F1: how often is it supported?"),
 }

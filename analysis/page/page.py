@@ -20,6 +20,7 @@ from analysis.page.measurement import measurement_sentences
 from analysis.page.methods_text.section import Methods, methods
 from analysis.page.places import anchor, html_id, places
 from analysis.page.sentences import verdict_sentences
+from analysis.page.subgroups import subgroup_sentences
 from analysis.page.validity import checks
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.external import external_sentences
@@ -112,6 +113,7 @@ def html(report: Report) -> str:
                 ],
                 "protocol": protocol_lines(item),
                 "measurement": measurement_sentences(item),
+                "subgroups": subgroup_sentences(item),
                 "checks": made,
             }
             for item, made in zip(report.statistics, report.checks, strict=True)

@@ -15,6 +15,9 @@ from analysis.statistics.standing import Standing
 EXPLORATORY = "exploratory"
 CONFIGURATION_ONLY = "of this configuration only"
 NOT_SUPPORTED = "not supported"
+VARIES = "varies (exploratory)"
+"""Said of a difference between subgroups, which is never supported: which ones matter was not declared."""
+NOT_SHOWN_TO_VARY = "not shown to vary"
 
 
 def capped(tests: pd.DataFrame, standing: Standing) -> pd.DataFrame:

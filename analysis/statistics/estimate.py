@@ -30,10 +30,8 @@ from scipy.special import stdtr, stdtrit
 
 from analysis.statistics.bootstrap import LEVEL
 from analysis.statistics.confusion_counts import ConfusionCounts
+from analysis.statistics.influence import influence
 from analysis.statistics.metrics import Array, ReportMetric
-
-STEP = 1e-4
-"""Step of the numerical gradient, as a share of all pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,68 +191,46 @@ def estimate(
         coefficients: by arm; ``{arm: 1}`` is its value, ``{arm: 1, reference: -1}`` a difference.
         metric: any metric of confusion counts.
     """
-    index, signs = [confusions.index(arm) for arm in coefficients], np.array(list(coefficients.values()))
-    counts = confusions.shared(index)
-    totals = counts.sum(1)
-    value = float(signs @ metric.compute(totals))
-    without_one = signs @ metric.compute(totals[:, None] - counts)
-    weights = signs[:, None, None] * np.stack([_gradient(metric, total) for total in totals])
-    influence = np.einsum("aij,arpij->rp", weights, confusions.by_patient[index])
-    tested = confusions.tested[index].all(0)
+    found = influence(confusions, coefficients, metric)
     return estimated(
-        value,
-        np.where(tested, influence, np.nan),
-        confusions.fold,
-        confusions.repeats,
-        jackknife=without_one[tested.any(0)],
+        found.value, found.by_round, confusions.fold, confusions.repeats, left_out=found.left_out
     )
-
-
-def _gradient(metric: ReportMetric, total: Array) -> Array:
-    """Differentiate a metric in the nine counts, shape (3, 3); forward where a count cannot be lowered."""
-    step = STEP * max(float(total.sum()), 1.0)
-    moved = step * np.eye(9).reshape(9, 3, 3)
-    back = np.where(total.ravel() >= step, 1.0, 0.0)
-    upper, lower = metric.compute(total + moved), metric.compute(total - back[:, None, None] * moved)
-    return np.asarray((upper - lower) / ((1 + back) * step)).reshape(3, 3)
 
 
 def estimated(
     value: float,
-    influence: Array,
+    by_round: Array,
     fold: NDArray[np.int64],
     repeats: NDArray[np.int64],
     *,
-    jackknife: Array | None = None,
+    left_out: Array | None = None,
 ) -> Estimate:
     """Estimate the variance of a statistic from the influence of every patient in every round.
 
     Args:
         value: the statistic.
-        influence: shape (rounds, patients): by how much the statistic differs because of this patient's pairs
-            as predicted in this round, the round taken for all; NaN where not tested. Its mean over rounds,
-            summed over patients, is zero.
+        by_round: the influence, shape (rounds, patients): by how much the statistic differs because of this
+            patient's pairs as predicted in this round, the round taken for all; NaN where not tested. Its
+            mean over rounds, summed over patients, is zero.
         fold: the fold that tests each patient in each round, shape (rounds, patients).
         repeats: the repeat of each round, shape (rounds,).
-        jackknife: the statistic without each patient in turn, shape (patients,); by the influence where not
+        left_out: the statistic without each patient in turn, shape (patients,); by the influence where not
             given.
     """
-    known = np.isfinite(influence)
+    known = np.isfinite(by_round)
     seen = known.any(0)
     if not seen.any():
         return Estimate(value=value, patients=float("nan"), patients_degrees=1.0)
-    influence, fold, known = influence[:, seen], fold[:, seen], known[:, seen]
-    mean = _mean(influence, known)
+    by_round, fold, known = by_round[:, seen], fold[:, seen], known[:, seen]
+    mean = _mean(by_round, known)
     n = len(mean)
-    left_out = -mean * n / max(n - 1, 1) if jackknife is None else jackknife
+    left_out = -mean * n / max(n - 1, 1) if left_out is None else left_out[seen]
     patients = float(((left_out - left_out.mean()) ** 2).sum()) * (n - 1) / n
     fourth = float((mean**4).sum())
     # For n normal influences of equal size: n. One patient that outweighs all others leaves two.
     effective = 3 * float((mean**2).sum()) ** 2 / fourth if fourth > 0 else float(n)
     numbers = np.unique(repeats)
-    by_repeat = [
-        _of_repeat(influence[repeats == r], known[repeats == r], fold[repeats == r]) for r in numbers
-    ]
+    by_repeat = [_of_repeat(by_round[repeats == r], known[repeats == r], fold[repeats == r]) for r in numbers]
     count = len(numbers)
     seeds_degrees = sum(part.seeds_degrees for part in by_repeat)
     seeds = seeds_by_pair = 0.0

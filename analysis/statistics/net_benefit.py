@@ -72,8 +72,7 @@ class _Curve:
         influence = (gains - value * self.pairs) * np.isfinite(self.pairs).sum(0) / total
         left = np.maximum(total - of_patient, 1)
         without_one = (value * total - gains.sum(0)) / left
-        seen = np.isfinite(self.pairs).any(0)
-        found = estimated(value, influence, self.fold, self.repeats, jackknife=without_one[seen])
+        found = estimated(value, influence, self.fold, self.repeats, left_out=without_one)
         return found.interval()
 
 

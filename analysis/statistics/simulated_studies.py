@@ -19,6 +19,7 @@ from analysis.statistics.compare import other_tests, per_fold_contrast, tests_ag
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.corrected_t import nadeau_bengio
 from analysis.statistics.metrics import METRICS, Array, ReportMetric
+from analysis.statistics.simulated_levels import Levels
 from analysis.statistics.verdict import ALPHA
 
 Integers = NDArray[np.signedinteger[Any]]
@@ -104,7 +105,11 @@ NO_EFFECT = Arms()
 
 
 def simulated_ledger(
-    rng: np.random.Generator, design: Design, arms: Arms, signal: float = 1.0
+    rng: np.random.Generator,
+    design: Design,
+    arms: Arms,
+    signal: float = 1.0,
+    levels: Levels | None = None,
 ) -> pd.DataFrame:
     """Simulate the ledger of one study.
 
@@ -113,11 +118,13 @@ def simulated_ledger(
         design: the study's size; its number of arms is that of ``arms``.
         arms: what is compared.
         signal: logit of the true class in an arm without effect.
+        levels: subgroups of the pairs, which the column ``level`` then holds.
     """
     per_patient = design.pairs or rng.choice([1, 2, 3], design.patients, p=[0.6, 0.25, 0.15])
     patient = np.repeat(np.arange(design.patients), per_patient)
     n = len(patient)
     y = rng.choice(3, n, p=design.classes)
+    level = levels.drawn(rng, patient) if levels else np.zeros(n, dtype=np.int64)
     noise = arms.noise
     shared = noise.patient * rng.normal(size=(design.patients, 3))[patient]
     shared += noise.pair * rng.normal(size=(n, 3))
@@ -132,12 +139,15 @@ def simulated_ledger(
         for repeat, fold in enumerate(folds):
             trained = skill + noise.partition * rng.normal(size=design.folds)
             for seed in range(design.seeds):
-                logits = _logits(rng, trained, fold, y, shared + reading, noise)
+                seen = shared + reading
+                if levels:
+                    seen[np.arange(n), y] += levels.skill(rng, fold, level, is_reference=name == REFERENCE)
+                logits = _logits(rng, trained, fold, y, seen, noise)
                 failed = (
                     (rng.random(design.folds) < noise.failed)[fold] if noise.failed else np.zeros(n, bool)
                 )
                 rows = _rows(name, repeat, fold, seed, patient, y, np.where(failed[:, None], SAME, logits))
-                frames.append(rows.assign(imputed=failed))
+                frames.append(rows.assign(imputed=failed, **({"level": level} if levels else {})))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -23,6 +23,7 @@ from analysis.statistics.rank_correlation import spearman_by_arm
 from analysis.statistics.report_metric import definition
 from analysis.statistics.standing import Standing, standing_of
 from analysis.statistics.study_metric import primary_metric
+from analysis.statistics.subgroups import Subgroups, study_subgroups
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class StudyStatistics:
     def external(self) -> ExternalComparison | None:
         """The arms on the study's external cohort, computed at first use; None where it has none."""
         return external_comparison(self.study, self.primary_metric)
+
+    @cached_property
+    def subgroups(self) -> Subgroups:
+        """The arms within subgroups of the pairs, computed at first use."""
+        return study_subgroups(self.study, self.primary_metric, self.standing)
 
     @cached_property
     def measurement(self) -> Measurement:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from learner_ray.cohort.content import content_hashes
 from learner_ray.cohort.covariates import NAMES as COVARIATES
+from learner_ray.cohort.covariates import SEEN
 from learner_ray.cohort.missing import Listed
 from learner_ray.cohort.patients import normal_form
 from learner_ray.cohort.score import Score
@@ -56,6 +57,8 @@ class Scan:
     """``F``, ``M`` or ``X``; empty where unknown."""
     education_years: float = float("nan")
     """Years of education of the patient; NaN where unknown."""
+    spo2: float = float("nan")
+    """Oxygen saturation of the patient at the visit in per cent; NaN where unknown."""
     source: str
     """The file that lists the scan."""
     row: int
@@ -122,7 +125,7 @@ class Cohort:
 
     def visits(self) -> pd.DataFrame:
         """One row per visit: patient, visit, order, day, score, scans (tuple of ids), site, device, age, sex,
-        education_years."""
+        education_years, spo2."""
         return self._visits.copy()
 
     def pairs(self) -> pd.DataFrame:
@@ -130,8 +133,8 @@ class Cohort:
 
         Columns: pair ("patient:earlier>later"), patient, earlier, later (visits), interval_days (NaN where
         unknown), score_earlier, score_later, change (healthier positive), y (0 worse, 1 same, 2 better),
-        site, device ("earlier>later" where they differ); age at the earlier visit (NaN where unknown), sex
-        (empty where unknown) and education_years (NaN where unknown).
+        site, device ("earlier>later" where they differ); age and spo2 at the earlier visit (NaN where
+        unknown), sex (empty where unknown) and education_years (NaN where unknown).
         """
         return self._pairs.copy()
 
@@ -182,7 +185,7 @@ class Cohort:
         """SHA-256 over the modality, the score's definition, and every scan's id, listing and content.
 
         Where the files lie, what the cohort is called and the order of the listing are no part of it, nor are
-        age, sex and education, which no encoder sees: see :attr:`covariates_hash`.
+        age, sex, education and SpO2, which no encoder sees: see :attr:`covariates_hash`.
 
         Raises:
             UserError: a file cannot be read.
@@ -197,11 +200,11 @@ class Cohort:
 
     @cached_property
     def covariates_hash(self) -> str:
-        """SHA-256 over every scan's age, sex and education; empty where none is known."""
-        known = self.scans[[*COVARIATES]].replace("", float("nan")).notna()
+        """SHA-256 over every scan's covariates that a control sees; empty where none is known."""
+        known = self.scans[[*SEEN]].replace("", float("nan")).notna()
         if not known.to_numpy().any():
             return ""
-        rows = [[*map(_plain, row)] for row in self.scans[["scan", *COVARIATES]].itertuples(index=False)]
+        rows = [[*map(_plain, row)] for row in self.scans[["scan", *SEEN]].itertuples(index=False)]
         return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
     @cached_property
@@ -217,6 +220,7 @@ class Cohort:
             age=("age", "first"),  # the first that is known
             sex=("sex", _joined),
             education_years=("education_years", "first"),
+            spo2=("spo2", "first"),
         ).reset_index()
         return visits.sort_values(["patient", "order"], ignore_index=True)
 

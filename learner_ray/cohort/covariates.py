@@ -1,8 +1,8 @@
-"""What is known of a patient besides the scans: age, sex and years of education, where a listing has them.
+"""What is known of a patient besides the scans: age, sex, education and SpO2, where a listing has them.
 
 All are optional, and no listing is refused for their sake: a cell that cannot be read counts as missing, and
 a note of the cohort says which. No encoder sees them, so they are no part of the cohort's hash; a run whose
-classifier does see them has them in its own identity.
+classifier does see some (``SEEN``) has those in its own identity.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from learner_ray.cohort.missing import is_missing
 
 _SEXES = {"f": "F", "female": "F", "w": "F", "m": "M", "male": "M", "x": "X", "other": "X", "o": "X"}
-_OLDEST, _LONGEST_EDUCATION = 120, 40
+_OLDEST, _LONGEST_EDUCATION, _LEAST_SPO2 = 120, 40, 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,8 @@ class Covariates:
     """``F``, ``M`` or ``X`` for any other; empty where unknown."""
     education_years: float = math.nan
     """Years of education; NaN where unknown."""
+    spo2: float = math.nan
+    """Oxygen saturation at the visit in per cent; NaN where unknown."""
 
     @property
     def cells(self) -> dict[str, str]:
@@ -37,27 +39,31 @@ class Covariates:
         return {**known, "sex": self.sex} if self.sex else known
 
 
-NAMES = ("age", "sex", "education_years")
+SEEN = ("age", "sex", "education_years")
+"""What the control ``covariates`` sees of them."""
+NAMES = (*SEEN, "spo2")
 """The columns of a manifest, of a cohort's pairs and of the ledger that hold them."""
 
 _OWN_NAMES = {name: name for name in NAMES}
 
 
-def _years(most: float) -> Callable[[str], float | None]:
+def _number(least: float, most: float) -> Callable[[str], float | None]:
     def read(text: str) -> float | None:
         try:
-            years = float(text)
+            number = float(text)
         except ValueError:
             return None
-        return years if 0 <= years <= most else None
+        return number if least <= number <= most else None
 
     return read
 
 
 _READERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    "age": (_years(_OLDEST), f"a number of years from 0 to {_OLDEST}"),
+    "age": (_number(0, _OLDEST), f"a number of years from 0 to {_OLDEST}"),
     "sex": (lambda text: _SEXES.get(text.casefold()), "F, M or X"),
-    "education_years": (_years(_LONGEST_EDUCATION), f"a number of years from 0 to {_LONGEST_EDUCATION}"),
+    "education_years": (_number(0, _LONGEST_EDUCATION), f"a number of years from 0 to {_LONGEST_EDUCATION}"),
+    # A share such as 0.97 is refused: taken for per cent it would put everyone below any cut.
+    "spo2": (_number(_LEAST_SPO2, 100), f"a number of per cent from {_LEAST_SPO2} to 100"),
 }
 
 

@@ -1,10 +1,10 @@
 """Cohorts listed in a CSV or TSV file, one row per scan.
 
 Columns: ``path`` (relative to the manifest's folder, or absolute), ``patient``, ``score``, and one or several
-of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, of the patient ``age``, ``sex``
-and ``education_years``, and ``rating``: what the scan itself was scored, where several of a visit were; and
-``files``, of a scan in several files. Others are ignored, and a note says so, but for those by which an
-import says where a score comes from. A row without a score is left out, and a note says so too.
+of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, of the patient ``age``,
+``sex``, ``education_years`` and ``spo2``, and ``rating``: what the scan itself was scored, where several of a
+visit were; and ``files``, of a scan in several files. Others are ignored, and a note says so, but for those
+by which an import says where a score comes from. A row without a score is left out, and a note says so too.
 
 A visit label is read as ``learner_ray.cohort.labels`` describes. A date is ISO 8601, with a time where one
 day has several visits; a day is a number, with a sign, of days since anything. Where there are dates they
@@ -42,7 +42,7 @@ from learner_ray.core.errors import UserError
 
 REQUIRED = ("path", "patient", "score")
 OPTIONAL = (*TIMES, "view", "site", "device", "files")
-INFORMATION = ("spo2", "flag", "scan_date", "score_date", "score_days", "score_rule", "score_row")
+INFORMATION = ("flag", "scan_date", "score_date", "score_days", "score_rule", "score_row")
 """What an import says of a row: for a person, and not read."""
 _FIRST_YEAR, _LAST_YEAR = 1925, 2099
 """Dates before or after are shifted ones, as de-identified data have, or mistyped."""

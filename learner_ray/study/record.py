@@ -151,7 +151,7 @@ def _cohort(cohort: Cohort) -> dict[str, Any]:
 
 
 def _known_covariates(cohort: Cohort) -> dict[str, int]:
-    """The number of pairs whose age, sex and education are known."""
+    """The number of pairs whose age, sex, education and SpO2 are known."""
     pairs = cohort.pairs()[[*COVARIATES]]
     return {str(name): int((pairs[name].notna() & (pairs[name] != "")).sum()) for name in pairs}
 

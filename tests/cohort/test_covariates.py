@@ -1,4 +1,4 @@
-"""Age, sex and education: read where they are, never a reason to refuse, and no part of a cohort's hash."""
+"""Age, sex, education and SpO2: read where they are, never a reason to refuse, no part of a cohort's hash."""
 
 from __future__ import annotations
 
@@ -47,6 +47,22 @@ def test_a_scan_without_them_leaves_what_its_visit_says(write_manifest):
     rows = [*known(), ("a1b.mp4", "P1", "1", "300", "", "", "")]
     visits = load(write_manifest(rows, (*COLUMNS, *NAMES)), modality="lus").visits()
     assert visits.loc[0, [*NAMES]].tolist() == [70, "F", 12]
+
+
+def test_saturation_is_that_of_the_earlier_visit_and_no_part_of_any_hash(write_manifest):
+    """No control sees it: adding it to a manifest must keep the runs of `covariates` too."""
+    before = load(write_manifest(known(), (*COLUMNS, *NAMES)), modality="lus")
+    rows = [(*row, cell) for row, cell in zip(known(), ("97.5", "91", "", "88"), strict=True)]
+    cohort = load(write_manifest(rows, (*COLUMNS, *NAMES, "spo2")), modality="lus")
+    pairs = cohort.pairs().set_index("patient")
+    assert cohort.notes == () and pairs.loc["P1", "spo2"] == 97.5 and np.isnan(pairs.loc["P2", "spo2"])
+    assert (cohort.hash, cohort.covariates_hash) == (before.hash, before.covariates_hash)
+
+
+@pytest.mark.parametrize("cell", ["0.97", "101", "98 %"])
+def test_a_saturation_that_is_no_per_cent_counts_as_missing(cell):
+    found, notes = read_covariates([(2, {"spo2": cell})], columns={"spo2": "spo2"})
+    assert np.isnan(found[2].spo2) and notes[0].startswith("spo2: 1 cells are not a number of per cent")
 
 
 @pytest.mark.parametrize(

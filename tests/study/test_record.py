@@ -179,7 +179,7 @@ def test_the_record_says_of_how_many_pairs_age_sex_and_education_are_known(
     known = replace(asked.cohort, scans=asked.cohort.scans.assign(sex="F"))
     pairs = len(known.pairs())
     found = record(replace(asked, cohort=known), tmp_path / "b", [])["cohort"]["covariates"]
-    assert found == {"age": 0, "sex": pairs, "education_years": 0}
+    assert found == {"age": 0, "sex": pairs, "education_years": 0, "spo2": 0}
 
 
 def test_the_sample_size_is_worked_out_at_the_first_start_and_kept(manifest: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from analysis.page.methods_text.inference import calibration, defaults, hypothes
 from analysis.page.methods_text.losses import losses, terms
 from analysis.page.methods_text.record import Paragraph, Record, joined, sentence
 from analysis.page.methods_text.selection import classifier, final_runs, search
+from analysis.page.subgroups import subgroup_methods
 from analysis.results.study import StudyResults
 from analysis.statistics.rule import ANALYSIS
 from analysis.statistics.study_statistics import StudyStatistics
@@ -57,6 +58,7 @@ def methods(statistics: Sequence[StudyStatistics]) -> list[Methods]:
     common = [
         Paragraph("Statistics", statistics_methods(statistics)),
         Paragraph("Measurement", measurement_methods(statistics)),
+        Paragraph("Subgroups", subgroup_methods(statistics)),
     ]
     return [*found, Methods("Analysis", [paragraph for paragraph in common if paragraph.text])]
 
