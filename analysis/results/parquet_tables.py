@@ -29,7 +29,8 @@ RATING_COLUMNS = {"patient": str, "visit": str, "rating": float}
 OPTIONAL = {
     "y_pred": float, "imputed": bool, "change": float, "distance": float, "device_seconds": float,
     "epochs": int, "best_epoch": int, "gradient_ratio": float, "score_earlier": float, "age": float,
-    "education_years": float, "weight_earlier_score": float, "weight_own": float,
+    "education_years": float, "pred_earlier": float, "pred_later": float, "weight_earlier_score": float,
+    "weight_own": float,
 }  # fmt: skip
 """Columns that may be absent, and what they hold where they are there."""
 REMEDY = "run the study's command again to rebuild it from runs/"

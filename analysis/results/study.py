@@ -98,6 +98,11 @@ class StudyResults:
         return str(progression.get("selection_metric", before))
 
     @property
+    def endpoint(self) -> str:
+        """What is predicted of a pair: ``progression`` (worse, same, better), ``decline`` or ``change``."""
+        return str(self.info.get("endpoint") or "progression")
+
+    @property
     def numerics(self) -> int:
         """The number of what the study's version computed from a configuration; raised when that changed. A
         study.json that names none is of the first."""

@@ -19,7 +19,7 @@ STUDY: dict[str, Any] = {
     "numerics": int, "split_hash": str, "cohort_hash": str, "git_sha": str, "command": str, "left_out": list,
     "arms": list, "allow_duplicates": bool, "development": bool, "versions": {}, "hardware": {},
     "fixed_at": {"arm": str}, "study_file": str, "amendments": list, "extended": list,
-    "equivalence_margin": NUMBER, "retest_days": NUMBER,
+    "endpoint": str, "equivalence_margin": NUMBER, "retest_days": NUMBER,
     "frozen": {
         "date": str, "commit": str, "primary_metric": str, "reference": str, "family": list, "looks": int,
         "analysis": int, "threshold": NUMBER, "alpha": NUMBER, "known_runs": list, "planned": {},

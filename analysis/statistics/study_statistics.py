@@ -18,6 +18,7 @@ from analysis.statistics.incremental import IncrementalValue, incremental_value
 from analysis.statistics.measurement import Measurement, measure
 from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.ordinal import ordinal_by_arm
+from analysis.statistics.other_endpoints import OtherEndpoint, other_endpoints
 from analysis.statistics.proper_scores import proper_scores
 from analysis.statistics.rank_correlation import spearman_by_arm
 from analysis.statistics.standing import Standing, standing_of
@@ -61,6 +62,11 @@ class StudyStatistics:
     def external(self) -> ExternalComparison | None:
         """The arms on the study's external cohort, computed at first use; None where it has none."""
         return external_comparison(self.study, self.primary_metric)
+
+    @cached_property
+    def other_endpoints(self) -> dict[str, OtherEndpoint]:
+        """Decline and change read off the classes and the scores, computed at first use, by endpoint."""
+        return other_endpoints(self.study)
 
     @cached_property
     def measurement(self) -> Measurement:

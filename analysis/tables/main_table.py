@@ -184,7 +184,7 @@ def all_metrics(statistics: Sequence[StudyStatistics]) -> Table:
         frames.append(with_run_counts(data, study))
         text = data.assign(text=[interval_text(row) for _, row in data.iterrows()])
         shown = text.pivot(index="arm", columns="metric", values="text").reindex(study.ordered_arms)
-        shown_metrics = [*METRICS.built_in.values(), item.primary_metric]
+        shown_metrics = [*METRICS.shown(study.endpoint).values(), item.primary_metric]
         names = {**{metric.name: metric.heading for metric in shown_metrics}, **PROPER_SCORES}
         marked = {arm: row_label(study, arm) for arm in study.labels}
         shown = shown[list(names)].fillna(MISSING).rename(columns=names, index=marked)
