@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from analysis.results.endpoints import PROGRESSION
 from analysis.results.study import StudyResults
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import design_of
@@ -33,7 +34,7 @@ def _study_methods(study: StudyResults) -> str:
     )
     return (
         f"{study.modality}: {kind} {cohort.get('name', UNKNOWN)} has {_sizes(study)}. A progression pair is "
-        f"two {pairs} of one patient, worse or better when {_outcome(study)} or more. The protocol was "
+        f"two {pairs} of one patient, {_outcome(study)} or more. The protocol was "
         f"{get('protocol')} cross-validation by patient ({design_of(study)}). {_search(study)} Code "
         f"{get('git_sha')}, numerics {study.numerics}, splits {get('split_hash')}, command "
         f"`{get('command')}`."
@@ -80,7 +81,10 @@ def _sizes(study: StudyResults) -> str:
 def _outcome(study: StudyResults) -> str:
     score = study.cohort.get("score") or {}
     unit = f" {score['unit']}" if score.get("unit") else ""
-    return f"the {score.get('name', 'score')} changes by {score.get('change_threshold', '?')}{unit}"
+    classes = "worse or better" if study.endpoint == PROGRESSION else "worse (and otherwise not worse)"
+    how = "changes" if study.endpoint == PROGRESSION else "gets worse"
+    change = f"{how} by {score.get('change_threshold', '?')}{unit}"
+    return f"{classes} when the {score.get('name', 'score')} {change}"
 
 
 def statistics_methods(statistics: Sequence[StudyStatistics]) -> str:
@@ -123,7 +127,7 @@ def checklist(statistics: StudyStatistics) -> list[tuple[str, str]]:
         "Data source": ("synthetic " if cohort.get("phantom") else "")
         + f"{data('name')}, hash {data('hash')}",
         "Data left out": "; ".join(map(str, (info.get("left_out") or ["none"])[:10])),
-        "Outcome and reference standard": f"worse, same or better: {_outcome(study)} or more",
+        "Outcome and reference standard": f"{_outcome(study)} or more",
         "Sample size": f"{_sizes(study)}; no sample size calculation is recorded",
         "Partitions": f"{get('protocol')}, by patient: {design_of(study)}; splits {get('split_hash')}",
         "Model": models,

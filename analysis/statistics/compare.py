@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.results.endpoints import PROGRESSION
 from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS, p_value, patient_weights, resampled
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.corrected_t import equivalence, nadeau_bengio
-from analysis.statistics.directed_metric import PROGRESSION
 from analysis.statistics.estimate import estimate, with_family_noise
 from analysis.statistics.measured import difference_row, of_counts
 from analysis.statistics.metrics import METRICS, Array, ReportMetric
@@ -57,6 +57,7 @@ def compare(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> C
         primary=primary,
         folds=int(study.info.get("folds") or 0),
         draws=draws,
+        endpoint=study.endpoint,
     )
     if not study.withheld:
         return found

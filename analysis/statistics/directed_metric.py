@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-PROGRESSION, DECLINE, CHANGE = "progression", "decline", "change"
-"""What a study predicts of a pair of visits: worse, same or better; worse or not; or the change itself."""
+from analysis.results.endpoints import PROGRESSION
 
 
 class DirectedMetric(ABC):

@@ -25,13 +25,6 @@ class ExternalComparison:
     untested: int
     """Final runs in the study's ledger that were not tested there."""
 
-    @property
-    def size(self) -> str:
-        """Patients, pairs and classes: ``20 patients, 60 pairs; worse/same/better 20/21/19``."""
-        pairs = self.ledger.drop_duplicates(["patient", "pair"])
-        counts = "/".join(str(int((pairs["y_true"] == c).sum())) for c in range(3))
-        return f"{pairs['patient'].nunique()} patients, {len(pairs)} pairs; worse/same/better {counts}"
-
 
 def external_comparison(study: StudyResults, primary: ReportMetric) -> ExternalComparison | None:
     """Compare the arms of a study on its external cohort; None where no final run was tested there.
@@ -53,6 +46,7 @@ def external_comparison(study: StudyResults, primary: ReportMetric) -> ExternalC
         reference=study.reference,
         family=(),
         primary=primary,
+        endpoint=study.endpoint,
     )
     contrasts = found.contrasts.drop(columns="p", errors="ignore")
     comparison = Comparison(found.metrics, contrasts, pd.DataFrame())

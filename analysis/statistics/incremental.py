@@ -96,6 +96,7 @@ def incremental_value(
         primary=primary,
         folds=int(study.info.get("folds") or 0),
         draws=draws,
+        endpoint=study.endpoint,
     )
     if study.withheld:
         without_p = comparison.contrasts.drop(columns="p", errors="ignore")

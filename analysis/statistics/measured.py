@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.statistics.confusion_counts import ConfusionCounts
 from analysis.statistics.directed_metric import DirectedMetric
 from analysis.statistics.estimate import Estimate, estimate, with_family_noise
 from analysis.statistics.metrics import ReportMetric
-from analysis.statistics.run_metrics import RunMetric
-from analysis.statistics.run_values import RunValues, estimate_of
+from analysis.statistics.run_metrics import RUN_METRICS, RunMetric
+from analysis.statistics.run_values import RunValues, estimate_of, run_values
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ def of_counts(confusions: ConfusionCounts, metric: ReportMetric) -> Measured:
 def of_runs(values: RunValues, metric: RunMetric) -> Measured:
     """A metric of the rows of runs, as ``run_values`` measured it."""
     return Measured(metric, values.arms, lambda c: estimate_of(values, c), values.seed_sd)
+
+
+def measured_runs(rows: pd.DataFrame, endpoint: str, arms: Sequence[str]) -> list[Measured]:
+    """Measure every metric of an endpoint that is none of counts.
+
+    Args:
+        rows: of a ledger, with the columns that the metrics need.
+        endpoint: whose metrics.
+        arms: which arms, in that order.
+    """
+    shown = (metric for metric in RUN_METRICS.values() if metric.endpoint == endpoint)
+    return [of_runs(run_values(rows, metric, arms), metric) for metric in shown]
 
 
 def difference_row(found: Estimate) -> dict[str, float]:

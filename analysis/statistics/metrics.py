@@ -16,12 +16,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from analysis.statistics.directed_metric import DECLINE
+from analysis.results.endpoints import DECLINE, PROGRESSION
 from analysis.statistics.report_metric import METRICS, Array, ReportMetric, ratio
 
-__all__ = ["CLASSES", "METRICS", "Array", "ReportMetric", "recalls"]
+__all__ = ["METRICS", "PRIMARY", "Array", "ReportMetric", "recalls"]
 
-CLASSES = ("worse", "same", "better")
+PRIMARY = {PROGRESSION: "macro_f1", DECLINE: "decline_balanced_accuracy"}
+"""The metric that verdicts are about, by endpoint, where a study names none."""
 
 
 def recalls(counts: Array) -> Array:

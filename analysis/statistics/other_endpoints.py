@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.results.endpoints import CHANGE, DECLINE, PROGRESSION
 from analysis.results.study import StudyResults
 from analysis.statistics.confusion_counts import confusion_counts
-from analysis.statistics.directed_metric import CHANGE, DECLINE, PROGRESSION, DirectedMetric
-from analysis.statistics.measured import Measured, of_counts, of_runs
+from analysis.statistics.directed_metric import DirectedMetric
+from analysis.statistics.measured import Measured, measured_runs, of_counts
 from analysis.statistics.metrics import METRICS
-from analysis.statistics.run_metrics import RUN_METRICS
-from analysis.statistics.run_values import run_values
 
 NO_CHANGE = "no change"
 """Name of a row that predicts a change of zero for every pair."""
@@ -59,7 +58,7 @@ def _decline(study: StudyResults) -> OtherEndpoint:
     arms = tuple(arm for arm in study.ordered_arms if arm in set(rows["arm"]))
     counts = confusion_counts(rows, arms)
     measured = [of_counts(counts, metric) for metric in METRICS.shown(DECLINE).values()]
-    return _tabled(study, DECLINE, measured + of_rows(rows, DECLINE, arms))
+    return _tabled(study, DECLINE, measured + measured_runs(rows, DECLINE, arms))
 
 
 def _change(study: StudyResults) -> OtherEndpoint | None:
@@ -72,7 +71,7 @@ def _change(study: StudyResults) -> OtherEndpoint | None:
     rows = rows[rows["arm"].isin(arms)]
     still = rows[rows["arm"] == arms[0]].assign(arm=NO_CHANGE, change_pred=0.0)
     rows, names = pd.concat([rows, still], ignore_index=True), (*arms, NO_CHANGE)
-    return _tabled(study, CHANGE, of_rows(rows, CHANGE, names))
+    return _tabled(study, CHANGE, measured_runs(rows, CHANGE, names))
 
 
 def with_change_predicted(study: StudyResults) -> pd.DataFrame:
@@ -83,18 +82,6 @@ def with_change_predicted(study: StudyResults) -> pd.DataFrame:
         return rows.assign(change=np.nan, change_pred=np.nan)
     sign = -1 if (study.cohort.get("score") or {}).get("healthier") == "lower" else 1
     return rows.assign(change_pred=sign * (rows["pred_later"] - rows["pred_earlier"]))
-
-
-def of_rows(rows: pd.DataFrame, endpoint: str, arms: Sequence[str]) -> list[Measured]:
-    """Measure every metric of an endpoint that is none of counts.
-
-    Args:
-        rows: of a ledger, with the columns that the metrics need.
-        endpoint: whose metrics.
-        arms: which arms, in that order.
-    """
-    shown = (metric for metric in RUN_METRICS.values() if metric.endpoint == endpoint)
-    return [of_runs(run_values(rows, metric, arms), metric) for metric in shown]
 
 
 def _tabled(study: StudyResults, endpoint: str, measured: Sequence[Measured]) -> OtherEndpoint:

@@ -22,9 +22,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from analysis.results.endpoints import CLASSES, PROGRESSION
 from analysis.results.parquet_tables import PROBABILITIES
 from analysis.statistics.bootstrap import DRAWS, interval, patient_weights, resampled
-from analysis.statistics.metrics import CLASSES, Array
+from analysis.statistics.metrics import Array
 from analysis.statistics.proper_scores import SMALLEST
 
 FEWEST_EVENTS = 10
@@ -55,7 +56,9 @@ def recalibration(ledger: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
         run = own.groupby(["repeat", "fold", "seed"]).ngroup().to_numpy().astype(np.int64)
         once = own.drop_duplicates(["patient", "pair"])["y_true"]
         who = own["_patient"].to_numpy(dtype=np.int64)
-        for index, name in enumerate(CLASSES):
+        for index, name in enumerate(CLASSES[PROGRESSION]):
+            if own[PROBABILITIES[index]].isna().all():  # of decline the probability of worse is written alone
+                continue
             p = np.clip(own[PROBABILITIES[index]].to_numpy(np.float64), SMALLEST, 1 - SMALLEST)
             y = (own["y_true"] == index).to_numpy().astype(np.float64)
             events, x = int((once == index).sum()), np.log(p / (1 - p))

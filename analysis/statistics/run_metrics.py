@@ -12,8 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from analysis.statistics.directed_metric import CHANGE, DECLINE, DirectedMetric
-from analysis.statistics.proper_scores import SMALLEST
+from analysis.results.endpoints import CHANGE, DECLINE, PROGRESSION
+from analysis.statistics.directed_metric import DirectedMetric
+from analysis.statistics.proper_scores import PROPER_SCORES, SMALLEST
 from analysis.statistics.rank_correlation import MINIMUM_SCANS, MOST, weighted_spearman
 from analysis.statistics.report_metric import Array
 
@@ -150,3 +151,10 @@ RUN_METRICS: dict[str, RunMetric] = {
     for metric in (DeclineAUC(), DeclineBrier(), DeclineLogLoss(), ChangeSpearman(), ChangeMAE())
 }
 """Every such metric by name, in the order tables show them."""
+
+
+def probability_headings(endpoint: str) -> dict[str, str]:
+    """The headings of an endpoint's metrics of probabilities, by name."""
+    if endpoint == PROGRESSION:
+        return PROPER_SCORES
+    return {name: metric.heading for name, metric in RUN_METRICS.items() if metric.endpoint == endpoint}

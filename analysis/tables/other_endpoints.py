@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.results.endpoints import CHANGE, DECLINE
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.results.study import StudyResults
-from analysis.statistics.directed_metric import CHANGE, DECLINE, DirectedMetric
+from analysis.statistics.directed_metric import DirectedMetric
 from analysis.statistics.other_endpoints import NO_CHANGE, OtherEndpoint
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import contrast_mark, header, row_label, run_cautions

@@ -114,6 +114,8 @@ def detectable(plan: Plan, ledger: Path | None = None) -> str:
     counts = plan.cohort.class_counts()
     worse, same, better = (float(n / counts.sum()) for n in counts)
     size, metric = plan.size, METRICS[plan.study.primary_metric]
+    # What a ledger shows of noise is read with the metrics of three classes.
+    ledger = ledger if plan.study.endpoint == "progression" else None
     noise, noise_from = noise_seen(ledger, plan.study.reference, [arm.name for arm in family])
     found = minimum_detectable(
         Design(

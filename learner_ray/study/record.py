@@ -98,6 +98,7 @@ def describe(
         },
         "starts": plan.starts,
         "reference": plan.study.reference,
+        "endpoint": plan.base.progression.endpoint,
         "primary_metric": plan.study.primary_metric,
         "equivalence_margin": plan.study.equivalence_margin,
         "retest_days": plan.study.retest_days,
