@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from analysis.statistics.directed_metric import DECLINE, PROGRESSION
+from analysis.results.endpoints import DECLINE, PROGRESSION
 from analysis.statistics.metrics import METRICS
 
 pairs = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=60)
