@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from learner_ray.core.config import Config, ProgressionConfig
+from learner_ray.core.config import ProgressionConfig
 from learner_ray.core.errors import UserError
 from learner_ray.run.external_files import PAIRS, external_key, external_table
 from learner_ray.training.external import predict_externally
@@ -23,11 +23,6 @@ from learner_ray.training.progression import Embedded, Progression, true_classes
 from tests.training.test_run import FINAL, TRIAL, finish, spec
 
 DECLINE = {"progression__endpoint": "decline"}
-
-
-def test_the_default_endpoint_is_no_part_of_a_hash() -> None:
-    assert Config().hash == Config().with_values({"progression.endpoint": "progression"}).hash
-    assert Config().hash != Config().with_values({"progression.endpoint": "decline"}).hash
 
 
 def test_a_classifier_that_orders_three_classes_is_refused() -> None:
