@@ -97,8 +97,12 @@ def _row(table: pd.DataFrame, arm: str, metric: DirectedMetric) -> pd.Series[Any
 
 
 def _data(study: StudyResults, found: OtherEndpoint) -> pd.DataFrame:
-    """One row per arm and metric: value and difference with their intervals, and the runs behind them."""
-    data = found.metrics
+    """One row per arm and metric: value and difference with their intervals, and the runs behind them; empty
+    where an arm predicts nothing of the endpoint."""
+    arms = dict.fromkeys([*study.ordered_arms, *found.metrics["arm"]])
+    every = pd.MultiIndex.from_product([[metric.name for metric in found.shown], arms])
+    data = found.metrics.set_index(["metric", "arm"]).reindex(every).rename_axis(["metric", "arm"])
+    data = data.reset_index()
     if len(found.contrasts):
         names = {"low": "difference_low", "high": "difference_high"}
         differences = found.contrasts[["arm", "metric", "difference", "low", "high"]].rename(columns=names)
