@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
+from learner_ray.cohort import load
 from learner_ray.core.config import ProgressionConfig
 from learner_ray.core.errors import UserError
 from learner_ray.run.external_files import PAIRS, external_key, external_table
@@ -61,18 +62,13 @@ def test_the_classifier_has_the_probabilities_of_worse_and_not_worse(head: str) 
 
 @pytest.mark.slow
 def test_a_final_run_writes_worse_and_not_worse(manifest: Path, tmp_path: Path) -> None:
-    asked = spec(manifest, FINAL, progression__shuffle_labels=True, **DECLINE)
-    folder = finish(asked, tmp_path / "run")
-    three = finish(spec(manifest, FINAL, train__epochs=1), tmp_path / "three")
-    pairs, both, other = (
-        pd.read_parquet(where / name)
-        for where, name in (
-            (folder.path, "predictions.parquet"),
-            (folder.path, WITH_EARLIER_SCORE),
-            (three.path, "predictions.parquet"),
-        )
-    )
-    assert pairs["y_true"].tolist() == np.minimum(other["y_true"], 1).tolist()
+    asked = spec(manifest, FINAL, train__epochs=1, progression__shuffle_labels=True, **DECLINE)
+    folder = finish(asked, tmp_path)
+    names = ("predictions.parquet", WITH_EARLIER_SCORE)
+    pairs, both = (pd.read_parquet(folder.path / name) for name in names)
+    threshold = load(manifest, modality="lus").score.change_threshold
+    assert pairs["y_true"].tolist() == (pairs["change"] > -threshold).astype(int).tolist()
+    assert pairs["y_true"].nunique() == 2
     for table in (pairs, both):
         assert set(table["y_pred"]) <= {0, 1} and table["p_worse"].between(0.001, 0.999).all()
         assert table[["p_same", "p_better"]].isna().all(axis=None)
