@@ -209,10 +209,10 @@ def _median_of_run(rows: pd.DataFrame) -> pd.Series[float]:
 
 
 def calibration(statistics: StudyStatistics) -> Drawing:
-    """Draw the reliability of the predicted probabilities: three classes pooled one against the rest, or of
-    worse."""
+    """Draw the reliability of the predicted probabilities: three classes pooled one against the rest, or
+    worse alone."""
     study, arms = statistics.study, statistics.arms
-    pooled = "the three classes pooled" if study.endpoint == PROGRESSION else "of worse"
+    of = "all three classes pooled" if study.endpoint == PROGRESSION else "worse against not worse"
     bins = reliability(study.compared)
     with matplotlib.rc_context(STYLE):
         figure, axes = _grid(arms, (1.9, 1.9))
@@ -230,7 +230,7 @@ def calibration(statistics: StudyStatistics) -> Drawing:
         figure.supylabel("observed frequency", fontsize=9)
     return _drawing(
         statistics, figure, bins, "reliability", "Reliability",
-        f"Predicted probability against observed frequency in ten bins, {pooled}; the area "
+        f"Predicted probability against observed frequency in ten bins, {of}; the area "
         "of a point is its share of the predictions; on the dashed line probabilities mean what they say.",
     )  # fmt: skip
 
