@@ -30,6 +30,7 @@ from analysis.tables.loss_strength import loss_strength
 from analysis.tables.main_table import all_metrics, main_table, test_details
 from analysis.tables.net_benefit import net_benefit_table
 from analysis.tables.ordinal import ordinal_table
+from analysis.tables.other_endpoints import change_table, decline_table
 from analysis.tables.protocol import frozen_table
 from analysis.tables.render import write_table
 from analysis.tables.repeatability import repeatability_table
@@ -66,6 +67,8 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
         main_table(statistics),
         incremental_table(statistics),
         ordinal_table(statistics),
+        decline_table(statistics),
+        change_table(statistics),
         frozen_table(statistics),
         external_table(statistics),
         heterogeneity_table(statistics),

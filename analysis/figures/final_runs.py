@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import FAINT, INK, PALETTE, STYLE, Drawing, canvas
+from analysis.results.endpoints import PROGRESSION
 from analysis.results.names import file_name
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.statistics.confusion_counts import confusion_counts
-from analysis.statistics.metrics import CLASSES
 from analysis.statistics.proper_scores import reliability
 from analysis.statistics.study_statistics import StudyStatistics, with_absolute_change
 from analysis.tables.captions import contrast_mark, header, row_label, run_cautions
@@ -138,26 +138,26 @@ def _wrapped(label: str) -> str:
 
 def confusion(statistics: StudyStatistics) -> Drawing:
     """Draw the confusion matrices of all arms, averaged over runs: shares of the true class, and pairs."""
-    study, arms = statistics.study, statistics.arms
+    study, arms, classes = statistics.study, statistics.arms, statistics.study.classes
     cells = confusion_counts(study.compared, tuple(arms))
     data = []
     with matplotlib.rc_context(STYLE):
         figure, axes = _grid(arms, (2.1, 2.2))
         for axis, arm in zip(axes, arms, strict=True):
-            counts = cells.averaged(cells.index(arm)).sum(0)
+            counts = cells.averaged(cells.index(arm)).sum(0)[: len(classes), : len(classes)]
             shares = counts / np.maximum(counts.sum(1, keepdims=True), 1e-12)
             axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-            for i, j in np.ndindex(3, 3):
+            for i, j in np.ndindex(counts.shape):
                 share, pairs = float(shares[i, j]), float(counts[i, j])
                 colour = "white" if share > 0.55 else "#202020"
                 axis.text(
                     j, i, f"{share:.0%}\n{pairs:.1f}", ha="center", va="center", fontsize=8, color=colour
                 )
-                outcome = {"true": CLASSES[i], "predicted": CLASSES[j], "pairs": pairs, "share": share}
+                outcome = {"true": classes[i], "predicted": classes[j], "pairs": pairs, "share": share}
                 data.append({"arm": arm, **outcome})
             axis.set_title(_wrapped(row_label(study, arm)), fontsize=8)
             axis.tick_params(length=0)
-        _same_ticks(axes, range(3), CLASSES)
+        _same_ticks(axes, range(len(classes)), classes)
         figure.supxlabel("predicted", fontsize=9)
         figure.supylabel("true", fontsize=9)
     return _drawing(
@@ -209,8 +209,10 @@ def _median_of_run(rows: pd.DataFrame) -> pd.Series[float]:
 
 
 def calibration(statistics: StudyStatistics) -> Drawing:
-    """Draw the reliability of the predicted probabilities, all classes pooled one against the rest."""
+    """Draw the reliability of the predicted probabilities: three classes pooled one against the rest, or
+    worse alone."""
     study, arms = statistics.study, statistics.arms
+    of = "all three classes pooled" if study.endpoint == PROGRESSION else "worse against not worse"
     bins = reliability(study.compared)
     with matplotlib.rc_context(STYLE):
         figure, axes = _grid(arms, (1.9, 1.9))
@@ -228,7 +230,7 @@ def calibration(statistics: StudyStatistics) -> Drawing:
         figure.supylabel("observed frequency", fontsize=9)
     return _drawing(
         statistics, figure, bins, "reliability", "Reliability",
-        "Predicted probability against observed frequency in ten bins, the three classes pooled; the area "
+        f"Predicted probability against observed frequency in ten bins, {of}; the area "
         "of a point is its share of the predictions; on the dashed line probabilities mean what they say.",
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
 from analysis.figures.drawing import FAINT, INK, STYLE, Drawing, canvas
-from analysis.results.flow import CLASSES, COUNTED, Count, Flow, Step, flow_table, flows_of
+from analysis.results.flow import COUNTED, Count, Flow, Step, flow_table, flows_of
 from analysis.results.names import file_name
 from analysis.statistics.study_statistics import StudyStatistics
 
@@ -122,9 +122,10 @@ def _by_fold(flow: Flow) -> str:
 
 def _step_lines(step: Step) -> list[str]:
     numbers = step.kept.numbers
-    if not {"pairs", *CLASSES} <= set(numbers):
+    classes = [name for name in numbers if name not in COUNTED]
+    if "pairs" not in numbers or not classes:
         return [step.kept.what, numbers_text(numbers)]
-    pairs = f"{numbers['pairs']:,} pairs, worse/same/better {'/'.join(str(numbers[c]) for c in CLASSES)}"
+    pairs = f"{numbers['pairs']:,} pairs, {'/'.join(classes)} {'/'.join(str(numbers[c]) for c in classes)}"
     return [step.kept.what, numbers_text({unit: n for unit, n in numbers.items() if unit != "pairs"}), pairs]
 
 

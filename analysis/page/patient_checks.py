@@ -9,7 +9,6 @@ from analysis.page.check import Check, Status
 from analysis.results.identifiers import same_patient_key
 from analysis.results.run_files import DamagedRunFileError, patients_by_role
 from analysis.results.study import StudyResults
-from analysis.statistics.metrics import CLASSES
 from analysis.statistics.sensitivity import association
 from analysis.statistics.verdict import ALPHA
 
@@ -123,9 +122,9 @@ def duplicate_scans(study: StudyResults) -> Check:
 def class_sizes(study: StudyResults) -> Check:
     """Check that every class has enough patients."""
     patients = study.compared.groupby("y_true")["patient"].nunique()
-    counts = [int(patients.get(c, 0)) for c in range(3)]
+    counts = [int(patients.get(c, 0)) for c in range(len(study.classes))]
     status: Status = "red" if 0 in counts else "amber" if min(counts) < FEWEST_PATIENTS else "green"
-    found = ", ".join(f"{name} {n}" for name, n in zip(CLASSES, counts, strict=True))
+    found = ", ".join(f"{name} {n}" for name, n in zip(study.classes, counts, strict=True))
     return Check(name="Patients per class", status=status, looked_at=f"at least {FEWEST_PATIENTS} per class",
                  found=found)  # fmt: skip
 

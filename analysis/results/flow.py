@@ -6,18 +6,18 @@ recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from analysis.results.endpoints import CLASSES, PROGRESSION
 from analysis.results.final_runs import common_rows
 from analysis.results.names import printable
 from analysis.results.study import StudyResults
 
 COUNTED = ("scans", "visits", "patients", "pairs")
-CLASSES = ("worse", "same", "better")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Count:
     what: str
     """A step, or why something was left out."""
     numbers: Mapping[str, int]
-    """By ``COUNTED`` and ``CLASSES``; empty where nothing is recorded."""
+    """By ``COUNTED`` and class; empty where nothing is recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +56,20 @@ def flows_of(study: StudyResults) -> list[Flow]:
     """The flow of the study's cohort, then that of its external cohort where it has one."""
     info, external = study.info, study.info.get("external") or {}
     unreadable: dict[str, int] | None = {} if info.get("left_out") == [] else None
-    own = _flow(study.cohort, info.get("flow") or _of_summary(study.cohort, unreadable), study.compared)
-    found = [Flow(cohort=_name(study.cohort), external=False, steps=own, folds=_folds(study.compared))]
+    own = _flow(
+        study.cohort, info.get("flow") or _of_summary(study.cohort, unreadable), study.compared, study.classes
+    )
+    found = [
+        Flow(
+            cohort=_name(study.cohort), external=False, steps=own, folds=_folds(study.compared, study.classes)
+        )
+    ]
     if external:
         bad = external.get("bad_scans")
         known = None if bad is None else {"reason not recorded": bad} if bad else {}
-        steps = _flow(external, external.get("flow") or _of_summary(external, known), _external(study))
+        steps = _flow(
+            external, external.get("flow") or _of_summary(external, known), _external(study), study.classes
+        )
         found.append(Flow(cohort=_name(external), external=True, steps=steps))
     return found
 
@@ -78,11 +86,14 @@ def flow_table(study: StudyResults) -> pd.DataFrame:
             left_out = [Count(what="not recorded", numbers={})] if step.left_out is None else step.left_out
             rows += [{**begin, "part": "left out", "reason": c.what, **c.numbers} for c in left_out]
         rows += [{**begin, "part": f"test {c.what}", "reason": "", **c.numbers} for c in flow.folds]
-    columns = ["study", "cohort", "external", "step", "part", "reason", *COUNTED, *CLASSES]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys((*COUNTED, *CLASSES), "Int64"))
+    counted = [*COUNTED, *dict.fromkeys((*CLASSES[PROGRESSION], *study.classes))]
+    columns = ["study", "cohort", "external", "step", "part", "reason", *counted]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(counted, "Int64"))
 
 
-def _flow(cohort: Mapping[str, Any], counts: Mapping[str, Any], analysed: pd.DataFrame) -> tuple[Step, ...]:
+def _flow(
+    cohort: Mapping[str, Any], counts: Mapping[str, Any], analysed: pd.DataFrame, classes: Sequence[str]
+) -> tuple[Step, ...]:
     pairs = "Progression pairs" if cohort.get("temporal", True) else "Pairs of neighbouring scans"
     return (
         Step(kept=_count("Listed or found", counts.get("listed")), why="Left out when tables were read",
@@ -92,7 +103,7 @@ def _flow(cohort: Mapping[str, Any], counts: Mapping[str, Any], analysed: pd.Dat
         Step(kept=_count("Readable", counts.get("readable")), why="In no pair", left_out=_alone(counts)),
         Step(kept=_paired(pairs, counts), why="Not predicted by every arm",
              left_out=_missed(counts, analysed)),
-        Step(kept=Count(what="Analysed", numbers=pair_numbers(analysed))),
+        Step(kept=Count(what="Analysed", numbers=pair_numbers(analysed, classes))),
     )  # fmt: skip
 
 
@@ -121,8 +132,8 @@ def _of_summary(cohort: Mapping[str, Any], unreadable: Mapping[str, int] | None)
 def _paired(what: str, counts: Mapping[str, Any]) -> Count:
     own = dict(_count(what, counts.get("paired")).numbers)
     classes = counts.get("class_counts")
-    if isinstance(classes, list) and len(classes) == len(CLASSES):
-        own |= _known({"pairs": counts.get("pairs"), **dict(zip(CLASSES, classes, strict=True))})
+    if isinstance(classes, list) and len(classes) == len(CLASSES[PROGRESSION]):
+        own |= _known({"pairs": counts.get("pairs"), **dict(zip(CLASSES[PROGRESSION], classes, strict=True))})
     return Count(what=what, numbers=own)
 
 
@@ -141,20 +152,20 @@ def _missed(counts: Mapping[str, Any], analysed: pd.DataFrame) -> tuple[Count, .
     pairs = _number(counts.get("pairs"))
     if pairs is None:
         return None
-    missed = pairs - pair_numbers(analysed)["pairs"]
+    missed = pairs - len(analysed.drop_duplicates(["patient", "pair"]))
     return (Count(what="final runs missing", numbers={"pairs": missed}),) if missed > 0 else ()
 
 
-def pair_numbers(ledger: pd.DataFrame) -> dict[str, int]:
+def pair_numbers(ledger: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
     """Count the patients and the distinct pairs of a ledger, all and by class."""
     pairs = ledger.drop_duplicates(["patient", "pair"])
-    counts = {name: int((pairs["y_true"] == c).sum()) for c, name in enumerate(CLASSES)}
+    counts = {name: int((pairs["y_true"] == c).sum()) for c, name in enumerate(classes)}
     return {"patients": int(pairs["patient"].nunique()), "pairs": len(pairs), **counts}
 
 
-def _folds(ledger: pd.DataFrame) -> tuple[Count, ...]:
+def _folds(ledger: pd.DataFrame, classes: Sequence[str]) -> tuple[Count, ...]:
     return tuple(
-        Count(what=f"fold {fold} of repeat {repeat}", numbers=pair_numbers(rows))
+        Count(what=f"fold {fold} of repeat {repeat}", numbers=pair_numbers(rows, classes))
         for (repeat, fold), rows in ledger.groupby(["repeat", "fold"])
     )
 

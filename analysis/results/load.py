@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.results.endpoints import PROGRESSION
 from analysis.results.errors import ReportError
 from analysis.results.names import printable
 from analysis.results.parquet_tables import (
@@ -77,6 +78,7 @@ def _keys(paths: Sequence[Path]) -> list[str]:
 
 def _load_study(folder: Path, key: str) -> StudyResults:
     info, faults = read_study_json(folder), Faults()
+    endpoint = str(info.get("endpoint") or PROGRESSION)
 
     def read(name: str, columns: dict[str, type], lost: str) -> pd.DataFrame:
         return read_table(folder / f"{name}.parquet", columns, faults, lost)
@@ -86,7 +88,7 @@ def _load_study(folder: Path, key: str) -> StudyResults:
         return read(name, columns, lost) if there else pd.DataFrame(columns=[*columns])
 
     raw = read("ledger", LEDGER_COLUMNS, "no final run has been written yet")
-    rows = checked_ledger(raw, folder / "ledger.parquet", faults)
+    rows = checked_ledger(raw, folder / "ledger.parquet", faults, endpoint)
     ledger, combined = split_ledger(rows, [arm["name"] for arm in info["arms"]])
     trials = read("trials", TRIAL_COLUMNS, "the search cannot be summarised")
     scores = read("scores", SCORE_COLUMNS, "predicted and true scores cannot be compared")
@@ -106,6 +108,7 @@ def _load_study(folder: Path, key: str) -> StudyResults:
         ),
         folder / "external.parquet",
         faults,
+        endpoint,
     )
     external, external_combined = split_ledger(external_rows, [arm["name"] for arm in info["arms"]])
     study = StudyResults(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.results.endpoints import CLASSES, PROGRESSION
 from analysis.results.old_names import translated_columns
 
 PROBABILITIES = ["p_worse", "p_same", "p_better"]
@@ -29,8 +30,8 @@ RATING_COLUMNS = {"patient": str, "visit": str, "rating": float}
 OPTIONAL = {
     "y_pred": float, "imputed": bool, "change": float, "distance": float, "device_seconds": float,
     "epochs": int, "best_epoch": int, "gradient_ratio": float, "score_earlier": float, "age": float,
-    "education_years": float, "spo2": float, "interval_days": float,
-    "weight_earlier_score": float, "weight_own": float,
+    "education_years": float, "spo2": float, "interval_days": float, "pred_earlier": float,
+    "pred_later": float, "weight_earlier_score": float, "weight_own": float,
 }  # fmt: skip
 """Columns that may be absent, and what they hold where they are there."""
 REMEDY = "run the study's command again to rebuild it from runs/"
@@ -119,13 +120,16 @@ def _typed(table: pd.DataFrame, kinds: Mapping[str, type]) -> pd.DataFrame:
     return typed
 
 
-def checked_ledger(ledger: pd.DataFrame, path: Path, faults: Faults) -> pd.DataFrame:
+def checked_ledger(
+    ledger: pd.DataFrame, path: Path, faults: Faults, endpoint: str = PROGRESSION
+) -> pd.DataFrame:
     """Check the rows of a ledger and add what an older version did not write.
 
     Args:
         ledger: as ``read_table`` returned it.
         path: the file it came from, which the sentences name.
         faults: where a sentence is added for rows that are left out.
+        endpoint: what is predicted; of decline the classes are 0 and 1, and ``p_worse`` stands alone.
 
     Returns:
         The rows with a valid class and probabilities, each pair once per final run, with the predicted class
@@ -133,10 +137,11 @@ def checked_ledger(ledger: pd.DataFrame, path: Path, faults: Faults) -> pd.DataF
     """
     if ledger.empty:
         return ledger.assign(y_pred=pd.Series(dtype=np.int64), imputed=pd.Series(dtype=np.bool_))
-    p = ledger[PROBABILITIES].to_numpy(dtype=np.float64)
-    good = ledger["y_true"].isin([0, 1, 2]).to_numpy() & np.isfinite(p).all(axis=1)
+    numbers = range(len(CLASSES[endpoint]))
+    p = ledger[PROBABILITIES[: 3 if endpoint == PROGRESSION else 1]].to_numpy(dtype=np.float64)
+    good = ledger["y_true"].isin(numbers).to_numpy() & np.isfinite(p).all(axis=1)
     if "y_pred" in ledger:
-        good &= ledger["y_pred"].isin([0, 1, 2]).to_numpy()
+        good &= ledger["y_pred"].isin(numbers).to_numpy()
     if not good.all():
         first = ledger[~good].iloc[0]
         faults.damage(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.results.endpoints import CLASSES, PROGRESSION
 from analysis.results.final_runs import common_rows, count_runs, rows_of_runs
 from analysis.results.names import printable
 from analysis.results.parquet_tables import (
@@ -98,6 +99,23 @@ class StudyResults:
         progression = (self.info.get("base") or {}).get("progression") or {}
         before = "log_loss" if "log" in str(self.info.get("selection_metric", "")) else ""
         return str(progression.get("selection_metric", before))
+
+    @property
+    def endpoint(self) -> str:
+        """What is predicted of a pair: ``progression`` (worse, same, better), ``decline`` or ``change``."""
+        return str(self.info.get("endpoint") or PROGRESSION)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their numbers."""
+        return CLASSES[self.endpoint]
+
+    def sizes(self, ledger: pd.DataFrame) -> str:
+        """Patients, pairs and classes of a ledger: ``20 patients, 60 pairs; worse/same/better 20/21/19``."""
+        pairs = ledger.drop_duplicates(["patient", "pair"])
+        counts = "/".join(str(int((pairs["y_true"] == c).sum())) for c in range(len(self.classes)))
+        patients = pairs["patient"].nunique()
+        return f"{patients} patients, {len(pairs)} pairs; {'/'.join(self.classes)} {counts}"
 
     @property
     def numerics(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from analysis.results.endpoints import CLASSES, PROGRESSION
 from analysis.results.errors import ReportError
 from analysis.results.old_names import translated_study
 from analysis.results.protocol import ALTERED, is_altered, wrong_amendment
@@ -19,7 +20,7 @@ STUDY: dict[str, Any] = {
     "numerics": int, "split_hash": str, "cohort_hash": str, "git_sha": str, "command": str, "left_out": list,
     "arms": list, "allow_duplicates": bool, "development": bool, "versions": {}, "hardware": {},
     "fixed_at": {"arm": str}, "study_file": str, "amendments": list, "extended": list,
-    "equivalence_margin": NUMBER, "retest_days": NUMBER, "primary_metric_definition": str,
+    "endpoint": str, "equivalence_margin": NUMBER, "retest_days": NUMBER, "primary_metric_definition": str,
     "frozen": {
         "date": str, "commit": str, "primary_metric": str, "reference": str, "family": list, "looks": int,
         "analysis": int, "threshold": NUMBER, "alpha": NUMBER, "known_runs": list, "planned": {},
@@ -100,6 +101,8 @@ def _wrong(info: Mapping[str, Any]) -> str:
             return wrong
         if not all(isinstance(key, str) for key in arm.get("searched") or ()):
             return f"arms[{number}].searched is {str(arm['searched'])[:40]!r}"
+    if (info.get("endpoint") or PROGRESSION) not in CLASSES:
+        return f"endpoint is {str(info['endpoint'])[:40]!r}"
     names = [arm["name"] for arm in info["arms"]]
     return "arms holds two of one name" if len(set(names)) < len(names) else ""
 

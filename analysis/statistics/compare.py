@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.results.endpoints import PROGRESSION
 from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS, p_value, patient_weights, resampled
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.corrected_t import equivalence, nadeau_bengio
-from analysis.statistics.estimate import Estimate, estimate, with_family_noise
+from analysis.statistics.estimate import estimate
+from analysis.statistics.measured import difference_row, of_counts
 from analysis.statistics.metrics import METRICS, Array, ReportMetric
 from analysis.statistics.verdict import ALPHA, Evidence, adjusted, alpha_per_look, more_runs, verdict, weaker
 
@@ -56,6 +58,7 @@ def compare(study: StudyResults, primary: ReportMetric, draws: int = DRAWS) -> C
         folds=int(study.info.get("folds") or 0),
         draws=draws,
         alpha=alpha_per_look(study.protocol.looks),
+        endpoint=study.endpoint,
     )
     if not study.withheld:
         return found
@@ -72,6 +75,7 @@ def compare_counts(
     folds: int = 0,
     draws: int = DRAWS,
     alpha: float = ALPHA,
+    endpoint: str = PROGRESSION,
 ) -> Comparison:
     """Compare arms from their confusion counts alone.
 
@@ -84,20 +88,19 @@ def compare_counts(
         folds: folds of the partition, where not all of them were run.
         draws: of the patient bootstrap, which is shown for comparison.
         alpha: of the family in a next look, for the advice of further runs.
+        endpoint: whose metrics are computed beside the primary one.
 
     Returns:
         Empty tables where there are no arms; no contrasts and tests where the reference has no counts.
     """
     if not confusions.arms:
         return Comparison(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    shown = {**METRICS.built_in, primary.name: primary}
-    metrics = pd.DataFrame([row for arm in confusions.arms for row in _arm_rows(confusions, arm, shown)])
+    shown = {**METRICS.shown(endpoint), primary.name: primary}
+    measured = [of_counts(confusions, metric) for metric in shown.values()]
+    metrics = pd.DataFrame([row for arm in confusions.arms for m in measured for row in m.values([arm])])
     if reference not in confusions.arms:
         return Comparison(metrics, pd.DataFrame(), pd.DataFrame())
-    contrasts = pd.concat(
-        [_contrast_rows(confusions, reference, family, metric) for metric in shown.values()],
-        ignore_index=True,
-    )
+    contrasts = pd.DataFrame([row for m in measured for row in m.differences(reference, family)])
     tests = tests_against(confusions, reference=reference, family=family, primary=primary, alpha=alpha)
     if len(tests):
         others = other_tests(
@@ -105,45 +108,6 @@ def compare_counts(
         )
         tests = tests.merge(others, on="arm")
     return Comparison(metrics, contrasts, tests)
-
-
-def _contrast_rows(
-    confusions: ConfusionCounts, reference: str, family: tuple[str, ...], metric: ReportMetric
-) -> pd.DataFrame:
-    """One row per arm but the reference; the arms of the family share what they show of training noise."""
-    others = [arm for arm in confusions.arms if arm != reference]
-    found = {arm: estimate(confusions, {arm: 1.0, reference: -1.0}, metric) for arm in others}
-    tested = [arm for arm in others if arm in family]
-    found |= dict(zip(tested, with_family_noise([found[arm] for arm in tested]), strict=True))
-    return pd.DataFrame(
-        [{"arm": arm, "metric": metric.name, **difference_row(e)} for arm, e in found.items()]
-    )
-
-
-def _arm_rows(
-    confusions: ConfusionCounts, arm: str, metrics: Mapping[str, ReportMetric]
-) -> list[dict[str, Any]]:
-    per_round = confusions.by_patient[confusions.index(arm)].sum(1)[:, None]
-    rows = []
-    for name, metric in metrics.items():
-        found = estimate(confusions, {arm: 1.0}, metric)
-        # An arm's own value cannot lie beyond the metric's bounds; np.clip keeps NaN.
-        low, high = (float(end) for end in np.clip(found.interval(), *metric.bounds))
-        seed_sd = float(np.sqrt(confusions.over_seeds(metric.compute(per_round))[1]))
-        row = {"arm": arm, "metric": name, "value": found.value, "low": low, "high": high}
-        rows.append(row | {"seed_sd": seed_sd} | _basis(found))
-    return rows
-
-
-def difference_row(found: Estimate) -> dict[str, float]:
-    """Put a contrast into columns: difference, low and high (95 %), p before Holm, and what these rest on."""
-    low, high = found.interval()
-    return {"difference": found.value, "low": low, "high": high, "p": found.p} | _basis(found)
-
-
-def _basis(found: Estimate) -> dict[str, float]:
-    """What an interval rests on: its standard error, the part of patients, degrees of freedom."""
-    return {"se": found.scale, "se_patients": float(np.sqrt(found.patients)), "degrees": found.degrees}
 
 
 def contrast(

@@ -34,13 +34,6 @@ class ExternalComparison:
     beyond: Comparison
     """The control and these arms, named with `` + earlier score``; contrasts are with the control."""
 
-    @property
-    def size(self) -> str:
-        """Patients, pairs and classes: ``20 patients, 60 pairs; worse/same/better 20/21/19``."""
-        pairs = self.ledger.drop_duplicates(["patient", "pair"])
-        counts = "/".join(str(int((pairs["y_true"] == c).sum())) for c in range(3))
-        return f"{pairs['patient'].nunique()} patients, {len(pairs)} pairs; worse/same/better {counts}"
-
 
 def external_comparison(study: StudyResults, primary: ReportMetric) -> ExternalComparison | None:
     """Compare the arms of a study on its external cohort; None where no final run was tested there.
@@ -64,19 +57,25 @@ def external_comparison(study: StudyResults, primary: ReportMetric) -> ExternalC
     rows = pd.concat([study.external, combined], ignore_index=True) if pooled else ledger
     return ExternalComparison(
         ledger=ledger,
-        comparison=_compared(ledger, arms, study.reference, primary),
+        comparison=_compared(ledger, arms, study.reference, primary, study.endpoint),
         untested=_untested(study),
         control=control if pooled else "",
         combined=pooled,
-        beyond=_compared(common_rows(rows[rows["arm"].isin(names)]), names, control, primary),
+        beyond=_compared(common_rows(rows[rows["arm"].isin(names)]), names, control, primary, study.endpoint),
     )
 
 
-def _compared(ledger: pd.DataFrame, arms: Sequence[str], reference: str, primary: ReportMetric) -> Comparison:
+def _compared(
+    ledger: pd.DataFrame, arms: Sequence[str], reference: str, primary: ReportMetric, endpoint: str
+) -> Comparison:
     """Metrics and contrasts with the reference, each final run a round of its own; no p."""
     runs = ledger.assign(repeat=0, fold=0, seed=ledger.groupby(RUN).ngroup())
     found = compare_counts(
-        confusion_counts(runs, tuple(arms)), reference=reference, family=(), primary=primary
+        confusion_counts(runs, tuple(arms)),
+        reference=reference,
+        family=(),
+        primary=primary,
+        endpoint=endpoint,
     )
     return Comparison(found.metrics, found.contrasts.drop(columns="p", errors="ignore"), pd.DataFrame())
 

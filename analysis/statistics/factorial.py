@@ -10,8 +10,9 @@ import pandas as pd
 
 from analysis.results.run_columns import run_hashes
 from analysis.results.study import StudyResults
-from analysis.statistics.compare import difference_row, evidence
+from analysis.statistics.compare import evidence
 from analysis.statistics.confusion_counts import confusion_counts
+from analysis.statistics.measured import difference_row
 from analysis.statistics.study_statistics import StudyStatistics
 
 MOST_FACTORS = 4

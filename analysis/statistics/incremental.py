@@ -97,6 +97,7 @@ def incremental_value(
         folds=int(study.info.get("folds") or 0),
         draws=draws,
         alpha=standing.alpha,
+        endpoint=study.endpoint,
     )
     if study.withheld:
         without_p = comparison.contrasts.drop(columns="p", errors="ignore")

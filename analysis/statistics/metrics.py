@@ -3,7 +3,8 @@
 ``counts[..., i, j]`` is how many pairs of true class i were called j, with 0 worse, 1 same, 2 better;
 fractions are fine, since matrices are averaged over seeds. A ratio whose denominator is zero follows one rule
 throughout: the F1 of a class that nobody has or predicts is 0; the recall of a class nobody has is undefined
-(NaN) and left out of the balanced accuracy.
+(NaN) and left out of the balanced accuracy. Metrics of decline take same and better for one class; in a study
+whose endpoint is decline class 1 is "not worse" and class 2 is empty.
 
 The margin of practical equivalence is a fiftieth of the metric's range (0 to 1; QWK -1 to 1; class MAE 0 to
 2), for far errors a hundredth, since there are few of them.
@@ -15,22 +16,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from analysis.statistics.report_metric import METRICS, Array, ReportMetric
+from analysis.results.endpoints import DECLINE, PROGRESSION
+from analysis.statistics.report_metric import METRICS, Array, ReportMetric, ratio
 
-__all__ = ["CLASSES", "METRICS", "Array", "ReportMetric", "recalls"]
+__all__ = ["METRICS", "PRIMARY", "Array", "ReportMetric", "recalls"]
 
-CLASSES = ("worse", "same", "better")
-
-
-def _ratio(numerator: Array, denominator: Array, undefined: float) -> Array:
-    safe = np.where(denominator > 0, denominator, 1)
-    ratio: Array = np.where(denominator > 0, numerator / safe, undefined)
-    return ratio
+PRIMARY = {PROGRESSION: "macro_f1", DECLINE: "decline_balanced_accuracy"}
+"""The metric that verdicts are about, by endpoint, where a study names none."""
 
 
 def recalls(counts: Array) -> Array:
     """Compute the recall of each class, shape (..., 3)."""
-    return _ratio(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1), np.nan)
+    return ratio(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1), np.nan)
 
 
 class MacroF1(ReportMetric):
@@ -44,7 +41,7 @@ class MacroF1(ReportMetric):
     def compute(self, counts: Array) -> Array:
         """Average the three F1, shape (...)."""
         hits = np.diagonal(counts, axis1=-2, axis2=-1)
-        f1: Array = _ratio(2 * hits, counts.sum(-1) + counts.sum(-2), 0.0)
+        f1: Array = ratio(2 * hits, counts.sum(-1) + counts.sum(-2), 0.0)
         return np.asarray(f1.mean(-1))
 
 
@@ -58,7 +55,7 @@ class Accuracy(ReportMetric):
 
     def compute(self, counts: Array) -> Array:
         """Divide the hits by all pairs, shape (...)."""
-        return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum((-1, -2)), np.nan)
+        return ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum((-1, -2)), np.nan)
 
 
 class BalancedAccuracy(ReportMetric):
@@ -73,7 +70,7 @@ class BalancedAccuracy(ReportMetric):
         """Average the recalls that are defined, shape (...)."""
         values = recalls(counts)
         known = ~np.isnan(values)
-        return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1), np.nan)
+        return ratio(np.where(known, values, 0).sum(-1), known.sum(-1), np.nan)
 
 
 class WeightedKappa(ReportMetric):
@@ -89,8 +86,8 @@ class WeightedKappa(ReportMetric):
         distance = (np.arange(3)[:, None] - np.arange(3)) ** 2
         total = counts.sum((-1, -2))
         chance = counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :]
-        expected = _ratio((chance * distance).sum((-1, -2)), total, 0.0)
-        return 1 - _ratio((counts * distance).sum((-1, -2)), expected, np.nan)
+        expected = ratio((chance * distance).sum((-1, -2)), total, 0.0)
+        return 1 - ratio((counts * distance).sum((-1, -2)), expected, np.nan)
 
 
 class ClassMAE(ReportMetric):
@@ -105,7 +102,7 @@ class ClassMAE(ReportMetric):
     def compute(self, counts: Array) -> Array:
         """Average the class distances, shape (...)."""
         distance = np.abs(np.arange(3)[:, None] - np.arange(3))
-        return _ratio((counts * distance).sum((-1, -2)), counts.sum((-1, -2)), np.nan)
+        return ratio((counts * distance).sum((-1, -2)), counts.sum((-1, -2)), np.nan)
 
 
 class FarErrorRate(ReportMetric):
@@ -119,7 +116,7 @@ class FarErrorRate(ReportMetric):
 
     def compute(self, counts: Array) -> Array:
         """Divide the far errors by all pairs, shape (...)."""
-        return _ratio(counts[..., 0, 2] + counts[..., 2, 0], counts.sum((-1, -2)), np.nan)
+        return ratio(counts[..., 0, 2] + counts[..., 2, 0], counts.sum((-1, -2)), np.nan)
 
 
 class _Recall(ReportMetric):
@@ -150,3 +147,63 @@ class RecallBetter(_Recall):
     """The share of the pairs that got better that were called so."""
 
     name, label, index = "recall_better", "Recall better", 2
+
+
+def of_worse(counts: Array) -> tuple[Array, Array, Array, Array]:
+    """Count by worse or not: true positives, false negatives, false positives, true negatives, each (...)."""
+    worse, other = counts[..., 0, :], counts[..., 1:, :]
+    of_other = np.asarray(other[..., 0].sum(-1))
+    return worse[..., 0], worse[..., 1:].sum(-1), of_other, other[..., 1:].sum((-1, -2))
+
+
+class _Decline(ReportMetric):
+    """A metric of worse against the rest."""
+
+    endpoint = DECLINE
+    bounds = (0.0, 1.0)
+    margin = 0.02
+
+
+class DeclineBalancedAccuracy(_Decline):
+    """The mean of sensitivity and specificity: 0.5 by chance, however rare decline is."""
+
+    name, label = "decline_balanced_accuracy", "Balanced accuracy of decline"
+
+    def compute(self, counts: Array) -> Array:
+        """Average the recalls of worse and of the rest, shape (...); NaN without pairs of both kinds."""
+        hits, missed, false, rejected = of_worse(counts)
+        sensitivity = ratio(hits, hits + missed, np.nan)
+        return (sensitivity + ratio(rejected, rejected + false, np.nan)) / 2
+
+
+class DeclineF1(_Decline):
+    """F1 = 2 TP / (2 TP + FP + FN) of worse; 0 where nobody has or is given that class."""
+
+    name, label = "decline_f1", "F1 of worse"
+
+    def compute(self, counts: Array) -> Array:
+        """Compute F1 of class 0, shape (...)."""
+        hits, missed, false, _ = of_worse(counts)
+        return ratio(2 * hits, 2 * hits + missed + false, 0.0)
+
+
+class DeclineSensitivity(_Decline):
+    """The share of the pairs that got worse that were called so."""
+
+    name, label = "decline_sensitivity", "Sensitivity to decline"
+
+    def compute(self, counts: Array) -> Array:
+        """Compute the recall of class 0, shape (...)."""
+        hits, missed, _, _ = of_worse(counts)
+        return ratio(hits, hits + missed, np.nan)
+
+
+class DeclineSpecificity(_Decline):
+    """The share of the pairs that did not get worse that were not called worse."""
+
+    name, label = "decline_specificity", "Specificity"
+
+    def compute(self, counts: Array) -> Array:
+        """Compute the recall of the other classes together, shape (...)."""
+        _, _, false, rejected = of_worse(counts)
+        return ratio(rejected, rejected + false, np.nan)

@@ -16,16 +16,23 @@ SMALLEST = 1e-6
 PROPER_SCORES = {"brier": "Brier score (lower is better)", "nll": "Log-loss (nats, lower is better)"}
 
 
+def class_probabilities(ledger: pd.DataFrame) -> Array:
+    """The probabilities of every row, shape (rows, 3); (rows, 2) of worse and not worse where the endpoint is
+    decline, of which a ledger holds that of worse alone."""
+    p: Array = ledger[PROBABILITIES].to_numpy(dtype=np.float64)
+    return np.stack([p[:, 0], 1 - p[:, 0]], axis=1) if np.isnan(p[:, 1:]).all() else p
+
+
 def pair_scores(ledger: pd.DataFrame) -> pd.DataFrame:
     """Score the probabilities of every row of a ledger; lower is better.
 
     Returns:
-        ``brier`` (Brier 1950, summed over the three classes) and ``nll`` (log-loss in nats), indexed as the
+        ``brier`` (Brier 1950, summed over the classes) and ``nll`` (log-loss in nats), indexed as the
         ledger.
     """
-    p = ledger[PROBABILITIES].to_numpy(dtype=np.float64)
+    p = class_probabilities(ledger)
     y = ledger["y_true"].to_numpy(dtype=np.int64)
-    brier = ((p - np.eye(3)[y]) ** 2).sum(1)
+    brier = ((p - np.eye(p.shape[1])[y]) ** 2).sum(1)
     nll = -np.log(np.maximum(p[np.arange(len(p)), y], SMALLEST))
     return pd.DataFrame({"brier": brier, "nll": nll}, index=ledger.index)
 
@@ -56,16 +63,19 @@ def _mean_estimate(rows: pd.DataFrame, name: str) -> Estimate:
 
 
 def reliability(ledger: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
-    """Compare predicted with observed frequencies, all three classes pooled one against the rest.
+    """Compare predicted with observed frequencies: all three classes pooled one against the rest, or worse
+    alone where there are two.
 
     Returns:
         One row per arm and occupied bin of equal width: predicted, observed, count.
     """
-    p: Array = ledger[PROBABILITIES].to_numpy(dtype=np.float64)
-    hit = np.eye(3)[ledger["y_true"].to_numpy(dtype=np.int64)]
+    p = class_probabilities(ledger)
+    hit = np.eye(p.shape[1])[ledger["y_true"].to_numpy(dtype=np.int64)]
+    if p.shape[1] == 2:
+        p, hit = p[:, :1], hit[:, :1]
     table = pd.DataFrame(
         {
-            "arm": np.repeat(ledger["arm"].to_numpy(), 3),
+            "arm": np.repeat(ledger["arm"].to_numpy(), p.shape[1]),
             "bin": np.minimum((p * bins).astype(np.int64), bins - 1).ravel(),
             "predicted": p.ravel(),
             "observed": hit.ravel(),

@@ -25,9 +25,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from analysis.results.endpoints import CLASSES, PROGRESSION
 from analysis.results.parquet_tables import PROBABILITIES
 from analysis.statistics.estimate import Estimate
-from analysis.statistics.metrics import CLASSES, Array
+from analysis.statistics.metrics import Array
 from analysis.statistics.proper_scores import SMALLEST
 from analysis.statistics.rounds import Codes, Rounds
 
@@ -56,7 +57,9 @@ def recalibration(ledger: pd.DataFrame) -> pd.DataFrame:
         rounds = Rounds.of(own)
         run = own.groupby(["repeat", "fold", "seed"]).ngroup().to_numpy().astype(np.int64)
         once = own.drop_duplicates(["patient", "pair"])["y_true"]
-        for index, name in enumerate(CLASSES):
+        for index, name in enumerate(CLASSES[PROGRESSION]):
+            if own[PROBABILITIES[index]].isna().all():  # of decline the probability of worse is written alone
+                continue
             p = np.clip(own[PROBABILITIES[index]].to_numpy(np.float64), SMALLEST, 1 - SMALLEST)
             y = (own["y_true"] == index).to_numpy().astype(np.float64)
             events, x = int((once == index).sum()), np.log(p / (1 - p))

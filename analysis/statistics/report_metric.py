@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.results.errors import ReportError
+from analysis.statistics.directed_metric import DirectedMetric
 
 Array = NDArray[np.floating[Any]]
+
+
+def ratio(numerator: Array, denominator: Array, undefined: float) -> Array:
+    """Divide, shape (as given), with a value of its own wherever the denominator is zero."""
+    safe = np.where(denominator > 0, denominator, 1)
+    found: Array = np.where(denominator > 0, numerator / safe, undefined)
+    return found
+
 
 GROUP = "learner_ray.report_metric"
 """The entry points of a package that brings metrics."""
@@ -28,46 +37,9 @@ OTHER_COLUMNS = ("brier", "nll", "spearman")
 """What tables show beside the metrics; no metric may have such a name."""
 
 
-class ReportMetric(ABC):
+class ReportMetric(DirectedMetric):
     """A metric of the predicted classes, computed from counts. To derive a class that has a ``name`` is all
     it takes to make the metric known."""
-
-    name: ClassVar[str]
-    """What ``Study(primary_metric=...)`` and the columns of CSV files call it: letters, digits and _."""
-    label: ClassVar[str]
-    """What tables and figures call it."""
-    higher_is_better: ClassVar[bool] = True
-    """Whether of two arms the one with the higher value is the better."""
-    bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
-    """The least and the largest value there can be, where intervals end."""
-    margin: ClassVar[float | None] = None
-    """The largest difference without practical meaning, in the metric's own unit; None says nothing of
-    practical equivalence."""
-
-    @property
-    def sign(self) -> int:
-        """1 where higher is better, -1 where lower is: times a difference it is how much better an arm is."""
-        return 1 if self.higher_is_better else -1
-
-    def word(self, difference: float) -> str:
-        """Say of an arm minus another what that makes it: ``better``, ``worse`` or ``equal``."""
-        gain = self.sign * difference
-        return "better" if gain > 0 else "worse" if gain < 0 else "equal"
-
-    def directed(self, verdict: str, difference: float) -> str:
-        """A verdict as tables print it: ``supported`` says which way where that is for the worse."""
-        worse = verdict == "supported" and self.word(difference) == "worse"
-        return "supported: worse" if worse else verdict
-
-    @property
-    def heading(self) -> str:
-        """The label, with the direction where that is not what a reader expects."""
-        return self.label if self.higher_is_better else f"{self.label} (lower is better)"
-
-    @property
-    def margin_text(self) -> str:
-        """The margin of practical equivalence with its metric: ``±0.02 Macro-F1``; empty without one."""
-        return f"±{self.margin:g} {self.label}" if self.margin else ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -121,6 +93,10 @@ class MetricRegistry(Mapping[str, ReportMetric]):
     def built_in(self) -> dict[str, ReportMetric]:
         """The metrics that come with this package, in the order tables show them."""
         return {name: self[name] for name, cls in self._classes.items() if _is_ours(cls)}
+
+    def shown(self, endpoint: str) -> dict[str, ReportMetric]:
+        """The metrics of an endpoint that come with this package, in the order tables show them."""
+        return {name: metric for name, metric in self.built_in.items() if metric.endpoint == endpoint}
 
     def add(self, cls: type[ReportMetric]) -> None:
         """Take in a class at its definition, where it has a name of its own.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.results.endpoints import PROGRESSION
 from analysis.results.study import StudyResults
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.metrics import METRICS
@@ -80,6 +81,8 @@ def selection_gaps(study: StudyResults) -> pd.DataFrame:
 def _selection_metric(study: StudyResults) -> str:
     """The metric that the search maximised, by our name for it; empty where it is not known."""
     metric = "qwk" if study.selection_metric == "kappa" else study.selection_metric
+    if study.endpoint != PROGRESSION and metric == "macro_f1":  # ours is of three classes
+        return ""
     known = METRICS.built_in.get(metric)  # of one's own that is named like an error nobody knows the sign
     return metric if metric == LOG_LOSS or (known is not None and known.higher_is_better) else ""
 

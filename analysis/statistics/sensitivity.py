@@ -50,7 +50,7 @@ def threshold_sensitivity(study: StudyResults, metric: ReportMetric) -> pd.DataF
     found = []
     for threshold in thresholds(study):
         least = threshold * (1 - ROUNDING)
-        y = np.where(change <= -least, 0, np.where(change >= least, 2, 1))
+        y = np.where(change <= -least, 0, np.where(change >= least, len(study.classes) - 1, 1))
         rows = tests_against(
             confusion_counts(ledger.assign(y_true=y), arms),
             reference=study.reference,

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from analysis.results.endpoints import PROGRESSION
 from analysis.results.errors import ReportError
 from analysis.results.looks import record_look
 from analysis.results.study import StudyResults
@@ -15,9 +16,11 @@ from analysis.statistics.cap import capped
 from analysis.statistics.compare import Comparison, compare
 from analysis.statistics.external import ExternalComparison, external_comparison
 from analysis.statistics.incremental import IncrementalValue, incremental_value
+from analysis.statistics.measured import measured_runs
 from analysis.statistics.measurement import Measurement, measure
 from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.ordinal import ordinal_by_arm
+from analysis.statistics.other_endpoints import OtherEndpoint, other_endpoints
 from analysis.statistics.proper_scores import proper_scores
 from analysis.statistics.rank_correlation import spearman_by_arm
 from analysis.statistics.report_metric import definition
@@ -41,7 +44,7 @@ class StudyStatistics:
     """The comparison by the frozen primary metric and reference, where one of them was changed; None where
     neither was, or where the frozen metric can no longer be had."""
     proper_scores: pd.DataFrame
-    """Brier score and log-loss per arm."""
+    """Metrics of the probabilities per arm: Brier score and log-loss, of decline AUC too."""
     spearman: pd.DataFrame
     """Out-of-fold rank correlation of predicted and true scores, one row per arm."""
     distance: pd.DataFrame
@@ -49,7 +52,7 @@ class StudyStatistics:
     incremental: IncrementalValue
     """What arms add to the earlier score alone."""
     ordinal: pd.DataFrame
-    """Odds ratios of a proportional-odds model, one row per arm."""
+    """Odds ratios of a proportional-odds model, one row per arm; empty where there are not three classes."""
     draws: int
     """How many bootstrap draws the intervals rest on."""
 
@@ -68,6 +71,11 @@ class StudyStatistics:
     def subgroups(self) -> Subgroups:
         """The arms within subgroups of the pairs, computed at first use."""
         return study_subgroups(self.study, self.primary_metric, self.standing)
+
+    @cached_property
+    def other_endpoints(self) -> dict[str, OtherEndpoint]:
+        """Decline and change read off the classes and the scores, computed at first use, by endpoint."""
+        return other_endpoints(self.study)
 
     @cached_property
     def measurement(self) -> Measurement:
@@ -101,13 +109,22 @@ def study_statistics(study: StudyResults, draws: int = DRAWS) -> StudyStatistics
         comparison=comparison,
         standing=standing,
         as_frozen=_as_frozen(study, draws),
-        proper_scores=proper_scores(study.compared),
+        proper_scores=_of_probabilities(study),
         spearman=spearman_by_arm(scans, "score", "predicted", draws),
         distance=spearman_by_arm(with_absolute_change(pairs), "absolute_change", "distance", draws),
         incremental=incremental_value(study, primary, standing, draws),
-        ordinal=ordinal_by_arm(pairs),
+        ordinal=ordinal_by_arm(pairs) if study.endpoint == PROGRESSION else pd.DataFrame(),
         draws=draws,
     )
+
+
+def _of_probabilities(study: StudyResults) -> pd.DataFrame:
+    if study.endpoint == PROGRESSION or study.compared.empty:
+        return proper_scores(study.compared)
+    present = set(study.compared["arm"])
+    arms = [arm for arm in study.ordered_arms if arm in present]
+    measured = measured_runs(study.compared, study.endpoint, arms)
+    return pd.DataFrame([row for m in measured for row in m.values(arms)])
 
 
 def _judged(study: StudyResults, primary: ReportMetric, draws: int) -> tuple[Comparison, Standing]:

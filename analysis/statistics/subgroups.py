@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.results.endpoints import CLASSES, PROGRESSION
 from analysis.results.study import StudyResults
 from analysis.statistics.cap import NOT_SHOWN_TO_VARY, VARIES
-from analysis.statistics.compare import difference_row
 from analysis.statistics.confusion_counts import ConfusionCounts, confusion_counts
 from analysis.statistics.estimate import Estimate, estimate, with_family_noise
 from analysis.statistics.groupings import Grouping, groupings
 from analysis.statistics.heterogeneity import Heterogeneity, heterogeneity
 from analysis.statistics.influence import influence
-from analysis.statistics.metrics import CLASSES, ReportMetric
+from analysis.statistics.measured import difference_row
+from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.standing import Standing
 from analysis.statistics.verdict import ALPHA, holm
 
@@ -41,7 +42,7 @@ class Subgroups:
     """Groupings that divide the pairs as another one does, such as the device where every site has one of
     its own, each with that other: to test both would ask one question twice."""
     levels: pd.DataFrame
-    """One row per grouping, level and arm: ``patients, pairs, worse, same, better``, the metric (``value,
+    """One row per grouping, level and arm: ``patients, pairs``, pairs of each class, the metric (``value,
     low, high``) and its difference to the reference (``difference, difference_low, difference_high``), both
     NaN in a level that is too small."""
     tests: pd.DataFrame
@@ -66,7 +67,10 @@ def study_subgroups(study: StudyResults, primary: ReportMetric, standing: Standi
     several, alike = _distinct([g for g in found if len(g.known) > 1])
     present = set(ledger["arm"])
     arms = [arm for arm in study.ordered_arms if arm in present]
-    compared = [GroupingComparison(ledger, g, arms, study.reference, study.family, primary) for g in several]
+    compared = [
+        GroupingComparison(ledger, g, arms, study.reference, study.family, primary, study.classes)
+        for g in several
+    ]
     tests = pd.DataFrame() if study.withheld else pd.concat([pd.DataFrame(), *(c.tests() for c in compared)])
     if len(tests):
         count = len(study.family) * tests["grouping"].nunique()
@@ -107,12 +111,13 @@ class GroupingComparison:
         reference: str,
         family: Sequence[str],
         metric: ReportMetric,
+        classes: Sequence[str] = CLASSES[PROGRESSION],
     ) -> None:
         self.grouping, self._arms, self._metric = grouping, tuple(arms), metric
         self._reference = reference if reference in arms else ""
         self._family = [arm for arm in arms if arm in family and arm != reference]
         rows = ledger[ledger["arm"].isin(arms)].assign(level=grouping.of_row)
-        self._sizes = _sizes(rows)
+        self._sizes = _sizes(rows, classes)
         self.estimable = [level for level in grouping.levels if _is_estimable(rows, level)]
         """Levels that are large enough for intervals."""
         self._rows = rows[rows["level"].isin(self.estimable)]
@@ -205,13 +210,13 @@ def _within(arm: Any, level: Any) -> Any:
     return arm + "\n" + level
 
 
-def _sizes(rows: pd.DataFrame) -> pd.DataFrame:
+def _sizes(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Patients, pairs and classes of each level, indexed by level."""
     pairs = rows.drop_duplicates(["patient", "pair"])
     patients = pairs.drop_duplicates(["level", "patient"])["level"].value_counts()
     sizes = pd.DataFrame({"patients": patients, "pairs": pairs["level"].value_counts()})
-    classes = pd.crosstab(pairs["level"], pairs["y_true"]).reindex(columns=range(3), fill_value=0)
-    return sizes.join(classes.set_axis(list(CLASSES), axis=1))
+    classes = pd.crosstab(pairs["level"], pairs["y_true"]).reindex(columns=range(len(names)), fill_value=0)
+    return sizes.join(classes.set_axis(list(names), axis=1))
 
 
 def _is_estimable(rows: pd.DataFrame, level: str) -> bool:

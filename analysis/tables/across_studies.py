@@ -75,12 +75,13 @@ def _direction(rows: pd.DataFrame, signs: Sequence[int]) -> str:
 def tuned_and_fixed(statistics: Sequence[StudyStatistics]) -> Table | None:
     """Table arms searched on their own beside the same arms at one fixed configuration, rank changes flagged.
 
-    Needs two studies of one cohort and one partition: one that searched its arms, one that did not.
+    Needs two studies of one cohort, partition and endpoint: one that searched its arms, one that did not.
     """
     frames, panels, cautions = [], [], []
     whole = [item for item in statistics if len(item.study.ledger) and not item.study.withheld]
     for tuned, fixed in permutations(whole, 2):
         same = all(tuned.study.info.get(k) == fixed.study.info.get(k) for k in ("cohort_hash", "split_hash"))
+        same &= tuned.study.endpoint == fixed.study.endpoint
         if not same or not _searched(tuned) or _searched(fixed):
             continue
         both = _ranked(tuned, "tuned").merge(_ranked(fixed, "fixed"), on=["arm", "label"])

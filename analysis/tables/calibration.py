@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.statistics.metrics import CLASSES
+from analysis.results.endpoints import PROGRESSION
 from analysis.statistics.recalibration import FEWEST_EVENTS
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import header, row_label, run_cautions
@@ -32,18 +32,20 @@ def calibration_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         The table, one panel per study with final runs; None where no study has any.
     """
     panels, frames, cautions = [], [], []
-    columns = [f"{what} {name} [95 % CI]" for name in CLASSES for what in ("Intercept", "Slope")]
     for item in statistics:
         study, found = item.study, item.measurement.calibration
         if study.compared.empty:
             continue
+        # Of two classes both have the same slope, and intercepts of opposite signs.
+        classes = study.classes if study.endpoint == PROGRESSION else study.classes[:1]
+        columns = [f"{what} {name} [95 % CI]" for name in classes for what in ("Intercept", "Slope")]
         rows = []
         for arm in item.arms:
             own = found[found["arm"] == arm] if len(found) else found
             by_class = {row["class"]: row for _, row in own.iterrows()}
             cells = [
                 interval_text(by_class[name], what, f"{what}_") if name in by_class else NONE
-                for name in CLASSES
+                for name in classes
                 for what in ("intercept", "slope")
             ]
             rows.append((row_label(study, arm), cells))

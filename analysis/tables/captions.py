@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analysis.results.endpoints import DECLINE
 from analysis.results.study import StudyResults
 from analysis.statistics.loss_strength import device_seconds
 
 
 def header(study: StudyResults) -> str:
     """Name a study with its size: ``LUS (189 patients, 300 pairs; worse/same/better 90/120/90), phantom``."""
-    pairs = study.compared.drop_duplicates(["patient", "pair"])
-    counts = [int((pairs["y_true"] == c).sum()) for c in range(3)]
-    size = f"{pairs['patient'].nunique()} patients, {len(pairs)} pairs"
-    size += f"; worse/same/better {'/'.join(map(str, counts))}"
-    return study.header(size)
+    return study.header(study.sizes(study.compared))
+
+
+def endpoint_notes(study: StudyResults) -> list[str]:
+    """Say of a study that does not have three classes what is left out; nothing of others."""
+    if study.endpoint != DECLINE:
+        return []
+    return [
+        f"{study.title}: the endpoint is decline, and classifiers were trained, searched and tested on worse "
+        "against not worse. What is of three classes is left out: accuracy, QWK, the ordinal analysis, the "
+        "calibration of same and better. AUC is the share of comparisons of a pair that got worse with one "
+        "that did not, within a final run, in which the former has the higher probability of worse."
+    ]
 
 
 def footnote(study: StudyResults, draws: int) -> str:

@@ -137,7 +137,7 @@ def _cautions(study: StudyResults) -> list[str]:
 
 
 def _header(study: StudyResults, found: ExternalComparison) -> str:
-    said = [f"{study.name} on {_name(study)} ({found.size})", *_cautions(study)]
+    said = [f"{study.name} on {_name(study)} ({study.sizes(found.ledger)})", *_cautions(study)]
     return ", ".join(said)
 
 
@@ -170,7 +170,7 @@ def external_sentences(statistics: StudyStatistics) -> list[str]:
         return []
     study, metric = statistics.study, statistics.primary_metric
     by_arm = {str(row["arm"]): row for _, row in external_data(statistics, found).iterrows()}
-    begin = f"{study.title}: on the external cohort {_name(study)} ({found.size})"
+    begin = f"{study.title}: on the external cohort {_name(study)} ({study.sizes(found.ledger)})"
     if _cautions(study) != list(study.cautions):
         begin += ", a phantom,"
     sentences = []

@@ -16,7 +16,6 @@ from analysis.tables.table import NONE, Table, panel_of, plain_number
 
 SHOWN = 20
 """Pairs of a study that a reader sees; the CSV has all."""
-CLASSES = ("worse", "same", "better")
 COLUMNS = ["Scans", "Score", "True", "Predicted", "Probability", "Runs that err", "Of these, by arm"]
 WRITTEN = (
     "study", "patient", "pair", "scans_earlier", "scans_later", "score_earlier", "score_later", "change",
@@ -89,7 +88,7 @@ def far_errors(study: StudyResults) -> pd.DataFrame:
     data["n_runs_wrong"] = of_pair["runs_wrong"].transform("sum")
     of_all = tested.groupby(["patient", "pair"]).size()
     data["n_runs_tested"] = of_all.reindex(pd.MultiIndex.from_frame(data[["patient", "pair"]])).to_numpy()
-    named = {side: data[side].map(dict(enumerate(CLASSES))) for side in ("true", "predicted")}
+    named = {side: data[side].map(dict(enumerate(study.classes))) for side in ("true", "predicted")}
     data = _with_scans(data.assign(study=study.key, **named), study)
     order = {"n_runs_wrong": False, "n_arms_wrong": False, "patient": True, "pair": True, "runs_wrong": False}
     data = data.sort_values([*order, "arm"], ascending=[*order.values(), True], ignore_index=True)

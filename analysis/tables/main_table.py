@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.results.endpoints import DECLINE, PROGRESSION
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.results.study import StudyResults
-from analysis.statistics.metrics import METRICS
-from analysis.statistics.proper_scores import PROPER_SCORES
+from analysis.statistics.metrics import METRICS, PRIMARY
+from analysis.statistics.run_metrics import RUN_METRICS, probability_headings
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import (
     contrast_mark,
+    endpoint_notes,
     footnote,
     header,
     numerics_caution,
@@ -37,6 +39,8 @@ from analysis.tables.table import (
 )
 
 WITHHELD = "no verdict"
+BESIDE = {PROGRESSION: ("accuracy", "qwk"), DECLINE: ("decline_auc", "decline_f1")}
+"""Metrics beside the primary one, by endpoint: the first with its interval."""
 PUT_IN = (
     "Where a final run failed, p is given twice: with the majority class in its place, and with the other "
     "arm's predictions put in. A verdict holds both ways, so no arm is better because the reference failed."
@@ -70,8 +74,9 @@ def main_table_data(statistics: StudyStatistics) -> pd.DataFrame:
             "study": study.key, "modality": study.modality, "cautions": "; ".join(study.cautions), "arm": arm,
             "label": study.labels[arm], "control": controls[arm], "reference": study.reference,
         }  # fmt: skip
-        for metric in dict.fromkeys([primary, "macro_f1", "accuracy", "qwk"]):
-            row |= _wide(c.metrics, arm, metric, f"{metric}_")
+        shown = pd.concat([c.metrics, statistics.proper_scores], ignore_index=True)
+        for metric in dict.fromkeys([primary, PRIMARY[study.endpoint], *BESIDE[study.endpoint]]):
+            row |= _wide(shown, arm, metric, f"{metric}_")
         row |= _wide(c.contrasts, arm, primary, "")
         row |= _wide(c.tests, arm, primary, "")
         row |= _wide(statistics.spearman, arm, "", "spearman_")
@@ -94,6 +99,7 @@ def main_table(statistics: Sequence[StudyStatistics]) -> Table:
         cautions += freeze_cautions(item)
         notes += [footnote(item.study, item.draws), freeze_note(item), *division_notes(item.study)]
         notes += [f"{item.study.title}: {problem}." for problem in item.study.problems]
+        notes += endpoint_notes(item.study)
     notes += [
         f"Difference is arm minus reference on the same patients{_falling(statistics)}. Its interval and p "
         "come from one t statistic, whose standard error holds patients and training (seeds, folds, "
@@ -133,12 +139,14 @@ def _reasons(study: StudyResults) -> list[str]:
 
 def _main_table_text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.DataFrame:
     study, primary = statistics.study, statistics.study.primary_metric
-    columns = [f"{statistics.primary_metric.heading} [95 % CI]", "Seed SD", "Accuracy [95 % CI]"]
+    first, second = BESIDE[study.endpoint]
+    labels = [{**METRICS.built_in, **RUN_METRICS}[name].label for name in (first, second)]
+    columns = [f"{statistics.primary_metric.heading} [95 % CI]", "Seed SD", f"{labels[0]} [95 % CI]"]
     columns += [
         "Difference [95 % CI]",
         "p (Holm)",
         "Verdict",
-        "QWK",
+        labels[1],
         "Score Spearman [95 % CI]",
         "Pooled Spearman",
     ]
@@ -153,11 +161,11 @@ def _main_table_text(statistics: StudyStatistics, data: pd.DataFrame) -> pd.Data
         cells = [
             interval_text(row, f"{primary}_value", f"{primary}_"),
             plain_number(number(row, f"{primary}_seed_sd")),
-            interval_text(row, "accuracy_value", "accuracy_"),
+            interval_text(row, f"{first}_value", f"{first}_"),
             "reference" if is_reference else _difference(study, row),
             both_p(row),
             verdict,
-            plain_number(number(row, "qwk_value")),
+            plain_number(number(row, f"{second}_value")),
             interval_text(row, "spearman_value", "spearman_"),
             plain_number(number(row, "spearman_pooled")),
         ]
@@ -184,8 +192,10 @@ def all_metrics(statistics: Sequence[StudyStatistics]) -> Table:
         frames.append(with_run_counts(data, study))
         text = data.assign(text=[interval_text(row) for _, row in data.iterrows()])
         shown = text.pivot(index="arm", columns="metric", values="text").reindex(study.ordered_arms)
-        shown_metrics = [*METRICS.built_in.values(), item.primary_metric]
-        names = {**{metric.name: metric.heading for metric in shown_metrics}, **PROPER_SCORES}
+        shown_metrics = [*METRICS.shown(study.endpoint).values(), item.primary_metric]
+        names = {metric.name: metric.heading for metric in shown_metrics} | probability_headings(
+            study.endpoint
+        )
         marked = {arm: row_label(study, arm) for arm in study.labels}
         shown = shown[list(names)].fillna(MISSING).rename(columns=names, index=marked)
         panels.append((header(study), shown))

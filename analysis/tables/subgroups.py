@@ -121,13 +121,23 @@ def _traced(item: StudyStatistics, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _levels_text(item: StudyStatistics, grouping: Grouping, levels: pd.DataFrame) -> pd.DataFrame:
     study, metric = item.study, item.primary_metric
-    columns = ["Patients", "Pairs", "Worse/same/better", "Arm", f"{metric.heading} [95 % CI]"]
+    columns = [
+        "Patients",
+        "Pairs",
+        "/".join(study.classes).capitalize(),
+        "Arm",
+        f"{metric.heading} [95 % CI]",
+    ]
     rows = []
     own = levels[levels["grouping"] == grouping.column]
     for level in grouping.levels:
         of_level = {row["arm"]: row for _, row in own[own["level"] == level].iterrows()}
         first = next(iter(of_level.values()))
-        size = [str(first["patients"]), str(first["pairs"]), _classes(first)]
+        size = [
+            str(first["patients"]),
+            str(first["pairs"]),
+            "/".join(str(first[name]) for name in study.classes),
+        ]
         if not np.isfinite(number(first, "value")):
             few = number(first, "patients") < FEWEST_PATIENTS
             why = f"fewer than {FEWEST_PATIENTS} patients" if few else "tested in one fold"
@@ -139,10 +149,6 @@ def _levels_text(item: StudyStatistics, grouping: Grouping, levels: pd.DataFrame
             rows.append((printable(level), cells))
             size = ["", "", ""]
     return panel_of(rows, [*columns, "Difference [95 % CI]"])
-
-
-def _classes(row: pd.Series[Any]) -> str:
-    return "/".join(str(row[name]) for name in ("worse", "same", "better"))
 
 
 def _difference(item: StudyStatistics, arm: str, row: pd.Series[Any]) -> str:

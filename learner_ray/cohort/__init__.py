@@ -9,7 +9,7 @@ from pathlib import Path
 from learner_ray.cohort.cohort import Cohort
 from learner_ray.cohort.division import Division, DivisionAsked
 from learner_ray.cohort.manifest import read_manifest
-from learner_ray.cohort.score import CLASSES, MMSE, SEVERITY, SF_RATIO, Score
+from learner_ray.cohort.score import CLASSES, DECLINE_CLASSES, MMSE, SEVERITY, SF_RATIO, Score
 from learner_ray.cohort.sources.find import layout_of, needs, read, recognised
 from learner_ray.cohort.splits import Fold, load_splits, make_splits, save_splits, splits_hash
 from learner_ray.cohort.table import SUFFIXES
@@ -19,6 +19,7 @@ from learner_ray.core.errors import UserError
 
 __all__ = [
     "CLASSES",
+    "DECLINE_CLASSES",
     "MANIFEST",
     "MMSE",
     "SEVERITY",

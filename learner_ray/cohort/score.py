@@ -14,6 +14,8 @@ from learner_ray.core.errors import UserError
 
 CLASSES = ("worse", "same", "better")
 """Names of the progression classes 0, 1 and 2."""
+DECLINE_CLASSES = ("worse", "not worse")
+"""Names of the classes 0 and 1 where the endpoint is decline."""
 
 Healthier = Literal["higher", "lower"]
 

@@ -39,6 +39,7 @@ SINCE: dict[str, Any] = {
     "loss.boundary": 0.0,
     "loss.weighting": "raw",
     "loss.views": 0,
+    "progression.endpoint": "progression",
 }
 """Keys that old configurations did not have, each with the value under which the result is the old one: also
 where that is not the default of now."""

@@ -196,9 +196,12 @@ class TrainConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressionConfig(Section):
-    """How worse / same / better is read off two visits of one patient."""
+    """How worse / same / better is read off two visits of one patient, or whether they got worse."""
 
     section: ClassVar[str] = "progression"
+    endpoint: Literal["progression", "decline"] = "progression"
+    """What is predicted of a pair of visits: worse, same or better, or with ``decline`` whether it got worse.
+    All arms of a study have one."""
     head: Literal["logistic", "ordinal", "mlp"] = "logistic"
     """Multinomial logistic, s = w.d with cut-points -theta and +theta (antisymmetric ordinal), or one hidden
     layer."""
@@ -237,10 +240,20 @@ class ProgressionConfig(Section):
         require(self.finetune_epochs >= 0, "progression.finetune_epochs must not be negative")
         require(self.finetune_lr > 0, "progression.finetune_lr must be positive")
         require(
+            self.endpoint == "progression" or self.head != "ordinal",
+            "progression.head=ordinal orders worse, same and better: progression.endpoint=decline has two "
+            "classes and needs logistic or mlp",
+        )
+        require(
             not self.finetune_epochs or (self.head != "mlp" and self.input in ("difference", "both")),
             "progression.finetune_epochs needs progression.head logistic or ordinal, "
             "and progression.input difference or both",
         )
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are: worse, same and better, or worse and not worse."""
+        return 2 if self.endpoint == "decline" else 3
 
     @property
     def uses_encoder(self) -> bool:

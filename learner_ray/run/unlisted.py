@@ -74,7 +74,9 @@ def _other_predictions(path: Path, metrics: Mapping[str, Any] | None, patients: 
         return "metrics.json is missing"
     if not table["y_true"].isin((0, 1, 2)).all() or table["patient"].nunique() > patients:
         return f"{path.name} is of another run"
-    given = [row[y] for y, row in zip(table["y_true"], table[probabilities].to_numpy(float), strict=True)]
+    rows = zip(table["y_true"], table[probabilities].to_numpy(float), strict=True)
+    # Of decline the probability of worse is written alone.
+    given = [1 - row[0] if y and math.isnan(row[y]) else row[y] for y, row in rows]
     found = {
         "accuracy": sum(table["y_true"] == table["y_pred"]) / max(len(table), 1),
         "log_loss": -sum(math.log(max(p, 2e-16)) for p in given) / max(len(table), 1),

@@ -7,6 +7,7 @@ could look.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import pandas as pd
 
@@ -39,7 +40,8 @@ def majority_of(cohort: Cohort, group: FoldSearchSpec) -> Progression:
     patients = group.patients(final=True)
     scans, trained = _readable(cohort, group.source.bad_scans), {*patients.pretrain, *patients.classifier}
     fitted = _pairs(cohort, scans, trained)
-    return Progression.fit(MAJORITY, fitted, _scans(scans, trained), Embedded({}, {}), seed=0)
+    config = replace(MAJORITY, endpoint=group.config.progression.endpoint)
+    return Progression.fit(config, fitted, _scans(scans, trained), Embedded({}, {}), seed=0)
 
 
 def predicted_by(

@@ -72,6 +72,8 @@ def read_request(
         UserError: the study, an arm, a key or a path cannot be.
     """
     found = study if isinstance(study, Study) else load_study(str(study))
+    if (endpoint := options.edits.get("progression.endpoint")) is not None:
+        found = found.with_endpoint(endpoint)
     winner = None
     if options.match:
         from learner_ray.study.designs import compute_matched

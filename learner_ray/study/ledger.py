@@ -214,12 +214,15 @@ class Tables:
 
 def cohort_facts(plan: Plan) -> dict[str, Any]:
     """The ledger's columns that are the same in every row."""
+    endpoint = plan.base.progression.endpoint
     return {
         "study": plan.study.name,
         "modality": plan.study.modality,
         "cohort": plan.cohort.name,
         "phantom": plan.cohort.phantom,
         "protocol": protocol(plan),
+        # A table that does not say so is of three classes, as all of older versions are.
+        **({} if endpoint == "progression" else {"endpoint": endpoint}),
     }
 
 

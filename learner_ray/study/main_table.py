@@ -23,22 +23,37 @@ def primary_metrics() -> tuple[str, ...]:
     return tuple(METRICS)
 
 
-def check_primary_metric(name: str) -> None:
+def default_metric(endpoint: str) -> str:
+    """The primary metric of a study that names none."""
+    from analysis.statistics.metrics import PRIMARY
+
+    return PRIMARY[endpoint]
+
+
+def check_primary_metric(name: str, endpoint: str) -> None:
     """Loads a metric that is known by name.
 
     Raises:
-        UserError: its package cannot be imported, or it does not compute what a metric must.
+        UserError: its package cannot be imported, or it does not compute what a metric must, or it is none of
+            the endpoint.
     """
     from analysis.results.errors import ReportError
     from analysis.statistics.metrics import METRICS
 
     try:
-        METRICS[name]
+        metric = METRICS[name]
     except ReportError as error:
         raise UserError(str(error)) from error
+    # Whether a pair was called worse is known of three classes too.
+    if endpoint not in (metric.endpoint, "progression"):
+        known = ", ".join(METRICS.shown(endpoint))
+        raise UserError(
+            f"primary_metric is {name!r}, a metric of {metric.endpoint}, but progression.endpoint is "
+            f"{endpoint}: name one of {known}"
+        )
 
 
-def metric_definition(name: str) -> str:
+def metric_definition(name: str, endpoint: str) -> str:
     """What tells one version of a metric from another; empty for one that comes with the report.
 
     Raises:
@@ -47,7 +62,7 @@ def metric_definition(name: str) -> str:
     from analysis.statistics.metrics import METRICS
     from analysis.statistics.report_metric import definition
 
-    check_primary_metric(name)
+    check_primary_metric(name, endpoint)
     return definition(METRICS[name])
 
 

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from learner_ray.study.study import Space, Study
 
 
+ENDPOINT = "progression.endpoint"
+ONE_ENDPOINT = (
+    "which is one for all arms of a study: set it in the study's base configuration, or by --set "
+    f"{ENDPOINT}=..."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchRange:
     """What a space asks for one key: one of some options, or a real number between two bounds."""
@@ -76,9 +83,25 @@ def check_names(study: Study) -> None:
     known_or_refused(study.reference, names, f"{here}: reference is {study.reference!r}")
     metric = study.primary_metric
     known_or_refused(metric, primary_metrics(), f"{here}: primary_metric is {metric!r}")
-    check_primary_metric(metric)
+    try:
+        check_primary_metric(metric, study.endpoint)
+    except UserError as error:
+        raise UserError(f"{here}: {error}") from error
     for profile in study.profiles:
         known_or_refused(profile, PROFILES, f"{here}: profiles names {profile!r}")
+
+
+def check_endpoint(study: Study) -> None:
+    """Checks that all arms of a recipe have one endpoint: arms of different ones cannot be compared.
+
+    Raises:
+        UserError: an arm or a profile sets an endpoint of its own.
+    """
+    edited = [(f"arm {arm.name!r}", arm.edits) for arm in study.arms]
+    edited += [(f"profile {name!r}", edits) for name, edits in study.profiles.items()]
+    for where, edits in edited:
+        if ENDPOINT in edits:
+            raise UserError(f"study {study.name}: {where} sets {ENDPOINT}, {ONE_ENDPOINT}")
 
 
 def check_values(study: Study) -> None:
@@ -190,6 +213,8 @@ def ranges_of(
         raise UserError(f"study {study}: {error}") from error
     except Exception as error:  # the user's own code may raise anything
         raise UserError(f"study {study}: its space fails: {type(error).__name__}: {error}") from error
+    if ENDPOINT in recorder.ranges:
+        raise UserError(f"study {study}: its space asks for {ENDPOINT}, {ONE_ENDPOINT}")
     checked = set() if checked is None else checked
     for key, searched in recorder.ranges.items():
         asked = f"{config.loss.name}, {config.encoder.name}, {key}: {searched!r}"

@@ -75,6 +75,8 @@ def sample_size(plan: Plan, ledger: Path | None = None, *, looks: int = 1) -> Sa
     counts = plan.cohort.class_counts()
     worse, same, better = (float(n / counts.sum()) for n in counts)
     metric = METRICS[plan.study.primary_metric]
+    if plan.study.endpoint != "progression":  # what a ledger shows is read with the metrics of three classes
+        ledger = None
     noise, noise_from = noise_seen(ledger, reference, family)
     design = Design(
         patients=len(pairs),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.core.old_names import key_now
+from learner_ray.study.main_table import default_metric
 from learner_ray.study.pruner_choice import PrunerChoice, check_pruner
 from learner_ray.study.recipe_checks import (
     check_bounds,
+    check_endpoint,
     check_names,
     check_positive,
     check_values,
@@ -123,7 +125,8 @@ class Study:
     space: Space
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Per profile, dotted edits to the base configuration."""
-    primary_metric: str = "macro_f1"
+    primary_metric: str = ""
+    """The metric that verdicts are about; where none is named, ``macro_f1``, or that of the endpoint."""
     equivalence_margin: float | None = None
     """Difference of the primary metric, in its unit, that an equivalent arm stays below. None: the report's
     default, which it calls a choice."""
@@ -138,10 +141,28 @@ class Study:
     """The study file it was read from, filled in by its reader; empty for a study of the package."""
 
     def __post_init__(self) -> None:
+        if not self.primary_metric:
+            object.__setattr__(self, "primary_metric", default_metric(self.endpoint))
         check_names(self)
+        check_endpoint(self)
         check_values(self)
         check_positive(self)
         check_pruner(self.pruner)
+
+    @property
+    def endpoint(self) -> str:
+        """What is predicted of a pair of visits: ``progression``, or ``decline`` (worse or not)."""
+        return self.base.progression.endpoint
+
+    def with_endpoint(self, endpoint: str) -> Study:
+        """A copy of another endpoint, and of its primary metric where that was the default.
+
+        Raises:
+            UserError: there is no such endpoint, or the primary metric is none of it.
+        """
+        base = self.base.with_values({"progression.endpoint": endpoint})
+        default = self.primary_metric == default_metric(self.endpoint)
+        return replace(self, base=base, primary_metric="" if default else self.primary_metric)
 
     def arm(self, name: str) -> Arm:
         """The arm of a name.

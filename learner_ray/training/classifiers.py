@@ -1,4 +1,4 @@
-"""Classifiers of worse / same / better, fitted on blocks of inputs and kept as plain values."""
+"""Classifiers of worse / same / better, or worse or not, fitted on blocks of inputs, kept as plain values."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class PriorClassifier:
     """Gives every pair the class shares of the fit."""
 
     prior: Array
-    """(3,) class shares: worse, same, better."""
+    """(C,) class shares: worse, same, better, or worse, not worse."""
 
     def predict(self, blocks: Sequence[Array], n: int) -> Array:
-        """Class probabilities (n, 3) of n pairs with inputs ``blocks`` (n, width)."""
+        """Class probabilities (n, C) of n pairs with inputs ``blocks`` (n, width)."""
         return np.tile(self.prior, (n, 1))
 
     def state(self) -> dict[str, Any]:

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from learner_ray.core.config import ProgressionConfig
 from learner_ray.core.seeding import random_key
-from learner_ray.training.progression import Embedded, Progression, clip_pairs, features, fitted_inputs
+from learner_ray.training.progression import (
+    Embedded,
+    Progression,
+    clip_pairs,
+    features,
+    fitted_inputs,
+    true_classes,
+)
 
 PERMUTATIONS = 200
 """Permutations of a final run; each costs one fit of the classifier, some milliseconds."""
@@ -48,7 +55,7 @@ def permuted_counts(
 
     Returns:
         One row per permutation, the first (0) with the labels as they are: ``permutation`` and ``n_ij``, how
-        many test pairs of class i were called j (0 worse, 1 same, 2 better).
+        many test pairs of class i were called j (0 worse, 1 same, 2 better; of decline 0 worse, 1 not worse).
     """
     config = replace(config, shuffle_labels=False, head="logistic" if config.head == "mlp" else config.head)
     places, covariates = fitted_inputs(config, fitted)
@@ -59,7 +66,7 @@ def permuted_counts(
         sides.append((_positions(cohort_pairs, pairs), clips, blocks))
     (known, clips, blocks), (asked, test_clips, test_blocks) = sides
     rows = []
-    for number, y in enumerate(_permuted(cohort_pairs, permutations)):
+    for number, y in enumerate(_permuted(config, cohort_pairs, permutations)):
         progression = Progression.fit_blocks(config, blocks, clips, y[known], places, seed=0)
         called = progression.decide(progression.predict_blocks(test_blocks, test_clips, len(tested)))
         counts = np.bincount(y[asked] * 3 + called, minlength=9)
@@ -74,13 +81,15 @@ def _positions(cohort_pairs: pd.DataFrame, pairs: pd.DataFrame) -> NDArray[np.in
     return places.loc[pd.MultiIndex.from_frame(pairs[KEY])].to_numpy(np.int64)
 
 
-def _permuted(pairs: pd.DataFrame, permutations: int) -> Iterator[NDArray[np.int64]]:
+def _permuted(
+    config: ProgressionConfig, pairs: pd.DataFrame, permutations: int
+) -> Iterator[NDArray[np.int64]]:
     """The labels (N,) of all pairs as they are, then permuted.
 
     The labels of one patient stay together: they are dealt out to the patients' pairs in order, patient by
     patient in a random order, for pairs of one patient are more alike than others.
     """
-    y = pairs["y"].to_numpy(np.int64)
+    y = true_classes(config, pairs)
     yield y
     patient = pd.factorize(pairs["patient"])[0]
     places = np.argsort(patient, kind="stable")

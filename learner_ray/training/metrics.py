@@ -18,24 +18,28 @@ from sklearn.metrics import (
     log_loss,
 )
 
-CLASSES = (0, 1, 2)
-"""Numbers of the classes worse, same and better."""
-
-
 Classes = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 
+
+def _classes(probabilities: Probabilities) -> list[int]:
+    """The numbers of the classes: 0 worse, 1 same, 2 better, or 0 worse, 1 not worse."""
+    return list(range(probabilities.shape[1]))
+
+
 PROGRESSION_METRICS: dict[str, Callable[[Classes, Probabilities, Classes], float]] = {
     "macro_f1": lambda y, p, decided: float(
-        f1_score(y, decided, labels=CLASSES, average="macro", zero_division=0)
+        f1_score(y, decided, labels=_classes(p), average="macro", zero_division=0)
     ),
     "accuracy": lambda y, p, decided: float(accuracy_score(y, decided)),
     "balanced_accuracy": lambda y, p, decided: float(balanced_accuracy_score(y, decided)),
-    "kappa": lambda y, p, decided: float(cohen_kappa_score(y, decided, labels=CLASSES, weights="quadratic")),
-    "log_loss": lambda y, p, decided: float(log_loss(y, p, labels=CLASSES)),
+    "kappa": lambda y, p, decided: float(
+        cohen_kappa_score(y, decided, labels=_classes(p), weights="quadratic")
+    ),
+    "log_loss": lambda y, p, decided: float(log_loss(y, p, labels=_classes(p))),
 }
 """By name, what is computed from the true classes, the probabilities and the classes decided on: macro-F1
-over all three classes (a class that nobody has or predicts counts 0), accuracy, balanced accuracy,
+over all classes (a class that nobody has or predicts counts 0), accuracy, balanced accuracy,
 quadratic-weighted kappa (NaN where undefined) and log-loss in nats."""
 
 
@@ -56,8 +60,8 @@ def progression_metrics(y: Classes, probabilities: Probabilities, decided: Class
     """All of ``PROGRESSION_METRICS`` of N progression pairs.
 
     Args:
-        y: (N,) classes 0 worse, 1 same, 2 better.
-        probabilities: (N, 3).
+        y: (N,) classes 0 worse, 1 same, 2 better; where the endpoint is decline 0 worse, 1 not worse.
+        probabilities: (N, C) of the C classes.
         decided: (N,) the classes decided on.
     """
     with without_warnings():

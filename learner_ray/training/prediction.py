@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from learner_ray.cohort import CLASSES, Cohort
+from learner_ray.cohort import CLASSES, DECLINE_CLASSES, Cohort
 from learner_ray.cohort.cohort import Scan, scan_table
 from learner_ray.cohort.manifest import read_unscored
 from learner_ray.cohort.sidecar import stated_modality
@@ -107,11 +107,14 @@ def predict(
 def _table(predictor: Predictor, scans: pd.DataFrame, embedded: Embedded) -> tuple[pd.DataFrame, Embeddings]:
     pairs = consecutive(scans)
     changes = pairs.rename(columns={"earlier": "since", "later": "visit"})
-    probabilities = np.empty((0, 3))
+    classes = predictor.progression.config.classes
+    probabilities = np.empty((0, classes))
     if len(pairs):
         probabilities = predictor.progression.predict(pairs, scans, embedded)
-    changes[["p_worse", "p_same", "p_better"]] = probabilities
-    changes["decided"] = [CLASSES[c] for c in predictor.progression.decide(probabilities)]
+    names = CLASSES if classes == 3 else DECLINE_CLASSES
+    for column, name in enumerate(names):
+        changes[f"p_{name}".replace(" ", "_")] = probabilities[:, column]
+    changes["decided"] = [names[c] for c in predictor.progression.decide(probabilities)]
     table = scans[["patient", "visit", "scan"]].assign(
         predicted=[embedded.predictions[scan] for scan in scans["scan"]],
         score=predictor.score.name,

@@ -30,7 +30,8 @@ def pair_table(
         cohort: the cohort, which hashes the ids of patients.
         pairs: the N test pairs, with the columns of :meth:`Cohort.pairs`.
         scans: the scans of the test patients.
-        probabilities: (N, 3) class probabilities.
+        probabilities: (N, 3) class probabilities; (N, 2) where the endpoint is decline: the classes are then
+            0 worse and 1 not worse, and ``p_same`` and ``p_better`` are empty.
         decided: (N,) the classes decided on.
         embedded: embeddings and predicted scores of the scans.
 
@@ -45,12 +46,13 @@ def pair_table(
             "site": pairs["site"].to_numpy(),
             "device": pairs["device"].to_numpy(),
             "interval_days": pairs["interval_days"].to_numpy(float),
-            "y_true": pairs["y"].to_numpy(np.int64),
+            "y_true": np.minimum(pairs["y"].to_numpy(np.int64), probabilities.shape[1] - 1),
             "y_pred": decided.astype(np.int64),
         }
     )
     for column, name in enumerate(("p_worse", "p_same", "p_better")):
-        table[name] = probabilities[:, column]
+        known = column == 0 or probabilities.shape[1] == 3
+        table[name] = probabilities[:, column] if known else np.nan
     for name in ("score_earlier", "score_later", "change"):
         table[name] = pairs[name].to_numpy(float)
     return table.join(_encoder_columns(pairs, scans, embedded))

@@ -1,4 +1,4 @@
-"""The progression classifier: worse / same / better from two visits of one patient."""
+"""The progression classifier: worse / same / better, or worse or not, from two visits of one patient."""
 
 from __future__ import annotations
 
@@ -121,9 +121,14 @@ def stacked(embeddings: Mapping[str, Array], scans: Iterable[str]) -> Array:
     return np.stack([embeddings[scan] for scan in scans]).astype(float)
 
 
+def true_classes(config: ProgressionConfig, pairs: pd.DataFrame) -> NDArray[np.int64]:
+    """The classes (N,) of pairs: 0 worse, 1 same, 2 better, or, of decline, 0 worse, 1 not worse."""
+    return np.asarray(np.minimum(pairs["y"].to_numpy(np.int64), config.classes - 1))
+
+
 def fitted_classes(config: ProgressionConfig, pairs: pd.DataFrame, seed: int) -> NDArray[np.int64]:
     """The classes (N,) that a classifier is fitted to: those of the pairs, permuted for the control."""
-    y = pairs["y"].to_numpy(np.int64)
+    y = true_classes(config, pairs)
     if config.shuffle_labels:
         return np.random.default_rng(random_key(seed, "shuffled labels")).permutation(y)
     return y
@@ -136,7 +141,7 @@ class Progression:
     config: ProgressionConfig
     """The settings it was fitted with."""
     prior: Array
-    """(3,) class shares of the fit: worse, same, better."""
+    """(C,) shares of the C classes in the fit: worse, same, better, or worse, not worse."""
     places: tuple[str, ...]
     """Sites and devices of the fit, where these are inputs."""
     classifier: Classifier
@@ -188,27 +193,29 @@ class Progression:
             places: sites and devices that are inputs.
             seed: seed of random draws, where the kind has any.
         """
-        counts = np.bincount(y, minlength=3)
-        prior: Array = (counts + 1) / (counts.sum() + 3)  # Laplace: a class not seen keeps a small share
+        counts = np.bincount(y, minlength=config.classes)
+        prior: Array = (counts + 1) / (
+            counts.sum() + config.classes
+        )  # Laplace: a class not seen keeps a small share
         return cls(config, prior, places, _fit(config, blocks, y, clips, prior, seed))
 
     def predict(self, pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded) -> Array:
-        """Class probabilities (N, 3) of visit pairs, averaged over their clip pairs."""
+        """Class probabilities (N, C) of visit pairs, averaged over their clip pairs."""
         clips = clip_pairs(pairs, scans)
         blocks = features(self.config, pairs, clips, embedded, self.places, self.covariates)
         return self.predict_blocks(blocks, clips, len(pairs))
 
     def predict_blocks(self, blocks: list[Array], clips: pd.DataFrame, n: int) -> Array:
-        """Class probabilities (n, 3) of n visit pairs from the inputs of their clip pairs."""
+        """Class probabilities (n, C) of n visit pairs from the inputs of their clip pairs."""
         of_clips = self.classifier.predict(blocks, len(clips))
         index = clips["index"].to_numpy()
-        sums = np.stack([np.bincount(index, of_clips[:, c], n) for c in range(3)], axis=1)
+        sums = np.stack([np.bincount(index, of_clips[:, c], n) for c in range(len(self.prior))], axis=1)
         probabilities = sums / np.bincount(index, minlength=n)[:, None]
         floored = np.maximum(probabilities, FLOOR)
         return np.asarray(floored / floored.sum(1, keepdims=True))
 
     def decide(self, probabilities: Array) -> NDArray[np.int64]:
-        """The class of each pair, by p_c / prior_c or by p_c: (N, 3) -> (N,)."""
+        """The class of each pair, by p_c / prior_c or by p_c: (N, C) -> (N,)."""
         scores = probabilities / self.prior if self.config.decision == "prior" else probabilities
         return np.asarray(scores.argmax(1))
 

@@ -31,7 +31,7 @@ from learner_ray.training.predictions import (
 from learner_ray.training.predictor import write_predictor
 from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import make_deterministic
-from learner_ray.training.progression import Embedded, Progression
+from learner_ray.training.progression import Embedded, Progression, true_classes
 from learner_ray.training.representation import EmbeddedScans, representation_metrics
 from learner_ray.training.selection_metrics import selection_metric
 from learner_ray.training.speed import Utilisation, synchronise, training_speed
@@ -170,7 +170,7 @@ class TrainingRun:
         progression = self._fit(embedded)
         scans = self._data.of(patients.validation)
         probabilities = progression.predict(pairs, scans, embedded)
-        y = pairs["y"].to_numpy(int)
+        y = true_classes(progression.config, pairs)
         decided = progression.decide(probabilities)
         metrics = progression_metrics(y, probabilities, decided)
         predicted = np.array([embedded.predictions[scan] for scan in scans["scan"]])
@@ -227,7 +227,7 @@ class TrainingRun:
             write_predictor(self.folder, self.spec, self._data, self._pretraining, progression)
         if self.spec.config.progression.shuffle_labels and not self.spec.config.progression.finetune_epochs:
             write_parquet(self.folder.path / "permutations.parquet", self._permuted(pairs, embedded))
-        metrics = progression_metrics(pairs["y"].to_numpy(int), probabilities, decided)
+        metrics = progression_metrics(true_classes(progression.config, pairs), probabilities, decided)
         write_json(self.folder.path / "metrics.json", metrics)
 
     def _permuted(self, tested: pd.DataFrame, embedded: Embedded) -> pd.DataFrame:

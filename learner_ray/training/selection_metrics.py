@@ -35,8 +35,8 @@ class SelectionMetric(ABC):
         """The score of N progression pairs: higher is better, NaN where it is not defined.
 
         Args:
-            y: (N,) classes 0 worse, 1 same, 2 better.
-            probabilities: (N, 3), rows that sum to 1.
+            y: (N,) classes 0 worse, 1 same, 2 better; where the endpoint is decline 0 worse, 1 not worse.
+            probabilities: (N, C) of the C classes, rows that sum to 1.
             decided: (N,) the classes decided on.
         """
 
@@ -63,7 +63,7 @@ class Kappa(_Progression):
 
 
 class MacroF1(_Progression):
-    """F1 averaged over all three classes; a class that nobody has or predicts counts 0."""
+    """F1 averaged over all classes; a class that nobody has or predicts counts 0."""
 
     name = "macro_f1"
     label = "macro-F1"
@@ -85,7 +85,7 @@ class LogLoss(_Progression):
     def compute(
         self, y: NDArray[np.int64], probabilities: NDArray[np.float64], decided: NDArray[np.int64]
     ) -> float:
-        """Minus the log-loss of (N, 3) probabilities against the (N,) true classes; ``decided`` is not
+        """Minus the log-loss of (N, C) probabilities against the (N,) true classes; ``decided`` is not
         used."""
         return -super().compute(y, probabilities, decided)
 

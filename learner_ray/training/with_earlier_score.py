@@ -1,7 +1,7 @@
 """What an arm adds to the earlier score: its progression classifier and the earlier score, combined.
 
 Both classifiers are pooled by their log-odds (a logarithmic opinion pool, Genest and Zidek 1986): each gives
-log(p_c / prior_c) for the three classes, and the pool is their sum with two weights of zero or more. The
+log(p_c / prior_c) for every class, and the pool is their sum with two weights of zero or more. The
 weights are fitted to probabilities that both gave for patients left out of their fit, in inner folds of the
 training patients; no test patient is looked at.
 
@@ -25,7 +25,7 @@ from scipy.special import log_softmax, softmax
 from learner_ray.core.config import ProgressionConfig
 from learner_ray.core.seeding import random_key
 from learner_ray.training.classifiers import Array
-from learner_ray.training.progression import Embedded, Progression
+from learner_ray.training.progression import Embedded, Progression, true_classes
 
 INNER_FOLDS = 5
 """Inner folds of patients in which the weights are found; fewer where there are fewer patients."""
@@ -95,7 +95,7 @@ class WithEarlierScore:
             alone = Progression.fit(config, of_score, _of(scans, of_score), nothing, seed)
             given = (alone.predict(asked, judged, nothing), inner.predict(asked, judged, embedded))
             odds.append(np.stack([_log_odds(p, m) for p, m in zip(given, (alone, inner), strict=True)]))
-            classes.append(asked["y"].to_numpy(np.int64))
+            classes.append(true_classes(config, asked))
         if not folds:
             return cls(own, score, CONTROL)
         return cls(own, score, _weights(np.concatenate(odds, axis=1), np.concatenate(classes), score.prior))
@@ -122,7 +122,7 @@ class WithEarlierScore:
         return cls(own, score, weights)
 
     def predict(self, pairs: pd.DataFrame, scans: pd.DataFrame, embedded: Embedded) -> Array:
-        """Class probabilities (N, 3) of visit pairs."""
+        """Class probabilities (N, C) of visit pairs."""
         given = self.score.predict(pairs, scans, Embedded({}, {})), self.own.predict(pairs, scans, embedded)
         odds = np.stack([_log_odds(p, m) for p, m in zip(given, (self.score, self.own), strict=True)])
         return np.asarray(softmax(_pooled(odds, np.array(self.weights), self.score.prior), axis=1))
@@ -149,22 +149,22 @@ def _inner_folds(patients: list[str], seed: int) -> list[set[str]]:
 
 
 def _log_odds(probabilities: Array, classifier: Progression) -> Array:
-    """log(p_c / prior_c) of each pair (N, 3), less their mean: what a classifier says beyond its prior."""
+    """log(p_c / prior_c) of each pair (N, C), less their mean: what a classifier says beyond its prior."""
     odds = np.log(probabilities / classifier.prior)
     return np.asarray(odds - odds.mean(1, keepdims=True))
 
 
 def _pooled(odds: Array, weights: Array, prior: Array) -> Array:
-    """Logits (N, 3) of the pool, from the log-odds (2, N, 3) of both classifiers."""
+    """Logits (N, C) of the pool, from the log-odds (2, N, C) of both classifiers."""
     return np.asarray(np.log(prior) + np.tensordot(weights, odds, 1))
 
 
 def _weights(odds: Array, y: NDArray[np.int64], prior: Array) -> tuple[float, float]:
-    """The weights that make the classes (N,) most likely, given log-odds (2, N, 3); a concave problem."""
+    """The weights that make the classes (N,) most likely, given log-odds (2, N, C); a concave problem."""
 
     def loss(weights: Array) -> tuple[float, Array]:
         log_p = log_softmax(_pooled(odds, weights, prior), axis=1)
-        missed = np.exp(log_p) - np.eye(3)[y]
+        missed = np.exp(log_p) - np.eye(len(prior))[y]
         return -float(log_p[np.arange(len(y)), y].sum()), (odds * missed).sum((1, 2))
 
     found = minimize(loss, np.array(CONTROL), jac=True, method="L-BFGS-B", bounds=[(0, MOST)] * 2).x

@@ -171,3 +171,9 @@ def test_raw_weights_and_a_loss_s_own_views_are_what_older_runs_had() -> None:
     assert not {"weighting", "views"} & config_then(default.to_dict())["objective"].keys()
     for key, value in (("loss.weighting", "balanced"), ("loss.views", 2)):
         assert replace(SPEC, config=Config().with_values({key: value})).hash != SPEC.hash
+
+
+def test_three_classes_are_what_older_runs_had() -> None:
+    default, decline = (Config().with_values({"progression.endpoint": e}) for e in ("progression", "decline"))
+    assert replace(SPEC, config=default).hash == SPEC.hash != replace(SPEC, config=decline).hash
+    assert "endpoint" not in config_then(default.to_dict())["progression"]

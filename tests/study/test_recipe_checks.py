@@ -26,6 +26,14 @@ def temperature(suggest: Suggest, config: Config) -> None:
     suggest.real("loss.temperature", 0.01, 1.0)
 
 
+def endpoints(suggest: Suggest, config: Config) -> None:
+    suggest.choice("progression.endpoint", ("progression", "decline"))
+
+
+DECLINE = Config().with_values({"progression.endpoint": "decline"})
+DECLINING = Arm(name="d", label="D", edits={"progression.endpoint": "decline"})
+
+
 def recipe(**changes: Any) -> Study:
     whole: dict[str, Any] = {
         "name": "own",
@@ -54,6 +62,16 @@ def test_our_own_recipes_pass(name: str) -> None:
         ({"default_arms": ("mse", "mse")}, "default_arms names an arm twice"),
         ({"default_arms": ()}, "default_arms names no arm"),
         ({"name": " "}, "call the study otherwise"),
+        ({"arms": (DECLINING,), "default_arms": ("d",), "reference": "d"}, "arm 'd' sets .*one for all arms"),
+        (
+            {"profiles": {"laptop": {"progression.endpoint": "decline"}}},
+            "profile 'laptop' sets .*one for all",
+        ),
+        ({"space": endpoints}, "asks for progression.endpoint, which is one for all arms"),
+        (
+            {"base": DECLINE, "primary_metric": "macro_f1"},
+            "macro_f1.*a metric of progression.*name one of dec",
+        ),
         ({"profiles": {"labtop": {}}}, "profiles names 'labtop': .*did you mean 'laptop'"),
         ({"profiles": {"laptop": {"train.speed": 1}}}, "profile 'laptop': .*train.speed"),
         ({"profiles": {"laptop": {"train.lr": -1}}}, "profile 'laptop': .*train.lr"),
@@ -117,3 +135,16 @@ def test_a_zero_that_may_stand_for_a_value_unknown_to_the_settings_is_refused(
     )
     with pytest.raises(UserError, match=words):
         recipe(arms=arms, space=temperature)
+
+
+def test_an_endpoint_brings_its_primary_metric_unless_one_was_named() -> None:
+    assert recipe().primary_metric == "macro_f1"
+    assert recipe(base=DECLINE).primary_metric == "decline_balanced_accuracy"
+    assert recipe().with_endpoint("decline").primary_metric == "decline_balanced_accuracy"
+    assert recipe(base=DECLINE).with_endpoint("progression").primary_metric == "macro_f1"
+    named = recipe(
+        primary_metric="decline_f1"
+    )  # whether a pair was called worse is known of three classes too
+    assert named.with_endpoint("decline").primary_metric == "decline_f1"
+    with pytest.raises(UserError, match="accuracy"):
+        recipe(primary_metric="accuracy").with_endpoint("decline")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from analysis.figures.flow import numbers_text
 from analysis.page.checklist.record import HERE, Evidence, Record
-from analysis.results.flow import CLASSES, flows_of, pair_numbers
+from analysis.results.flow import flows_of, pair_numbers
 from analysis.results.names import printable
 from analysis.tables.captions import design_of
 
@@ -100,24 +100,30 @@ def listed(record: Record) -> Evidence | None:
 
 def flow(record: Record) -> Evidence | None:
     """The flow diagram of a study with analysed pairs."""
-    at, numbers = record.figure("flow"), pair_numbers(record.study.compared)
+    at, numbers = record.figure("flow"), pair_numbers(record.study.compared, record.study.classes)
     return Evidence(value=f"analysed: {numbers_text(numbers)}", at=at) if at and numbers["pairs"] else None
 
 
 def outcome_counts(record: Record) -> Evidence | None:
     """The number of analysed pairs of each class."""
-    numbers = pair_numbers(record.study.compared)
-    counts = "/".join(str(numbers[name]) for name in CLASSES)
-    return Evidence(value=f"worse/same/better {counts}", at="comparison") if numbers["pairs"] else None
+    numbers = pair_numbers(record.study.compared, record.study.classes)
+    counts = "/".join(str(numbers[name]) for name in record.study.classes)
+    return (
+        Evidence(value=f"{'/'.join(record.study.classes)} {counts}", at="comparison")
+        if numbers["pairs"]
+        else None
+    )
 
 
 def external_flow(record: Record) -> Evidence | None:
     """Sizes and classes of an external cohort, beside the study's own."""
-    numbers, at = pair_numbers(record.study.external), record.figure("flow")
+    numbers, at = pair_numbers(record.study.external, record.study.classes), record.figure("flow")
     if not at or not numbers["pairs"]:
         return None
-    counts = "/".join(str(numbers[name]) for name in CLASSES)
-    return Evidence(value=f"external cohort: {numbers_text(numbers)}, worse/same/better {counts}", at=at)
+    counts = "/".join(str(numbers[name]) for name in record.study.classes)
+    return Evidence(
+        value=f"external cohort: {numbers_text(numbers)}, {'/'.join(record.study.classes)} {counts}", at=at
+    )
 
 
 def one_cohort(record: Record) -> Evidence | None:

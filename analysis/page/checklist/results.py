@@ -54,7 +54,7 @@ def external(record: Record) -> Evidence | None:
     """The test on an external cohort."""
     at = record.table("external")
     found = record.statistics.external if at else None
-    return Evidence(value=found.size, at=at) if found else None
+    return Evidence(value=record.study.sizes(found.ledger), at=at) if found else None
 
 
 def subgroups(record: Record) -> Evidence | None:

@@ -13,6 +13,7 @@ from analysis.page.methods_text.record import (
     sentence,
     words,
 )
+from analysis.results.endpoints import DECLINE, PROGRESSION
 
 LISTED = 10
 """The most omissions that are named one by one."""
@@ -71,6 +72,15 @@ def _left_out(record: Record) -> str:
     return joined(*said)
 
 
+_CLASSES = {
+    PROGRESSION: "Its class is better or worse where the {score} changed by {threshold} or more, and same "
+    "otherwise; {healthier} values are healthier.",
+    DECLINE: "Its class is worse where the {score} got worse by {threshold} or more, and not worse "
+    "otherwise; {healthier} values are healthier.",
+}
+"""The outcome in a sentence, by endpoint; studies of before endpoints have that of three classes."""
+
+
 def outcome(record: Record) -> Paragraph:
     """What a progression pair is and how its class follows from the scores."""
     order = {True: "two consecutive visits", False: "two neighbouring scans, with no sequence in time,"}
@@ -83,9 +93,9 @@ def outcome(record: Record) -> Paragraph:
             sentence(
                 "A progression pair is {two} of one patient.", two=order.get(record.get("cohort", "temporal"))
             ),
+            sentence("The endpoint is {endpoint}.", endpoint=record.get("endpoint")),
             sentence(
-                "Its class is better or worse where the {score} changed by {threshold} or more, and same "
-                "otherwise; {healthier} values are healthier.",
+                _CLASSES.get(str(record.get("endpoint")), _CLASSES[PROGRESSION]),
                 score=record.get("cohort", "score", "name"),
                 threshold=None
                 if threshold is None

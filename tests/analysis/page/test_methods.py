@@ -121,13 +121,15 @@ def studies(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> list[di
 TOLD_ELSEWHERE = {
     "the same value stands in another place, which is told":
         r"analysis|cohort_hash|space\..*|modality|study|arms\.\d+\.edits\..*|base\.progression\.selection_metric"
-        r"|frozen\.(planned\..*|primary_metric|reference|threshold|command)|arms\.\d+\.seed_offset",
+        r"|frozen\.(planned\..*|primary_metric|primary_metric_definition|reference|threshold|retest_days|command)"
+        r"|base\.progression\.endpoint|arms\.\d+\.seed_offset",
     "the value in effect differs from the base's in every arm, or a search has its own start":
         r"base\.loss\.(contrastive_weight|views|weighting)|base\.seed"
         r"|methods\.configurations\.\w+\.values\.loss\.\w+",
     "no arm has it here": r"methods\.practice\.(classifier\.heads\.(mlp|ordinal)\.text|encoder\.partial_norm)"
         r"|methods\.defaults\.recognised_by",
     "the flow diagram shows it": r"flow\..*",
+    "it tells one version of a metric of one's own from another": r"primary_metric_definition",
     "it decides nothing": r"created|hash|study_file|source\.path|arms\.\d+\.control|spaces\..*\.name",
 }  # fmt: skip
 """Paths that the Methods section does not follow, by the reason."""
