@@ -129,7 +129,7 @@ def _use(statistics: StudyStatistics) -> list[str]:
             ahead = _ranges(study, own, "control_band_low")
             text += "; above the earlier score alone " + (f"at {ahead}" if ahead else "at none")
         said.append(
-            f"{text} (95 % band over all thresholds, of patients and not of training; where at least "
+            f"{text} (95 % band over all thresholds, of patients and training; where at least "
             f"{FEWEST_PAIRS} pairs are acted on and not)."
         )
     return said
