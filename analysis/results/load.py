@@ -90,7 +90,9 @@ def _load_study(folder: Path, key: str) -> StudyResults:
     raw = read("ledger", LEDGER_COLUMNS, "no final run has been written yet")
     rows = checked_ledger(raw, folder / "ledger.parquet", faults, endpoint)
     ledger, combined = split_ledger(rows, [arm["name"] for arm in info["arms"]])
-    trials = read("trials", TRIAL_COLUMNS, "the search cannot be summarised")
+    trials = pd.DataFrame(columns=[*TRIAL_COLUMNS])
+    if info.get("trials") != 0:
+        trials = read("trials", TRIAL_COLUMNS, "the search cannot be summarised")
     scores = read("scores", SCORE_COLUMNS, "predicted and true scores cannot be compared")
     audits = pd.DataFrame(columns=[*AUDIT_COLUMNS])
     if info.get("audits") and info.get("trials"):

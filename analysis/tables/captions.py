@@ -50,6 +50,8 @@ def design_of(study: StudyResults, between: str = ", ") -> str:
 
 def _effort(study: StudyResults) -> str:
     """Trials and device-hours per arm, in one phrase when the arms are alike."""
+    if study.info.get("trials") == 0:
+        return "nothing was searched"
     if study.trials.empty:
         return "search not recorded"
     groups = study.trials.groupby("arm")

@@ -15,6 +15,7 @@ from analysis.report import main
 from analysis.results.errors import ReportError
 from analysis.results.load import load
 from analysis.statistics.study_statistics import study_statistics
+from analysis.tables.captions import footnote
 
 JUNK = {"list": b"[]", "binary": bytes(range(256)), "nothing": b"", "deep": b"[" * 100_000}
 
@@ -155,3 +156,15 @@ def test_a_damaged_table_and_a_file_in_the_place_of_the_report_end_with_2(folder
     (tmp_path / "file").write_text("")
     assert main([str(folder), "--out", str(tmp_path / "file"), "--draws", "100"]) == 2
     assert f"{tmp_path / 'file'}" in capsys.readouterr().err
+
+
+def test_a_study_that_searched_nothing_lacks_no_trials(folder):
+    """Seen: of a study with --trials 0 the report said that its search could not be summarised."""
+    trials = pd.read_parquet(folder / "trials.parquet")
+    trials.iloc[:0].to_parquet(folder / "trials.parquet")
+    assert any("cannot be summarised" in problem for problem in load([folder]).studies[0].problems)
+    info = json.loads((folder / "study.json").read_text()) | {"trials": 0}
+    (folder / "study.json").write_text(json.dumps(info))
+    study = load([folder]).studies[0]
+    assert not any("search" in problem for problem in study.problems)
+    assert "nothing was searched" in footnote(study, 50)
