@@ -56,7 +56,7 @@ def test_the_worked_example_is_the_primary_metric_of_its_report(file, tmp_path, 
     assert rows["difference"]["weighted"] < 0 and rows["verdict"]["weighted"] == "supported"
     page = (out / "index.html").read_text()
     assert "MSE + Weighted Contrastive Loss is better than MSE Loss: supported" in page
-    assert "Triage cost (lower is better) (primary)" in page
+    assert "primary: Triage cost (lower is better)" in page
     assert set(pd.read_csv(out / "figures/forest.csv")["metric"]) == {"triage_cost"}
     assert "Triage cost" in (out / "tables/metrics.md").read_text()
     assert main(["--check", str(out)]) == 0
