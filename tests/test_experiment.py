@@ -29,6 +29,7 @@ OPTIONS = SweepOptions(
 )
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.usefixtures("formula_runs")
 def test_a_study_is_planned_run_and_looked_at_without_a_command(

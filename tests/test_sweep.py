@@ -150,6 +150,7 @@ def test_the_plan_counts_the_runs_and_makes_none(
     assert not list((tmp_path / "results").glob("*"))
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.usefixtures("formula_runs")
 def test_extending_trains_only_what_is_new_and_is_a_look_that_was_not_declared(

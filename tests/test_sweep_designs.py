@@ -68,6 +68,7 @@ def test_a_factorial_of_one_arm_has_its_effects_in_the_report(
     assert "name it, as in --arms contrastive" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_development_study_says_that_it_is_not_nested(manifest: Path, tmp_path: Path) -> None:
     assert sweep(manifest, tmp_path / "lus", "--protocol", "development") == 0
     assert ledger(tmp_path / "lus")["protocol"].unique() == ["development-split"]

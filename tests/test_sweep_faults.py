@@ -68,6 +68,7 @@ def test_failed_runs_end_a_sweep_with_3_until_retry_has_mended_them(
     )
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.usefixtures("formula_runs")
 def test_a_results_folder_removed_in_mid_run_is_named_and_nothing_is_left_in_its_place(

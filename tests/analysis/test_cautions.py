@@ -145,6 +145,7 @@ def test_no_check_is_green_on_an_unfinished_study_by_the_runs_it_has(unfinished)
     assert status["All final runs"] == "red" and status["Class threshold"] == "not checked"
 
 
+@pytest.mark.long
 def test_a_control_whose_runs_failed_makes_no_check_green(tmp_path):
     folder = make_results(tmp_path / "lus")
     info = json.loads((folder / "study.json").read_text())
@@ -212,6 +213,7 @@ def test_a_fold_without_a_chosen_trial_is_left_out_of_what_the_search_promised(t
     assert np.isnan(best["weighted"]) and np.isfinite(best["mse"])
 
 
+@pytest.mark.long
 def test_the_numerics_are_stated_and_missing_ones_are_the_first(tmp_path):
     folders = [make_results(tmp_path / "old"), make_results(tmp_path / "new", numerics=2)]
     for folder, number in zip(folders, (1, 2), strict=True):
@@ -222,6 +224,7 @@ def test_the_numerics_are_stated_and_missing_ones_are_the_first(tmp_path):
         assert "Numerics differ" not in page
 
 
+@pytest.mark.long
 def test_studies_of_different_numerics_are_not_shown_together_without_a_word(tmp_path):
     folders = [make_results(tmp_path / "old"), make_results(tmp_path / "new", numerics=2)]
     forget_the_search(folders[1])

@@ -46,6 +46,7 @@ def test_verdicts_are_of_balanced_accuracy_and_a_planted_arm_is_found(tmp_path):
     assert any("the endpoint is decline" in note for note in table.notes)
 
 
+@pytest.mark.long
 def test_the_whole_report_shows_two_classes(tmp_path):
     report = build(load([decline_study(tmp_path / "lus")]).studies, draws=200)
     write(report, tmp_path / "report")

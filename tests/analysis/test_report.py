@@ -97,6 +97,7 @@ def test_a_study_without_ledger_gives_what_can_be_given(folders, tmp_path, capsy
     assert "ledger.parquet" in (tmp_path / "out/tables/headline.md").read_text()
 
 
+@pytest.mark.long
 def test_an_arm_without_a_run_is_shown_as_missing_and_nobody_has_a_verdict(tmp_path):
     folder = make_results(tmp_path / "lus")
     lose_runs(folder, arm="contrastive")

@@ -60,6 +60,7 @@ def test_another_studys_private_ray_is_not_joined() -> None:
     assert found.stdout.strip() == "None"
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.usefixtures("joined")
 def test_a_process_that_has_joined_a_cluster_stays_there(tmp_path: Path) -> None:

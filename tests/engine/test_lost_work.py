@@ -103,6 +103,7 @@ def test_a_run_that_has_no_memory_beside_others_is_tried_alone(
     assert capfd.readouterr().out.count("MemoryError; starting it again, with nothing beside it") == 1
 
 
+@pytest.mark.long
 def test_data_that_have_gone_stop_the_study_and_no_run_has_failed(
     manifest: Path, tmp_path: Path, marks: Path
 ) -> None:

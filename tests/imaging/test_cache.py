@@ -207,6 +207,7 @@ def test_two_processes_build_one_cache_between_them(clips):
     assert outputs[0][-1] == outputs[1][-1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_build_goes_on_after_a_kill(clips):
     killed = _start(clips, pause_s=0.1)

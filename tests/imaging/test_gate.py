@@ -242,6 +242,7 @@ def test_what_is_no_picture_of_anything_is_told_once_and_kept(
     assert not decoded.cache.bad
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.usefixtures("formula_runs")
 def test_what_a_sweep_let_pass_is_told_and_stands_in_the_study(

@@ -16,6 +16,7 @@ print(write_phantom("mri", Path("cohort"), patients=2, visits=1))
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_plain_script_that_makes_a_phantom_runs_once(tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text(SCRIPT)

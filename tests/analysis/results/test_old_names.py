@@ -69,6 +69,7 @@ def both(tmp_path_factory):
     return [study_statistics(load([folder]).studies[0], 100) for folder in folders]
 
 
+@pytest.mark.long
 def test_all_tables_and_the_page_are_equal(both):
     new, old = (all_tables([item]) for item in both)
     assert {table.name for table in new} >= {"headline", "factorial", "search", "overtuning"}

@@ -76,6 +76,7 @@ def test_rows_with_the_earlier_score_are_no_arms_of_the_main_comparison(folder: 
     assert not with_them.study.problems and with_them.arms == without.arms
 
 
+@pytest.mark.long
 def test_the_report_begins_with_what_arms_add_and_names_the_phantom(folder: Path) -> None:
     report = build(load([folder]).studies, 300)
     first = html(report).split('<ul class="verdicts">')[1].split("</li>")[0]

@@ -68,6 +68,7 @@ def test_arms_without_scores_and_arms_that_failed_predict_no_change(tmp_path):
     assert {*tables["change"].data["arm"]} == known["decline"] | {NO_CHANGE}
 
 
+@pytest.mark.long
 def test_of_a_score_that_falls_with_health_the_change_is_turned_round(tmp_path):
     folder = make_results(tmp_path / "lus")
 
