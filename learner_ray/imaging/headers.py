@@ -51,9 +51,14 @@ _OPEN_OPTIONS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0
 def file_kind(path: str) -> str:
     """``volume``, ``video``, ``picture`` or ``dicom``: by a file's suffix or, where that is unknown, by its
     content; empty where it is none that is read."""
+    return kind_by_name(path) or ("dicom" if is_dicom(path) else "")
+
+
+def kind_by_name(path: str) -> str:
+    """The kind that a file's suffix states, as in :func:`file_kind`; empty where it states none, and the file
+    can only be DICOM."""
     name = PurePath(path).name.lower()
-    by_name = next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
-    return by_name or ("dicom" if is_dicom(path) else "")
+    return next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
 
 
 def check_header(path: str) -> None:

@@ -24,7 +24,7 @@ from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import GONE
 from learner_ray.imaging.errors import BadScan, ScanError
-from learner_ray.imaging.kinds import kind_of_scan
+from learner_ray.imaging.headers import kind_by_name
 from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.pixel_store import PixelStore
 from learner_ray.imaging.raster import BACKGROUND
@@ -67,12 +67,12 @@ class _Read:
 
 def scan_key(files: Sequence[str], contents: Sequence[str]) -> str:
     """The name of a scan's pixels in a store: what its files hold, and their suffixes, by which the reader is
-    chosen. Where they lie and what the scan is called are no part of it. The decoders of DICOM are, so that
-    installing one reads anew what could not be read without it."""
+    chosen. Where they lie and what the scan is called are no part of it, and no file is opened. Where one is,
+    or may be, DICOM, its decoders are a part: installing one reads anew what could not be read without it."""
     parts: list[Any] = [[Path(path).suffix for path in files], list(contents)]
-    kind = kind_of_scan(tuple(files))
-    if "dicom" in kind:
-        parts.append(reader_version([kind]))
+    kinds = [kind_by_name(path) for path in files]
+    if "dicom" in kinds or "" in kinds:
+        parts += [kinds, reader_version(["dicom"])]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
