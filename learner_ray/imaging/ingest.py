@@ -6,6 +6,7 @@ kept under the hash found in this pass, never under one that was remembered.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
-from learner_ray.core.errors import UserError
+from learner_ray.core.errors import UserError, causes
 from learner_ray.core.files import GONE
 from learner_ray.imaging.errors import BadScan, ScanError
 from learner_ray.imaging.headers import kind_by_name
@@ -36,6 +37,8 @@ _COMMIT_EVERY_S = 1.0
 """What a kill may cost at most, where the disk is fast."""
 _COMMIT_SHARE = 0.05
 """The largest part of an ingest's time that commits may take, however slow the disk."""
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Error numbers of a machine that has no more open files, or no more memory, to give."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,9 +205,11 @@ def _judged(row: Any, files: dict[str, Known], frames: Pixels | None, fault: Sca
 
 
 def _may_pass(fault: ScanError) -> bool:
-    """Whether it is a fault of the storage, or of a package that is missing, and not of the file."""
-    cause = fault.__cause__
-    return isinstance(cause, ImportError) or getattr(cause, "errno", None) in GONE
+    """Whether it is a fault of storage or machine, or of a package that is missing, and not of the file."""
+    return any(
+        isinstance(cause, ImportError | MemoryError) or getattr(cause, "errno", None) in GONE | _SHORT
+        for cause in causes(fault)
+    )
 
 
 def _bad(row: Any, path: str, reason: str) -> BadScan:

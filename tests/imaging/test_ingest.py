@@ -77,7 +77,15 @@ def test_scans_of_one_content_are_kept_once(tmp_path, files):
     np.testing.assert_array_equal(cache.all_frames[:], np.concatenate([cache.frames(s) for s in "abc"]))
 
 
-@pytest.mark.parametrize("cause", [OSError(errno.EIO, "Input/output error"), ImportError("no such plugin")])
+PASSING = [
+    OSError(errno.EIO, "Input/output error"),
+    OSError(errno.EMFILE, "Too many open files"),
+    ImportError("no such plugin"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("cause", PASSING, ids=repr)
 def test_a_fault_that_is_not_of_the_file_is_not_kept(files, monkeypatch, cause):
     def failing(paths, *sizes):
         raise ScanError(paths[0], "cannot be read") from cause
@@ -86,6 +94,24 @@ def test_a_fault_that_is_not_of_the_file_is_not_kept(files, monkeypatch, cause):
     with monkeypatch.context() as patched:
         patched.setattr(ingest, "read_scan", failing)
         with pytest.raises(UserError, match="cannot be read"):
+            build_cache(cohort, 40)
+    assert "a" in build_cache(cohort, 40)
+
+
+@pytest.mark.parametrize("cause", PASSING, ids=repr)
+@pytest.mark.parametrize("where", ["filereader.read_partial", "pixels.iter_pixels"])
+def test_a_fault_met_within_dicom_that_is_not_of_the_file_is_not_kept(tmp_path, monkeypatch, cause, where):
+    pytest.importorskip("pydicom", reason="needs the extra [dicom]")
+    from tests.imaging.make_dicom import STILL, write_dicom
+
+    def failing(*args, **kwargs):
+        raise cause
+
+    path = write_dicom(tmp_path / "a.dcm", np.full((1, 48, 48), 90, np.uint8), sop_class=STILL)
+    cohort = cohort_of({"a": [path]})
+    with monkeypatch.context() as patched:
+        patched.setattr(f"pydicom.{where}", failing)
+        with pytest.raises(UserError, match="cannot be"):
             build_cache(cohort, 40)
     assert "a" in build_cache(cohort, 40)
 
