@@ -126,6 +126,7 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
         from pydicom.filereader import read_partial
     except ImportError:
         return False
+    _silence()
     try:
         dataset = read_partial(
             io.BytesIO(start), stop_when=lambda tag, vr, length: tag > _SOP_CLASS, force=True
@@ -146,9 +147,7 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
         from pydicom.filereader import read_partial
     except ImportError as error:
         raise DicomError(f"is DICOM, which needs the package pydicom; {INSTALL}") from error
-    # Remarks on tags that nobody here asks for; what matters is an error.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\b")
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    _silence()
     announced, starts = list[int](), list[int]()
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
@@ -164,3 +163,9 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
         except DAMAGE as error:
             raise DicomError(f"cannot be read as DICOM ({error})") from error
     return Tags(dataset=dataset, pixel_bytes=announced[0] if announced else None, room=room)
+
+
+def _silence() -> None:
+    """Without it pydicom remarks on tags that nobody here asks for; what matters is an error."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\b")
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
