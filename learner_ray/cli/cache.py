@@ -103,12 +103,13 @@ def _clear() -> None:
 
     root = cache_root()
     for folder in _folders(root):
+        size = size_of(folder)
         if folder == pixel_folder():
             done = remove(folder)
             if done.left:
                 print(_said(done))
                 continue
-        print(f"{_line(size_of(folder), folder)}  removed")
+        print(f"{_line(size, folder)}  removed")
         shutil.rmtree(folder) if folder.is_dir() and not folder.is_symlink() else folder.unlink()
     if not _folders(root):
         print(f"{root} is empty")

@@ -12,7 +12,9 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-MAGIC, MAGIC_AT = b"DICM", 128
+_MAGIC, _MAGIC_AT = b"DICM", 128
+MAGIC_BYTES = _MAGIC_AT + len(_MAGIC)
+"""Bytes at the start of a file that say whether it is DICOM, where it has a preamble."""
 INSTALL = "pip install 'learner-ray[dicom]'"
 KINDS = {
     "1.2.840.10008.5.1.4.1.1.3.1": "ultrasound",
@@ -100,11 +102,16 @@ def numbers_in(dataset: Any, keyword: str) -> list[float]:
         return []
 
 
+def begins_dicom(start: bytes) -> bool:
+    """Whether a file says in its first ``MAGIC_BYTES``, of which there may be more, that it is DICOM."""
+    return start[_MAGIC_AT:MAGIC_BYTES] == _MAGIC
+
+
 def has_magic(path: str | os.PathLike[str]) -> bool:
     """Whether a file says at its start that it is DICOM."""
     try:
         with open(path, "rb") as stream:
-            return stream.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC
+            return begins_dicom(stream.read(MAGIC_BYTES))
     except OSError:
         return False
 
@@ -120,12 +127,13 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
             start = stream.read(_BEFORE_CLASS)
     except OSError:
         return False
-    if start[MAGIC_AT : MAGIC_AT + len(MAGIC)] == MAGIC:
+    if begins_dicom(start):
         return True
     try:
         from pydicom.filereader import read_partial
     except ImportError:
         return False
+    _silence()
     try:
         dataset = read_partial(
             io.BytesIO(start), stop_when=lambda tag, vr, length: tag > _SOP_CLASS, force=True
@@ -146,9 +154,7 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
         from pydicom.filereader import read_partial
     except ImportError as error:
         raise DicomError(f"is DICOM, which needs the package pydicom; {INSTALL}") from error
-    # Remarks on tags that nobody here asks for; what matters is an error.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\b")
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    _silence()
     announced, starts = list[int](), list[int]()
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
@@ -164,3 +170,9 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
         except DAMAGE as error:
             raise DicomError(f"cannot be read as DICOM ({error})") from error
     return Tags(dataset=dataset, pixel_bytes=announced[0] if announced else None, room=room)
+
+
+def _silence() -> None:
+    """Without it pydicom remarks on tags that nobody here asks for; what matters is an error."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\b")
+    logging.getLogger("pydicom").setLevel(logging.ERROR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class UserError(Exception):
     """A mistake in what was given, with the remedy in its message."""
@@ -28,3 +30,11 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by signal {number}")
         self.number = number
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception, and those that it was raised from on purpose."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,7 +17,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from learner_ray.core.errors import PlaceError, StorageError, UserError
+from learner_ray.core.errors import PlaceError, StorageError, UserError, causes
 from learner_ray.core.files import storage_fault
 
 DEATHS = (RayActorError, OutOfMemoryError, NodeDiedError, WorkerCrashedError, LocalRayletDiedError)
@@ -146,7 +145,7 @@ def fault_of(
 
 def _judged(error: BaseException, root: Path) -> tuple[Kind, str]:
     """The kind, and a sentence where the exception's own message is not one."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, DEATHS):  # of another process that this one has called
             death = death_of(cause)
             return death.kind, death.reason
@@ -154,12 +153,12 @@ def _judged(error: BaseException, root: Path) -> tuple[Kind, str]:
             return Kind.STORAGE, str(cause)
         if isinstance(cause, MemoryError) or _says(cause, "OutOfMemoryError", MEMORY_WORDS):
             return Kind.MEMORY, ""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, PlaceError) or (isinstance(cause, UserError) and not _of_settings(cause)):
             return Kind.PLACE, str(cause)
     if gone := storage_fault(error, root):
         return Kind.PLACE if _of_another_place(error, root) else Kind.STORAGE, gone
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, OSError | ImportError):
             return (Kind.MEMORY, "") if getattr(cause, "errno", 0) == errno.ENOMEM else (Kind.PLACE, "")
         if _is_of_device(cause):
@@ -171,14 +170,6 @@ def _of_another_place(error: BaseException, root: Path) -> bool:
     """Whether it names a file that is none of the results: a scan, say, or one of the cache."""
     named = error.filename if isinstance(error, OSError) else None
     return isinstance(named, str) and not Path(named).absolute().is_relative_to(root.absolute())
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception, and those that it was raised from on purpose."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__
 
 
 def _says(error: BaseException, name: str, words: tuple[str, ...]) -> bool:
@@ -199,7 +190,7 @@ def _is_of_device(error: BaseException) -> bool:
 def ruins_its_process(error: BaseException) -> bool:
     """Whether every later call of the GPU from this process will fail, for all runs in it."""
     kind, _ = _judged(error, Path.cwd())
-    return kind is Kind.DEVICE or any(_says(cause, "", OWN_DEVICE_WORDS) for cause in _causes(error))
+    return kind is Kind.DEVICE or any(_says(cause, "", OWN_DEVICE_WORDS) for cause in causes(error))
 
 
 def _of_settings(error: BaseException) -> bool:

@@ -36,34 +36,38 @@ class Piece:
     """When it was last used, in seconds since 1970."""
 
     def remove(self) -> bool:
-        """Removes it unless it is in use; whether it was removed.
+        """Removes it unless it is in use; whether it is gone.
 
         Raises:
             OSError: this user may not remove it.
         """
         pixels = next((path for path in self.paths if path.suffix == PIXELS), None)
-        if pixels is None:
-            self._unlink()
-            return True
-        with held_unused(pixels) as state:
-            if state == "in use" or (state == "unknown" and time.time() - self.used < _UNLOCKED_S):
-                return False
-            self._unlink()
+        with suppress(FileNotFoundError):  # another process removes it
+            if pixels is None:
+                self._unlink()
+                return True
+            with held_unused(pixels) as state:
+                if state == "in use" or (state == "unknown" and time.time() - self.used < _UNLOCKED_S):
+                    return False
+                self._unlink()
         return True
 
     def _unlink(self) -> None:
         for path in self.paths:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def pieces(root: Path) -> list[Piece]:
     """All that a folder of decoded pixels holds, except locks."""
-    found = []
+    found: list[Piece] = []
     for path in root.iterdir() if root.is_dir() else []:
-        if path.is_dir() and not (path / "index.json").exists():
-            found += list(_shards(path))
-        elif path.suffix != ".lock":
-            with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # another process removes it
+            if path.is_dir() and not (path / "index.json").exists():
+                found += _shards(path)
+            elif path.suffix != ".lock":
                 found.append(Piece(paths=(path,), bytes=size_of(path), used=path.stat().st_mtime))
     return found
 

@@ -19,8 +19,11 @@ from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.raster import fit, grey_range, luma, pad_square, resize, to_grey
 from learner_ray.imaging.screen import Change, find_picture
 
-PACKAGES = ("pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm")
-"""Packages whose versions decide what pixels a file has."""
+PACKAGES = (
+    "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle",
+    "python-gdcm",
+)  # fmt: skip
+"""Packages whose versions decide what pixels a file has; pydicom uses each of them where it is installed."""
 
 _DECODERS = {"1.2.840.10008.1.2.4.50": "pillow"}
 """Decoders by transfer syntax, where pydicom would try a slower one first."""

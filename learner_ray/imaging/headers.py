@@ -21,7 +21,7 @@ from nibabel.orientations import OrientationError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image, UnidentifiedImageError
 
-from learner_ray.cohort.dicom_tags import has_magic, is_dicom
+from learner_ray.cohort.dicom_tags import MAGIC_BYTES, begins_dicom, is_dicom
 from learner_ray.imaging import dicom_header
 from learner_ray.imaging.errors import ScanError
 
@@ -51,9 +51,14 @@ _OPEN_OPTIONS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0
 def file_kind(path: str) -> str:
     """``volume``, ``video``, ``picture`` or ``dicom``: by a file's suffix or, where that is unknown, by its
     content; empty where it is none that is read."""
+    return kind_by_name(path) or ("dicom" if is_dicom(path) else "")
+
+
+def kind_by_name(path: str) -> str:
+    """The kind that a file's suffix states, as in :func:`file_kind`; empty where it states none, and the file
+    can only be DICOM."""
     name = PurePath(path).name.lower()
-    by_name = next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
-    return by_name or ("dicom" if is_dicom(path) else "")
+    return next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
 
 
 def check_header(path: str) -> None:
@@ -84,16 +89,16 @@ def check_kind(path: str) -> str:
     """
     try:
         with open(path, "rb") as stream:
-            empty = not stream.read(1)
+            start = stream.read(MAGIC_BYTES)
     except OSError as error:
         raise ScanError(path, f"cannot be opened ({error.strerror})") from error
     kind = file_kind(path)
     if not kind:
         known = " ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
         raise ScanError(path, f"is not of a supported kind ({known}, or DICOM without a suffix)")
-    if empty:
+    if not start:
         raise ScanError(path, "is empty")
-    if kind != "dicom" and has_magic(path):
+    if kind != "dicom" and begins_dicom(start):
         raise ScanError(path, "is a DICOM file with another suffix; rename it to .dcm")
     return kind
 

@@ -6,6 +6,7 @@ kept under the hash found in this pass, never under one that was remembered.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,10 +22,10 @@ import numpy as np
 import pandas as pd
 
 from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
-from learner_ray.core.errors import UserError
+from learner_ray.core.errors import UserError, causes
 from learner_ray.core.files import GONE
 from learner_ray.imaging.errors import BadScan, ScanError
-from learner_ray.imaging.kinds import kind_of_scan
+from learner_ray.imaging.headers import kind_by_name
 from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.pixel_store import PixelStore
 from learner_ray.imaging.raster import BACKGROUND
@@ -36,6 +37,8 @@ _COMMIT_EVERY_S = 1.0
 """What a kill may cost at most, where the disk is fast."""
 _COMMIT_SHARE = 0.05
 """The largest part of an ingest's time that commits may take, however slow the disk."""
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Error numbers of a machine that has no more open files, or no more memory, to give."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +70,12 @@ class _Read:
 
 def scan_key(files: Sequence[str], contents: Sequence[str]) -> str:
     """The name of a scan's pixels in a store: what its files hold, and their suffixes, by which the reader is
-    chosen. Where they lie and what the scan is called are no part of it. The decoders of DICOM are, so that
-    installing one reads anew what could not be read without it."""
+    chosen. Where they lie and what the scan is called are no part of it, and no file is opened. Where one is,
+    or may be, DICOM, its decoders are a part: installing one reads anew what could not be read without it."""
     parts: list[Any] = [[Path(path).suffix for path in files], list(contents)]
-    kind = kind_of_scan(tuple(files))
-    if "dicom" in kind:
-        parts.append(reader_version([kind]))
+    kinds = [kind_by_name(path) for path in files]
+    if "dicom" in kinds or "" in kinds:
+        parts += [kinds, reader_version(["dicom"])]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -202,9 +205,11 @@ def _judged(row: Any, files: dict[str, Known], frames: Pixels | None, fault: Sca
 
 
 def _may_pass(fault: ScanError) -> bool:
-    """Whether it is a fault of the storage, or of a package that is missing, and not of the file."""
-    cause = fault.__cause__
-    return isinstance(cause, ImportError) or getattr(cause, "errno", None) in GONE
+    """Whether it is a fault of storage or machine, or of a package that is missing, and not of the file."""
+    return any(
+        isinstance(cause, ImportError | MemoryError) or getattr(cause, "errno", None) in GONE | _SHORT
+        for cause in causes(fault)
+    )
 
 
 def _bad(row: Any, path: str, reason: str) -> BadScan:

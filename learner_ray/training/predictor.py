@@ -38,7 +38,7 @@ def write_predictor(
 ) -> None:
     """Writes a final run's encoder and what prediction needs beside it, each whole or not at all."""
     write_tensors(pretraining.network.state_dict(), folder.path / ENCODER)
-    cohort = data.cohort
+    cohort, kinds = data.cohort, kinds_of_scans(data.scans)
     description = {
         "run_hash": spec.hash,
         "cohort": cohort.name,
@@ -46,9 +46,9 @@ def write_predictor(
         "phantom": cohort.phantom,
         "score": cohort.score.to_dict(),
         "score_scale": asdict(pretraining.score_scale),
-        "kinds": kinds_of_scans(data.scans),
+        "kinds": kinds,
         "progression": progression.state(),
-        "reader": reader_version(kinds_of_scans(data.scans)),
+        "reader": reader_version(kinds),
         "versions": versions(),
         "git_sha": git_sha(),
     }

@@ -93,6 +93,7 @@ def test_the_cache_is_listed_and_cleared(
     assert main(["cache", "list"]) == 0 and (tmp_path / "cache" / "pixels" / "x").exists()
     assert "3.0 MB" in capsys.readouterr().out
     assert main(["cache", "clear"]) == 0 and not list((tmp_path / "cache").iterdir())
+    assert "3.0 MB" in capsys.readouterr().out
 
 
 def test_the_cache_is_cleared_by_age_and_size(

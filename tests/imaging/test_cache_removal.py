@@ -65,6 +65,18 @@ def test_opening_is_use_and_what_is_open_is_kept(root):
     assert held(root) == []
 
 
+def test_what_another_process_removes_at_once_is_gone_and_no_error(root):
+    old = root / "0123456789abcdef01234567"
+    old.mkdir()
+    (old / "index.json").write_text("{}")
+    seen = pieces(root)
+    shard = next(piece for piece in seen if len(piece.paths) == 2)
+    shard.paths[0].unlink()  # the other one has begun
+    assert shard.remove() and not shard.paths[1].exists()
+    remove(root)
+    assert len(seen) == 4 and all(piece.remove() for piece in seen)
+
+
 def test_what_was_removed_is_decoded_again(root):
     remove(root)
     assert opened(root, 20).length("a") == 1 and held(root) == [0]
