@@ -53,16 +53,21 @@ def join(
     Returns:
         The scans that have a score, and the others with the reason.
     """
+    unique = _one_patient_each(scans) and _one_patient_each(scores)
+
+    def named(each: FoundScan | ScoreRow) -> tuple[str, str]:
+        return each.image, "" if unique else normal_form(each.patient)
+
     of_patient: dict[str, list[ScoreRow]] = defaultdict(list)
-    of_image: dict[str, list[ScoreRow]] = defaultdict(list)
+    of_image: dict[tuple[str, str], list[ScoreRow]] = defaultdict(list)
     for row in scores:
         of_patient[normal_form(row.patient)].append(row)
         if row.image:
-            of_image[row.image].append(row)
+            of_image[named(row)].append(row)
     joined, left_out = [], []
     for scan in scans:
         rows = of_patient[normal_form(scan.patient)]
-        candidates = _candidates(scan, rows, of_image.get(scan.image, ()) if scan.image else (), window)
+        candidates = _candidates(scan, rows, of_image.get(named(scan), ()) if scan.image else (), window)
         found = next((each for rule in rules if (each := _best(scan, rule, candidates[rule]))), None)
         if found is not None:
             joined.append(found)
@@ -70,6 +75,16 @@ def join(
             reason = _why_not(scan, rows, window if "nearest" in rules else None)
             left_out.append(left(scan, NO_SCORE + reason))
     return joined, left_out
+
+
+def _one_patient_each(images: Sequence[FoundScan | ScoreRow]) -> bool:
+    """Whether every id of an image occurs with one patient; else ids are numbers within a patient, such as 1
+    and 2, and name an image only together with its patient."""
+    owner: dict[str, str] = {}
+    return all(
+        owner.setdefault(each.image, patient) == patient
+        for each, patient in ((each, normal_form(each.patient)) for each in images if each.image)
+    )
 
 
 def left(scan: FoundScan, reason: str) -> LeftOut:
