@@ -116,6 +116,12 @@ def test_a_score_of_ones_own_is_described_in_the_sidecar(study, tmp_path):
     }
 
 
+def test_a_known_score_keeps_the_change_that_the_user_states(study, tmp_path, capsys):
+    own = ["--score", "MMSE", "--score-range", "0,30", "--healthier", "higher", "--change", "5"]
+    assert main(["import", str(study), *own, "--out", str(tmp_path / "m.csv")]) == 0
+    assert "a change of 5 or more counts" in capsys.readouterr().out
+
+
 def test_what_a_sweep_would_refuse_is_said_at_once(study, tmp_path, capsys):
     for file in (study / "sub-02").rglob("*.nii.gz"):
         file.unlink()

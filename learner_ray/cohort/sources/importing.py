@@ -72,7 +72,8 @@ def run_import(
             "what kind of scans they are is not known: give --modality (lus, mri or another word)"
         )
     stated = _score(options.score or options.columns.get("score", "") or found.score, score)
-    days = window if window is not None else SF_WINDOW_DAYS if options.score == SF else WINDOW_DAYS
+    usual = SF_WINDOW_DAYS if options.score == SF or stated.name == SF_RATIO.name else WINDOW_DAYS
+    days = usual if window is None else window
     _check_range(found, stated)
     joined, unscored = join(found.scans, found.scores, days, found.rules)
     single, repeats = of_one_visit(joined)
@@ -111,7 +112,7 @@ def _flagged(rows: Sequence[Row], notes: list[str]) -> list[Row]:
 
 def _sidecar(found: Found, modality: str, score: Score) -> dict[str, Any]:
     """What the sidecar says of the whole cohort."""
-    stated = score.name if score.name in KNOWN else score.to_dict()
+    stated = score.name if KNOWN.get(score.name) == score else score.to_dict()
     sidecar: dict[str, Any] = {"modality": modality, "score": stated}
     sidecar |= {"name": found.name} if found.name else {}
     return sidecar if found.temporal else {**sidecar, "temporal": False}

@@ -37,6 +37,14 @@ def test_the_nearest_record_within_six_hours(tmp_path):
     assert result.sidecar["score"] == "S/F ratio"
 
 
+def test_ratios_that_a_table_holds_already_are_as_near_as_those_that_are_made(tmp_path):
+    clips, scores = {"a.mp4": b"x", "clips.csv": CLIPS}, "patient,date,S/F ratio\nP1,2024-01-31T15:00,300\n"
+    plant(tmp_path, {**clips, "scores.csv": scores})
+    said = {"scores": tmp_path / "scores.csv", "score": "S/F ratio", "modality": "lus"}
+    assert reasons(imported(tmp_path / "clips.csv", **said))["a.mp4"].endswith("days away, more than 0.25")
+    assert len(imported(tmp_path / "clips.csv", window=1, **said).rows) == 1
+
+
 @pytest.mark.parametrize("bad", ["0.2", "15", "101", "x"])
 def test_a_fraction_out_of_range_is_refused_by_row(tmp_path, bad):
     records = RECORDS.replace("0,5", bad)
