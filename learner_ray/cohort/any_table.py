@@ -46,7 +46,10 @@ class Table:
     """What had to be guessed to read it."""
 
     def column(self, name: str) -> str | None:
-        """A column as the table writes it, by a name in any case and with any separators; None if absent."""
+        """A column as the table writes it, by its very name, else by one in any case and with any separators;
+        None if absent."""
+        if name in self.columns:
+            return name
         wanted = _folded(name)
         return next((column for column in self.columns if _folded(column) == wanted), None)
 
@@ -57,6 +60,10 @@ class Table:
         if _COMMA.fullmatch(text) and (self.delimiter == ";" or not _THOUSANDS.fullmatch(text)):
             text = text.replace(",", ".")
         return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII) else None
+
+    def decimal_point(self, cell: str) -> str:
+        """A cell, a number of which has a decimal point where the table has commas."""
+        return cell.replace(",", ".") if "," in cell and self.number(cell) is not None else cell
 
 
 def open_table(path: Path) -> Table:

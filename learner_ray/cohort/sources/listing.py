@@ -23,7 +23,7 @@ from learner_ray.cohort.sources.importer import (
 from learner_ray.cohort.sources.scores import PREFIX, lacking, moments_of, read_scores, roles_of, score_cells
 from learner_ray.core.errors import UserError
 
-_MORE = ("view", "site", "device", "age", "sex", "education_years", "rating")
+_TEXTS, _NUMBERS = ("view", "site", "device", "sex"), ("age", "education_years", "rating")
 
 
 class Listing(Importer):
@@ -65,7 +65,8 @@ class Listing(Importer):
                 visit=cells.get(columns.get("visit", ""), ""),
                 when=whens.get(row),
                 image=cells.get(columns.get("image", ""), "") if options.scores else f"row {row}",
-                more={role: cells[columns[role]] for role in _MORE if role in columns},
+                more={role: cells[columns[role]] for role in _TEXTS if role in columns}
+                | {role: table.decimal_point(cells[columns[role]]) for role in _NUMBERS if role in columns},
             )
         if options.scores is not None:
             scores = read_scores(options.scores, of_scores, notes, left_out)
@@ -96,7 +97,7 @@ def _shared_out(table: Table, options: ImportOptions) -> tuple[ImportOptions, Im
     if absent:
         raise UserError(f"--columns {absent[0]}: neither {table.path} nor {scores.path} has such a column")
     prefixed = {role: name for role, name in options.columns.items() if role.startswith(PREFIX)}
-    return replace(options, columns=own), replace(options, columns=theirs | prefixed)
+    return replace(options, columns=own, score=""), replace(options, columns=theirs | prefixed)
 
 
 def _own(

@@ -120,6 +120,9 @@ def roles_of(table: Table, options: ImportOptions) -> dict[str, str]:
         columns[role] = column
     known = {**NAMES, "score": score_names(options.score)}
     taken = set(columns.values())
+    if options.score == SF:  # what the oxygen is given by is no scanner
+        oxygen = (options.spo2, options.fio2, options.flow, options.device)
+        taken |= {column for name in oxygen if name and (column := table.column(name))}
     for role, names in known.items():
         column = next((c for name in names if (c := table.column(name)) and c not in taken), None)
         if role not in columns and column is not None:

@@ -75,6 +75,18 @@ P2,2024-01-31T09:00,92,40,High-flow nasal cannula
     }
 
 
+def test_what_the_oxygen_is_given_by_is_no_scanner(tmp_path):
+    one = "path,patient,date,sat,flow,device\na.mp4,P1,2024-01-31,96,2,nasal cannula\n"
+    plant(tmp_path, {"a.mp4": b"x", "one.csv": one})
+    said = {"score": "sf", "modality": "lus", "spo2": "sat", "flow": "flow", "device": "device"}
+    assert cells(imported(tmp_path / "one.csv", **said), "device") == [("",)]
+    clips = "path,patient,date,device\na.mp4,P1,2024-01-31,Probe 3\n"
+    records = "patient,date,sat,flow,device\nP1,2024-01-31,96,2,nasal cannula\n"
+    plant(tmp_path, {"clips.csv": clips, "records.csv": records})
+    result = imported(tmp_path / "clips.csv", scores=tmp_path / "records.csv", **said)
+    assert cells(result, "device") == [("Probe 3",)], "a table of scans has a column of that name too"
+
+
 @pytest.mark.parametrize(
     ("device", "flow", "fio2"),
     [
