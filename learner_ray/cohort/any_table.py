@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -85,6 +85,17 @@ def open_table(path: Path) -> Table:
         lines = list(_lines(path, text, delimiter))
     columns, rows = _rows(path, lines)
     return Table(path=path, columns=columns, rows=rows, delimiter=delimiter, notes=tuple(notes))
+
+
+def tables_among(paths: Iterable[Path], passed_over: list[str]) -> Iterator[Table]:
+    """The tables among files, by path. What cannot be read as one, such as a README.txt with commas, is
+    passed over, since nobody called it a table; why is added to ``passed_over``."""
+    for path in sorted(paths):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            try:
+                yield open_table(path)
+            except UserError as error:
+                passed_over.append(f"passed over: {error}")
 
 
 def _folded(name: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from learner_ray.cohort.dates import parse_date
-from learner_ray.cohort.sources.adni_tables import AdniTables, read_tables
+from learner_ray.cohort.sources.adni_tables import PATIENT, AdniTables, read_tables
 from learner_ray.cohort.sources.importer import (
     Evidence,
     Found,
@@ -28,7 +28,6 @@ from learner_ray.cohort.sources.importer import (
 from learner_ray.cohort.sources.join import left
 from learner_ray.core.errors import UserError
 
-_PATIENT = re.compile(r"\d{3}_S_\d{4,5}")
 _IMAGE = re.compile(r"I(\d+)")
 _SERIES = re.compile(r"_S(\d+)_I?\d*")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)_(\d\d)_(\d\d)_(\d\d)")
@@ -49,7 +48,7 @@ class Adni(Importer):
         tree = _tree(path)
         if tree is None:
             return None
-        patients = sum(bool(_PATIENT.fullmatch(name)) for name in os.listdir(tree))
+        patients = sum(bool(PATIENT.fullmatch(name)) for name in os.listdir(tree))
         return Evidence(sure="certain", because=f"{patients} folders named as 123_S_0001 in {tree}")
 
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
@@ -85,16 +84,16 @@ def _tree(path: Path) -> Path | None:
     if not path.is_dir():
         return None
     below = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
-    if any(_PATIENT.fullmatch(p.name) for p in below):
+    if any(PATIENT.fullmatch(p.name) for p in below):
         return path
     for folder in below[:20]:
-        if any(_PATIENT.fullmatch(name) for name in os.listdir(folder)):
+        if any(PATIENT.fullmatch(name) for name in os.listdir(folder)):
             return folder
     return None
 
 
 def _image_folders(tree: Path) -> Iterator[Path]:
-    for patient in sorted(p for p in tree.iterdir() if _PATIENT.fullmatch(p.name)):
+    for patient in sorted(p for p in tree.iterdir() if PATIENT.fullmatch(p.name)):
         for folder in sorted(patient.glob("*/*/*")):
             if folder.is_dir():
                 yield folder
