@@ -83,7 +83,7 @@ def read_tables(
     notes += passed_over
     options = replace(options, score=options.score or "MMSE", missing=(*options.missing, *MISSING))
     options = replace(options, columns=_columns(table, options))
-    rows = read_scores(table.path, options, notes, left_out)
+    rows = read_scores(table, options, notes, left_out)
     ptids = {str(int(name[1])): name[0] for p in tree.iterdir() if (name := PATIENT.fullmatch(p.name))}
     named = [
         replace(row, patient=ptids.get(row.patient, row.patient), visit=_visit(row.visit)) for row in rows

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from learner_ray.cohort.any_table import open_table
 from learner_ray.cohort.sources.bids_tables import scores_of, session_tables
 from learner_ray.cohort.sources.bids_times import times_of
 from learner_ray.cohort.sources.importer import (
@@ -113,7 +114,7 @@ def with_tables(found: Found, root: Path, options: ImportOptions) -> Found:
     times = times_of(root, sessions, tables, options, notes)
     scans = [replace(scan, when=times.get((scan.patient, scan.visit))) for scan in there]
     if options.scores is not None:
-        scores: Sequence[ScoreRow] = read_scores(options.scores, options, notes, left_out)
+        scores: Sequence[ScoreRow] = read_scores(open_table(options.scores), options, notes, left_out)
         return replace(found, scans=scans, scores=[*scores], left_out=left_out, notes=notes)
     scores = scores_of(root, tables, times, options, notes)
     on_disk = {(scan.patient, scan.visit) for scan in found.scans}

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from learner_ray.cohort.any_table import open_table
 from learner_ray.cohort.dates import Moment
 from learner_ray.cohort.dicom_tags import has_magic, is_dicom
 from learner_ray.cohort.sources.dicom_files import DicomFile, dicom_files
@@ -79,7 +80,7 @@ class Dicom(Importer):
             notes.append("site is a hash of InstitutionName")
         return Found(
             scans=scans,
-            scores=read_scores(options.scores, options, notes, left_out),
+            scores=read_scores(open_table(options.scores), options, notes, left_out),
             left_out=left_out,
             notes=notes,
             modality=MODALITIES[kind],

@@ -44,7 +44,7 @@ def scores_of_sessions(
     path = session_table(root)[0] if study == 2 else _cross_sectional(root)
     table = open_table(path)
     options = replace(options, columns={**_SESSIONS[study], **options.columns})
-    rows = read_scores(path, options, notes, left_out)
+    rows = read_scores(table, options, notes, left_out)
     named = {n: next((c for c in names if table.column(c)), "") for n, names in _COVARIATES[study].items()}
     columns = {name: column for name, column in named.items() if column}
     known, unread = read_covariates(table.rows, columns)
@@ -106,9 +106,9 @@ def scores_of_days(
     table = open_table(options.scores) if options.scores else _clinical(root, notes)
     label = table.column("OASIS_session_label") or table.column("ADRC_ADRCCLINICALDATA ID")
     if label is None or table.column("days_to_visit") or "day" in options.columns:
-        return read_scores(table.path, options, notes, left_out)
+        return read_scores(table, options, notes, left_out)
     options = replace(options, columns={"visit": label, **options.columns})
-    rows = read_scores(table.path, options, notes, left_out)
+    rows = read_scores(table, options, notes, left_out)
     return [replace(row, visit="", when=_day_of(row)) for row in rows]
 
 
