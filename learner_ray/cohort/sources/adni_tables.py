@@ -31,6 +31,8 @@ class AdniTables:
 
     scores: list[ScoreRow]
     """Scores with the patient as PTID and the visit as ``m06``."""
+    days: Mapping[tuple[str, float], str] = field(default_factory=dict)
+    """Visit of the first score of a patient on a day, by PTID and day."""
     visits: Mapping[str, str] = field(default_factory=dict)
     """Visit of an image, by its id."""
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -40,10 +42,7 @@ class AdniTables:
 
     def visit(self, image: str, patient: str, when: Moment) -> str:
         """The visit of an image: as a table says, else that of a score of its very day; empty if unknown."""
-        if image in self.visits:
-            return self.visits[image]
-        same_day = [row for row in self.scores if row.patient == patient and _days_between(row, when) == 0]
-        return same_day[0].visit if same_day else ""
+        return self.visits.get(image, self.days.get((patient, when.days // 1), ""))
 
     def field(self, image: str) -> str:
         """The field strength at which an image was taken; empty if unknown."""
@@ -52,10 +51,6 @@ class AdniTables:
     def cohort_of(self, patient: str) -> str:
         """The part of the study that a patient entered; empty if unknown."""
         return self.cohorts.get(patient, "")
-
-
-def _days_between(row: ScoreRow, when: Moment) -> float | None:
-    return row.when.minus(when) if row.when else None
 
 
 def read_tables(
@@ -88,12 +83,14 @@ def read_tables(
     named = [
         replace(row, patient=ptids.get(row.patient, row.patient), visit=_visit(row.visit)) for row in rows
     ]
+    dated = [(row.patient, row.when.days // 1, row.visit) for row in named if row.when and row.when.dated]
     notes.append(f"missing codes of {table.path.name}: {', '.join(MISSING)}")
     search = next((table for table in tables if _is_search(table)), None)
     visits, fields = _images(table), _fields(table)
     if search is not None:
         visits |= _searched(search, notes)
-    return AdniTables(scores=named, visits=visits, fields=fields, cohorts=_cohorts(table))
+    days = {(patient, day): visit for patient, day, visit in reversed(dated)}
+    return AdniTables(scores=named, days=days, visits=visits, fields=fields, cohorts=_cohorts(table))
 
 
 def _columns(table: Table, options: ImportOptions) -> dict[str, str]:
