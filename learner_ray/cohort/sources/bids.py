@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from learner_ray.cohort.any_table import open_table
+from learner_ray.cohort.labels import visit_key
+from learner_ray.cohort.patients import normal_form
 from learner_ray.cohort.sources.bids_tables import scores_of, session_tables
 from learner_ray.cohort.sources.bids_times import times_of
 from learner_ray.cohort.sources.importer import (
@@ -104,20 +106,23 @@ def with_tables(found: Found, root: Path, options: ImportOptions) -> Found:
     Raises:
         UserError: no table holds the score, or the times of visits contradict each other.
     """
+    visits = defaultdict(set)
+    for scan in found.scans:
+        visits[scan.patient].add(scan.visit)
     there, absent = _contents(found.scans)
     left_out, notes = [*found.left_out, *absent], list(found.notes)
     sessions = defaultdict(list)
     for scan in there:
         sessions[scan.patient].append(scan.visit)
     subjects = dict.fromkeys([*sessions, *(folder.name for folder in subject_folders(root))])
-    tables = {patient: session_tables(root, patient) for patient in subjects}
+    tables = {patient: session_tables(root, patient, visits[patient]) for patient in subjects}
     times = times_of(root, sessions, tables, options, notes)
     scans = [replace(scan, when=times.get((scan.patient, scan.visit))) for scan in there]
     if options.scores is not None:
         scores: Sequence[ScoreRow] = read_scores(open_table(options.scores), options, notes, left_out)
         return replace(found, scans=scans, scores=[*scores], left_out=left_out, notes=notes)
     scores = scores_of(root, tables, times, options, notes)
-    on_disk = {(scan.patient, scan.visit) for scan in found.scans}
+    on_disk = {(normal_form(scan.patient), visit_key(scan.visit)) for scan in found.scans}
     left_out += [
         LeftOut(
             path=f"{row.table}, row {row.row}",
@@ -126,7 +131,7 @@ def with_tables(found: Found, root: Path, options: ImportOptions) -> Found:
             reason="the session has no such image on disk",
         )
         for row in scores
-        if (row.patient, row.visit) not in on_disk
+        if (normal_form(row.patient), visit_key(row.visit)) not in on_disk
     ]
     # A table of sessions has the score of each: that of another session is none of this one.
     return replace(found, scans=scans, scores=[*scores], left_out=left_out, notes=notes, rules=("visit",))
