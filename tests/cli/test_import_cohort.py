@@ -6,6 +6,8 @@ import json
 import pytest
 
 from learner_ray.cli.main import main
+from learner_ray.cohort.sources.importer import Evidence, Importer
+from learner_ray.core.components import IMPORTERS
 from tests.cohort.sources.run import IMAGE, plant
 
 
@@ -91,6 +93,25 @@ def test_a_mistake_ends_with_2_and_its_remedy(study, tmp_path, capsys, arguments
     assert main(["import", *given, "--out", str(tmp_path / "m.csv")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "m.csv").exists()
+
+
+@pytest.mark.parametrize("broken", ["evidence", "find", ""])
+def test_an_importer_of_the_user_s_that_fails_is_told_with_its_name(study, capsys, monkeypatch, broken):
+    monkeypatch.setattr(IMPORTERS, "_added", {})
+
+    class Mine(Importer):
+        name = "mine"
+        needs = "anything"
+
+        def evidence(self, path):
+            return 1 / 0 if broken == "evidence" else Evidence(sure="likely", because="why not")
+
+        def find(self, path, options, progress):
+            return 1 / 0 if broken == "find" else None
+
+    assert main(["import", "mine", str(study), "--dry-run"]) == 2
+    said = "fails: ZeroDivisionError" if broken else "finds None, which is no Found"
+    assert f"the importer 'mine' {said}" in capsys.readouterr().err
 
 
 def test_a_manifest_that_exists_is_never_replaced(study, tmp_path, capsys):

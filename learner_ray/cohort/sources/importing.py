@@ -67,6 +67,8 @@ def run_import(
     """
     with IMPORTERS.own_code(importer.name):
         found = importer.find(path, options, progress)
+    if not isinstance(found, Found):
+        raise UserError(f"the importer {importer.name!r} finds {found!r}, which is no Found")
     if not modality and not found.modality:
         raise UserError(
             "what kind of scans they are is not known: give --modality (lus, mri or another word)"
@@ -79,7 +81,8 @@ def run_import(
     single, repeats = of_one_visit(joined)
     kept, shared = one_visit_per_score(single)
     if not options.dry_run:
-        unmade = importer.make_files([each.scan for each in kept], progress)
+        with IMPORTERS.own_code(importer.name):
+            unmade = importer.make_files([each.scan for each in kept], progress)
         shared += [left(each.scan, unmade[each.scan.path]) for each in kept if each.scan.path in unmade]
         kept = [each for each in kept if each.scan.path not in unmade]
     notes = [*found.notes, *notes_of(kept, days)]
