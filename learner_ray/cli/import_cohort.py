@@ -101,11 +101,9 @@ def _import(args: argparse.Namespace) -> int:
     imported = run_import(
         importer,
         path,
-        args.out,
         _options(args),
         _Progress(),
         window=args.score_window,
-        modality=args.modality,
         score=_own_score(args),
     )
     print("\n".join(_said(imported)))

@@ -17,6 +17,7 @@ from pathlib import Path
 from learner_ray.cohort.dates import parse_date
 from learner_ray.cohort.sources.adni_tables import PATIENT, AdniTables, read_tables
 from learner_ray.cohort.sources.importer import (
+    ACCELERATED,
     Evidence,
     Found,
     FoundScan,
@@ -35,7 +36,7 @@ _NOT_T1 = re.compile(
     r"local|scout|calib|field.?map|flair|t2|dti|fmri|asl|rest|hippo|(?<![a-z])(pd|b0)(?![a-z])", re.I
 )
 _STEPS = {"N3": r"(^|_)N3(_|$)|N3m", "Scaled": r"Scaled", "MT1": r"MT1", "Mask": r"Mask|Hippo"}
-_ACCELERATED = re.compile(r"accel|grappa|sense|repeat|(-R|_ND)(?![a-z])", re.I)
+_REPEATED = re.compile(r"(-R|_ND)(?![a-z])", re.I)
 
 
 class Adni(Importer):
@@ -106,7 +107,7 @@ def _scan(folder: Path, tables: AdniTables, options: ImportOptions) -> FoundScan
     when = parse_date(f"{date[1]}T{date[2]}:{date[3]}:{date[4]}") if date else None
     if image is None or when is None:
         return "its folders are not named as DATE/I12345"
-    if _NOT_T1.search(description) and not _matches(description, options.prefer):
+    if _NOT_T1.search(description) and not options.prefers(description):
         return f"no T1 image: {description}"
     files = sorted(p for p in folder.iterdir() if p.name.endswith((".nii", ".nii.gz")))
     slices = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".dcm")
@@ -123,18 +124,14 @@ def _scan(folder: Path, tables: AdniTables, options: ImportOptions) -> FoundScan
         image=image[1],
         group=_family(description),
         rank=(
-            not _matches(description, options.prefer),
+            not options.prefers(description),
             _wrong_field(field, tables.cohort_of(patient)),
-            bool(_ACCELERATED.search(description)),
+            bool(ACCELERATED.search(description) or _REPEATED.search(description)),
             int(series[1]) if series else 0,
             int(image[1]),
         ),
         more={"device": f"{field} T"} if field else {},
     )
-
-
-def _matches(description: str, text: str) -> bool:
-    return bool(text) and text.casefold() in description.casefold()
 
 
 def _wrong_field(field: str, cohort: str) -> bool:

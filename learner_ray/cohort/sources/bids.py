@@ -27,6 +27,7 @@ from learner_ray.cohort.sources.importer import (
     Progress,
     ScoreRow,
 )
+from learner_ray.cohort.sources.join import left_row
 from learner_ray.cohort.sources.scores import read_scores
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import json_object
@@ -90,13 +91,12 @@ def description(root: Path) -> dict[str, object]:
 def image_of(path: Path, subject: str, session: Path, options: ImportOptions) -> FoundScan:
     """An image as a scan of its session."""
     run = re.search(r"_run-(\d+)", path.name)
-    preferred = bool(options.prefer) and options.prefer.casefold() in path.name.casefold()
     return FoundScan(
         path=path,
         patient=subject,
         visit=session.name if session.name.startswith("ses-") else "",
         group="image",
-        rank=(not preferred, int(run[1]) if run else 0, path.name),
+        rank=(not options.prefers(path.name), int(run[1]) if run else 0, path.name),
     )
 
 
@@ -124,12 +124,7 @@ def with_tables(found: Found, root: Path, options: ImportOptions) -> Found:
     scores = scores_of(root, tables, times, options, notes)
     on_disk = {(normal_form(scan.patient), visit_key(scan.visit)) for scan in found.scans}
     left_out += [
-        LeftOut(
-            path=f"{row.table}, row {row.row}",
-            patient=row.patient,
-            visit=row.visit,
-            reason="the session has no such image on disk",
-        )
+        left_row(row, "the session has no such image on disk")
         for row in scores
         if (normal_form(row.patient), visit_key(row.visit)) not in on_disk
     ]

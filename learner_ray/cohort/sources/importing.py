@@ -41,12 +41,10 @@ class Imported:
 def run_import(
     importer: Importer,
     path: Path,
-    out: Path,
     options: ImportOptions,
     progress: Progress,
     *,
     window: float | None = None,
-    modality: str = "",
     score: Score | None = None,
 ) -> Imported:
     """Finds scans and scores, and joins them. Writes no manifest; unless ``options`` ask for a dry run, an
@@ -55,11 +53,9 @@ def run_import(
     Args:
         importer: for the kind of the path.
         path: what is imported.
-        out: the manifest to come; its paths are relative to this.
         options: what the user said.
         progress: is called as files are looked at.
         window: days between a scan and its score; None for the usual.
-        modality: what kind of scans they are; empty for what the importer knows.
         score: the score, where it is not a known one.
 
     Raises:
@@ -69,7 +65,8 @@ def run_import(
         found = importer.find(path, options, progress)
     if not isinstance(found, Found):
         raise UserError(f"the importer {importer.name!r} finds {found!r}, which is no Found")
-    if not modality and not found.modality:
+    modality = options.modality or found.modality
+    if not modality:
         raise UserError(
             "what kind of scans they are is not known: give --modality (lus, mri or another word)"
         )
@@ -87,18 +84,17 @@ def run_import(
         kept = [each for each in kept if each.scan.path not in unmade]
     notes = [*found.notes, *notes_of(kept, days)]
     notes += _unmatched(found, len({id(each.score) for each in kept}), options)
-    rows, untimed = rows_of(kept, out, notes)
+    rows, untimed = rows_of(kept, options.out, notes)
     rows = _flagged(rows, notes)
     left_out = [*found.left_out, *unscored, *repeats, *shared, *untimed]
-    sidecar = _sidecar(found, modality or found.modality, stated)
+    sidecar = _sidecar(found, modality, stated)
     return Imported(rows=rows, sidecar=sidecar, left_out=left_out, notes=notes)
 
 
 def _unmatched(found: Found, used: int, options: ImportOptions) -> list[str]:
     """Notes about a preference that no image meets, and scores that no scan has."""
-    prefer = options.prefer.casefold()
-    named = any(prefer in str(scan.path).casefold() for scan in found.scans)
-    notes = [] if named else [f"--prefer {options.prefer}: no image is named so"] * bool(prefer)
+    named = not options.prefer or any(options.prefers(str(scan.path)) for scan in found.scans)
+    notes = [] if named else [f"--prefer {options.prefer}: no image is named so"]
     unused = sum(not math.isnan(row.score) for row in found.scores) - used
     return [*notes, f"{unused} scores belong to no scan that was found"] if unused else notes
 

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from learner_ray.cohort.labels import visit_key
 from learner_ray.cohort.patients import normal_form
@@ -92,6 +93,11 @@ def left(scan: FoundScan, reason: str) -> LeftOut:
     return LeftOut(path=str(scan.path), patient=scan.patient, visit=_visit(scan), reason=reason)
 
 
+def left_row(row: ScoreRow, reason: str) -> LeftOut:
+    """A row of a table of scores that is left out, for a reason."""
+    return LeftOut(path=f"{row.table}, row {row.row}", patient=row.patient, visit=row.visit, reason=reason)
+
+
 def of_one_visit(joined: Sequence[Joined]) -> tuple[list[Joined], list[LeftOut]]:
     """Takes one of the repeats of a scan at a visit; the others are left out, and say which was taken.
 
@@ -150,20 +156,13 @@ def notes_of(joined: Sequence[Joined], window: float) -> list[str]:
     notes = [f"scores by rule: {', '.join(f'{n} {rule}' for rule, n in rules.items())}"] if joined else []
     far = [abs(each.distance) for each in joined if not math.isnan(each.distance)]
     if far:
-        notes.append(
-            f"a score is at most {max(far):.3g} days from its scan, in the median {_median(far):.3g}"
-        )
+        notes.append(f"a score is at most {max(far):.3g} days from its scan, in the median {median(far):.3g}")
     beyond = sum(distance > window for distance in far)
     if beyond:
         notes.append(
             f"{beyond} scores of the scan's own visit are more than {window:g} days from it: see score_days"
         )
     return notes
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _candidates(

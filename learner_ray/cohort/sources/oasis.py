@@ -126,7 +126,7 @@ def _scan(file: Path, session: tuple[str, str, str], options: ImportOptions) -> 
         image=name,
         group=_family(file),
         rank=(
-            not (bool(options.prefer) and options.prefer.casefold() in file.name.casefold()),
+            not options.prefers(file.name),
             int(repeat[1]) if repeat else 0,
             file.name,
         ),

@@ -11,6 +11,7 @@ from learner_ray.cohort.any_table import SUFFIXES, Table, open_table, tables_amo
 from learner_ray.cohort.covariates import read_covariates
 from learner_ray.cohort.dates import Moment
 from learner_ray.cohort.sources.importer import FoundScan, ImportOptions, LeftOut, ScoreRow
+from learner_ray.cohort.sources.join import left_row
 from learner_ray.cohort.sources.oasis2 import COVARIATES, session_table
 from learner_ray.cohort.sources.scores import read_scores
 from learner_ray.core.errors import UserError
@@ -65,14 +66,7 @@ def with_rows(
     """
     by_image = {row.image: row for row in rows}
     left_out += [
-        LeftOut(
-            path=f"{row.table}, row {row.row}",
-            patient=row.patient,
-            visit=row.visit,
-            reason="the session has no image on disk",
-        )
-        for row in rows
-        if row.image not in on_disk
+        left_row(row, "the session has no image on disk") for row in rows if row.image not in on_disk
     ]
     stated = ((scan, by_image.get(scan.image)) for scan in scans)
     return [
