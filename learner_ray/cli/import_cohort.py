@@ -101,11 +101,9 @@ def _import(args: argparse.Namespace) -> int:
     imported = run_import(
         importer,
         path,
-        args.out,
         _options(args),
         _Progress(),
         window=args.score_window,
-        modality=args.modality,
         score=_own_score(args),
     )
     print("\n".join(_said(imported)))
@@ -135,7 +133,7 @@ def _write(out: Path, imported: Imported) -> int:
 
 def _what(words: Sequence[str]) -> tuple[Any, Path]:
     """The importer and the path that the user names."""
-    from learner_ray.cohort.sources.guess import guess, importer_of
+    from learner_ray.cohort.sources.guess import evidence_of, guess, importer_of
 
     if len(words) > 2:
         raise UserError(f"give a kind and a path, not {' '.join(words)}")
@@ -146,7 +144,7 @@ def _what(words: Sequence[str]) -> tuple[Any, Path]:
         raise UserError(f"{path} does not exist; give the folder or table to import")
     if len(words) == 2:
         importer = importer_of(words[0])
-        if importer.evidence(path) is None:
+        if evidence_of(importer, path) is None:
             raise UserError(f"{path} is not {importer.name}, which needs {importer.needs}")
         return importer, path
     importer, why = guess(path)

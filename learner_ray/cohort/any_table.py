@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -46,7 +46,10 @@ class Table:
     """What had to be guessed to read it."""
 
     def column(self, name: str) -> str | None:
-        """A column as the table writes it, by a name in any case and with any separators; None if absent."""
+        """A column as the table writes it, by its very name, else by one in any case and with any separators;
+        None if absent."""
+        if name in self.columns:
+            return name
         wanted = _folded(name)
         return next((column for column in self.columns if _folded(column) == wanted), None)
 
@@ -57,6 +60,10 @@ class Table:
         if _COMMA.fullmatch(text) and (self.delimiter == ";" or not _THOUSANDS.fullmatch(text)):
             text = text.replace(",", ".")
         return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII) else None
+
+    def decimal_point(self, cell: str) -> str:
+        """A cell, a number of which has a decimal point where the table has commas."""
+        return cell.replace(",", ".") if "," in cell and self.number(cell) is not None else cell
 
 
 def open_table(path: Path) -> Table:
@@ -78,6 +85,17 @@ def open_table(path: Path) -> Table:
         lines = list(_lines(path, text, delimiter))
     columns, rows = _rows(path, lines)
     return Table(path=path, columns=columns, rows=rows, delimiter=delimiter, notes=tuple(notes))
+
+
+def tables_among(paths: Iterable[Path], passed_over: list[str]) -> Iterator[Table]:
+    """The tables among files, by path. What cannot be read as one, such as a README.txt with commas, is
+    passed over, since nobody called it a table; why is added to ``passed_over``."""
+    for path in sorted(paths):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            try:
+                yield open_table(path)
+            except UserError as error:
+                passed_over.append(f"passed over: {error}")
 
 
 def _folded(name: str) -> str:

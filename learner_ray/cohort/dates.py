@@ -45,7 +45,7 @@ class Moment:
     def text(self) -> str:
         """The date in ISO 8601, with the time of the day where it is known; a count as a number."""
         if not self.dated:
-            return f"{self.days:g}"
+            return f"{self.days:.10g}"
         when = datetime.min + timedelta(seconds=round(self.days * _SECONDS_PER_DAY))
         return when.isoformat(timespec="seconds") if self.clock else when.date().isoformat()
 
@@ -100,7 +100,7 @@ def parse_date(text: str, *, day_first: bool | None = None) -> Moment | None:
         first, separator, second, year, *rest = parts.groups()
         if separator == ".":
             day_first = True
-        elif day_first is None and first != second:
+        elif day_first is None and int(first) != int(second):
             return None
         day, month = (first, second) if day_first else (second, first)
     else:
@@ -155,6 +155,8 @@ def _formatted(row: int, text: str, what: str, form: str) -> Moment:
         when = datetime.strptime(text.strip(), pattern)
     except ValueError as error:
         raise UserError(f"{what}, row {row}: {text!r} is not written as --date-format {form}") from error
+    except re.error as error:
+        raise UserError(f"--date-format {form} names a part twice; write it as DD/MM/YYYY") from error
     if when.tzinfo is not None:
         when = when.astimezone(timezone.utc).replace(tzinfo=None)
     clock = any(part in pattern for part in ("%H", "%I", "%T", "%X"))

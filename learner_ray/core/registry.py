@@ -146,10 +146,11 @@ class Registry:
         """
         try:
             yield
-        except (UserError, MemoryError, OSError):
+        except (UserError, MemoryError):
             raise
         except Exception as error:
-            if name in self.built_in:
+            # Readers of images raise OSError too, for a damaged file: without a number it tells of no file.
+            if name in self.built_in or (isinstance(error, OSError) and error.errno is not None):
                 raise
             raise UserError(f"the {self.kind} {name!r} fails: {type(error).__name__}: {error}") from error
 

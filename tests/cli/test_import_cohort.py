@@ -6,6 +6,8 @@ import json
 import pytest
 
 from learner_ray.cli.main import main
+from learner_ray.cohort.sources.importer import Evidence, Importer
+from learner_ray.core.components import IMPORTERS
 from tests.cohort.sources.run import IMAGE, plant
 
 
@@ -93,6 +95,25 @@ def test_a_mistake_ends_with_2_and_its_remedy(study, tmp_path, capsys, arguments
     assert not (tmp_path / "m.csv").exists()
 
 
+@pytest.mark.parametrize("broken", ["evidence", "find", ""])
+def test_an_importer_of_the_user_s_that_fails_is_told_with_its_name(study, capsys, monkeypatch, broken):
+    monkeypatch.setattr(IMPORTERS, "_added", {})
+
+    class Mine(Importer):
+        name = "mine"
+        needs = "anything"
+
+        def evidence(self, path):
+            return 1 / 0 if broken == "evidence" else Evidence(sure="likely", because="why not")
+
+        def find(self, path, options, progress):
+            return 1 / 0 if broken == "find" else None
+
+    assert main(["import", "mine", str(study), "--dry-run"]) == 2
+    said = "fails: ZeroDivisionError" if broken else "finds None, which is no Found"
+    assert f"the importer 'mine' {said}" in capsys.readouterr().err
+
+
 def test_a_manifest_that_exists_is_never_replaced(study, tmp_path, capsys):
     (tmp_path / "m.csv").write_text("mine")
     assert main(["import", str(study), "--score", "MMSE", "--out", str(tmp_path / "m.csv")]) == 2
@@ -114,6 +135,12 @@ def test_a_score_of_ones_own_is_described_in_the_sidecar(study, tmp_path):
         "healthier": "lower",
         "change_threshold": 4,
     }
+
+
+def test_a_known_score_keeps_the_change_that_the_user_states(study, tmp_path, capsys):
+    own = ["--score", "MMSE", "--score-range", "0,30", "--healthier", "higher", "--change", "5"]
+    assert main(["import", str(study), *own, "--out", str(tmp_path / "m.csv")]) == 0
+    assert "a change of 5 or more counts" in capsys.readouterr().out
 
 
 def test_what_a_sweep_would_refuse_is_said_at_once(study, tmp_path, capsys):

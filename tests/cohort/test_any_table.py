@@ -91,3 +91,8 @@ def test_columns_are_found_in_any_case_and_with_any_separator(tmp_path):
     (tmp_path / "t.csv").write_text("MRI ID,acq_time\n1,2\n")
     table = open_table(tmp_path / "t.csv")
     assert [table.column(name) for name in ("mri_id", "AcqTime", "MRI")] == ["MRI ID", "acq_time", None]
+
+
+def test_the_very_name_of_a_column_counts_before_one_like_it(tmp_path):
+    (tmp_path / "t.csv").write_text("Score 1,score_1\n20,10\n")
+    assert open_table(tmp_path / "t.csv").column("score_1") == "score_1"

@@ -45,7 +45,7 @@ def test_day_or_month_first_is_told_by_any_row_that_can_be_but_one():
     assert [when.text for when in read_dates(cells, "t.csv").values()] == ["2024-04-03", "2024-01-31"]
     cells = [(2, "03/04/2024"), (3, "01/31/2024")]
     assert [when.text for when in read_dates(cells, "t.csv").values()] == ["2024-03-04", "2024-01-31"]
-    assert read_dates([(2, "04/04/2024")], "t.csv")[2].text == "2024-04-04"
+    assert read_dates([(2, "04/04/2024"), (3, "4/04/2024")], "t.csv")[3].text == "2024-04-04"
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,11 @@ def test_the_format_that_is_named_decides(form):
     assert read_dates([(2, "03/04/2024")], "t", form)[2].text == "2024-03-04"
     with pytest.raises(UserError, match="row 2: '31/01/2024' is not written as"):
         read_dates([(2, "31/01/2024")], "t", form)
+
+
+def test_a_format_with_a_part_twice_is_refused():
+    with pytest.raises(UserError, match="--date-format DD/DD/YYYY names a part twice"):
+        read_dates([(2, "03/04/2024")], "t", "DD/DD/YYYY")
 
 
 def test_midnight_everywhere_is_no_time_of_the_day():

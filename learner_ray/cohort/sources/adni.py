@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from learner_ray.cohort.dates import parse_date
-from learner_ray.cohort.sources.adni_tables import AdniTables, read_tables
+from learner_ray.cohort.sources.adni_tables import PATIENT, AdniTables, read_tables
 from learner_ray.cohort.sources.importer import (
+    ACCELERATED,
     Evidence,
     Found,
     FoundScan,
@@ -28,7 +29,6 @@ from learner_ray.cohort.sources.importer import (
 from learner_ray.cohort.sources.join import left
 from learner_ray.core.errors import UserError
 
-_PATIENT = re.compile(r"\d{3}_S_\d{4,5}")
 _IMAGE = re.compile(r"I(\d+)")
 _SERIES = re.compile(r"_S(\d+)_I?\d*")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)_(\d\d)_(\d\d)_(\d\d)")
@@ -36,7 +36,7 @@ _NOT_T1 = re.compile(
     r"local|scout|calib|field.?map|flair|t2|dti|fmri|asl|rest|hippo|(?<![a-z])(pd|b0)(?![a-z])", re.I
 )
 _STEPS = {"N3": r"(^|_)N3(_|$)|N3m", "Scaled": r"Scaled", "MT1": r"MT1", "Mask": r"Mask|Hippo"}
-_ACCELERATED = re.compile(r"accel|grappa|sense|repeat|(-R|_ND)(?![a-z])", re.I)
+_REPEATED = re.compile(r"(-R|_ND)(?![a-z])", re.I)
 
 
 class Adni(Importer):
@@ -49,7 +49,7 @@ class Adni(Importer):
         tree = _tree(path)
         if tree is None:
             return None
-        patients = sum(bool(_PATIENT.fullmatch(name)) for name in os.listdir(tree))
+        patients = sum(bool(PATIENT.fullmatch(name)) for name in os.listdir(tree))
         return Evidence(sure="certain", because=f"{patients} folders named as 123_S_0001 in {tree}")
 
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
@@ -85,16 +85,16 @@ def _tree(path: Path) -> Path | None:
     if not path.is_dir():
         return None
     below = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
-    if any(_PATIENT.fullmatch(p.name) for p in below):
+    if any(PATIENT.fullmatch(p.name) for p in below):
         return path
     for folder in below[:20]:
-        if any(_PATIENT.fullmatch(name) for name in os.listdir(folder)):
+        if any(PATIENT.fullmatch(name) for name in os.listdir(folder)):
             return folder
     return None
 
 
 def _image_folders(tree: Path) -> Iterator[Path]:
-    for patient in sorted(p for p in tree.iterdir() if _PATIENT.fullmatch(p.name)):
+    for patient in sorted(p for p in tree.iterdir() if PATIENT.fullmatch(p.name)):
         for folder in sorted(patient.glob("*/*/*")):
             if folder.is_dir():
                 yield folder
@@ -107,7 +107,7 @@ def _scan(folder: Path, tables: AdniTables, options: ImportOptions) -> FoundScan
     when = parse_date(f"{date[1]}T{date[2]}:{date[3]}:{date[4]}") if date else None
     if image is None or when is None:
         return "its folders are not named as DATE/I12345"
-    if _NOT_T1.search(description) and not _matches(description, options.prefer):
+    if _NOT_T1.search(description) and not options.prefers(description):
         return f"no T1 image: {description}"
     files = sorted(p for p in folder.iterdir() if p.name.endswith((".nii", ".nii.gz")))
     slices = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".dcm")
@@ -124,18 +124,14 @@ def _scan(folder: Path, tables: AdniTables, options: ImportOptions) -> FoundScan
         image=image[1],
         group=_family(description),
         rank=(
-            not _matches(description, options.prefer),
+            not options.prefers(description),
             _wrong_field(field, tables.cohort_of(patient)),
-            bool(_ACCELERATED.search(description)),
+            bool(ACCELERATED.search(description) or _REPEATED.search(description)),
             int(series[1]) if series else 0,
             int(image[1]),
         ),
         more={"device": f"{field} T"} if field else {},
     )
-
-
-def _matches(description: str, text: str) -> bool:
-    return bool(text) and text.casefold() in description.casefold()
 
 
 def _wrong_field(field: str, cohort: str) -> bool:

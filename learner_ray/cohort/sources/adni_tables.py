@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from learner_ray.cohort.any_table import SUFFIXES, Table, open_table
+from learner_ray.cohort.any_table import Table, open_table, tables_among
 from learner_ray.cohort.dates import Moment
 from learner_ray.cohort.sources.importer import ImportOptions, LeftOut, ScoreRow
 from learner_ray.cohort.sources.scores import read_scores
 from learner_ray.core.errors import UserError
 
+PATIENT = re.compile(r"\d{3}_S_(\d{4,5})")
+"""A patient's id (PTID), which ends with the number by which some tables know the patient (RID)."""
 MISSING = ("-1", "-4")
 """Codes of a missing value in the tables of ADNI."""
 _BASELINE = {"sc", "scmri", "f", "bl"}
@@ -29,6 +31,8 @@ class AdniTables:
 
     scores: list[ScoreRow]
     """Scores with the patient as PTID and the visit as ``m06``."""
+    days: Mapping[tuple[str, float], str] = field(default_factory=dict)
+    """Visit of the first score of a patient on a day, by PTID and day."""
     visits: Mapping[str, str] = field(default_factory=dict)
     """Visit of an image, by its id."""
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -38,10 +42,7 @@ class AdniTables:
 
     def visit(self, image: str, patient: str, when: Moment) -> str:
         """The visit of an image: as a table says, else that of a score of its very day; empty if unknown."""
-        if image in self.visits:
-            return self.visits[image]
-        same_day = [row for row in self.scores if row.patient == patient and _days_between(row, when) == 0]
-        return same_day[0].visit if same_day else ""
+        return self.visits.get(image, self.days.get((patient, when.days // 1), ""))
 
     def field(self, image: str) -> str:
         """The field strength at which an image was taken; empty if unknown."""
@@ -50,10 +51,6 @@ class AdniTables:
     def cohort_of(self, patient: str) -> str:
         """The part of the study that a patient entered; empty if unknown."""
         return self.cohorts.get(patient, "")
-
-
-def _days_between(row: ScoreRow, when: Moment) -> float | None:
-    return row.when.minus(when) if row.when else None
 
 
 def read_tables(
@@ -71,23 +68,29 @@ def read_tables(
     Raises:
         UserError: there is no table of scores, or several, or one is faulty.
     """
-    tables = _beside(path, tree)
-    scores = options.scores or _only_one(_with(tables, _is_scores), path)
-    table = open_table(scores)
-    patients = {p.name for p in tree.iterdir() if p.is_dir()}
+    passed_over: list[str] = []
+    tables = [table for table in _beside(path, tree, passed_over) if _is_scores(table) or _is_search(table)]
+    table = (
+        open_table(options.scores)
+        if options.scores
+        else _only_one([table for table in tables if _is_scores(table)], path, passed_over)
+    )
+    notes += passed_over
     options = replace(options, score=options.score or "MMSE", missing=(*options.missing, *MISSING))
     options = replace(options, columns=_columns(table, options))
-    rows = read_scores(scores, options, notes, left_out)
-    ptids = {str(int(name.rpartition("_")[2])): name for name in patients if "_S_" in name}
+    rows = read_scores(table, options, notes, left_out)
+    ptids = {str(int(name[1])): name[0] for p in tree.iterdir() if (name := PATIENT.fullmatch(p.name))}
     named = [
         replace(row, patient=ptids.get(row.patient, row.patient), visit=_visit(row.visit)) for row in rows
     ]
-    notes.append(f"missing codes of {scores.name}: {', '.join(MISSING)}")
-    search = next(iter(_with(tables, _is_search)), None)
+    dated = [(row.patient, row.when.days // 1, row.visit) for row in named if row.when and row.when.dated]
+    notes.append(f"missing codes of {table.path.name}: {', '.join(MISSING)}")
+    search = next((table for table in tables if _is_search(table)), None)
     visits, fields = _images(table), _fields(table)
     if search is not None:
-        visits |= _searched(open_table(search), notes)
-    return AdniTables(scores=named, visits=visits, fields=fields, cohorts=_cohorts(table))
+        visits |= _searched(search, notes)
+    days = {(patient, day): visit for patient, day, visit in reversed(dated)}
+    return AdniTables(scores=named, days=days, visits=visits, fields=fields, cohorts=_cohorts(table))
 
 
 def _columns(table: Table, options: ImportOptions) -> dict[str, str]:
@@ -100,13 +103,9 @@ def _columns(table: Table, options: ImportOptions) -> dict[str, str]:
     return columns
 
 
-def _beside(path: Path, tree: Path) -> list[Path]:
+def _beside(path: Path, tree: Path, passed_over: list[str]) -> Iterator[Table]:
     folders = {folder.resolve() for folder in (path, tree, tree.parent)}
-    return sorted(p for folder in folders for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
-
-
-def _with(tables: list[Path], fits: object) -> list[Path]:
-    return [path for path in tables if callable(fits) and fits(open_table(path))]
+    return tables_among((p for folder in folders for p in folder.iterdir()), passed_over)
 
 
 def _is_scores(table: Table) -> bool:
@@ -117,14 +116,14 @@ def _is_search(table: Table) -> bool:
     return bool(table.column("Image Data ID") and table.column("Subject"))
 
 
-def _only_one(found: list[Path], path: Path) -> Path:
-    merged = [table for table in found if "adnimerge" in table.name.lower()]
+def _only_one(found: list[Table], path: Path, passed_over: Sequence[str]) -> Table:
+    merged = [table for table in found if "adnimerge" in table.path.name.lower()]
     if len(merged or found) != 1:
-        names = " and ".join(table.name for table in merged or found)
+        names = " and ".join(table.path.name for table in merged or found)
         what = (
             f"{names}: it is not clear which one has the scores" if names else "no ADNIMERGE.csv or MMSE.csv"
         )
-        raise UserError(f"{path} holds {what}; name the table in --scores")
+        raise UserError("\n".join([f"{path} holds {what}; name the table in --scores", *passed_over]))
     return (merged or found)[0]
 
 
@@ -146,7 +145,7 @@ def _fields(table: Table) -> dict[str, str]:
     image, strength = table.column("IMAGEUID"), table.column("FLDSTRENG")
     if not image or not strength:
         return {}
-    found = ((_uid(cells[image]), re.match(r"[\d.]+", cells[strength])) for _, cells in table.rows)
+    found = ((_uid(cells[image]), re.match(r"\d+(\.\d+)?", cells[strength])) for _, cells in table.rows)
     return {uid: f"{float(number[0]):g}" for uid, number in found if uid and number}
 
 

@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from learner_ray.cohort.any_table import open_table
+from learner_ray.cohort.labels import visit_key
+from learner_ray.cohort.patients import normal_form
 from learner_ray.cohort.sources.bids_tables import scores_of, session_tables
 from learner_ray.cohort.sources.bids_times import times_of
 from learner_ray.cohort.sources.importer import (
@@ -24,6 +27,7 @@ from learner_ray.cohort.sources.importer import (
     Progress,
     ScoreRow,
 )
+from learner_ray.cohort.sources.join import left_row
 from learner_ray.cohort.sources.scores import read_scores
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import json_object
@@ -87,13 +91,12 @@ def description(root: Path) -> dict[str, object]:
 def image_of(path: Path, subject: str, session: Path, options: ImportOptions) -> FoundScan:
     """An image as a scan of its session."""
     run = re.search(r"_run-(\d+)", path.name)
-    preferred = bool(options.prefer) and options.prefer.casefold() in path.name.casefold()
     return FoundScan(
         path=path,
         patient=subject,
         visit=session.name if session.name.startswith("ses-") else "",
         group="image",
-        rank=(not preferred, int(run[1]) if run else 0, path.name),
+        rank=(not options.prefers(path.name), int(run[1]) if run else 0, path.name),
     )
 
 
@@ -103,29 +106,27 @@ def with_tables(found: Found, root: Path, options: ImportOptions) -> Found:
     Raises:
         UserError: no table holds the score, or the times of visits contradict each other.
     """
+    visits = defaultdict(set)
+    for scan in found.scans:
+        visits[scan.patient].add(scan.visit)
     there, absent = _contents(found.scans)
     left_out, notes = [*found.left_out, *absent], list(found.notes)
     sessions = defaultdict(list)
     for scan in there:
         sessions[scan.patient].append(scan.visit)
     subjects = dict.fromkeys([*sessions, *(folder.name for folder in subject_folders(root))])
-    tables = {patient: session_tables(root, patient) for patient in subjects}
+    tables = {patient: session_tables(root, patient, visits[patient]) for patient in subjects}
     times = times_of(root, sessions, tables, options, notes)
     scans = [replace(scan, when=times.get((scan.patient, scan.visit))) for scan in there]
     if options.scores is not None:
-        scores: Sequence[ScoreRow] = read_scores(options.scores, options, notes, left_out)
+        scores: Sequence[ScoreRow] = read_scores(open_table(options.scores), options, notes, left_out)
         return replace(found, scans=scans, scores=[*scores], left_out=left_out, notes=notes)
     scores = scores_of(root, tables, times, options, notes)
-    on_disk = {(scan.patient, scan.visit) for scan in found.scans}
+    on_disk = {(normal_form(scan.patient), visit_key(scan.visit)) for scan in found.scans}
     left_out += [
-        LeftOut(
-            path=f"{row.table}, row {row.row}",
-            patient=row.patient,
-            visit=row.visit,
-            reason="the session has no such image on disk",
-        )
+        left_row(row, "the session has no such image on disk")
         for row in scores
-        if (row.patient, row.visit) not in on_disk
+        if (normal_form(row.patient), visit_key(row.visit)) not in on_disk
     ]
     # A table of sessions has the score of each: that of another session is none of this one.
     return replace(found, scans=scans, scores=[*scores], left_out=left_out, notes=notes, rules=("visit",))

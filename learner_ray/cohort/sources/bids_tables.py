@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from learner_ray.cohort.any_table import Table, open_table
 from learner_ray.cohort.dates import Moment, parse_date
+from learner_ray.cohort.labels import visit_key
 from learner_ray.cohort.missing import is_missing
 from learner_ray.cohort.sources.importer import ImportOptions, ScoreRow
 from learner_ray.cohort.sources.scores import score_names
@@ -30,32 +31,44 @@ class SessionTables:
     """The earliest ``acq_time`` of the ``_scans.tsv`` of each session."""
 
 
-def session_tables(root: Path, patient: str) -> SessionTables:
+def session_tables(root: Path, patient: str, on_disk: Collection[str] = ()) -> SessionTables:
     """Reads the tables of one patient.
+
+    Args:
+        root: the data set.
+        patient: the name of the patient's folder.
+        on_disk: the sessions that have a folder; a table may write 1 for ``ses-01``.
 
     Raises:
         UserError: one of them cannot be read, or lists a session twice.
     """
     folder = root / patient
     path = folder / f"{patient}_sessions.tsv"
-    table = open_table(path) if path.is_file() and path.stat().st_size else None
+    table = _filled(path)
+    alike = {visit_key(session): session for session in on_disk}
     rows: dict[str, tuple[int, Mapping[str, str]]] = {}
     column = table.column("session_id") if table else None
     if table and column is None:
         raise UserError(f"{path}, row 1: no column session_id; found: {', '.join(table.columns)}")
     for row, cells in table.rows if table and column else ():
         name = _session(cells[column or ""])
+        name = name if name in on_disk else alike.get(visit_key(name), name)
         if name in rows:
             raise UserError(f"{path}, row {row}: {name} is listed twice, first in row {rows[name][0]}")
         rows[name] = (row, cells)
     acquired = {}
     for scans in sorted([*folder.glob("*_scans.tsv"), *folder.glob("ses-*/*_scans.tsv")]):
-        listed = open_table(scans)
-        times = listed.column("acq_time")
-        known = [c[times] for _, c in listed.rows if times and not is_missing(c[times], ())]
+        listed = _filled(scans)
+        times = listed.column("acq_time") if listed else None
+        known = [c[times] for _, c in listed.rows if not is_missing(c[times])] if listed and times else []
         if known:
             acquired[scans.parent.name if scans.parent != folder else ""] = min(known)
     return SessionTables(table=table, rows=rows, acquired=acquired)
+
+
+def _filled(path: Path) -> Table | None:
+    """A table; None where there is none, or an empty file or a link without content."""
+    return open_table(path) if path.is_file() and path.stat().st_size else None
 
 
 def cell_of(tables: SessionTables, session: str, name: str) -> str:
@@ -95,14 +108,15 @@ def scores_of(
         notes.append(f"scores: column {names[0]} of the tables of sessions")
         return found
     for path in sorted((root / "phenotype").glob("*.tsv")):
-        rows = _of_phenotype(open_table(path), names, options)
+        table = _filled(path)
+        rows = _of_phenotype(table, names, options) if table else []
         if rows:
             notes.append(f"scores: {path.name} in phenotype")
             return rows
-    participants = root / "participants.tsv"
-    if participants.is_file() and any(open_table(participants).column(name) for name in names):
+    participants = _filled(root / "participants.tsv")
+    if participants and any(participants.column(name) for name in names):
         raise UserError(
-            f"{participants}: {names[0]} stands here alone, which is one value per patient and no score "
+            f"{participants.path}: {names[0]} stands here alone, which is one value per patient and no score "
             "of each visit; give a table of scores in --scores"
         )
     raise UserError(

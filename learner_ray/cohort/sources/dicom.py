@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from learner_ray.cohort.any_table import open_table
 from learner_ray.cohort.dates import Moment
 from learner_ray.cohort.dicom_tags import has_magic, is_dicom
 from learner_ray.cohort.sources.dicom_files import DicomFile, dicom_files
@@ -44,7 +45,7 @@ class Dicom(Importer):
     needs = "DICOM files of ultrasound, radiographs or MR, of any names"
 
     def __init__(self) -> None:
-        self._series: dict[Path, Series] = {}
+        self._series: dict[Path, Series] = {}  # by the path of the volume to be made
 
     def evidence(self, path: Path) -> Evidence | None:
         if not path.is_dir():
@@ -64,8 +65,11 @@ class Dicom(Importer):
         left_out: list[LeftOut] = []
         files = dicom_files(path, progress, left_out, notes)
         kind, files = _of_one_kind(path, files, options.modality, left_out)
+        series: dict[Path, Series] = {}
         if kind == "mr":
-            files = self._slices_of_series(files, options, left_out)
+            like = expression("--series", options.series or T1, group=False)
+            series = {each.first.path: each for each in t1_series(files, like, left_out)}
+            files = [each.first for each in series.values()]
         patients = patients_of(path, files, options.patient_from, notes)
         files = _usable(files, patients, left_out)
         if kind == "ultrasound":
@@ -73,32 +77,24 @@ class Dicom(Importer):
         times = _times_of_studies(files)
         scans = [_scan(file, patients[file.path], times[_study(file)], view) for file in files]
         if kind == "mr":
-            scans = self._as_volumes(scans, options.out)
+            scans = self._as_volumes(scans, series, options.out)
             notes.append(f"volumes are made in {_volumes(options.out)}/ of {len(scans)} MR series at most")
         if any(scan.more.get("site") for scan in scans):
             notes.append("site is a hash of InstitutionName")
         return Found(
             scans=scans,
-            scores=read_scores(options.scores, options, notes, left_out),
+            scores=read_scores(open_table(options.scores), options, notes, left_out),
             left_out=left_out,
             notes=notes,
             modality=MODALITIES[kind],
             rules=("scan", "nearest"),
         )
 
-    def _slices_of_series(
-        self, files: Sequence[DicomFile], options: ImportOptions, left_out: list[LeftOut]
-    ) -> list[DicomFile]:
-        """The first slice of each T1-weighted series, which stands for it."""
-        like = expression("--series", options.series or T1, group=False)
-        series = t1_series(files, like, left_out)
-        self._series = {each.first.path: each for each in series}
-        return [each.first for each in series]
-
-    def _as_volumes(self, scans: Sequence[FoundScan], out: Path) -> list[FoundScan]:
+    def _as_volumes(
+        self, scans: Sequence[FoundScan], by_slice: Mapping[Path, Series], out: Path
+    ) -> list[FoundScan]:
         """Scans by their first slice, with the volume to be made as their path."""
         volumes = []
-        by_slice, self._series = self._series, {}
         for scan in scans:
             series = by_slice[scan.path]
             path = series.volume(_volumes(out))

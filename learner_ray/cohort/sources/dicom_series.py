@@ -16,13 +16,11 @@ import nibabel
 
 from learner_ray.cohort.dicom_tags import INSTALL
 from learner_ray.cohort.sources.dicom_files import DicomFile
-from learner_ray.cohort.sources.importer import LeftOut
+from learner_ray.cohort.sources.importer import ACCELERATED, LeftOut
 from learner_ray.core.errors import UserError
 
 T1 = r"t1|mp-?rage|bravo|spgr|tfl"
 """Names of T1-weighted series, unless the user gives others."""
-ACCELERATED = re.compile(r"accel|grappa|sense|repeat", re.IGNORECASE)
-"""Names of series that are taken only where a visit has no other."""
 
 _LEAST_SLICES = 20
 _LOCALISER_ORIENTATIONS = 3

@@ -44,12 +44,21 @@ def guess(path: Path) -> tuple[Importer, str]:
     return importer, said + (f"; it could also be {', '.join(others)}" if others else "")
 
 
+def evidence_of(importer: Importer, path: Path) -> Evidence | None:
+    """Why a path may be of an importer's kind; None if it is not.
+
+    Raises:
+        UserError: the importer is the user's own, and fails.
+    """
+    with IMPORTERS.own_code(importer.name):
+        return importer.evidence(path)
+
+
 def _fits(path: Path) -> list[tuple[Importer, Evidence]]:
     found = []
     for name in IMPORTERS.names:
         importer = importer_of(name)
-        with IMPORTERS.own_code(name):
-            evidence = importer.evidence(path)
+        evidence = evidence_of(importer, path)
         if evidence is not None:
             found.append((importer, evidence))
     return found

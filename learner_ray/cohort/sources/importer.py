@@ -5,6 +5,7 @@ An importer never joins or writes: ``join`` gives every scan its score, ``writin
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ Sureness = Literal["certain", "likely", "possible"]
 
 RULES = ("scan", "visit", "nearest")
 """By what a score may belong to a scan, in the order in which it is tried; ``join`` describes them."""
+
+ACCELERATED = re.compile(r"accel|grappa|sense|repeat", re.IGNORECASE)
+"""Names of MR series that are taken only where a visit has no other."""
 
 Progress = Callable[[int, str], None]
 """Takes the number of files that were looked at, and what is being done."""
@@ -162,6 +166,10 @@ class ImportOptions:
     """DICOM: regular expression for the descriptions of the MR series to take."""
     view_from: str = ""
     """DICOM: regular expression for the view in a description or a file's name."""
+
+    def prefers(self, name: str) -> bool:
+        """Whether a name holds the text of ``prefer``, in any case; false where nothing is preferred."""
+        return bool(self.prefer) and self.prefer.casefold() in name.casefold()
 
 
 class Importer(ABC):

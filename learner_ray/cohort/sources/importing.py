@@ -41,12 +41,10 @@ class Imported:
 def run_import(
     importer: Importer,
     path: Path,
-    out: Path,
     options: ImportOptions,
     progress: Progress,
     *,
     window: float | None = None,
-    modality: str = "",
     score: Score | None = None,
 ) -> Imported:
     """Finds scans and scores, and joins them. Writes no manifest; unless ``options`` ask for a dry run, an
@@ -55,11 +53,9 @@ def run_import(
     Args:
         importer: for the kind of the path.
         path: what is imported.
-        out: the manifest to come; its paths are relative to this.
         options: what the user said.
         progress: is called as files are looked at.
         window: days between a scan and its score; None for the usual.
-        modality: what kind of scans they are; empty for what the importer knows.
         score: the score, where it is not a known one.
 
     Raises:
@@ -67,34 +63,38 @@ def run_import(
     """
     with IMPORTERS.own_code(importer.name):
         found = importer.find(path, options, progress)
-    if not modality and not found.modality:
+    if not isinstance(found, Found):
+        raise UserError(f"the importer {importer.name!r} finds {found!r}, which is no Found")
+    modality = options.modality or found.modality
+    if not modality:
         raise UserError(
             "what kind of scans they are is not known: give --modality (lus, mri or another word)"
         )
     stated = _score(options.score or options.columns.get("score", "") or found.score, score)
-    days = window if window is not None else SF_WINDOW_DAYS if options.score == SF else WINDOW_DAYS
+    usual = SF_WINDOW_DAYS if options.score == SF or stated.name == SF_RATIO.name else WINDOW_DAYS
+    days = usual if window is None else window
     _check_range(found, stated)
     joined, unscored = join(found.scans, found.scores, days, found.rules)
     single, repeats = of_one_visit(joined)
     kept, shared = one_visit_per_score(single)
     if not options.dry_run:
-        unmade = importer.make_files([each.scan for each in kept], progress)
+        with IMPORTERS.own_code(importer.name):
+            unmade = importer.make_files([each.scan for each in kept], progress)
         shared += [left(each.scan, unmade[each.scan.path]) for each in kept if each.scan.path in unmade]
         kept = [each for each in kept if each.scan.path not in unmade]
     notes = [*found.notes, *notes_of(kept, days)]
     notes += _unmatched(found, len({id(each.score) for each in kept}), options)
-    rows, untimed = rows_of(kept, out, notes)
+    rows, untimed = rows_of(kept, options.out, notes)
     rows = _flagged(rows, notes)
     left_out = [*found.left_out, *unscored, *repeats, *shared, *untimed]
-    sidecar = _sidecar(found, modality or found.modality, stated)
+    sidecar = _sidecar(found, modality, stated)
     return Imported(rows=rows, sidecar=sidecar, left_out=left_out, notes=notes)
 
 
 def _unmatched(found: Found, used: int, options: ImportOptions) -> list[str]:
     """Notes about a preference that no image meets, and scores that no scan has."""
-    prefer = options.prefer.casefold()
-    named = any(prefer in str(scan.path).casefold() for scan in found.scans)
-    notes = [] if named else [f"--prefer {options.prefer}: no image is named so"] * bool(prefer)
+    named = not options.prefer or any(options.prefers(str(scan.path)) for scan in found.scans)
+    notes = [] if named else [f"--prefer {options.prefer}: no image is named so"]
     unused = sum(not math.isnan(row.score) for row in found.scores) - used
     return [*notes, f"{unused} scores belong to no scan that was found"] if unused else notes
 
@@ -111,7 +111,7 @@ def _flagged(rows: Sequence[Row], notes: list[str]) -> list[Row]:
 
 def _sidecar(found: Found, modality: str, score: Score) -> dict[str, Any]:
     """What the sidecar says of the whole cohort."""
-    stated = score.name if score.name in KNOWN else score.to_dict()
+    stated = score.name if KNOWN.get(score.name) == score else score.to_dict()
     sidecar: dict[str, Any] = {"modality": modality, "score": stated}
     sidecar |= {"name": found.name} if found.name else {}
     return sidecar if found.temporal else {**sidecar, "temporal": False}

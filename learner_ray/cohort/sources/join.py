@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from learner_ray.cohort.labels import visit_key
 from learner_ray.cohort.patients import normal_form
@@ -53,16 +54,21 @@ def join(
     Returns:
         The scans that have a score, and the others with the reason.
     """
+    unique = _one_patient_each(scans) and _one_patient_each(scores)
+
+    def named(each: FoundScan | ScoreRow) -> tuple[str, str]:
+        return each.image, "" if unique else normal_form(each.patient)
+
     of_patient: dict[str, list[ScoreRow]] = defaultdict(list)
-    of_image: dict[str, list[ScoreRow]] = defaultdict(list)
+    of_image: dict[tuple[str, str], list[ScoreRow]] = defaultdict(list)
     for row in scores:
         of_patient[normal_form(row.patient)].append(row)
         if row.image:
-            of_image[row.image].append(row)
+            of_image[named(row)].append(row)
     joined, left_out = [], []
     for scan in scans:
         rows = of_patient[normal_form(scan.patient)]
-        candidates = _candidates(scan, rows, of_image.get(scan.image, ()) if scan.image else (), window)
+        candidates = _candidates(scan, rows, of_image.get(named(scan), ()) if scan.image else (), window)
         found = next((each for rule in rules if (each := _best(scan, rule, candidates[rule]))), None)
         if found is not None:
             joined.append(found)
@@ -72,9 +78,24 @@ def join(
     return joined, left_out
 
 
+def _one_patient_each(images: Sequence[FoundScan | ScoreRow]) -> bool:
+    """Whether every id of an image occurs with one patient; else ids are numbers within a patient, such as 1
+    and 2, and name an image only together with its patient."""
+    owner: dict[str, str] = {}
+    return all(
+        owner.setdefault(each.image, patient) == patient
+        for each, patient in ((each, normal_form(each.patient)) for each in images if each.image)
+    )
+
+
 def left(scan: FoundScan, reason: str) -> LeftOut:
     """A scan that is left out, for a reason."""
     return LeftOut(path=str(scan.path), patient=scan.patient, visit=_visit(scan), reason=reason)
+
+
+def left_row(row: ScoreRow, reason: str) -> LeftOut:
+    """A row of a table of scores that is left out, for a reason."""
+    return LeftOut(path=f"{row.table}, row {row.row}", patient=row.patient, visit=row.visit, reason=reason)
 
 
 def of_one_visit(joined: Sequence[Joined]) -> tuple[list[Joined], list[LeftOut]]:
@@ -135,20 +156,13 @@ def notes_of(joined: Sequence[Joined], window: float) -> list[str]:
     notes = [f"scores by rule: {', '.join(f'{n} {rule}' for rule, n in rules.items())}"] if joined else []
     far = [abs(each.distance) for each in joined if not math.isnan(each.distance)]
     if far:
-        notes.append(
-            f"a score is at most {max(far):.3g} days from its scan, in the median {_median(far):.3g}"
-        )
+        notes.append(f"a score is at most {max(far):.3g} days from its scan, in the median {median(far):.3g}")
     beyond = sum(distance > window for distance in far)
     if beyond:
         notes.append(
             f"{beyond} scores of the scan's own visit are more than {window:g} days from it: see score_days"
         )
     return notes
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _candidates(

@@ -23,7 +23,7 @@ from learner_ray.cohort.sources.importer import (
 from learner_ray.cohort.sources.scores import PREFIX, lacking, moments_of, read_scores, roles_of, score_cells
 from learner_ray.core.errors import UserError
 
-_MORE = ("view", "site", "device", "age", "sex", "education_years", "rating")
+_TEXTS, _NUMBERS = ("view", "site", "device", "sex"), ("age", "education_years", "rating")
 
 
 class Listing(Importer):
@@ -40,7 +40,8 @@ class Listing(Importer):
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
         table = open_table(path)
         notes, left_out = list(table.notes), list[LeftOut]()
-        own, of_scores = _shared_out(table, options)
+        other = open_table(options.scores) if options.scores else None
+        own, of_scores = (options, options) if other is None else _shared_out(table, other, options)
         columns = roles_of(table, own)
         lacks = next((role for role in ("path", "patient") if role not in columns), "")
         lacks = lacks or ("" if columns.keys() & {"visit", "date", "day"} else "date")
@@ -64,31 +65,29 @@ class Listing(Importer):
                 patient=cells[columns["patient"]],
                 visit=cells.get(columns.get("visit", ""), ""),
                 when=whens.get(row),
-                image=cells.get(columns.get("image", ""), "") if options.scores else f"row {row}",
-                more={role: cells[columns[role]] for role in _MORE if role in columns},
+                image=cells.get(columns.get("image", ""), "") if other else f"row {row}",
+                more={role: cells[columns[role]] for role in _TEXTS if role in columns}
+                | {role: table.decimal_point(cells[columns[role]]) for role in _NUMBERS if role in columns},
             )
-        if options.scores is not None:
-            scores = read_scores(options.scores, of_scores, notes, left_out)
+        if other is not None:
+            scores = read_scores(other, of_scores, notes, left_out)
         else:
             values, more = score_cells(table, columns, own, notes, left_out)
             scores = [
                 _own(table, row, scan, values[row], more) for row, scan in scans.items() if row in values
             ]
         # A score in the scan's own row is that of no other, however near.
-        rules = ("scan",) if options.scores is None else RULES
+        rules = ("scan",) if other is None else RULES
         return Found(scans=[*scans.values()], scores=scores, left_out=left_out, notes=notes, rules=rules)
 
 
-def _shared_out(table: Table, options: ImportOptions) -> tuple[ImportOptions, ImportOptions]:
+def _shared_out(table: Table, scores: Table, options: ImportOptions) -> tuple[ImportOptions, ImportOptions]:
     """The options for the table of scans and for that of scores: a column that the user names may be in
     either.
 
     Raises:
         UserError: one is in neither.
     """
-    if options.scores is None:
-        return options, options
-    scores = open_table(options.scores)
     plain = {role: name for role, name in options.columns.items() if not role.startswith(PREFIX)}
     own = {role: name for role, name in plain.items() if table.column(name)}
     theirs = {role: name for role, name in plain.items() if scores.column(name)}
@@ -96,7 +95,7 @@ def _shared_out(table: Table, options: ImportOptions) -> tuple[ImportOptions, Im
     if absent:
         raise UserError(f"--columns {absent[0]}: neither {table.path} nor {scores.path} has such a column")
     prefixed = {role: name for role, name in options.columns.items() if role.startswith(PREFIX)}
-    return replace(options, columns=own), replace(options, columns=theirs | prefixed)
+    return replace(options, columns=own, score=""), replace(options, columns=theirs | prefixed)
 
 
 def _own(

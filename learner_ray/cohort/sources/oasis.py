@@ -78,9 +78,11 @@ class Oasis(Importer):
         study = _study(scans)
         notes: list[str] = []
         kept, others = _one_family(scans, options, notes)
-        found = [scan for scan in kept if not (study == 1 and scan.visit != "1")]
-        others += [left(s, "a reliability rescan, no further visit") for s in kept if s not in found]
+        found = kept
         if study == 1:
+            found = [scan for scan in kept if scan.visit == "1"]
+            rescans = [scan for scan in kept if scan.visit != "1"]
+            others += [left(scan, "a reliability rescan, no further visit") for scan in rescans]
             notes.append("OASIS-1 has one visit per subject, so there are no progression pairs")
         options = replace(options, score=options.score or "MMSE")
         by_session = study != 3 and options.scores is None
@@ -124,7 +126,7 @@ def _scan(file: Path, session: tuple[str, str, str], options: ImportOptions) -> 
         image=name,
         group=_family(file),
         rank=(
-            not (bool(options.prefer) and options.prefer.casefold() in file.name.casefold()),
+            not options.prefers(file.name),
             int(repeat[1]) if repeat else 0,
             file.name,
         ),

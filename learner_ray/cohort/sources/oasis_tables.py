@@ -7,10 +7,11 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from learner_ray.cohort.any_table import SUFFIXES, Table, open_table
+from learner_ray.cohort.any_table import SUFFIXES, Table, open_table, tables_among
 from learner_ray.cohort.covariates import read_covariates
 from learner_ray.cohort.dates import Moment
 from learner_ray.cohort.sources.importer import FoundScan, ImportOptions, LeftOut, ScoreRow
+from learner_ray.cohort.sources.join import left_row
 from learner_ray.cohort.sources.oasis2 import COVARIATES, session_table
 from learner_ray.cohort.sources.scores import read_scores
 from learner_ray.core.errors import UserError
@@ -44,7 +45,7 @@ def scores_of_sessions(
     path = session_table(root)[0] if study == 2 else _cross_sectional(root)
     table = open_table(path)
     options = replace(options, columns={**_SESSIONS[study], **options.columns})
-    rows = read_scores(path, options, notes, left_out)
+    rows = read_scores(table, options, notes, left_out)
     named = {n: next((c for c in names if table.column(c)), "") for n, names in _COVARIATES[study].items()}
     columns = {name: column for name, column in named.items() if column}
     known, unread = read_covariates(table.rows, columns)
@@ -65,14 +66,7 @@ def with_rows(
     """
     by_image = {row.image: row for row in rows}
     left_out += [
-        LeftOut(
-            path=f"{row.table}, row {row.row}",
-            patient=row.patient,
-            visit=row.visit,
-            reason="the session has no image on disk",
-        )
-        for row in rows
-        if row.image not in on_disk
+        left_row(row, "the session has no image on disk") for row in rows if row.image not in on_disk
     ]
     stated = ((scan, by_image.get(scan.image)) for scan in scans)
     return [
@@ -103,13 +97,12 @@ def scores_of_days(
     Raises:
         UserError: there is no table, there are several, or it is faulty.
     """
-    path = options.scores or _clinical(root)
-    table = open_table(path)
+    table = open_table(options.scores) if options.scores else _clinical(root, notes)
     label = table.column("OASIS_session_label") or table.column("ADRC_ADRCCLINICALDATA ID")
     if label is None or table.column("days_to_visit") or "day" in options.columns:
-        return read_scores(path, options, notes, left_out)
+        return read_scores(table, options, notes, left_out)
     options = replace(options, columns={"visit": label, **options.columns})
-    rows = read_scores(path, options, notes, left_out)
+    rows = read_scores(table, options, notes, left_out)
     return [replace(row, visit="", when=_day_of(row)) for row in rows]
 
 
@@ -118,13 +111,15 @@ def _day_of(row: ScoreRow) -> Moment | None:
     return Moment(days=float(day[1]), clock=True, dated=False) if day else None
 
 
-def _clinical(root: Path) -> Path:
+def _clinical(root: Path, notes: list[str]) -> Table:
     """The one table beside the images that has MMSE and the days of visits."""
-    tables = sorted(p for p in root.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES)
-    found = [path for path in tables if _is_clinical(open_table(path))]
+    passed_over: list[str] = []
+    found = [table for table in tables_among(root.iterdir(), passed_over) if _is_clinical(table)]
     if len(found) != 1:
-        names = " and ".join(path.name for path in found) or "no table with MMSE and days_to_visit"
-        raise UserError(f"{root} holds {names}; name the table of scores in --scores")
+        names = " and ".join(table.path.name for table in found) or "no table with MMSE and days_to_visit"
+        said = f"{root} holds {names}; name the table of scores in --scores"
+        raise UserError("\n".join([said, *passed_over]))
+    notes += passed_over
     return found[0]
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from learner_ray.cohort.any_table import Table, open_table
+from learner_ray.cohort.any_table import Table
 from learner_ray.cohort.dates import Moment, read_dates
 from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.missing import is_missing
@@ -48,12 +47,12 @@ ROLES = (*NAMES, "score")
 
 
 def read_scores(
-    path: Path, options: ImportOptions, notes: list[str], left_out: list[LeftOut]
+    table: Table, options: ImportOptions, notes: list[str], left_out: list[LeftOut]
 ) -> list[ScoreRow]:
     """The rows of a table of scores.
 
     Args:
-        path: the table.
+        table: is read already.
         options: says what its columns are called and which codes are missing scores.
         notes: what was recognised is added.
         left_out: rows that cannot be used, each with its reason, are added.
@@ -61,7 +60,7 @@ def read_scores(
     Raises:
         UserError: a column is lacking, or cells cannot be read; all such rows are listed.
     """
-    table = open_table(path)
+    path = table.path
     notes += table.notes
     options = replace(options, columns=of_scores(options.columns))
     columns = roles_of(table, options)
@@ -120,6 +119,9 @@ def roles_of(table: Table, options: ImportOptions) -> dict[str, str]:
         columns[role] = column
     known = {**NAMES, "score": score_names(options.score)}
     taken = set(columns.values())
+    if options.score == SF:  # what the oxygen is given by is no scanner
+        oxygen = (options.spo2, options.fio2, options.flow, options.device)
+        taken |= {column for name in oxygen if name and (column := table.column(name))}
     for role, names in known.items():
         column = next((c for name in names if (c := table.column(name)) and c not in taken), None)
         if role not in columns and column is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from learner_ray.cohort.any_table import Table, open_table
+from learner_ray.cohort.any_table import open_table
 from learner_ray.cohort.cohort import Scan
 from learner_ray.cohort.covariates import Covariates, read_covariates
 from learner_ray.cohort.faults import Faults
@@ -30,7 +30,7 @@ def read_table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     """
     found = open_table(path)
     table = pd.DataFrame(
-        [[_decimal_point(found, cells[column]) for column in found.columns] for _, cells in found.rows],
+        [[found.decimal_point(cells[column]) for column in found.columns] for _, cells in found.rows],
         columns=[*found.columns],
         dtype=str,
     )
@@ -38,11 +38,6 @@ def read_table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     if missing:
         raise UserError(f"{path}, row 1: no column {', '.join(missing)}; use the table as distributed")
     return table
-
-
-def _decimal_point(table: Table, cell: str) -> str:
-    """A cell, a number of which has a decimal point where the table has commas."""
-    return cell.replace(",", ".") if "," in cell and table.number(cell) is not None else cell
 
 
 def numbers(cells: pd.Series[str], score: Score, missing: Sequence[str], faults: Faults) -> list[float]:

@@ -35,9 +35,8 @@ def imported(
     ``out`` names another manifest."""
     importer = importer_of(kind) if kind else guess(path)[0]
     manifest = out or path.parent / "manifest.csv"
-    return run_import(
-        importer, path, manifest, ImportOptions(**said), lambda *_: None, window=window, modality=modality
-    )
+    options = ImportOptions(out=manifest, modality=modality, **said)
+    return run_import(importer, path, options, lambda *_: None, window=window)
 
 
 def cells(found: Imported, *columns: str) -> list[tuple[str, ...]]:

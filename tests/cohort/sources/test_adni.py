@@ -137,6 +137,22 @@ def test_a_series_of_slices_is_one_scan_in_several_files(tmp_path):
     assert cells(result, "path", "files") == [("I101", f"in/{folder}/*.dcm")]
 
 
+def test_what_else_lies_there_is_passed_over_and_said(tmp_path):
+    files = {
+        "ADNIMERGE.csv": merged(("1", "ADNI1", "002_S_0001", "bl", "2006-01-15", "29", "101", ".")),
+        "README.txt": "Dear all, hello\none, two, three\n",
+        "ADNI/old_S_backup/list.txt": "",
+        image("002_S_0001", N3, "2006-01-15", 101): IMAGE,
+    }
+    root = plant(tmp_path / "in", files)
+    result = imported(root)
+    assert cells(result, "score", "device") == [("29", "")]
+    assert any(note.startswith("passed over: ") and "README.txt, row 2" in note for note in result.notes)
+    (root / "ADNIMERGE.csv").write_text("")
+    with pytest.raises(UserError, match=r"no ADNIMERGE\.csv .*\n.*ADNIMERGE\.csv cannot be read .* empty"):
+        imported(root)
+
+
 def test_a_tree_without_scores_or_with_two_tables(tmp_path):
     root = plant(tmp_path / "in", {image("002_S_0001", N3, "2006-01-15", 101): IMAGE})
     with pytest.raises(UserError, match=r"no ADNIMERGE\.csv or MMSE\.csv; name the table in --scores"):

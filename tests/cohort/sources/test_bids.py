@@ -119,6 +119,22 @@ def test_scores_in_phenotype(tmp_path):
     ]
 
 
+def test_a_table_may_write_a_session_otherwise_than_its_folder(tmp_path):
+    rows = ["session_id\tacq_time\tMMSE", "1\t2020-01-01\t25", "ses-2\t2021-01-01\t29"]
+    root = tree(tmp_path, {"01": rows}, ["01/01/T1w", "01/02/T1w"])
+    result = imported(root, score="MMSE")
+    assert cells(result, "visit", "day", "score") == [("ses-01", "0", "25"), ("ses-02", "366", "29")]
+    assert reasons(result) == {}
+    plant(root, {"sub-01/sub-01_sessions.tsv": "", "sub-01/sub-01_scans.tsv": "", "phenotype/age.tsv": ""})
+    plant(root, {"phenotype/mmse.tsv": "participant_id\tsession_id\tMMSE\n1\t1\t25\n01\t3\t20\n"})
+    result = imported(root, score="MMSE")
+    assert cells(result, "visit", "score") == [("ses-01", "25")]
+    assert reasons(result) == {
+        "sub-01_ses-02_T1w.nii.gz": "no score: no row of this visit",
+        "mmse.tsv, row 3": "the session has no such image on disk",
+    }
+
+
 def test_a_score_per_patient_alone_is_refused(tmp_path):
     root = tree(tmp_path, {}, ["1/M00/T1w", "1/M12/T1w"])
     with pytest.raises(UserError, match="no table of sessions and no phenotype"):

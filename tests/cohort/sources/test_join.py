@@ -55,6 +55,18 @@ def test_the_rules_in_their_order():
     assert one([scan("2024-01-02")], rows)[0] == [(2, "nearest", -1)]
 
 
+def test_an_id_that_several_patients_have_names_a_scan_only_with_its_patient():
+    scans = [scan(name="a", image="1"), scan(name="b", image="1", patient="sub-2")]
+    rows = [score(2, 20, image="1"), score(3, 10, image="1", patient="2")]
+
+    def found(some, scores):
+        return {each.scan.path.name: each.score.row for each in join(some, scores, 90)[0]}
+
+    assert found(scans, rows) == {"a": 2, "b": 3}
+    assert found(scans, rows[:1]) == {"a": 2}, "shared among the scans"
+    assert found(scans[1:], rows) == {"b": 3}, "shared among the scores"
+
+
 def test_a_rule_without_a_score_leaves_the_scan_to_the_next():
     rows = [score(2, math.nan, "2024-01-01", image="77"), score(3, 21, "2024-02-01")]
     assert one([scan("2024-01-01", image="77")], rows)[0] == [(3, "nearest", 31)]

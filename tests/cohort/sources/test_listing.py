@@ -123,6 +123,20 @@ def test_a_fault_names_row_and_remedy(tmp_path, table, said, message):
     assert message in str(caught.value)
 
 
+def test_ages_and_ratings_with_decimal_commas(tmp_path):
+    rows = "path;patient;day;MMSE;site;age;rating\nclips/a.mp4;1;0;20;1,5;72,5;19,5\n"
+    plant(tmp_path, {**CLIPS, "s.csv": rows})
+    result = imported(tmp_path / "s.csv", score="MMSE", modality="mri")
+    assert cells(result, "site", "age", "rating") == [("1,5", "72.5", "19.5")]
+
+
+def test_minutes_count_however_many_days_came_before(tmp_path):
+    rows = "path,patient,day,MMSE\nclips/a.mp4,1,10000.12,20\nclips/b.mp4,1,10000.14,25\n"
+    plant(tmp_path, {**CLIPS, "s.csv": rows})
+    result = imported(tmp_path / "s.csv", score="MMSE", modality="mri")
+    assert cells(result, "day") == [("0",), ("0.02",)]
+
+
 def test_two_spellings_of_a_patient_in_the_scores_are_refused(tmp_path):
     plant(tmp_path, {**CLIPS, "s.csv": "path,patient,day\nclips/a.mp4,P01,1\n"})
     plant(tmp_path, {"scores.csv": "patient,day,MMSE\nP-01,1,20\nP01,1,20\n"})

@@ -86,7 +86,8 @@ def test_oasis3_by_days_since_entry(tmp_path, table):
         oasis3("OAS30001_MR_d0349"),
         oasis3("OAS30002_MR_d0100"),
     ]
-    root = plant(tmp_path / "in", {**dict.fromkeys(images, IMAGE), "OASIS3_UDSb4_cdr.csv": table})
+    files = {"OASIS3_UDSb4_cdr.csv": table, "README.txt": "Dear all, hello\none, two, three\n"}
+    root = plant(tmp_path / "in", {**dict.fromkeys(images, IMAGE), **files})
     result = imported(root)
     assert cells(result, "patient", "visit", "day", "score", "score_days", "score_rule") == [
         ("OAS30001", "d0000", "0", "29", "0", "nearest"),

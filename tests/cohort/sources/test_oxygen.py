@@ -37,6 +37,14 @@ def test_the_nearest_record_within_six_hours(tmp_path):
     assert result.sidecar["score"] == "S/F ratio"
 
 
+def test_ratios_that_a_table_holds_already_are_as_near_as_those_that_are_made(tmp_path):
+    clips, scores = {"a.mp4": b"x", "clips.csv": CLIPS}, "patient,date,S/F ratio\nP1,2024-01-31T15:00,300\n"
+    plant(tmp_path, {**clips, "scores.csv": scores})
+    said = {"scores": tmp_path / "scores.csv", "score": "S/F ratio", "modality": "lus"}
+    assert reasons(imported(tmp_path / "clips.csv", **said))["a.mp4"].endswith("days away, more than 0.25")
+    assert len(imported(tmp_path / "clips.csv", window=1, **said).rows) == 1
+
+
 @pytest.mark.parametrize("bad", ["0.2", "15", "101", "x"])
 def test_a_fraction_out_of_range_is_refused_by_row(tmp_path, bad):
     records = RECORDS.replace("0,5", bad)
@@ -65,6 +73,18 @@ P2,2024-01-31T09:00,92,40,High-flow nasal cannula
         "the flow; record it and give --fio2",
         "c.mp4": "no score: no row of this patient",
     }
+
+
+def test_what_the_oxygen_is_given_by_is_no_scanner(tmp_path):
+    one = "path,patient,date,sat,flow,device\na.mp4,P1,2024-01-31,96,2,nasal cannula\n"
+    plant(tmp_path, {"a.mp4": b"x", "one.csv": one})
+    said = {"score": "sf", "modality": "lus", "spo2": "sat", "flow": "flow", "device": "device"}
+    assert cells(imported(tmp_path / "one.csv", **said), "device") == [("",)]
+    clips = "path,patient,date,device\na.mp4,P1,2024-01-31,Probe 3\n"
+    records = "patient,date,sat,flow,device\nP1,2024-01-31,96,2,nasal cannula\n"
+    plant(tmp_path, {"clips.csv": clips, "records.csv": records})
+    result = imported(tmp_path / "clips.csv", scores=tmp_path / "records.csv", **said)
+    assert cells(result, "device") == [("Probe 3",)], "a table of scans has a column of that name too"
 
 
 @pytest.mark.parametrize(
