@@ -172,6 +172,11 @@ class Record:
         """The arms that have a search."""
         return [arm for arm in self.study.arms if arm.searched]
 
+    def no_arm(self, did: str) -> str:
+        """Say that no arm did something; empty where the record does not tell what arms do."""
+        known = self.get("methods", "configurations") is not None
+        return sentence("{nobody} " + did + ".", nobody="No arm" if known else None)
+
 
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:
     """Write nested values under dotted keys."""

@@ -201,10 +201,9 @@ def _judged(record: Record) -> str:
             ),
         ),
         sentence(
-            "The selected trial was trained again under {audits} other seeds, on its own patients, to show "
-            "how "
-            "much of its score was luck.",
-            audits=record.get("audits") or None,
+            "The selected trial was trained again under {audits}, on its own patients, to show how much of "
+            "its score was luck.",
+            audits=counted(record.get("audits") or None, "other seed"),
         ),
     )
 
