@@ -93,9 +93,7 @@ class Record:
 
     def get(self, *keys: str) -> Any:
         """The value below some keys of study.json; None where there is none, or an empty text."""
-        value: Any = self.study.info
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
+        value = self.study.recorded(*keys)
         return None if value == "" else value
 
     @cached_property
