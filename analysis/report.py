@@ -15,12 +15,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __package__ in (None, ""):
     # Run as a script, Python puts this folder first on the path; the package is found from the one above.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from analysis.results.errors import ReportError
+
+if TYPE_CHECKING:
+    from analysis.page.page import Report
 
 FEWEST_DRAWS, MOST_DRAWS = 100, 100_000
 """Limits of --draws: with fewer no p could be small; more fill the memory and change no printed digit."""
@@ -68,32 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             changed = changed_sources(options.check)
             print("\n".join(changed) or f"{options.check}: up to date")
             return 1 if changed else 0
-        if options.out.exists() and not options.out.is_dir():
-            raise ReportError(
-                f"{options.out}: is a file; name a folder for the report, for example --out report"
-            )
-        from analysis.results.load import load
-
-        studies = load(options.results).studies
-        from analysis.building import build, write
-
-        require_writable(options.out)
-        with logged_to_stderr():
-            report = build(studies, options.draws, rank=options.importance)
+        report = made(options)
     except ReportError as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
     from analysis.results.names import printable
     from analysis.tables.render import plain
 
-    try:
-        write(report, options.out)
-    except OSError as error:
-        place = error.filename or options.out
-        print(
-            f"report.py: {place}: cannot be written ({error.strerror}); choose another --out", file=sys.stderr
-        )
-        return 2
     print(plain(report.tables[0]))
     if options.importance and not any(d.name.startswith("importance") for d in report.drawings):
         from analysis.statistics.importance import FEWEST_TRIALS
@@ -109,17 +94,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if whole else 2
 
 
-def require_writable(out: Path) -> None:
-    """Make the folder of a report and try to write there, before statistics are computed: to compute verdicts
-    is a look at the results, which is recorded, and nobody has looked at a report that could not be written.
+def made(options: argparse.Namespace) -> Report:
+    """Build the report that a command line asks for, and write it.
+
+    The folder is tried before statistics are computed: to compute verdicts is a look at the results, which is
+    recorded, and nobody has looked at a report that could not be written.
 
     Raises:
-        ReportError: it cannot be written.
+        ReportError: a folder of results cannot be read, or that of the report cannot be written.
+    """
+    if options.out.exists() and not options.out.is_dir():
+        raise ReportError(f"{options.out}: is a file; name a folder for the report, for example --out report")
+    from analysis.results.load import load
+
+    studies = load(options.results).studies
+    from analysis.building import build, write
+
+    with told_if_unwritable(options.out):
+        options.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=options.out):
+            pass
+    with logged_to_stderr():
+        report = build(studies, options.draws, rank=options.importance)
+    with told_if_unwritable(options.out):
+        write(report, options.out)
+    return report
+
+
+@contextmanager
+def told_if_unwritable(out: Path) -> Iterator[None]:
+    """Turn an error of the file system into one that says what to do.
+
+    Raises:
+        ReportError: the folder of a report cannot be written.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
+        yield
     except OSError as error:
         place = error.filename or out
         raise ReportError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error

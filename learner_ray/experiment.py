@@ -148,32 +148,11 @@ class Experiment:
         """
         results = self._request.results
         with self._prepared() as (plan, decoded, external, devices), results.alone():
-            from learner_ray.study.freeze import amendment_notice
             from learner_ray.study.ledger import write_tables
-            from learner_ray.study.other_numerics import refuse_to_add
-            from learner_ray.study.record import record
-            from learner_ray.study.sample_size import sample_size_record
             from learner_ray.study.summary import summary
 
             results.fetch()
-            refuse_to_add(plan, results, self.options.retry)
-            left_out, before = _left_out(plan, decoded), results.study()
-            refuse_another(external, before, results.out)
-            study = record(
-                plan,
-                results.out,
-                left_out,
-                unreadable=decoded.unreadable,
-                command=self.command,
-                extend=self.options.extend,
-                allow_duplicates=self.options.allow_duplicates,
-                looks=self.options.looks,
-                sample_size=lambda: sample_size_record(plan, self.options.looks or 1),
-            )
-            if amended := amendment_notice(before, study):
-                logger.warning(amended)
-            write_json(results.out / NAME, content_list(plan.cohort, decoded.stamps, decoded.cache.looks))
-            remember(external, results.out)
+            self._record(plan, decoded, external)
             results.publish()
             runner = self._runner(plan)
             stopped_by = self._run_rest(plan, runner, devices)
@@ -198,6 +177,33 @@ class Experiment:
                 device_seconds=sum(outcome.device_seconds for outcome in runner.outcomes),
                 summary=said,
             )
+
+    def _record(self, plan: Plan, decoded: Decoded, external: External | None) -> None:
+        """Writes what the study is, before anything runs; refuses what may not be added to its folder."""
+        from learner_ray.study.freeze import amendment_notice
+        from learner_ray.study.other_numerics import refuse_to_add
+        from learner_ray.study.record import record
+        from learner_ray.study.sample_size import sample_size_record
+
+        results = self._request.results
+        refuse_to_add(plan, results, self.options.retry)
+        before = results.study()
+        refuse_another(external, before, results.out)
+        study = record(
+            plan,
+            results.out,
+            _left_out(plan, decoded),
+            unreadable=decoded.unreadable,
+            command=self.command,
+            extend=self.options.extend,
+            allow_duplicates=self.options.allow_duplicates,
+            looks=self.options.looks,
+            sample_size=lambda: sample_size_record(plan, self.options.looks or 1),
+        )
+        if amended := amendment_notice(before, study):
+            logger.warning(amended)
+        write_json(results.out / NAME, content_list(plan.cohort, decoded.stamps, decoded.cache.looks))
+        remember(external, results.out)
 
     def table(self) -> pd.DataFrame:
         """The numbers of the study's main table: one row per arm.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +73,21 @@ class StudyResults:
     """Whether a file of the folder is there but cannot be used as it is."""
     spoilt: bool = False
     """Whether rows of the ledger had to be left out."""
+
+    def recorded(self, *keys: str) -> Any:
+        """The value below some keys of study.json; None where there is none."""
+        value: Any = self.info
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    @property
+    def searched_nothing(self) -> bool:
+        """Whether it is known that no arm had a search. An older study.json did not name what arms searched:
+        there it is known only of a study without trials."""
+        arms = self.info.get("arms") or ()
+        known = self.info.get("trials") == 0 or (arms and all("searched" in arm for arm in arms))
+        return bool(self.info.get("fixed_at") or (known and not any(arm.searched for arm in self.arms)))
 
     @property
     def modality(self) -> str:

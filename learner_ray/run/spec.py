@@ -68,6 +68,11 @@ class Source:
     contents: str = ""
     """Path or URL of the list of the cohort's files and their hashes; empty where there is none."""
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What ``study.json`` says of it, as plain values."""
+        return {"path": self.path, "format": self.format, "missing": list(self.missing)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:

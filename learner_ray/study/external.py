@@ -90,7 +90,7 @@ class External:
             "temporal": cohort.temporal,
             "score": cohort.score.to_dict(),
             **cohort.summary(),
-            "source": {"path": source.path, "format": source.format, "missing": list(source.missing)},
+            "source": source.record,
             "bad_scans": len(source.bad_scans),
             "left_out": list(self.left_out),
             "flow": cohort_flow(cohort, self.unreadable),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from learner_ray.cohort import Cohort, load_splits, save_splits, splits_hash
 from learner_ray.cohort.covariates import NAMES as COVARIATES
@@ -25,6 +25,9 @@ from learner_ray.study.pruner_choice import pruner_text
 from learner_ray.study.study import Arm
 from learner_ray.study.study_json import read_study, study_hash
 from learner_ray.training.selection_metrics import selection_metric
+
+if TYPE_CHECKING:  # loaded where used, as everywhere: Optuna takes a while
+    from optuna.distributions import BaseDistribution
 
 IDENTITY = (
     "study",
@@ -78,8 +81,6 @@ def describe(
     allow_duplicates: bool = False,
 ) -> dict[str, Any]:
     """The study as plain data; ``command`` is what repeats it, the rest as in :func:`record`."""
-    from optuna.distributions import distribution_to_json
-
     metric = selection_metric(plan.base.progression.selection_metric)
     return {
         "study": plan.study.name,
@@ -87,11 +88,7 @@ def describe(
         "modality": plan.study.modality,
         "cohort": _cohort(plan.cohort),
         "cohort_hash": plan.cohort.hash,
-        "source": {
-            "path": plan.source.path,
-            "format": plan.source.format,
-            "missing": list(plan.source.missing),
-        },
+        "source": plan.source.record,
         "left_out": left_out,
         "flow": cohort_flow(plan.cohort, unreadable),
         "allow_duplicates": allow_duplicates,
@@ -100,11 +97,8 @@ def describe(
         "base": plan.base.to_dict(),
         "set": plan.edits,
         "arms": [_arm(arm, plan.spaces[arm.name]) for arm in plan.arms],
-        "space": {key: json.loads(distribution_to_json(d)) for key, d in plan.space.items()},
-        "spaces": {
-            arm: {key: json.loads(distribution_to_json(d)) for key, d in space.items()}
-            for arm, space in plan.spaces.items()
-        },
+        "space": _distributions(plan.space),
+        "spaces": {arm: _distributions(space) for arm, space in plan.spaces.items()},
         "starts": plan.starts,
         "published": _published(plan),
         "reference": plan.study.reference,
@@ -136,6 +130,13 @@ def describe(
         "hardware": {"machine": platform.machine(), "system": platform.system(), "processor": processor()},
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def _distributions(space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """What is searched, by key, as Optuna's JSON has it."""
+    from optuna.distributions import distribution_to_json
+
+    return {key: json.loads(distribution_to_json(values)) for key, values in space.items()}
 
 
 def _cohort(cohort: Cohort) -> dict[str, Any]:
@@ -225,40 +226,39 @@ def record(
             number of looks.
     """
     now = describe(plan, left_out, unreadable=unreadable, command=command, allow_duplicates=allow_duplicates)
-    path, splits = folder / "study.json", folder / "splits.json"
-    before = read_study(path)
+    before = read_study(folder / "study.json")
     if before is None:
-        # Hidden files and empty folders are what a kill leaves, or a copy of emptied object storage.
-        files = [path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file()]
-        seen = [parts for parts in files if not any(part.startswith(".") for part in parts)]
-        if any(parts[0] not in DERIVED for parts in seen):
-            raise UserError(f"{folder} exists and holds no study: choose another --out")
-        _check_splits(splits, now["split_hash"])
+        _require_unused(folder)
+        _check_splits(folder, now["split_hash"])
         now["frozen"], now["amendments"] = frozen(now, folder, looks, sample_size()), []
         _write(plan, now, folder)
         return now
     check_looks(before, looks)
-    _check_splits(splits, now["split_hash"], before.get("split_hash"))
+    _check_splits(folder, now["split_hash"], before.get("split_hash"))
     asked = json.loads(json.dumps(now))
     differing = [key for key in IDENTITY if before.get(key) != asked[key]]
     if not differing:
         return _same(plan, before, now, folder)
     grown = _grown(before, asked, plan)
-    if extend and set(differing) <= set(grown):
-        kept = ("created", "frozen", "extended", "external")  # "extended": of older versions
-        now |= {key: before[key] for key in kept if key in before}
-        now["amendments"] = amended(before, now, folder)
-        _write(plan, now, folder)
-        return now
-    if set(differing) <= set(grown):
+    if stuck := [key for key in differing if key not in grown]:
+        raise UserError(
+            f"{folder} holds another study (it differs in {', '.join(stuck)}): choose another --out, "
+            f"or repeat its own command: {before.get('command')}"
+        )
+    if not extend:
         raise UserError(
             f"{folder} holds a smaller study (less {', '.join(differing)}): add --extend to extend it"
         )
-    stuck = [key for key in differing if key not in grown]
-    raise UserError(
-        f"{folder} holds another study (it differs in {', '.join(stuck)}): choose another --out, "
-        f"or repeat its own command: {before.get('command')}"
-    )
+    return _extended(plan, before, now, folder)
+
+
+def _extended(plan: Plan, before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The record of a study that takes in more than it had before."""
+    kept = ("created", "frozen", "extended", "external")  # "extended": of older versions
+    now |= {key: before[key] for key in kept if key in before}
+    now["amendments"] = amended(before, now, folder)
+    _write(plan, now, folder)
+    return now
 
 
 def _same(plan: Plan, before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -280,8 +280,18 @@ def _write(plan: Plan, study: dict[str, Any], folder: Path) -> None:
     write_json(folder / "study.json", study)
 
 
-def _check_splits(path: Path, *known: str | None) -> None:
+def _require_unused(folder: Path) -> None:
+    """Refuses a folder with files that no study left there. Hidden files and empty folders are what a kill
+    leaves, or a copy of emptied object storage."""
+    files = [path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file()]
+    seen = [parts for parts in files if not any(part.startswith(".") for part in parts)]
+    if any(parts[0] not in DERIVED for parts in seen):
+        raise UserError(f"{folder} exists and holds no study: choose another --out")
+
+
+def _check_splits(folder: Path, *known: str | None) -> None:
     """Refuses splits that are there and are neither this plan's nor, before it grew, the study's."""
+    path = folder / "splits.json"
     if path.exists() and splits_hash(load_splits(path)) not in known:
         raise UserError(
             f"{path} holds other splits than this study's: restore it; or remove it, and the same command "

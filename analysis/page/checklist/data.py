@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 from analysis.figures.flow import numbers_text
 from analysis.page.checklist.record import HERE, Evidence, Record
+from analysis.page.methods_text.inference import sample_size as sample_size_told
+from analysis.page.methods_text.record import Record as Told
+from analysis.page.methods_text.record import counted, words
+from analysis.results.endpoints import DECLINE
 from analysis.results.flow import flows_of, pair_numbers
 from analysis.results.names import printable
 from analysis.tables.captions import design_of
@@ -27,7 +31,9 @@ def protocol(record: Record) -> Evidence | None:
     if not found.frozen:
         return None
     day, changed = str(found.frozen.get("date"))[:10], len(found.amendments)
-    return Evidence(value=f"frozen {day} at the first start, amended {changed} times", at="protocol")
+    return Evidence(
+        value=f"frozen {day} at the first start, amended {counted(changed, 'time')}", at="protocol"
+    )
 
 
 def cohort(record: Record) -> Evidence | None:
@@ -64,7 +70,7 @@ def _places(record: Record, column: str) -> Evidence | None:
     named = {part for text in rows[column].dropna().astype(str) for part in text.replace("+", ">").split(">")}
     count = len(named - {""})
     at = "validity" if record.check("Class and site or device") else HERE
-    return Evidence(value=f"{count} {column}{'s' if count > 1 else ''}", at=at) if count else None
+    return Evidence(value=f"{counted(count, column)}", at=at) if count else None
 
 
 def preparation(record: Record) -> Evidence | None:
@@ -139,7 +145,8 @@ def outcome(record: Record) -> Evidence | None:
     if name is None or change is None:
         return None
     unit = f" {record.get('cohort.score.unit')}" if record.get("cohort.score.unit") else ""
-    value = f"worse, same or better: {printable(str(name))} changes by {change:g}{printable(unit)} or more"
+    changes = "gets worse" if record.study.endpoint == DECLINE else "changes"
+    value = f"{record.classes('or')}: {printable(str(name))} {changes} by {change:g}{printable(unit)} or more"
     return Evidence(value=value, at=record.in_methods(name, change))
 
 
@@ -173,9 +180,11 @@ def partitions(record: Record) -> Evidence | None:
 def inner_sizes(record: Record) -> Evidence | None:
     """Patients in training, validation and test of one fold."""
     roles = {"trial": "search", "validation": "validation", "final": "final training", "test": "test"}
+    if record.study.searched_nothing:
+        del roles["trial"], roles["validation"]
     known = {name: record.get(f"methods.inner.{role}.patients") for role, name in roles.items()}
     ranges = [f"{name} {n[0]} to {n[1]}" for name, n in known.items() if isinstance(n, list) and len(n) == 2]
-    return record.stated(f"patients of a fold: {', '.join(ranges)}" if ranges else "", "validation")
+    return record.stated(f"patients of a fold: {', '.join(ranges)}" if ranges else "", "a fold tests")
 
 
 def disjoint(record: Record) -> Evidence | None:
@@ -186,8 +195,12 @@ def disjoint(record: Record) -> Evidence | None:
 
 def sample_size(record: Record) -> Evidence | None:
     """The calculation of the sample size that was stored when the protocol was frozen."""
-    found = record.get("frozen.sample_size") or record.get("sample_size")
+    found = record.get("frozen.sample_size")
     if not isinstance(found, Mapping):
         return None
-    plain = [f"{key.replace('_', ' ')} {v}" for key, v in found.items() if isinstance(v, (int, float, str))]
-    return Evidence(value=printable(", ".join(plain)) or "recorded", at=record.in_methods("sample size"))
+    known = {key: value for key, value in found.items() if isinstance(value, int | float | str)}
+    if found.get("difference", 0) is None:
+        known["difference"] = "none found" if found.get("known") else "not known"
+    plain = [f"{key.replace('_', ' ')} {words(value)}" for key, value in known.items() if key != "known"]
+    told = sample_size_told(Told(record.study)).text
+    return Evidence(value=", ".join(plain) or "recorded", at=record.in_methods(told) if told else HERE)

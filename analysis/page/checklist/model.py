@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.page.checklist.record import Evidence, Record
+from analysis.page.methods_text.encoder import BALANCES, OPTIMISERS
+from analysis.page.methods_text.record import counted
+from analysis.page.methods_text.selection import DECISIONS, INPUTS
 from analysis.results.names import printable
+
+NO_SEARCH = "nothing was searched"
 
 
 def predictors(record: Record) -> Evidence | None:
     """What the progression classifier sees."""
     seen = record.get("base.progression.input")
-    return record.stated(f"scans of both visits, input {seen}" if seen else "", seen, "input")
+    return record.stated(f"scans of both visits, input {seen}" if seen else "", INPUTS.get(seen, seen))
 
 
 def model(record: Record) -> Evidence | None:
@@ -29,8 +34,8 @@ def output(record: Record) -> Evidence | None:
     decision = record.get("base.progression.decision")
     if decision is None or record.study.compared.empty:
         return None
-    value = f"probabilities of worse, same and better; decision rule {decision}"
-    return Evidence(value=value, at=record.in_methods(decision, "probabilities"))
+    value = f"probabilities of {record.classes('and')}; decision rule {decision}"
+    return Evidence(value=value, at=record.in_methods(DECISIONS.get(decision, decision)))
 
 
 def weights(record: Record) -> Evidence | None:
@@ -43,25 +48,29 @@ def training(record: Record) -> Evidence | None:
     """The base values of training, which searches and arms change."""
     named = ("optimizer", "lr", "batch_size", "epochs", "weight_decay", "precision")
     optimizer, epochs = record.get("base.train.optimizer"), record.get("base.train.epochs")
-    return record.stated(record.values("base.train", named), optimizer, epochs, "epochs")
+    told = OPTIMISERS.get(optimizer, optimizer)
+    return record.stated(record.values("base.train", named), told, epochs, "epochs")
 
 
 def search(record: Record) -> Evidence | None:
     """What was searched, how often and by which sampler; or that nothing was."""
     searched = sorted({key for arm in record.study.arms for key in arm.searched})
-    if record.get("fixed_at") or (not searched and record.get("arms")):
-        return Evidence(value="nothing was searched", at=record.in_methods("Nothing was searched"))
+    if record.study.searched_nothing:
+        return record.stated(NO_SEARCH, NO_SEARCH)
     if record.get("trials") is None:
         return None
-    how = [f"{record.get('trials')} trials of each arm and fold"]
+    folds = "in the first fold" if record.get("development") else "in each fold"
+    how = [f"{counted(record.get('trials'), 'trial')} of each searched arm {folds}"]
     how += [f"{name} {record.get(name)}" for name in ("sampler", "pruner") if record.get(name)]
-    value = f"{', '.join(how)}; over {', '.join(searched)}"
+    value = f"{', '.join(how)}; over {', '.join(searched) or 'keys that were not recorded'}"
     return Evidence(value=value, at=record.table("search") or record.in_methods(*searched))
 
 
 def selection(record: Record) -> Evidence | None:
     """The selection score, and that the best trial is trained again."""
     metric = record.get("selection_metric")
+    if record.study.searched_nothing:
+        return record.stated(f"{NO_SEARCH}, so no trial was selected", NO_SEARCH)
     if metric is None:
         return None
     return Evidence(value=f"best trial by {metric}, trained again", at=record.in_methods(metric))
@@ -70,7 +79,7 @@ def selection(record: Record) -> Evidence | None:
 def imbalance(record: Record) -> Evidence | None:
     """How batches are balanced."""
     balance = record.get("base.train.balance")
-    return None if balance is None else Evidence(value=f"batches balanced by: {balance}")
+    return record.stated(f"batches balanced by: {balance}" if balance else "", BALANCES.get(balance, balance))
 
 
 def software(record: Record) -> Evidence | None:

@@ -50,10 +50,12 @@ class Record:
 
     def get(self, key: str) -> Any:
         """A value of study.json by its dotted key; None where it is absent, empty or below no object."""
-        value: Any = self.study.info
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+        value = self.study.recorded(*key.split("."))
         return None if value in ("", [], {}) else value
+
+    def classes(self, last: str) -> str:
+        """The names of the classes: ``worse, same or better``, with a word before the last."""
+        return f" {last} ".join(", ".join(self.study.classes).rsplit(", ", 1))
 
     def values(self, section: str, names: Sequence[str]) -> str:
         """``epochs 8, lr 0.002``: those of some values of a section that are recorded."""
@@ -61,8 +63,9 @@ class Record:
         return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
 
     def in_methods(self, *words: object) -> str:
-        """The Methods section where it holds all of some words, else the checklist itself."""
-        whole = all(re.search(rf"(?<!\w){re.escape(str(word))}(?!\w)", self.methods) for word in words)
+        """The Methods section where it holds all of some words, in either case, else the checklist itself."""
+        patterns = [rf"(?<!\w){re.escape(str(word))}(?!\w)" for word in words]
+        whole = all(re.search(pattern, self.methods, re.IGNORECASE) for pattern in patterns)
         return "methods" if whole else HERE
 
     def stated(self, value: str, *words: object) -> Evidence | None:

@@ -35,7 +35,7 @@ def uncertainty(record: Record) -> Evidence | None:
     if comparison.metrics.empty:
         return None
     p = ", p by Holm" if len(comparison.tests) else "; no p value"
-    return Evidence(value=f"95 % intervals{p}", at=record.in_methods("Intervals"))
+    return Evidence(value=f"95 % intervals{p}", at=record.in_methods("95 % intervals"))
 
 
 def calibration(record: Record) -> Evidence | None:
@@ -105,7 +105,10 @@ def far_errors(record: Record) -> Evidence | None:
     """The list of far errors, or that there is none."""
     if at := record.table("far_errors"):
         return Evidence(value="worse called better, or the reverse, scan by scan", at=at)
-    return None if record.study.compared.empty else Evidence(value="no arm made a far error")
+    if record.study.compared.empty:
+        return None
+    far = len(record.study.classes) > 2
+    return Evidence(value="no arm made a far error" if far else "two classes: no error is by more than one")
 
 
 def verdict(record: Record) -> Evidence | None:

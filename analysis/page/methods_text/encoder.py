@@ -28,6 +28,7 @@ BALANCES = {
     "patient": "every scan once per epoch, with pairs of scans of one patient at different visits in every "
     "batch",
 }
+UNSTOPPED = "the last"
 UNSHIFTED = "0 (no temporal shift)"
 OPTIMISERS = {"adamw": "AdamW", "sgd": "stochastic gradient descent"}
 
@@ -45,6 +46,8 @@ def _or_none(none: Any, text: str) -> Callable[[Any], str]:
 def shown(record: Record) -> Paragraph:
     """The frames of a scan, their grey values, and augmentation."""
     arms = record.with_encoder
+    if not arms:
+        return Paragraph("Input", record.no_arm("saw a scan"))
     frames = ("methods", "practice", "frames")
     return Paragraph(
         "Input",
@@ -91,6 +94,8 @@ def _augmentation(record: Record) -> str:
 def encoder(record: Record) -> Paragraph:
     """Architecture, temporal shift, normalisation, starting weights and projection head."""
     arms, practice = record.with_encoder, ("methods", "practice", "encoder")
+    if not arms:
+        return Paragraph("Encoder", record.no_arm("had an encoder"))
     known = record.get("methods", "components", "encoders")
     described = [
         words(of["text"]) for of in (known or {}).values() if isinstance(of, dict) and of.get("text")
@@ -137,6 +142,8 @@ def encoder(record: Record) -> Paragraph:
 def training(record: Record) -> Paragraph:
     """Optimiser, learning rate, batches, length and precision of pretraining."""
     arms, practice = record.pretrained, ("methods", "practice", "training")
+    if not arms:
+        return Paragraph("Pretraining", record.no_arm("was pretrained"))
     optimiser = record.across("train.optimizer", arms, _as(OPTIMISERS))
     momentum = record.get(*practice, "sgd_momentum")
     shuffled = [arm.label for arm in arms if record.setting(arm, "train.shuffle_scores").value is True]
@@ -164,7 +171,7 @@ def training(record: Record) -> Paragraph:
             ),
             sentence("The rate {schedule}.", schedule=record.get(*practice, "schedule")),
             sentence("Epochs of the schedule: {epochs}.", epochs=record.across("train.epochs", arms)),
-            sentence("Training ended before the schedule, after epoch {stop}.", stop=_stop(record)),
+            sentence("Epoch after which training ended before the schedule did: {stop}.", stop=_stop(record)),
             sentence("Times as long as the other arms trained: {factors}.", factors=factors or None),
             sentence(
                 "Scans per batch, over all devices: {size}; dealt out: {balance}.",
@@ -186,5 +193,5 @@ def training(record: Record) -> Paragraph:
 
 
 def _stop(record: Record) -> str | None:
-    stops = record.across("train.stop_epoch", record.pretrained, _or_none(0, ""))
-    return stops or None
+    stops = record.across("train.stop_epoch", record.pretrained, _or_none(0, UNSTOPPED))
+    return None if stops == UNSTOPPED else stops

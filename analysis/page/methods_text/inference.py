@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.page.methods_text.record import Paragraph, Record, between, counted, joined, sentence, words
+from analysis.results.endpoints import DECLINE
 from analysis.statistics.metrics import METRICS
 from analysis.statistics.rule import ANALYSIS
 
@@ -70,7 +71,9 @@ def sample_size(record: Record) -> Paragraph:
     """The minimum detectable difference that was worked out at the start, and its assumptions."""
     plan = ("frozen", "sample_size")
     if not isinstance(record.get(*plan), Mapping):
-        return Paragraph("Sample size", "")
+        nobody = "No arm" if record.get("frozen", "family") == [] else None
+        text = "{nobody} was compared with the reference, so there was no sample size to work out."
+        return Paragraph("Sample size", sentence(text, nobody=nobody))
     shares = record.get(*plan, "class_shares")
     noise = record.get(*plan, "noise")
     return Paragraph(
@@ -193,6 +196,8 @@ def _rarest(record: Record) -> str | None:
 def _likeness(record: Record) -> str:
     """In what the study lies outside the conditions of the simulation."""
     family, counts = record.get("frozen", "family"), record.get("cohort", "class_counts")
+    if counts and record.study.endpoint == DECLINE:
+        counts = [counts[0], sum(counts[1:])]
     own = {
         "patients": record.get("cohort", "patients_with_pairs"),
         **{name: record.get(name) for name in ("folds", "repeats", "seeds")},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.page.methods_text.record import UNKNOWN, Paragraph, Record, joined, sentence, words
@@ -17,13 +17,6 @@ BALANCED = "balanced"
 
 def losses(record: Record) -> Paragraph:
     """The regression that all pretrained arms share, the term of each, and what weights mean."""
-    arms = record.pretrained
-    practice = ("methods", "practice", "training")
-    balanced = [
-        arm
-        for arm in arms
-        if record.setting(arm, "loss.weighting").value == BALANCED and _has_term(record, arm)
-    ]
     untrained = [
         arm.label
         for arm in record.study.arms
@@ -32,29 +25,46 @@ def losses(record: Record) -> Paragraph:
     return Paragraph(
         "Loss",
         joined(
-            sentence(
-                "Pretraining minimised the mean squared error of the score with a weight of {weight}, and "
-                "the "
-                "term of the arm.",
-                weight=record.across("loss.regression_weight", arms),
-            ),
-            sentence("The score was {scaled}.", scaled=record.get(*practice, "score")),
-            sentence("It was predicted by {head}.", head=record.get(*practice, "score_head")),
-            *(_of_arm(record, arm) for arm in arms),
-            sentence(
-                "A balanced weight ({arms}) is the ratio of two gradients at the embedding, the weighted "
-                "term's to "
-                "the weighted regression's{details}.",
-                arms=", ".join(printable(arm.label) for arm in balanced),
-                details=sentence(
-                    ", over running means of both that keep {decay} per step; the term was multiplied by "
-                    "at most "
-                    "{largest}",
-                    decay=record.get(*practice, "balanced_decay"),
-                    largest=record.get(*practice, "balanced_largest"),
-                ),
-            ),
+            _minimised(record, record.pretrained) if record.pretrained else "",
             sentence("Arms without pretraining: {untrained}.", untrained=untrained or None),
+        ),
+    )
+
+
+def _minimised(record: Record, arms: Sequence[DeclaredArm]) -> str:
+    practice = ("methods", "practice", "training")
+    return joined(
+        sentence(
+            "Pretraining minimised the mean squared error of the score with a weight of {weight}, and the "
+            "term of the arm.",
+            weight=record.across("loss.regression_weight", arms),
+        ),
+        sentence("The score was {scaled}.", scaled=record.get(*practice, "score")),
+        sentence("It was predicted by {head}.", head=record.get(*practice, "score_head")),
+        *(_of_arm(record, arm) for arm in arms),
+        _balanced(record, arms),
+    )
+
+
+def _balanced(record: Record, arms: Sequence[DeclaredArm]) -> str:
+    """What a balanced weight is, where an arm has one."""
+    practice = ("methods", "practice", "training")
+    balanced = [
+        arm.label
+        for arm in arms
+        if record.setting(arm, "loss.weighting").value == BALANCED and _has_term(record, arm)
+    ]
+    if not balanced:
+        return ""
+    return sentence(
+        "A balanced weight ({arms}) is the ratio of two gradients at the embedding, the weighted term's to "
+        "the weighted regression's{details}.",
+        arms=balanced,
+        details=sentence(
+            ", over running means of both that keep {decay} per step; the term was multiplied by at most "
+            "{largest}",
+            decay=record.get(*practice, "balanced_decay"),
+            largest=record.get(*practice, "balanced_largest"),
         ),
     )
 

@@ -93,9 +93,7 @@ class Record:
 
     def get(self, *keys: str) -> Any:
         """The value below some keys of study.json; None where there is none, or an empty text."""
-        value: Any = self.study.info
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
+        value = self.study.recorded(*keys)
         return None if value == "" else value
 
     @cached_property
@@ -171,6 +169,11 @@ class Record:
     def searched(self) -> list[DeclaredArm]:
         """The arms that have a search."""
         return [arm for arm in self.study.arms if arm.searched]
+
+    def no_arm(self, did: str) -> str:
+        """Say that no arm did something; empty where the record does not tell what arms do."""
+        known = self.get("methods", "configurations") is not None
+        return sentence("{nobody} " + did + ".", nobody="No arm" if known else None)
 
 
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:

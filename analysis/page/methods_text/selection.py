@@ -109,10 +109,8 @@ def search(record: Record) -> Paragraph:
             ),
         )
     if not record.searched:
-        # Where an arm's keys were not recorded, only a study without trials is known to have no search.
-        known = record.get("trials") == 0 or all("searched" in arm for arm in record.get("arms") or [{}])
-        none = "Nothing was searched; every arm trained its own settings" if known else None
-        return Paragraph("Search", sentence("{none}.", none=none))
+        none = "Nothing was searched; every arm trained its own settings"
+        return Paragraph("Search", sentence("{none}.", none=none if record.study.searched_nothing else None))
     return Paragraph("Search", joined(_extent(record), _suggested(record), _stopped(record), _judged(record)))
 
 
@@ -201,10 +199,9 @@ def _judged(record: Record) -> str:
             ),
         ),
         sentence(
-            "The selected trial was trained again under {audits} other seeds, on its own patients, to show "
-            "how "
-            "much of its score was luck.",
-            audits=record.get("audits") or None,
+            "The selected trial was trained again under {audits}, on its own patients, to show how much of "
+            "its score was luck.",
+            audits=counted(record.get("audits") or None, "other seed"),
         ),
     )
 

@@ -225,3 +225,36 @@ def test_a_study_outside_the_calibrated_conditions_says_so(studies: list[dict[st
     assert "lies within them" in told(inside)
     inside["folds"] = 2
     assert "This study lies outside them: 2 folds." in told(inside)
+
+
+def test_a_rare_class_of_decline_is_one_of_its_two(studies: list[dict[str, Any]]) -> None:
+    decline = copy.deepcopy(studies[0])
+    decline["cohort"] |= {"patients_with_pairs": 60, "class_counts": [50, 47, 3]}
+    decline |= {"folds": 3, "endpoint": "decline"}
+    assert "lies within them" in told(decline)
+    decline["cohort"]["class_counts"] = [3, 47, 50]
+    assert "lies outside them: a class of 3 %" in told(decline)
+
+
+def test_of_a_raw_weight_there_is_no_balanced_one(manifest: Path, tmp_path: Path) -> None:
+    """Seen: "A balanced weight () is the ratio of two gradients", in every study of raw weights."""
+    raw = planned(manifest, {"loss.weighting": "raw"}, ("mse", "weighted"))
+    text = told(recorded(raw, tmp_path / "lus", sized=False))
+    assert "raw" in text and "balanced weight" not in text
+
+
+def test_of_controls_alone_no_training_is_told(manifest: Path, tmp_path: Path) -> None:
+    """Seen: "Frames shown of a scan: not recorded", and how an optimiser that never ran decays weights."""
+    controls = planned(manifest, {}, ("majority", "earlier_score"), trials=0)
+    info = recorded(controls, tmp_path / "lus")
+    text = {p.topic: p.text for p in study_methods(study_of(info))}
+    assert text["Input"] == "No arm saw a scan." and text["Encoder"] == "No arm had an encoder."
+    assert text["Pretraining"] == "No arm was pretrained."
+    assert text["Loss"] == "Arms without pretraining: Majority class, Earlier score only."
+    assert text["Sample size"].startswith("No arm was compared") and "Not recorded" not in text
+
+
+def test_an_arm_that_stops_early_is_told_beside_one_that_does_not(studies: list[dict[str, Any]]) -> None:
+    info = copy.deepcopy(studies[0])
+    info["methods"]["configurations"]["weighted"]["values"]["train.stop_epoch"] = 3
+    assert "schedule did: the last (MSE," in told(info) and "; 3 (MSE + weighted" in told(info)

@@ -29,6 +29,7 @@ from analysis.page.checklist.checklists import (
     items,
 )
 from analysis.page.checklist.record import Record
+from analysis.page.methods_text.section import study_methods
 from analysis.page.page import Report, html
 from analysis.page.places import anchor
 from analysis.results.load import load
@@ -50,6 +51,7 @@ RECORDED: dict[str, Any] = {
     "flow": {"listed": {"scans": 300, "patients": 70}, "left_out": {"no score": 8}},
 }  # fmt: skip
 """What a study of today records beside what the synthetic folder has."""
+ROLES = {"inner": {role: {"patients": [9, 9]} for role in ("trial", "validation", "final", "test")}}
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +224,57 @@ def test_methods_is_the_place_of_what_it_says_and_of_nothing_else(record: Record
     told = look(replace(record, methods="Encoders began with weights none."))
     silent = look(replace(record, methods="Nonetheless."))
     assert told is not None and told.at == "methods" and silent is not None and silent.at == ""
+
+
+def value(record: Record, name: str) -> str:
+    found = LOOKS[name][0](record)
+    assert found is not None
+    return found.value
+
+
+@pytest.mark.slow
+def test_what_methods_says_in_its_own_words_is_reported_there(record: Record) -> None:
+    """Seen: all of these *here*, since Methods begins sentences with capitals and writes no raw settings."""
+    for name in ("predictors", "training", "imbalance", "output", "uncertainty"):
+        found = LOOKS[name][0](record)
+        assert found is not None and found.at == "methods", name
+    planned = {"metric": "macro-F1", "difference": 1 / 9, "known": True, "power": 0.8}
+    sized = with_info(record, frozen={**record.study.info["frozen"], "sample_size": planned})
+    said = "\n".join(paragraph.text for paragraph in study_methods(sized.study))
+    found = LOOKS["sample_size"][0](replace(sized, methods=said))
+    assert found is not None and found.at == "methods"
+    assert found.value == "metric macro-F1, difference 0.111111, power 0.8"
+    unknown = {**planned, "difference": None, "known": False}
+    sized = with_info(record, frozen={**record.study.info["frozen"], "sample_size": unknown})
+    assert "difference not known" in value(sized, "sample_size")
+
+
+@pytest.mark.slow
+def test_decline_is_told_in_its_two_classes(record: Record) -> None:
+    decline = no_tables(with_info(record, endpoint="decline"))
+    assert value(record, "outcome").startswith("worse, same or better: S/F ratio changes by 25")
+    assert value(decline, "outcome").startswith("worse or not worse: S/F ratio gets worse by 25")
+    assert value(decline, "output").startswith("probabilities of worse and not worse;")
+    assert value(decline, "far_errors").startswith("two classes")
+
+
+@pytest.mark.slow
+def test_a_search_is_told_as_it_was(record: Record) -> None:
+    """Seen: a best trial of a study without trials, a search in every fold of a study with one, and none in
+    an older study that did not record what it searched."""
+    named = [{**arm, "searched": []} for arm in record.study.info["arms"]]
+    arms = tuple(replace(arm, searched=()) for arm in record.study.arms)
+    idle = replace(record.study, arms=arms, info={**record.study.info, "arms": named, "trials": 0})
+    none = replace(record, statistics=replace(record.statistics, study=idle))
+    assert value(none, "search") == "nothing was searched"
+    assert value(none, "selection") == "nothing was searched, so no trial was selected"
+    assert "validation" not in value(with_info(none, methods=ROLES), "inner_sizes")
+    assert "validation 9 to 9" in value(with_info(record, methods=ROLES), "inner_sizes")
+    assert "of each searched arm in each fold" in value(record, "search")
+    assert "of each searched arm in the first fold" in value(with_info(record, development=True), "search")
+    unnamed = [{key: arm[key] for key in arm if key != "searched"} for arm in named]
+    older = with_info(none, arms=unnamed, trials=8)
+    assert value(older, "search").startswith("8 trials") and "best trial" in value(older, "selection")
 
 
 @pytest.mark.slow
