@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
 from analysis.figures.drawing import FAINT, INK, STYLE, Drawing, canvas
-from analysis.results.flow import COUNTED, Count, Flow, Step, flow_table, flows_of
+from analysis.results.flow import COUNTED, Count, Flow, Step, flow_table
 from analysis.results.names import file_name
 from analysis.statistics.study_statistics import StudyStatistics
 
@@ -40,8 +40,7 @@ class _Row:
 
 def flow_diagram(statistics: StudyStatistics) -> Drawing:
     """Draw the flow of a study's cohort; that of its external cohort stands beside it."""
-    study = statistics.study
-    flows = flows_of(study)
+    study, flows = statistics.study, statistics.flows
     columns = [_rows(flow) for flow in flows]
     steps = [max(_height(rows[i].step) for rows in columns) for i in range(len(columns[0]))]
     asides = [max(_height(rows[i].aside) for rows in columns) for i in range(len(columns[0]))]
@@ -66,7 +65,7 @@ def flow_diagram(statistics: StudyStatistics) -> Drawing:
         "what is left out on the way. A pair is analysed where every arm has predicted it in the same final "
         "run.",
         figure=figure,
-        data=flow_table(study),
+        data=flow_table(study, flows),
         spoken=" ".join(_spoken(flow) for flow in flows),
     )
 

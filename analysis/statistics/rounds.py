@@ -16,7 +16,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Rounds:
-    """Where each row of one arm's ledger stands: a round is one seed of one repeat, in all its folds."""
+    """Where each row of a ledger stands: a round is one seed of one repeat, in all its folds."""
 
     place: Codes
     """Round times patients plus patient, shape (rows,)."""
@@ -27,7 +27,7 @@ class Rounds:
 
     @classmethod
     def of(cls, ledger: pd.DataFrame) -> Rounds:
-        """Read the rounds of one arm's rows, with the columns patient, repeat, fold and seed."""
+        """Read the rounds of rows of one or more arms, with the columns patient, repeat, fold and seed."""
         who, patients = pd.factorize(ledger["patient"], sort=True)
         turns = ledger.groupby(["repeat", "seed"])
         number, shape = turns.ngroup().to_numpy().astype(np.int64), (turns.ngroups, len(patients))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analysis.statistics.estimate import Estimate, estimated
 from analysis.statistics.influence import STEP
 from analysis.statistics.report_metric import Array
+from analysis.statistics.rounds import Rounds
 from analysis.statistics.run_metrics import RunMetric
 
 
@@ -51,23 +52,23 @@ def run_values(ledger: pd.DataFrame, metric: RunMetric, arms: Sequence[str]) -> 
         metric: which.
         arms: which arms, in that order.
     """
-    patient, patients = pd.factorize(ledger["patient"], sort=True)
-    keys = ledger[["repeat", "seed"]].to_numpy(dtype=np.int64)
-    rounds, turn = np.unique(keys, axis=0, return_inverse=True)
-    ledger = ledger.assign(_patient=patient, _round=turn.ravel())
-    fold = np.full((len(rounds), len(patients)), -1, dtype=np.int64)
-    fold[ledger["_round"], ledger["_patient"]] = ledger["fold"]
-    by_round = np.full((len(arms), len(rounds)), np.nan)
-    without, influence = np.full((2, *by_round.shape, len(patients)), np.nan)
+    rounds = Rounds.of(ledger)
+    count, patients = rounds.fold.shape
+    # Rows are taken apart run by run, which is slow of columns that nobody asks for, the more so of text.
+    rows = ledger[["fold", *metric.needs]].assign(
+        _round=rounds.place // patients, _patient=rounds.place % patients
+    )
+    by_round = np.full((len(arms), count), np.nan)
+    without, influence = np.full((2, *by_round.shape, patients), np.nan)
     for place, arm in enumerate(arms):
-        of_arm = ledger[ledger["arm"] == arm]
-        measured = [_Round(of_arm[of_arm["_round"] == number], metric) for number in range(len(rounds))]
+        of_arm = rows[ledger["arm"] == arm]
+        measured = [_Round(of_arm[of_arm["_round"] == number], metric) for number in range(count)]
         by_round[place] = [of_round.value for of_round in measured]
         for number, of_round in enumerate(measured):
             members = of_round.members
             without[place, number, members] = of_round.without
             influence[place, number, members] = of_round.influence(by_round[place].mean())
-    return RunValues(tuple(arms), rounds[:, 0], fold, by_round, without, influence)
+    return RunValues(tuple(arms), rounds.repeats, rounds.fold, by_round, without, influence)
 
 
 class _Round:

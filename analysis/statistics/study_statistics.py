@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.results.endpoints import PROGRESSION
 from analysis.results.errors import ReportError
+from analysis.results.flow import Flow, flows_of
 from analysis.results.looks import record_look
 from analysis.results.study import StudyResults
 from analysis.statistics.bootstrap import DRAWS
@@ -61,6 +62,12 @@ class StudyStatistics:
         """Names of the arms that have final runs, as declared, controls last."""
         present = set(self.study.compared["arm"].unique())
         return [arm for arm in self.study.ordered_arms if arm in present]
+
+    @cached_property
+    def flows(self) -> list[Flow]:
+        """The way of scans to analysed pairs, computed at first use: of the study's cohort, then of the
+        external one where it has one."""
+        return flows_of(self.study)
 
     @cached_property
     def external(self) -> ExternalComparison | None:

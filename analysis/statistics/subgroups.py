@@ -45,6 +45,8 @@ class Subgroups:
     """One row per grouping, level and arm: ``patients, pairs``, pairs of each class, the metric (``value,
     low, high``) and its difference to the reference (``difference, difference_low, difference_high``), both
     NaN in a level that is too small."""
+    without_interval: Mapping[tuple[str, str], str]
+    """Why a level is too small for intervals, by grouping and level, where one is."""
     tests: pd.DataFrame
     """One row per grouping and arm of the family: ``levels`` compared, ``f`` with its degrees of freedom
     (``degrees_between, degrees_within``), ``p``, ``p_holm`` over the whole family, ``reading``."""
@@ -83,6 +85,9 @@ def study_subgroups(study: StudyResults, primary: ReportMetric, standing: Standi
         one_level=tuple(g for g in found if len(g.known) < 2),
         alike=tuple(alike),
         levels=pd.concat([pd.DataFrame(), *(c.levels() for c in compared)], ignore_index=True),
+        without_interval={
+            (c.grouping.column, level): why for c in compared for level, why in c.small.items()
+        },
         tests=tests.reset_index(drop=True),
     )
 
@@ -118,7 +123,9 @@ class GroupingComparison:
         self._family = [arm for arm in arms if arm in family and arm != reference]
         rows = ledger[ledger["arm"].isin(arms)].assign(level=grouping.of_row)
         self._sizes = _sizes(rows, classes)
-        self.estimable = [level for level in grouping.levels if _is_estimable(rows, level)]
+        self.small = {level: why for level in grouping.levels if (why := _too_small(rows, level))}
+        """Why a level is too small for intervals, by level, where one is."""
+        self.estimable = [level for level in grouping.levels if level not in self.small]
         """Levels that are large enough for intervals."""
         self._rows = rows[rows["level"].isin(self.estimable)]
 
@@ -219,12 +226,14 @@ def _sizes(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return sizes.join(classes.set_axis(list(names), axis=1))
 
 
-def _is_estimable(rows: pd.DataFrame, level: str) -> bool:
-    """Whether a level has patients enough, and was tested in two folds at least of every repeat: what one
-    run alone tests cannot be told from the luck of that run."""
+def _too_small(rows: pd.DataFrame, level: str) -> str:
+    """Why a level has no intervals: few patients, or a repeat that tests it in one fold, since what one run
+    alone tests cannot be told from the luck of that run. Empty where it has them."""
     own = rows[rows["level"] == level]
+    if own["patient"].nunique() < FEWEST_PATIENTS:
+        return f"fewer than {FEWEST_PATIENTS} patients"
     folds = own.groupby("repeat")["fold"].nunique()
-    return bool(own["patient"].nunique() >= FEWEST_PATIENTS and (folds > 1).all())
+    return "" if (folds > 1).all() else "tested in one fold"
 
 
 def _prefixed(found: Estimate) -> dict[str, float]:

@@ -40,7 +40,9 @@ def subgroup_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         "tested in the table of heterogeneity. Levels have other shares of the classes, on which a metric "
         "depends, so values of two levels do not compare as their differences do.",
         f"A level of fewer than {FEWEST_PATIENTS} patients, or tested in a single fold, has its size and no "
-        "interval. A patient whose pairs lie in several levels is counted in each. Controls are in the CSV.",
+        "interval. A metric has no value where a level lacks a class that it needs, and no interval where "
+        "all pairs of such a class are of one patient. A patient whose pairs lie in several levels is "
+        "counted in each. Controls are in the CSV.",
     ]
     return Table(
         name="subgroups", title="Subgroups", data=pd.concat(frames, ignore_index=True), panels=panels,
@@ -138,9 +140,7 @@ def _levels_text(item: StudyStatistics, grouping: Grouping, levels: pd.DataFrame
             str(first["pairs"]),
             "/".join(str(first[name]) for name in study.classes),
         ]
-        if not np.isfinite(number(first, "value")):
-            few = number(first, "patients") < FEWEST_PATIENTS
-            why = f"fewer than {FEWEST_PATIENTS} patients" if few else "tested in one fold"
+        if why := item.subgroups.without_interval.get((grouping.column, level)):
             rows.append((printable(level), [*size, why, NONE, NONE]))
             continue
         for arm in shown_arms(item):

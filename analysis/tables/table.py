@@ -45,9 +45,11 @@ def panel_of(rows: Sequence[tuple[str, Sequence[str]]], columns: Sequence[str]) 
 
 
 def with_interval(value: float, low: float, high: float, sign: str = "") -> str:
-    """Write a value with its interval: ``0.487 [0.408, 0.561]``; a dash where it is not finite."""
+    """Write a value with its interval: ``0.487 [0.408, 0.561]``; a dash for what is not known of them."""
     if not np.isfinite(value):
         return NONE
+    if np.isnan(low) or np.isnan(high):
+        return f"{value:{sign}.3f} [{NONE}]"
     return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 

@@ -10,7 +10,7 @@ from analysis.page.methods_text.inference import sample_size as sample_size_told
 from analysis.page.methods_text.record import Record as Told
 from analysis.page.methods_text.record import counted, words
 from analysis.results.endpoints import DECLINE
-from analysis.results.flow import flows_of, pair_numbers
+from analysis.results.flow import pair_numbers
 from analysis.results.names import printable
 from analysis.tables.captions import design_of
 
@@ -88,7 +88,7 @@ def frames(record: Record) -> Evidence | None:
 def left_out(record: Record) -> Evidence | None:
     """What was left out of the data, by step, where the record says so."""
     at = record.figure("flow")
-    steps = flows_of(record.study)[0].steps
+    steps = record.statistics.flows[0].steps
     if not at or all(step.left_out is None for step in steps[:2]):
         return None
     counts = [count for step in steps for count in step.left_out or ()]
@@ -99,7 +99,7 @@ def left_out(record: Record) -> Evidence | None:
 
 def listed(record: Record) -> Evidence | None:
     """How many scans were listed before any was left out."""
-    numbers = flows_of(record.study)[0].steps[0].kept.numbers
+    numbers = record.statistics.flows[0].steps[0].kept.numbers
     at = record.figure("flow")
     return Evidence(value=f"listed: {numbers_text(numbers)}", at=at) if numbers and at else None
 

@@ -11,6 +11,7 @@ from make_results import make_results
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from analysis.figures.flow import flow_diagram
+from analysis.results.flow import Flow, flows_of
 from analysis.results.load import load
 from analysis.results.study import StudyResults
 
@@ -23,6 +24,7 @@ class Statistics:
     """What the diagram needs of a study's statistics."""
 
     study: StudyResults
+    flows: list[Flow]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,8 @@ def test_text_stays_in_its_box_and_boxes_apart(
     info = {**study.info, "flow": flow}
     if external:
         info["external"] = {"name": "elsewhere " * 20, "flow": {"left_out": reasons}}
-    drawing = flow_diagram(Statistics(replace(study, info=info)))  # type: ignore[arg-type]
+    changed = replace(study, info=info)
+    drawing = flow_diagram(Statistics(changed, flows_of(changed)))  # type: ignore[arg-type]
     (axes,) = drawing.figure.axes
     FigureCanvasAgg(drawing.figure).draw()
     boxes = [patch.get_window_extent() for patch in axes.patches]

@@ -89,7 +89,8 @@ def test_pairs_that_not_every_arm_has_predicted_are_left_out(tmp_path: Path) -> 
 
 def test_the_table_has_every_number_and_damage_counts_as_not_recorded(tmp_path: Path) -> None:
     odd = {**COUNTED, "pairs": "many", "unreadable": {"is empty": -1}, "with_score": [1]}
-    table = flow_table(study(tmp_path / "lus", flow=odd))
+    odd_study = study(tmp_path / "lus", flow=odd)
+    table = flow_table(odd_study, flows_of(odd_study))
     kept = table[table["part"] == "kept"].set_index("step")
     assert kept["scans"]["Listed or found"] == 300 and pd.isna(kept["scans"]["With a score"])
     assert pd.isna(kept["pairs"]["Progression pairs"]) and kept["pairs"]["Analysed"] > 60

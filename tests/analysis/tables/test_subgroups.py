@@ -14,6 +14,7 @@ from analysis.page.page import Report, html
 from analysis.results.load import load
 from analysis.statistics.study_statistics import StudyStatistics, study_statistics
 from analysis.tables.render import latex, markdown
+from analysis.tables.subgroups import subgroup_table
 from analysis.tables.table import Table
 
 
@@ -118,3 +119,23 @@ def test_failed_runs_are_marked_as_in_the_main_table(tmp_path: Path) -> None:
     _, tables, _ = reported(folder)
     assert any("†" in label for _, panel in tables["heterogeneity"].panels for label in panel.index)
     assert any(caution.startswith("†") for caution in tables["subgroups"].cautions)
+
+
+def test_a_metric_that_a_level_does_not_define_is_no_matter_of_folds(tmp_path: Path) -> None:
+    """In site B nobody gets worse, in site C one patient: recall has no value there, or no interval."""
+    folder = make_results(tmp_path / "lus", primary_metric="recall_worse")
+
+    def sites(ledger):
+        worse = ledger["patient"].isin(ledger.loc[ledger["y_true"] == 0, "patient"])
+        number = ledger["patient"].str[1:].astype(int)
+        one = number == number[worse].min()
+        return ledger.assign(site=np.select([one | (~worse & (number % 2 == 1)), ~worse], ["C", "B"], "A"))
+
+    change_ledger(folder, sites)
+    (study,) = load([folder]).studies
+    table = subgroup_table([study_statistics(study, 200)])
+    panel = dict(table.panels)["LUS: Site"]
+    assert min(table.data.query("grouping == 'site'")["patients"]) >= 10
+    shown = {level: list(panel.loc[[level]].iloc[0])[3:] for level in panel.index.unique()}
+    assert shown["B"] == ["MSE Loss", "–", "reference"]
+    assert shown["C"][1].endswith(" [–]") and "nan" not in markdown(table)
