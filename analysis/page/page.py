@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from analysis.figures.drawing import FAINT, INK, Drawing
 from analysis.page.check import Check
 from analysis.page.checklist.checklists import Checklist, checklists
-from analysis.page.checklist.record import Record
+from analysis.page.checklist.record import ReportedStudy
 from analysis.page.incremental import incremental_sentences
 from analysis.page.measurement import measurement_sentences
 from analysis.page.methods_text.section import Methods, methods
@@ -79,7 +79,7 @@ class Report:
         """The reporting checklists, which look for all else that the report has."""
         *own, common = [part.text for part in self.methods]
         records = [
-            Record(
+            ReportedStudy(
                 statistics=item, tables=self.tables, places=self.places, checks=made,
                 methods=f"{text}\n{common}",
             )

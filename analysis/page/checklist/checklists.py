@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.page.checklist import data, model, results
-from analysis.page.checklist.record import HERE, Evidence, Record
+from analysis.page.checklist.record import HERE, Evidence, ReportedStudy
 from analysis.tables.table import Table, panel_of
 
 CHECKLISTS = {
@@ -23,7 +23,7 @@ CHECKLISTS = {
     "claim": "CLAIM 2024 (Tejani et al., Radiol Artif Intell 2024;6(4):e240300)",
 }
 """Title of each checklist, by the name of its file."""
-LOOKS: dict[str, tuple[Callable[[Record], Evidence | None], str]] = {
+LOOKS: dict[str, tuple[Callable[[ReportedStudy], Evidence | None], str]] = {
     "question": (data.question, "what was declared to be tested"),
     "protocol": (data.protocol, "a frozen protocol"),
     "cohort": (data.cohort, "the cohort"),
@@ -170,7 +170,7 @@ def items(name: str) -> list[Item]:
     ]  # fmt: skip
 
 
-def answer(item: Item, record: Record) -> Answer:
+def answer(item: Item, record: ReportedStudy) -> Answer:
     """Decide from a study's record what is reported of an item."""
     looked = {name: LOOKS[name][0](record) for name in item.evidence}
     found = tuple(evidence for evidence in looked.values() if evidence)
@@ -186,12 +186,12 @@ def answer(item: Item, record: Record) -> Answer:
     return Answer(status=status, found=found, to_say=left)
 
 
-def checklists(records: Sequence[Record]) -> list[Checklist]:
+def checklists(records: Sequence[ReportedStudy]) -> list[Checklist]:
     """Answer both checklists for the studies of a report."""
     return [_checklist(name, title, records) for name, title in CHECKLISTS.items()]
 
 
-def _checklist(name: str, title: str, records: Sequence[Record]) -> Checklist:
+def _checklist(name: str, title: str, records: Sequence[ReportedStudy]) -> Checklist:
     answers = {item: [answer(item, record) for record in records] for item in items(name)}
     lines = tuple(line for item, found in answers.items() for line in _lines(item, found, records))
     rows = [
@@ -211,7 +211,7 @@ def _checklist(name: str, title: str, records: Sequence[Record]) -> Checklist:
     return Checklist(name=name, title=title, lines=lines, table=table)
 
 
-def _row(item: Item, record: Record, answer: Answer) -> dict[str, str]:
+def _row(item: Item, record: ReportedStudy, answer: Answer) -> dict[str, str]:
     """The answer of one study as a row of the file."""
     places = [*(record.places[at] for at in answer.anchors), *["here"] * answer.is_here]
     return {
@@ -221,7 +221,7 @@ def _row(item: Item, record: Record, answer: Answer) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _lines(item: Item, found: Sequence[Answer], records: Sequence[Record]) -> list[Line]:
+def _lines(item: Item, found: Sequence[Answer], records: Sequence[ReportedStudy]) -> list[Line]:
     """One line for all studies where they have the same answer, else one for each answer."""
     by_answer: dict[Answer, list[str]] = {}
     for record, each in zip(records, found, strict=True):

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.figures.flow import numbers_text
-from analysis.page.checklist.record import HERE, Evidence, Record
+from analysis.page.checklist.record import HERE, Evidence, ReportedStudy
 from analysis.page.methods_text.inference import sample_size as sample_size_told
-from analysis.page.methods_text.record import Record as Told
-from analysis.page.methods_text.record import counted, words
+from analysis.page.methods_text.record import StudyRecord, counted, words
 from analysis.results.endpoints import DECLINE
 from analysis.results.flow import pair_numbers
 from analysis.results.names import printable
 from analysis.tables.captions import design_of
 
 
-def question(record: Record) -> Evidence | None:
+def question(record: ReportedStudy) -> Evidence | None:
     """What was declared to be tested, where the protocol was frozen."""
     study, frozen = record.study, record.study.protocol.frozen
     if not frozen:
@@ -25,7 +24,7 @@ def question(record: Record) -> Evidence | None:
     return Evidence(value=f"declared: {tested or 'no arm'} against {reference}", at="protocol")
 
 
-def protocol(record: Record) -> Evidence | None:
+def protocol(record: ReportedStudy) -> Evidence | None:
     """When the protocol was frozen, and how often it was amended."""
     found = record.study.protocol
     if not found.frozen:
@@ -36,7 +35,7 @@ def protocol(record: Record) -> Evidence | None:
     )
 
 
-def cohort(record: Record) -> Evidence | None:
+def cohort(record: ReportedStudy) -> Evidence | None:
     """The cohort's name and the hash of its content."""
     name = record.get("cohort.name")
     if name is None:
@@ -46,24 +45,24 @@ def cohort(record: Record) -> Evidence | None:
     return Evidence(value=value, at=record.in_methods(name))
 
 
-def no_patients(record: Record) -> Evidence | None:
+def no_patients(record: ReportedStudy) -> Evidence | None:
     """A phantom cohort has no patients to ask, treat or hide."""
     if not record.get("cohort.phantom"):
         return None
     return Evidence(value="phantom cohort: scans made by a program", applies=False)
 
 
-def sites(record: Record) -> Evidence | None:
+def sites(record: ReportedStudy) -> Evidence | None:
     """The number of sites that pairs are of."""
     return _places(record, "site")
 
 
-def devices(record: Record) -> Evidence | None:
+def devices(record: ReportedStudy) -> Evidence | None:
     """The number of devices that pairs were scanned with."""
     return _places(record, "device")
 
 
-def _places(record: Record, column: str) -> Evidence | None:
+def _places(record: ReportedStudy, column: str) -> Evidence | None:
     rows = record.study.compared
     if column not in rows:
         return None
@@ -73,19 +72,19 @@ def _places(record: Record, column: str) -> Evidence | None:
     return Evidence(value=f"{counted(count, column)}", at=at) if count else None
 
 
-def preparation(record: Record) -> Evidence | None:
+def preparation(record: ReportedStudy) -> Evidence | None:
     """How scans are made into what an encoder sees."""
     value = record.values("base.data", ("image_size", "frames", "augment", "mm_per_pixel", "levels"))
     return record.stated(value, "pixels", record.get("base.data.image_size"))
 
 
-def frames(record: Record) -> Evidence | None:
+def frames(record: ReportedStudy) -> Evidence | None:
     """How many frames or slices of a scan are used."""
     count = record.get("base.data.frames")
     return record.stated(f"{count} frames of each scan" if count else "", count, "frames")
 
 
-def left_out(record: Record) -> Evidence | None:
+def left_out(record: ReportedStudy) -> Evidence | None:
     """What was left out of the data, by step, where the record says so."""
     at = record.figure("flow")
     steps = record.statistics.flows[0].steps
@@ -97,20 +96,20 @@ def left_out(record: Record) -> Evidence | None:
     return Evidence(value=f"left out: {'; '.join(said)}", at=at)
 
 
-def listed(record: Record) -> Evidence | None:
+def listed(record: ReportedStudy) -> Evidence | None:
     """How many scans were listed before any was left out."""
     numbers = record.statistics.flows[0].steps[0].kept.numbers
     at = record.figure("flow")
     return Evidence(value=f"listed: {numbers_text(numbers)}", at=at) if numbers and at else None
 
 
-def flow(record: Record) -> Evidence | None:
+def flow(record: ReportedStudy) -> Evidence | None:
     """The flow diagram of a study with analysed pairs."""
     at, numbers = record.figure("flow"), pair_numbers(record.study.compared, record.study.classes)
     return Evidence(value=f"analysed: {numbers_text(numbers)}", at=at) if at and numbers["pairs"] else None
 
 
-def outcome_counts(record: Record) -> Evidence | None:
+def outcome_counts(record: ReportedStudy) -> Evidence | None:
     """The number of analysed pairs of each class."""
     numbers = pair_numbers(record.study.compared, record.study.classes)
     counts = "/".join(str(numbers[name]) for name in record.study.classes)
@@ -121,7 +120,7 @@ def outcome_counts(record: Record) -> Evidence | None:
     )
 
 
-def external_flow(record: Record) -> Evidence | None:
+def external_flow(record: ReportedStudy) -> Evidence | None:
     """Sizes and classes of an external cohort, beside the study's own."""
     numbers, at = pair_numbers(record.study.external, record.study.classes), record.figure("flow")
     if not at or not numbers["pairs"]:
@@ -132,14 +131,14 @@ def external_flow(record: Record) -> Evidence | None:
     )
 
 
-def one_cohort(record: Record) -> Evidence | None:
+def one_cohort(record: ReportedStudy) -> Evidence | None:
     """Folds drawn at random from one cohort are no other data than those of development."""
     if record.get("external") or record.get("places") or record.get("split_hash") is None:
         return None
     return Evidence(value="one cohort in cross-validation, no other data", applies=False)
 
 
-def outcome(record: Record) -> Evidence | None:
+def outcome(record: ReportedStudy) -> Evidence | None:
     """The score and the change that makes a class."""
     name, change = record.get("cohort.score.name"), record.get("cohort.score.change_threshold")
     if name is None or change is None:
@@ -150,7 +149,7 @@ def outcome(record: Record) -> Evidence | None:
     return Evidence(value=value, at=record.in_methods(name, change))
 
 
-def interval(record: Record) -> Evidence | None:
+def interval(record: ReportedStudy) -> Evidence | None:
     """The days between the two visits of a pair."""
     rows = record.study.compared
     if "interval_days" not in rows:
@@ -160,7 +159,7 @@ def interval(record: Record) -> Evidence | None:
     return Evidence(value=value) if len(days) else None
 
 
-def covariates(record: Record) -> Evidence | None:
+def covariates(record: ReportedStudy) -> Evidence | None:
     """How many pairs have a known age, sex and further covariates."""
     known = record.get("cohort.covariates")
     known = {name: n for name, n in known.items() if n} if isinstance(known, Mapping) else {}
@@ -168,7 +167,7 @@ def covariates(record: Record) -> Evidence | None:
     return Evidence(value=f"pairs where known: {value}") if value else None
 
 
-def partitions(record: Record) -> Evidence | None:
+def partitions(record: ReportedStudy) -> Evidence | None:
     """How patients were divided, and the hash of the file that says so."""
     protocol_text, splits = record.get("protocol"), record.get("split_hash")
     if protocol_text is None or splits is None:
@@ -177,7 +176,7 @@ def partitions(record: Record) -> Evidence | None:
     return Evidence(value=value, at=record.in_methods(protocol_text))
 
 
-def inner_sizes(record: Record) -> Evidence | None:
+def inner_sizes(record: ReportedStudy) -> Evidence | None:
     """Patients in training, validation and test of one fold."""
     roles = {"trial": "search", "validation": "validation", "final": "final training", "test": "test"}
     if record.study.searched_nothing:
@@ -187,13 +186,13 @@ def inner_sizes(record: Record) -> Evidence | None:
     return record.stated(f"patients of a fold: {', '.join(ranges)}" if ranges else "", "a fold tests")
 
 
-def disjoint(record: Record) -> Evidence | None:
+def disjoint(record: ReportedStudy) -> Evidence | None:
     """The check that no patient is on both sides."""
     check = record.check("Patient disjointness")
     return Evidence(value=f"patient; check {check.status}", at="validity") if check else None
 
 
-def sample_size(record: Record) -> Evidence | None:
+def sample_size(record: ReportedStudy) -> Evidence | None:
     """The calculation of the sample size that was stored when the protocol was frozen."""
     found = record.get("frozen.sample_size")
     if not isinstance(found, Mapping):
@@ -202,5 +201,5 @@ def sample_size(record: Record) -> Evidence | None:
     if found.get("difference", 0) is None:
         known["difference"] = "none found" if found.get("known") else "not known"
     plain = [f"{key.replace('_', ' ')} {words(value)}" for key, value in known.items() if key != "known"]
-    told = sample_size_told(Told(record.study)).text
+    told = sample_size_told(StudyRecord(record.study)).text
     return Evidence(value=", ".join(plain) or "recorded", at=record.in_methods(told) if told else HERE)

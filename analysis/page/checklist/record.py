@@ -32,8 +32,8 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """One study, as a checklist looks at it."""
+class ReportedStudy:
+    """One study, and what its report shows: what a checklist looks at."""
 
     statistics: StudyStatistics
     tables: Sequence[Table]

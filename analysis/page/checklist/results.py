@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.page.checklist.record import Evidence, Record
+from analysis.page.checklist.record import Evidence, ReportedStudy
 from analysis.page.label_shuffle import NAME as LABEL_SHUFFLE
 from analysis.tables.division_notes import division_notes
 
@@ -10,26 +10,26 @@ SENSITIVITY = ("Class threshold", LABEL_SHUFFLE, "Duplicate scans", "Class and s
 """Validity checks that vary something, or look for what else could explain the result."""
 
 
-def metrics(record: Record) -> Evidence | None:
+def metrics(record: ReportedStudy) -> Evidence | None:
     """The primary metric and the table of all others."""
     at = record.table("metrics")
     return Evidence(value=f"primary: {record.statistics.primary_metric.heading}", at=at) if at else None
 
 
-def performance(record: Record) -> Evidence | None:
+def performance(record: ReportedStudy) -> Evidence | None:
     """The main table, where any arm has a metric with its interval."""
     if record.statistics.comparison.metrics.empty:
         return None
     return Evidence(value="each arm and its difference, with 95 % intervals", at="comparison")
 
 
-def by_class(record: Record) -> Evidence | None:
+def by_class(record: ReportedStudy) -> Evidence | None:
     """Recall of each class in the table of all metrics."""
     at = record.table("metrics")
     return Evidence(value="recall of each class, with 95 % intervals", at=at) if at else None
 
 
-def uncertainty(record: Record) -> Evidence | None:
+def uncertainty(record: ReportedStudy) -> Evidence | None:
     """How intervals and p values are made; without verdicts there are intervals alone."""
     comparison = record.statistics.comparison
     if comparison.metrics.empty:
@@ -38,32 +38,32 @@ def uncertainty(record: Record) -> Evidence | None:
     return Evidence(value=f"95 % intervals{p}", at=record.in_methods("95 % intervals"))
 
 
-def calibration(record: Record) -> Evidence | None:
+def calibration(record: ReportedStudy) -> Evidence | None:
     """The table of calibration slopes and intercepts."""
     at = record.table("calibration")
     return Evidence(value="slope and intercept by class", at=at) if at else None
 
 
-def net_benefit(record: Record) -> Evidence | None:
+def net_benefit(record: ReportedStudy) -> Evidence | None:
     """The decision curve."""
     at = record.figure("decision")
     return Evidence(value="decision curve for worse", at=at) if at else None
 
 
-def external(record: Record) -> Evidence | None:
+def external(record: ReportedStudy) -> Evidence | None:
     """The test on an external cohort."""
     at = record.table("external")
     found = record.statistics.external if at else None
     return Evidence(value=record.study.sizes(found.ledger), at=at) if found else None
 
 
-def subgroups(record: Record) -> Evidence | None:
+def subgroups(record: ReportedStudy) -> Evidence | None:
     """The table of subgroups."""
     at = record.table("subgroups")
     return Evidence(value="exploratory", at=at) if at else None
 
 
-def clusters(record: Record) -> Evidence | None:
+def clusters(record: ReportedStudy) -> Evidence | None:
     """Places that were left out one at a time, or a table of differences between subgroups."""
     if at := record.table("heterogeneity"):
         return Evidence(value="differences between subgroups", at=at)
@@ -72,7 +72,7 @@ def clusters(record: Record) -> Evidence | None:
     return None
 
 
-def score_reliability(record: Record) -> Evidence | None:
+def score_reliability(record: ReportedStudy) -> Evidence | None:
     """Reliability of the score over retests."""
     if not (at := record.table("repeatability")):
         return None
@@ -80,13 +80,13 @@ def score_reliability(record: Record) -> Evidence | None:
     return Evidence(value=f"{retests[0].retests} retests of the score", at=at) if retests else None
 
 
-def robustness(record: Record) -> Evidence | None:
+def robustness(record: ReportedStudy) -> Evidence | None:
     """The validity checks that were made."""
     made = [f"{name.lower()} {check.status}" for name in SENSITIVITY if (check := record.check(name))]
     return Evidence(value=", ".join(made), at="validity") if made else None
 
 
-def failed_runs(record: Record) -> Evidence | None:
+def failed_runs(record: ReportedStudy) -> Evidence | None:
     """How many final runs failed, and so are counted as the majority class."""
     check, runs = record.check("All final runs"), record.study.runs
     if check is None:
@@ -95,13 +95,13 @@ def failed_runs(record: Record) -> Evidence | None:
     return Evidence(value=f"{failed} of {ended} final runs failed and count as majority class", at="validity")
 
 
-def confusion(record: Record) -> Evidence | None:
+def confusion(record: ReportedStudy) -> Evidence | None:
     """The confusion matrices."""
     at = record.figure("confusion")
     return Evidence(value="by arm", at=at) if at else None
 
 
-def far_errors(record: Record) -> Evidence | None:
+def far_errors(record: ReportedStudy) -> Evidence | None:
     """The list of far errors, or that there is none."""
     if at := record.table("far_errors"):
         return Evidence(value="worse called better, or the reverse, scan by scan", at=at)
@@ -111,7 +111,7 @@ def far_errors(record: Record) -> Evidence | None:
     return Evidence(value="no arm made a far error" if far else "two classes: no error is by more than one")
 
 
-def verdict(record: Record) -> Evidence | None:
+def verdict(record: ReportedStudy) -> Evidence | None:
     """One sentence for each arm that was tested."""
     tests = record.statistics.comparison.tests
     return Evidence(value=f"{len(tests)} arms tested", at="verdict") if len(tests) else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.page.methods_text.record import (
     Paragraph,
-    Record,
+    StudyRecord,
     between,
     counted,
     joined,
@@ -24,7 +24,7 @@ def short(digest: Any) -> str | None:
     return None if digest is None else str(digest)[:12]
 
 
-def data(record: Record) -> Paragraph:
+def data(record: StudyRecord) -> Paragraph:
     """Where the data come from, how many there are, and what was left out of them."""
     classes = record.get("cohort", "class_counts")
     kind = {True: "a synthetic (phantom) cohort, ", False: ""}.get(record.get("cohort", "phantom"))
@@ -55,7 +55,7 @@ def data(record: Record) -> Paragraph:
     )
 
 
-def _left_out(record: Record) -> str:
+def _left_out(record: StudyRecord) -> str:
     left_out, codes = record.get("left_out"), record.get("source", "missing")
     said = []
     if isinstance(left_out, list):
@@ -81,7 +81,7 @@ _CLASSES = {
 """The outcome in a sentence, by endpoint; studies of before endpoints have that of three classes."""
 
 
-def outcome(record: Record) -> Paragraph:
+def outcome(record: StudyRecord) -> Paragraph:
     """What a progression pair is and how its class follows from the scores."""
     order = {True: "two consecutive visits", False: "two neighbouring scans, with no sequence in time,"}
     low, high = (record.get("cohort", "score", end) for end in ("low", "high"))
@@ -111,7 +111,7 @@ def outcome(record: Record) -> Paragraph:
     )
 
 
-def partitions(record: Record) -> Paragraph:
+def partitions(record: StudyRecord) -> Paragraph:
     """Outer folds and repeats, and the inner division that searches are judged on."""
     sizes = {
         role: {what: between(record.get("methods", "inner", role, what)) for what in ("patients", "pairs")}
@@ -151,7 +151,7 @@ def partitions(record: Record) -> Paragraph:
     )
 
 
-def _inner(record: Record, sizes: dict[str, dict[str, str | None]]) -> str:
+def _inner(record: StudyRecord, sizes: dict[str, dict[str, str | None]]) -> str:
     """The inner division, which only a search uses."""
     rule = record.get("methods", "inner", "dealt_by")
     if rule is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from analysis.page.methods_text.record import Paragraph, Record, joined, sentence, words
+from analysis.page.methods_text.record import Paragraph, StudyRecord, joined, sentence, words
 
 VARIED: dict[str, str] = {
     "rotation_degrees": "rotation up to {:.3g} degrees",
@@ -43,7 +43,7 @@ def _or_none(none: Any, text: str) -> Callable[[Any], str]:
     return lambda value: text if value == none else words(value)
 
 
-def shown(record: Record) -> Paragraph:
+def shown(record: StudyRecord) -> Paragraph:
     """The frames of a scan, their grey values, and augmentation."""
     arms = record.with_encoder
     if not arms:
@@ -69,7 +69,7 @@ def shown(record: Record) -> Paragraph:
     )
 
 
-def _augmentation(record: Record) -> str:
+def _augmentation(record: StudyRecord) -> str:
     strength = record.across("data.augment", record.pretrained, _or_none(0, "0 (none)"))
     ranges = record.get("methods", "practice", "augmentation")
     varied = [
@@ -91,7 +91,7 @@ def _augmentation(record: Record) -> str:
     )
 
 
-def encoder(record: Record) -> Paragraph:
+def encoder(record: StudyRecord) -> Paragraph:
     """Architecture, temporal shift, normalisation, starting weights and projection head."""
     arms, practice = record.with_encoder, ("methods", "practice", "encoder")
     if not arms:
@@ -139,7 +139,7 @@ def encoder(record: Record) -> Paragraph:
     )
 
 
-def training(record: Record) -> Paragraph:
+def training(record: StudyRecord) -> Paragraph:
     """Optimiser, learning rate, batches, length and precision of pretraining."""
     arms, practice = record.pretrained, ("methods", "practice", "training")
     if not arms:
@@ -192,6 +192,6 @@ def training(record: Record) -> Paragraph:
     )
 
 
-def _stop(record: Record) -> str | None:
+def _stop(record: StudyRecord) -> str | None:
     stops = record.across("train.stop_epoch", record.pretrained, _or_none(0, UNSTOPPED))
     return None if stops == UNSTOPPED else stops

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.page.methods_text.record import Paragraph, Record, between, counted, joined, sentence, words
+from analysis.page.methods_text.record import (
+    Paragraph,
+    StudyRecord,
+    between,
+    counted,
+    joined,
+    sentence,
+    words,
+)
 from analysis.results.endpoints import DECLINE
 from analysis.statistics.metrics import METRICS
 from analysis.statistics.rule import ANALYSIS
@@ -29,7 +37,7 @@ def percent(share: Any) -> str:
     return f"{100 * share:.3g} %" if isinstance(share, int | float) else words(share)
 
 
-def hypothesis(record: Record) -> Paragraph:
+def hypothesis(record: StudyRecord) -> Paragraph:
     """The frozen question: metric, reference, family, alpha, looks and version of the rule."""
     metric, family = record.get("primary_metric"), record.get("frozen", "family")
     names = record.study.labels
@@ -67,7 +75,7 @@ def hypothesis(record: Record) -> Paragraph:
     )
 
 
-def sample_size(record: Record) -> Paragraph:
+def sample_size(record: StudyRecord) -> Paragraph:
     """The minimum detectable difference that was worked out at the start, and its assumptions."""
     plan = ("frozen", "sample_size")
     if not isinstance(record.get(*plan), Mapping):
@@ -102,7 +110,7 @@ def sample_size(record: Record) -> Paragraph:
     )
 
 
-def _detectable(record: Record) -> str:
+def _detectable(record: StudyRecord) -> str:
     plan = ("frozen", "sample_size")
     common = {
         "metric": record.get(*plan, "metric"),
@@ -141,7 +149,7 @@ def _noise(noise: Any) -> str | None:
     return ", ".join([*known, *shares]) or None
 
 
-def calibration(record: Record) -> Paragraph:
+def calibration(record: StudyRecord) -> Paragraph:
     """The conditions under which error and coverage of the rule were measured; is the study like them?"""
     found = ("frozen", "calibration")
     if not isinstance(record.get(*found), Mapping):
@@ -188,12 +196,12 @@ def calibration(record: Record) -> Paragraph:
     )
 
 
-def _rarest(record: Record) -> str | None:
+def _rarest(record: StudyRecord) -> str | None:
     rarest = record.get("frozen", "calibration", "smallest_class")
     return None if rarest is None else percent(rarest)
 
 
-def _likeness(record: Record) -> str:
+def _likeness(record: StudyRecord) -> str:
     """In what the study lies outside the conditions of the simulation."""
     family, counts = record.get("frozen", "family"), record.get("cohort", "class_counts")
     if counts and record.study.endpoint == DECLINE:
@@ -220,7 +228,7 @@ def _likeness(record: Record) -> str:
     )
 
 
-def defaults(record: Record) -> Paragraph:
+def defaults(record: StudyRecord) -> Paragraph:
     """Which of the package's defaults were chosen on this very cohort."""
     found = record.get("methods", "defaults")
     choices = found.get("choices") if isinstance(found, Mapping) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.page.methods_text.record import UNKNOWN, Paragraph, Record, joined, sentence, words
+from analysis.page.methods_text.record import UNKNOWN, Paragraph, StudyRecord, joined, sentence, words
 from analysis.results.names import printable
 from analysis.results.study import DeclaredArm
 
@@ -15,7 +15,7 @@ PAIRS = {"between": "of different patients", "all": "of all scans", "within": "o
 BALANCED = "balanced"
 
 
-def losses(record: Record) -> Paragraph:
+def losses(record: StudyRecord) -> Paragraph:
     """The regression that all pretrained arms share, the term of each, and what weights mean."""
     untrained = [
         arm.label
@@ -31,7 +31,7 @@ def losses(record: Record) -> Paragraph:
     )
 
 
-def _minimised(record: Record, arms: Sequence[DeclaredArm]) -> str:
+def _minimised(record: StudyRecord, arms: Sequence[DeclaredArm]) -> str:
     practice = ("methods", "practice", "training")
     return joined(
         sentence(
@@ -46,7 +46,7 @@ def _minimised(record: Record, arms: Sequence[DeclaredArm]) -> str:
     )
 
 
-def _balanced(record: Record, arms: Sequence[DeclaredArm]) -> str:
+def _balanced(record: StudyRecord, arms: Sequence[DeclaredArm]) -> str:
     """What a balanced weight is, where an arm has one."""
     practice = ("methods", "practice", "training")
     balanced = [
@@ -69,7 +69,7 @@ def _balanced(record: Record, arms: Sequence[DeclaredArm]) -> str:
     )
 
 
-def terms(record: Record) -> Paragraph:
+def terms(record: StudyRecord) -> Paragraph:
     """What each loss is, once for all arms that have it."""
     names = [
         str(record.setting(arm, "loss.name").value) for arm in record.pretrained if _has_term(record, arm)
@@ -77,11 +77,11 @@ def terms(record: Record) -> Paragraph:
     return Paragraph("Loss terms", joined(*(_described(record, name) for name in dict.fromkeys(names))))
 
 
-def _has_term(record: Record, arm: DeclaredArm) -> bool:
+def _has_term(record: StudyRecord, arm: DeclaredArm) -> bool:
     return bool(record.setting(arm, "loss.name").value != "mse")
 
 
-def _of_arm(record: Record, arm: DeclaredArm) -> str:
+def _of_arm(record: StudyRecord, arm: DeclaredArm) -> str:
     """What an arm minimised beside the regression."""
 
     def value(name: str) -> Any:
@@ -113,7 +113,7 @@ def _views(views: Any) -> str | None:
     return f"{words(views)} view{'' if views == 1 else 's'} of each scan"
 
 
-def _described(record: Record, loss: str) -> str:
+def _described(record: StudyRecord, loss: str) -> str:
     """What a loss is: in words, as a formula, its settings and its source."""
     known = record.get("methods", "components", "losses", loss)
     if not isinstance(known, Mapping):
@@ -132,7 +132,7 @@ def _described(record: Record, loss: str) -> str:
     )
 
 
-def _own(record: Record, arm: DeclaredArm) -> str:
+def _own(record: StudyRecord, arm: DeclaredArm) -> str:
     """The settings that only the arm's loss has, those included that a search adds."""
     keys = dict.fromkeys(key for key in (*record.values[arm.name], *arm.searched) if key.startswith("loss."))
     own = [key for key in keys if key.removeprefix("loss.") not in COMMON]

@@ -81,7 +81,7 @@ def counted(number: Any, noun: str) -> str | None:
     return f"{words(number)} {noun}{'' if number == 1 else 's'}"
 
 
-class Record:
+class StudyRecord:
     """What a study's record says, arm by arm.
 
     Args:

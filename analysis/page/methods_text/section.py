@@ -10,7 +10,7 @@ from analysis.page.methods_text.cohort import data, outcome, partitions
 from analysis.page.methods_text.encoder import encoder, shown, training
 from analysis.page.methods_text.inference import calibration, defaults, hypothesis, sample_size
 from analysis.page.methods_text.losses import losses, terms
-from analysis.page.methods_text.record import Paragraph, Record, joined, sentence
+from analysis.page.methods_text.record import Paragraph, StudyRecord, joined, sentence
 from analysis.page.methods_text.selection import classifier, final_runs, search
 from analysis.page.subgroups import subgroup_methods
 from analysis.results.study import StudyResults
@@ -65,7 +65,7 @@ def methods(statistics: Sequence[StudyStatistics]) -> list[Methods]:
 
 def study_methods(study: StudyResults) -> list[Paragraph]:
     """Write the paragraphs of one study; the last names the topics of which nothing was recorded."""
-    record = Record(study)
+    record = StudyRecord(study)
     found = [*(topic(record) for topic in TOPICS), software(record)]
     missing = [p.topic.lower() for p in found if not p.text and p.topic not in EXPECTED_EMPTY]
     if record.get("methods") is None:
@@ -78,7 +78,7 @@ def study_methods(study: StudyResults) -> list[Paragraph]:
     return [paragraph for paragraph in (*found, gap) if paragraph.text]
 
 
-def software(record: Record) -> Paragraph:
+def software(record: StudyRecord) -> Paragraph:
     """Versions, hardware, and what repeats the study."""
     return Paragraph(
         "Software",

@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.page.methods_text.record import (
     Paragraph,
-    Record,
+    StudyRecord,
     counted,
     joined,
     labels,
@@ -43,7 +43,7 @@ def _in(names: Mapping[str, str]) -> Any:
     return lambda value: names.get(value, words(value)) if isinstance(value, str) else words(value)
 
 
-def classifier(record: Record) -> Paragraph:
+def classifier(record: StudyRecord) -> Paragraph:
     """How worse, same or better is read off two visits."""
     arms, practice = record.study.arms, ("methods", "practice", "classifier")
     heads = {record.setting(arm, "progression.head").value for arm in arms}
@@ -80,7 +80,7 @@ def classifier(record: Record) -> Paragraph:
     )
 
 
-def _finetuning(record: Record) -> str:
+def _finetuning(record: StudyRecord) -> str:
     arms = record.with_encoder
     epochs = record.across("progression.finetune_epochs", arms)
     if epochs in (None, "0"):
@@ -93,7 +93,7 @@ def _finetuning(record: Record) -> str:
     )
 
 
-def search(record: Record) -> Paragraph:
+def search(record: StudyRecord) -> Paragraph:
     """What was searched, how trials were suggested, stopped and judged."""
     fixed = record.get("fixed_at")
     if fixed:
@@ -114,7 +114,7 @@ def search(record: Record) -> Paragraph:
     return Paragraph("Search", joined(_extent(record), _suggested(record), _stopped(record), _judged(record)))
 
 
-def _extent(record: Record) -> str:
+def _extent(record: StudyRecord) -> str:
     trials = counted(record.get("trials"), "trial")
     where = {
         True: "in the first fold alone, and its choice was frozen for all others, whose test patients had "
@@ -137,7 +137,7 @@ def _extent(record: Record) -> str:
     )
 
 
-def _suggested(record: Record) -> str:
+def _suggested(record: StudyRecord) -> str:
     sampler = ("methods", "search", "sampler")
     random = record.get(*sampler, "random_trials")
     trials = record.get("trials")
@@ -169,7 +169,7 @@ def _suggested(record: Record) -> str:
     )
 
 
-def _stopped(record: Record) -> str:
+def _stopped(record: StudyRecord) -> str:
     said = []
     pruners = record.get("methods", "search", "pruner") or {}
     for epochs, own in pruners.items() if isinstance(pruners, Mapping) else ():
@@ -189,7 +189,7 @@ def _stopped(record: Record) -> str:
     )
 
 
-def _judged(record: Record) -> str:
+def _judged(record: StudyRecord) -> str:
     return joined(
         sentence(
             "Selected were the trial and the epoch with the highest {metric}{epochs}.",
@@ -206,7 +206,7 @@ def _judged(record: Record) -> str:
     )
 
 
-def final_runs(record: Record) -> Paragraph:
+def final_runs(record: StudyRecord) -> Paragraph:
     """What was tested: how often, after which training."""
     return Paragraph(
         "Final runs",

@@ -28,7 +28,7 @@ from analysis.page.checklist.checklists import (
     checklists,
     items,
 )
-from analysis.page.checklist.record import Record
+from analysis.page.checklist.record import ReportedStudy
 from analysis.page.methods_text.section import study_methods
 from analysis.page.page import Report, html
 from analysis.page.places import anchor
@@ -75,20 +75,20 @@ DISJOINT = Check(name="Patient disjointness", status="green", looked_at="runs", 
 
 
 @pytest.fixture(scope="module")
-def record(report: Report) -> Record:
+def record(report: Report) -> ReportedStudy:
     (item,), (checks,) = report.statistics, report.checks
-    return Record(
+    return ReportedStudy(
         statistics=item, tables=report.tables, places=report.places, checks=[*checks, DISJOINT],
         methods="\n".join(part.text for part in report.methods),
     )  # fmt: skip
 
 
-def with_info(record: Record, **changes: Any) -> Record:
+def with_info(record: ReportedStudy, **changes: Any) -> ReportedStudy:
     study = replace(record.study, info={**record.study.info, **changes})
     return replace(record, statistics=replace(record.statistics, study=study))
 
 
-def without(record: Record, key: str) -> Record:
+def without(record: ReportedStudy, key: str) -> ReportedStudy:
     """The record without a value of study.json, by its dotted key."""
 
     def left(values: Mapping[str, Any], parts: list[str]) -> dict[str, Any]:
@@ -100,34 +100,34 @@ def without(record: Record, key: str) -> Record:
     return with_info(replace(record), **{**dict.fromkeys(record.study.info), **changed})
 
 
-def no_tables(record: Record) -> Record:
+def no_tables(record: ReportedStudy) -> ReportedStudy:
     return replace(record, tables=[], places={})
 
 
-def no_checks(record: Record) -> Record:
+def no_checks(record: ReportedStudy) -> ReportedStudy:
     return replace(record, checks=[])
 
 
-def no_ledger(record: Record) -> Record:
+def no_ledger(record: ReportedStudy) -> ReportedStudy:
     study = replace(record.study, ledger=record.study.ledger.iloc[:0])
     nothing = Comparison(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
     return replace(record, statistics=replace(record.statistics, study=study, comparison=nothing))
 
 
-def no_column(name: str) -> Callable[[Record], Record]:
-    def changed(record: Record) -> Record:
+def no_column(name: str) -> Callable[[ReportedStudy], ReportedStudy]:
+    def changed(record: ReportedStudy) -> ReportedStudy:
         study = replace(record.study, ledger=record.study.ledger.drop(columns=name))
         return replace(record, statistics=replace(record.statistics, study=study))
 
     return changed
 
 
-def no_external(record: Record) -> Record:
+def no_external(record: ReportedStudy) -> ReportedStudy:
     study = replace(record.study, external=record.study.external.iloc[:0])
     return replace(record, statistics=replace(record.statistics, study=study))
 
 
-BEHIND: dict[str, str | Callable[[Record], Record]] = {
+BEHIND: dict[str, str | Callable[[ReportedStudy], ReportedStudy]] = {
     "question": "frozen", "protocol": "frozen", "cohort": "cohort.name", "sites": no_column("site"),
     "devices": no_column("device"), "preparation": "base.data", "frames": "base.data.frames",
     "left_out": lambda record: without(without(record, "flow"), "left_out"),
@@ -171,7 +171,7 @@ def test_every_look_is_asked_for_and_tried_here() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BEHIND)
-def test_what_the_record_loses_is_reported_no_more(record: Record, name: str) -> None:
+def test_what_the_record_loses_is_reported_no_more(record: ReportedStudy, name: str) -> None:
     look, behind = LOOKS[name][0], BEHIND[name]
     found = look(record)
     assert found is not None and found.value and found.applies
@@ -179,7 +179,7 @@ def test_what_the_record_loses_is_reported_no_more(record: Record, name: str) ->
 
 
 @pytest.mark.slow
-def test_an_item_is_exempt_only_where_the_record_shows_it(record: Record) -> None:
+def test_an_item_is_exempt_only_where_the_record_shows_it(record: ReportedStudy) -> None:
     phantom = with_info(record, cohort={**record.study.cohort, "phantom": True})
     alone = without(without(no_external(record), "external"), "places")
     shows = {"no_patients": phantom, "one_cohort": alone, "no_ensemble": record, "no_updating": alone}
@@ -195,7 +195,7 @@ def test_an_item_is_exempt_only_where_the_record_shows_it(record: Record) -> Non
 
 
 @pytest.mark.slow
-def test_of_an_empty_record_nothing_is_reported(record: Record) -> None:
+def test_of_an_empty_record_nothing_is_reported(record: ReportedStudy) -> None:
     empty = with_info(record, **dict.fromkeys(record.study.info))
     for lose in (no_ledger, no_external, no_tables, no_checks):
         empty = lose(empty)
@@ -206,7 +206,7 @@ def test_of_an_empty_record_nothing_is_reported(record: Record) -> None:
 
 
 @pytest.mark.slow
-def test_the_status_says_what_is_missing(record: Record) -> None:
+def test_the_status_says_what_is_missing(record: ReportedStudy) -> None:
     size = next(item for item in items("claim") if item.item == "21")
     assert answer(size, record).status == REPORTED and "difference 0.12" in answer(size, record).recorded
     lost = answer(size, without(record, "frozen.sample_size"))
@@ -219,21 +219,21 @@ def test_the_status_says_what_is_missing(record: Record) -> None:
 
 
 @pytest.mark.slow
-def test_methods_is_the_place_of_what_it_says_and_of_nothing_else(record: Record) -> None:
+def test_methods_is_the_place_of_what_it_says_and_of_nothing_else(record: ReportedStudy) -> None:
     look = LOOKS["weights"][0]
     told = look(replace(record, methods="Encoders began with weights none."))
     silent = look(replace(record, methods="Nonetheless."))
     assert told is not None and told.at == "methods" and silent is not None and silent.at == ""
 
 
-def value(record: Record, name: str) -> str:
+def value(record: ReportedStudy, name: str) -> str:
     found = LOOKS[name][0](record)
     assert found is not None
     return found.value
 
 
 @pytest.mark.slow
-def test_what_methods_says_in_its_own_words_is_reported_there(record: Record) -> None:
+def test_what_methods_says_in_its_own_words_is_reported_there(record: ReportedStudy) -> None:
     """Seen: all of these *here*, since Methods begins sentences with capitals and writes no raw settings."""
     for name in ("predictors", "training", "imbalance", "output", "uncertainty"):
         found = LOOKS[name][0](record)
@@ -250,7 +250,7 @@ def test_what_methods_says_in_its_own_words_is_reported_there(record: Record) ->
 
 
 @pytest.mark.slow
-def test_decline_is_told_in_its_two_classes(record: Record) -> None:
+def test_decline_is_told_in_its_two_classes(record: ReportedStudy) -> None:
     decline = no_tables(with_info(record, endpoint="decline"))
     assert value(record, "outcome").startswith("worse, same or better: S/F ratio changes by 25")
     assert value(decline, "outcome").startswith("worse or not worse: S/F ratio gets worse by 25")
@@ -259,7 +259,7 @@ def test_decline_is_told_in_its_two_classes(record: Record) -> None:
 
 
 @pytest.mark.slow
-def test_a_search_is_told_as_it_was(record: Record) -> None:
+def test_a_search_is_told_as_it_was(record: ReportedStudy) -> None:
     """Seen: a best trial of a study without trials, a search in every fold of a study with one, and none in
     an older study that did not record what it searched."""
     named = [{**arm, "searched": []} for arm in record.study.info["arms"]]
@@ -294,7 +294,7 @@ def test_every_link_of_the_page_leads_somewhere(report: Report) -> None:
 
 
 @pytest.mark.slow
-def test_studies_share_a_line_where_they_answer_alike(record: Record) -> None:
+def test_studies_share_a_line_where_they_answer_alike(record: ReportedStudy) -> None:
     other = replace(record.study, key="mri", info={**record.study.info, "modality": "mri", "frozen": None})
     second = replace(record, statistics=replace(record.statistics, study=other))
     claim = checklists([record, second])[1]
@@ -309,7 +309,7 @@ def test_studies_share_a_line_where_they_answer_alike(record: Record) -> None:
 
 
 @pytest.mark.slow
-def test_a_page_without_figures_says_that_the_flow_is_not_reported(record: Record) -> None:
+def test_a_page_without_figures_says_that_the_flow_is_not_reported(record: ReportedStudy) -> None:
     report = Report(statistics=[record.statistics], tables=record.tables[:1], drawings=[])
     flow = next(line for line in report.checklists[1].lines if line.item.item == "35")
     assert flow.answer.status == NOT_REPORTED
