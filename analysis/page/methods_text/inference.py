@@ -30,6 +30,8 @@ NOISE = {
     "study": "an arm's luck in the whole study",
 }
 """What the standard deviations of the simulated studies stand for, in the order they are written."""
+CONDITIONS = {"patients": "patient", "folds": "fold", "repeats": "repeat", "seeds": "seed", "arms": "arm"}
+"""One of what the sizes of the simulated studies count, by their names in the record."""
 
 
 def percent(share: Any) -> str:
@@ -175,12 +177,11 @@ def calibration(record: StudyRecord) -> Paragraph:
                 family_studies=record.get(*found, "families", "studies"),
             ),
             sentence(
-                "The conditions had {patients} patients, {folds} folds, {repeats} repeats, {seeds} seeds, "
-                "{arms} "
-                "arms compared and no class rarer than {rarest}; they varied {varied}.",
+                "The conditions had {patients}, {folds}, {repeats}, {seeds}, {arms} compared and no class "
+                "rarer than {rarest}; they varied {varied}.",
                 **{
-                    name: between(record.get(*found, name))
-                    for name in ("patients", "folds", "repeats", "seeds", "arms")
+                    name: counted(between(record.get(*found, name)), noun)
+                    for name, noun in CONDITIONS.items()
                 },
                 rarest=_rarest(record),
                 varied=record.get(*found, "varied"),
@@ -215,7 +216,7 @@ def _likeness(record: StudyRecord) -> str:
     for name, value in own.items():
         limits = record.get("frozen", "calibration", name)
         if isinstance(value, int) and isinstance(limits, list) and not limits[0] <= value <= limits[-1]:
-            outside.append(f"{words(value)} {name}")
+            outside.append(counted(value, CONDITIONS[name]))
     rarest = record.get("frozen", "calibration", "smallest_class")
     if counts and sum(counts) and isinstance(rarest, float) and min(counts) / sum(counts) < rarest:
         outside.append(f"a class of {percent(min(counts) / sum(counts))}")
@@ -224,7 +225,8 @@ def _likeness(record: StudyRecord) -> str:
     if None in own.values():
         return ""
     return sentence(
-        "This study, with {own}, lies within them.", own=", ".join(f"{words(n)} {k}" for k, n in own.items())
+        "This study, with {own}, lies within them.",
+        own=[counted(value, CONDITIONS[name]) for name, value in own.items()],
     )
 
 

@@ -75,10 +75,12 @@ def between(values: Any, form: Callable[[Any], str] = words) -> str | None:
 
 
 def counted(number: Any, noun: str) -> str | None:
-    """Write a number with its noun: ``1 fold``, ``3 folds``; None where there is none."""
+    """Write a number, or a range as text, with its noun: ``1 fold``, ``2 to 3 folds``; None where there is
+    none."""
     if number is None:
         return None
-    return f"{words(number)} {noun}{'' if number == 1 else 's'}"
+    said = words(number)
+    return f"{said} {noun}{'' if said == '1' else 's'}"
 
 
 class StudyRecord:

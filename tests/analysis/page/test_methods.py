@@ -227,6 +227,18 @@ def test_a_study_outside_the_calibrated_conditions_says_so(studies: list[dict[st
     assert "This study lies outside them: 2 folds." in told(inside)
 
 
+def test_sizes_are_written_as_one_or_several(studies: list[dict[str, Any]]) -> None:
+    """Seen: "1 repeats, 1 seeds"."""
+    info = copy.deepcopy(studies[0])
+    info["cohort"] |= {"patients_with_pairs": 60, "class_counts": [30, 40, 30]}
+    info |= {"folds": 3, "repeats": 1, "seeds": 1}
+    info["frozen"]["calibration"] |= {"repeats": [1, 1], "seeds": [1, 2]}
+    text = told(info)
+    assert ", 1 repeat, 1 to 2 seeds, " in text and ", 3 folds, 1 repeat, 1 seed, 3 arms, lies within" in text
+    info["frozen"]["calibration"]["repeats"] = [2, 3]
+    assert "lies outside them: 1 repeat." in told(info)
+
+
 def test_a_rare_class_of_decline_is_one_of_its_two(studies: list[dict[str, Any]]) -> None:
     decline = copy.deepcopy(studies[0])
     decline["cohort"] |= {"patients_with_pairs": 60, "class_counts": [50, 47, 3]}
