@@ -55,11 +55,9 @@ def hypothesis(record: StudyRecord) -> Paragraph:
                 reference=names.get(str(record.get("reference")), record.get("reference")),
             ),
             sentence(
-                "Before the first final run the protocol was frozen ({date}, code {commit}): tested "
-                "against the "
-                "reference were {family}, at a two-sided alpha of {alpha} adjusted over this family, with "
-                "{looks} at the "
-                "results.",
+                "Before the first final run the protocol was frozen ({date}, code {commit}): tested against "
+                "the reference were {family}, at a two-sided alpha of {alpha} adjusted over this family, "
+                "with {looks} at the results.",
                 date=str(record.get("frozen", "date") or "")[:10] or None,
                 commit=record.get("frozen", "commit"),
                 family=[names.get(str(arm), str(arm)) for arm in family] or "no arms"
@@ -129,15 +127,13 @@ def _detectable(record: StudyRecord) -> str:
     if difference is None:
         return sentence(
             "At the start no difference in {metric} was found that {power} of such studies would call "
-            "supported "
-            "({studies} simulated studies per effect, through the decision rule, Holm included).",
+            "supported ({studies} simulated studies per effect, through the decision rule, Holm included).",
             **common,
         )
     return sentence(
-        "Minimum detectable difference, worked out at the start: {difference} of {metric}, which {power} "
-        "of such "
-        "studies call supported ({studies} simulated studies per effect, through the decision rule, Holm "
-        "included).",
+        "Minimum detectable difference, worked out at the start: {difference} of {metric}, which {power} of "
+        "such studies call supported ({studies} simulated studies per effect, through the decision rule, "
+        "Holm included).",
         difference=f"{difference:+.2g}" if isinstance(difference, int | float) else difference,
         **common,
     )
@@ -160,12 +156,10 @@ def calibration(record: StudyRecord) -> Paragraph:
         "Calibration of the rule",
         joined(
             sentence(
-                "By simulation ({script}, {conditions} conditions with equally good arms, {studies} "
-                "studies each, on {metric}) 95 % "
-                "intervals covered the true difference in {coverage} of studies, and an arm was called "
-                "supported "
-                "in {supported}; of families of {arms} arms any was in {any_} ({family_studies} studies "
-                "each).",
+                "By simulation ({script}, {conditions} conditions with equally good arms, {studies} studies "
+                "each, on {metric}) 95 % intervals covered the true difference in {coverage} of studies, "
+                "and an arm was called supported in {supported}; of families of {arms} arms any was in "
+                "{any_} ({family_studies} studies each).",
                 script=record.get(*found, "measured_by"),
                 conditions=record.get(*found, "conditions"),
                 studies=record.get(*found, "studies"),
