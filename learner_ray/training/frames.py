@@ -20,6 +20,7 @@ from torch import Tensor
 
 from learner_ray.imaging.frame_stack import FrameStack
 from learner_ray.training.process import memory_limit
+from learner_ray.training.streams import own_stream
 
 RESIDENT_SHARE = 0.25
 """The largest part of a GPU's memory, or of the part of it that this process may use, that frames take."""
@@ -139,7 +140,7 @@ class _Slot:
         self._host = torch.empty((frames, *size), dtype=torch.uint8, pin_memory=self._gpu)
         self._there = torch.empty((frames, *size), dtype=torch.uint8, device=device)
         self._shape: torch.Size = torch.Size()
-        self._stream: Any = torch.cuda.Stream() if self._gpu else None  # type: ignore[no-untyped-call]
+        self._stream: Any = own_stream("copies") if self._gpu else None
         self._copied: Any = torch.cuda.Event() if self._gpu else None  # type: ignore[no-untyped-call]
         self._trained: Any = torch.cuda.Event() if self._gpu else None  # type: ignore[no-untyped-call]
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from learner_ray.training.step import StepInputs, TrainingStep
+from learner_ray.training.streams import own_stream
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class CudaGraphs:
 
     def __init__(self) -> None:
         # Warm-up and capture share a stream, else autograd would wait for another one while it is captured.
-        self._stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._stream: Any = own_stream("graph")
         self._pool: Any = None
 
     def run(self, work: Work) -> None:

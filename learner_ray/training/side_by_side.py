@@ -30,6 +30,7 @@ from learner_ray.core.config import Config, EncoderConfig
 from learner_ray.encoders.network import RANDOM, Network
 from learner_ray.run.spec import RunSpec
 from learner_ray.run.user_code import load_components
+from learner_ray.training.streams import own_stream
 from learner_ray.training.throughput import TimedTraining, train_for
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def own_thread() -> ThreadPoolExecutor:
 
 def _take_own_stream() -> None:
     if torch.cuda.is_available():
-        torch.cuda.set_stream(torch.cuda.Stream())  # type: ignore[no-untyped-call]
+        torch.cuda.set_stream(own_stream("run"))
 
 
 def side_by_side(work: Sequence[Callable[[], T]]) -> list[T | Exception]:
