@@ -4,8 +4,7 @@
 
 Needs torch, numpy and this checkout; clips are made up. Prints a table, and writes the same as JSON after
 each figure, so that nothing is lost if time runs out: what would begin after ``--limit`` seconds is left out,
-and said so. Runs ``pytest -m gpu`` too, where pytest is installed. ``--dry`` runs the same on a CPU, small,
-but for torch.compile.
+and said so. Runs ``pytest -m gpu`` too, where pytest is installed. ``--dry`` runs the same on a CPU, small.
 """
 
 from __future__ import annotations
@@ -290,25 +289,6 @@ def processes(bench: Bench, runs: int) -> float:
     return sum(rates)
 
 
-def compiled(bench: Bench) -> None:
-    """What torch.compile makes of the network, and what that costs."""
-    if not bench.gpu:
-        return
-
-    def ms(graph: bool) -> float:
-        trainer = bench.ours(graph=graph)
-        trainer.step.network = torch.compile(trainer.network)  # type: ignore[assignment]
-        begin = time.perf_counter()
-        trainer.epoch(1)
-        ways.synchronise(bench.device)
-        if not graph:
-            bench.note("s torch.compile until the first step was done", time.perf_counter() - begin)
-        return bench.ms(trainer)
-
-    bench.measure("ms ours, torch.compile, kernel by kernel", lambda: ms(False))
-    bench.measure("ms ours, torch.compile in a CUDA graph", lambda: ms(True))
-
-
 def tests_on_a_gpu(bench: Bench) -> None:
     """The tests that need a GPU."""
     left = bench.limit - (time.perf_counter() - bench.begun)
@@ -360,7 +340,7 @@ def main() -> None:
     bench.note("card", "none: dry run on a CPU" if args.dry else torch.cuda.get_device_name())
     bench.note("date, commit, torch", f"{date.today()}, {commit()}, {torch.__version__}")
     bench.note("clips a step, frames, px", f"{batch}, {frames}, {size}")
-    for part in (steps_of_one_run, tests_on_a_gpu, side_by_side, what_changes_it, same_bits, compiled):
+    for part in (steps_of_one_run, tests_on_a_gpu, side_by_side, what_changes_it, same_bits):
         part(bench)
     bench.note("seconds in all", time.perf_counter() - bench.begun)
 

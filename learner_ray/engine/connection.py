@@ -241,7 +241,7 @@ def start_local(cpus: int) -> None:
                 include_dashboard=False,
                 **QUIET,
             )
-    except (RuntimeError, ValueError, ConnectionError, TimeoutError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray raises Exception itself where one of its processes ends at once
         raise PlaceError(f"Ray does not start on this machine ({_first_line(error)})") from error
 
 

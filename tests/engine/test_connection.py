@@ -153,6 +153,28 @@ def test_ray_starts_where_the_temporary_folder_is_too_long_for_its_sockets(tmp_p
     assert not short.exists()
 
 
+DOES_NOT_START = """
+from learner_ray.core.errors import PlaceError
+from learner_ray.engine.connection import start_local
+try:
+    start_local(1)
+except PlaceError as error:
+    print(error)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("address_file")
+def test_a_ray_whose_own_packages_are_broken_is_a_fault_of_the_place(tmp_path: Path) -> None:
+    """Its agent ends as it begins, and Ray gives up with a plain Exception."""
+    (tmp_path / "opencensus").mkdir()
+    (tmp_path / "opencensus" / "__init__.py").write_text("raise ImportError('a package that is lacking')\n")
+    command, env = [sys.executable, "-c", DOES_NOT_START], os.environ | {"PYTHONPATH": f"{tmp_path}:."}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=GUARD_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Ray does not start on this machine (")
+
+
 def test_a_short_folder_is_rays_own_and_one_that_is_a_file_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
