@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +34,8 @@ from benchmarks import gpu_ways as ways
 from benchmarks.gpu_ways import PLACES, STEPS, Ours, Plain, config_of, ms_per_step
 from learner_ray.core.components import LOSSES
 from learner_ray.core.config import Config
+from learner_ray.core.files import write_atomic
+from learner_ray.training.speed import Utilisation, gpu_utilisation
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -289,6 +292,29 @@ def processes(bench: Bench, runs: int) -> float:
     return sum(rates)
 
 
+def around_an_epoch(bench: Bench) -> None:
+    """What an epoch of a run does besides training: an epoch of a small study takes no longer than this."""
+
+    def ms(call: Callable[[], Any], times: int = 20) -> float:
+        begin = time.perf_counter()
+        for _ in range(times):
+            call()
+        return 1000 * (time.perf_counter() - begin) / times
+
+    if bench.gpu:
+        bench.measure("ms the driver's word on utilisation", lambda: ms(lambda: gpu_utilisation("cuda")))
+        bench.measure("ms an epoch's watch of utilisation", lambda: ms(lambda: watched("cuda")))
+    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+        file = Path(folder) / "progress.jsonl"
+        bench.measure("ms a small file written for good", lambda: ms(lambda: write_atomic(file, "x" * 5000)))
+
+
+def watched(device: str) -> None:
+    """An epoch that does nothing, watched as a real one is."""
+    with Utilisation(device):
+        pass
+
+
 def tests_on_a_gpu(bench: Bench) -> None:
     """The tests that need a GPU."""
     left = bench.limit - (time.perf_counter() - bench.begun)
@@ -340,7 +366,7 @@ def main() -> None:
     bench.note("card", "none: dry run on a CPU" if args.dry else torch.cuda.get_device_name())
     bench.note("date, commit, torch", f"{date.today()}, {commit()}, {torch.__version__}")
     bench.note("clips a step, frames, px", f"{batch}, {frames}, {size}")
-    for part in (steps_of_one_run, tests_on_a_gpu, side_by_side, what_changes_it, same_bits):
+    for part in (steps_of_one_run, tests_on_a_gpu, side_by_side, what_changes_it, same_bits, around_an_epoch):
         part(bench)
     bench.note("seconds in all", time.perf_counter() - bench.begun)
 
