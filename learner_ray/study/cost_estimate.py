@@ -73,7 +73,8 @@ def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) ->
     )
     space = tuple(plan.spaces[group.arm.name].items())
     trial_epochs = (
-        expected_epochs(plan.settings.pruner, group.trials, epochs, space) + group.audit_runs * epochs
+        expected_epochs(plan.settings.pruner, group.trials, epochs, space, lag=plan.settings.lag)
+        + group.audit_runs * epochs
     )
     searched = trial_epochs * trial_epoch
     final_run = (
@@ -104,6 +105,7 @@ def expected_epochs(
     epochs: int,
     space: tuple[tuple[str, BaseDistribution], ...] = (),
     draws: int = 0,
+    lag: int = 1,
 ) -> float:
     """The mean number of epochs that all trials of a search run, when no trial is better by its number.
 
@@ -113,12 +115,14 @@ def expected_epochs(
     Args:
         space: the distribution of every searched key, for pruners that look at parameters.
         draws: searches to simulate; 0 is as many as the pruner is quick enough for.
+        lag: a trial is compared with those whose numbers are smaller by this or more.
     """
     known = pruner in PRUNERS.built_in if isinstance(pruner, str) else False
     draws = draws or (DRAWS if known else DRAWS_SLOW)
     rng, total = np.random.default_rng(0), 0
     for _ in range(draws if epochs else 0):
         stops = search_pruner(pruner, epochs=epochs, search="r0-f0")
+        ended: list[TrialProgress] = []
         for number, quality in enumerate(rng.random(trials)):
             trial = TrialProgress(
                 number=number,
@@ -126,20 +130,23 @@ def expected_epochs(
                 parameters={} if known else _parameters(space, number),
                 distributions=dict(space),
             )
-            total += _epochs_until_stopped(stops, trial, float(quality), epochs)
+            earlier = ended[: max(0, number - lag + 1)]
+            ended.append(_ended(stops, trial, earlier, float(quality), epochs))
+            total += ended[-1].epoch
     return total / draws
 
 
-def _epochs_until_stopped(pruner: SearchPruner, trial: TrialProgress, quality: float, epochs: int) -> int:
-    """Epochs that a trial of one quality runs; the pruner is told of its end."""
+def _ended(
+    pruner: SearchPruner, trial: TrialProgress, earlier: list[TrialProgress], quality: float, epochs: int
+) -> TrialProgress:
+    """A trial of one quality after it was stopped, or ran its whole schedule."""
     scores: dict[int, float] = {}
     for epoch in range(1, epochs + 1):
         scores[epoch] = quality
-        if epoch < epochs and pruner.should_prune(replace(trial, scores=dict(scores))):
+        if epoch < epochs and pruner.should_prune(replace(trial, scores=dict(scores)), earlier):
             break
     state = "complete" if len(scores) == epochs else "stopped"
-    pruner.end(replace(trial, scores=scores, state=state, selection_score=quality))
-    return len(scores)
+    return replace(trial, scores=scores, state=state, selection_score=quality)
 
 
 @functools.cache
