@@ -16,7 +16,7 @@ from learner_ray.study.pruner_choice import prunes, search_pruner
 from learner_ray.study.pruners import TrialProgress
 from learner_ray.study.recipe_checks import ranges_of, start_of
 from learner_ray.study.retry import Retry, is_whole
-from learner_ray.study.samplers import grid_points, make_sampler, trials_told
+from learner_ray.study.samplers import grid_points, make_sampler, trials_known
 from learner_ray.study.study import Space, Suggest, distributions_of
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class ArmSearch:
         """Whether the trial of a number can be suggested: all that it depends on has ended, and it is one of
         those that run at a time. Trials that depend on none begin at once."""
         settings = self.group.settings
-        told = trials_told(settings.sampler, number, settings.lag)
+        told = trials_known(settings.sampler, number, settings.lag)
         needed = max(told, self._compared(number)) if self._prunes else told
         if number == self.group.trials or any(each not in self._ended for each in range(needed)):
             return False
@@ -181,7 +181,7 @@ class ArmSearch:
 
     def _next_trial(self) -> PlannedRun:
         group, settings, number = self.group, self.group.settings, len(self._asked)
-        self._tell(trials_told(settings.sampler, number, settings.lag))
+        self._tell(trials_known(settings.sampler, number, settings.lag))
         # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
         # resumed search suggests what the undisturbed one would have.
         seeds = group.run_seed("sampler", 0), group.run_seed("sampler", number)

@@ -29,6 +29,8 @@ class ArmCost:
     audits: int
     finals: int
     device_seconds: float
+    search_seconds: float
+    """The part of the device time that trials take."""
 
 
 NO_TIME = Throughput(train_per_scan=0, evaluate_per_scan=0)
@@ -48,39 +50,36 @@ def estimate_cost(plan: Plan, throughput: Mapping[str, Throughput]) -> list[ArmC
     costs = []
     for arm in plan.arms:
         groups = [group for group in plan.groups if group.arm is arm]
+        seconds = [_group_seconds(plan, g, throughput.get(paced_as(g.config), NO_TIME)) for g in groups]
         costs.append(
             ArmCost(
                 arm=arm.name,
                 trials=sum(group.trials for group in groups),
                 audits=sum(group.audit_runs for group in groups),
                 finals=sum(group.settings.seeds for group in groups),
-                device_seconds=sum(
-                    _group_seconds(plan, group, throughput.get(paced_as(group.config), NO_TIME))
-                    for group in groups
-                ),
+                device_seconds=sum(searched + after for searched, after in seconds),
+                search_seconds=sum(searched for searched, _ in seconds),
             )
         )
     return costs
 
 
-def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) -> float:
+def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) -> tuple[float, float]:
+    """The device time of a group's trials, and of its audits and final runs."""
     if not group.config.progression.uses_encoder:
-        return 0.0
+        return 0.0, 0.0
     epochs = group.config.train.epochs if group.config.pretrains else 0
     trial, final = _scans(plan, group, final=False), _scans(plan, group, final=True)
     trial_epoch = (
         trial["pretrain"] * throughput.train_per_scan + trial["embed"] * throughput.evaluate_per_scan
     )
     space = tuple(plan.spaces[group.arm.name].items())
-    trial_epochs = (
-        expected_epochs(plan.settings.pruner, group.trials, epochs, space, lag=plan.settings.lag)
-        + group.audit_runs * epochs
-    )
-    searched = trial_epochs * trial_epoch
+    trial_epochs = expected_epochs(plan.settings.pruner, group.trials, epochs, space, lag=plan.settings.lag)
     final_run = (
         epochs * final["pretrain"] * throughput.train_per_scan + final["embed"] * throughput.evaluate_per_scan
     )
-    return searched + group.settings.seeds * final_run
+    after = group.audit_runs * epochs * trial_epoch + group.settings.seeds * final_run
+    return trial_epochs * trial_epoch, after
 
 
 def _scans(plan: Plan, group: FoldSearchSpec, *, final: bool) -> dict[str, int]:

@@ -28,8 +28,8 @@ SAMPLERS = ("tpe", "gp", "cma-es", "nsga-ii", "qmc", "random", "grid")
 """Names that ``make_sampler`` knows."""
 
 
-def trials_told(name: str, trial: int, lag: int) -> int:
-    """How many trials, from the first on, a sampler is told of before it suggests one.
+def trials_known(name: str, trial: int, lag: int) -> int:
+    """How many trials, from the first on, a sampler knows the outcome of when it suggests one.
 
     Those between them and the trial count as running. Optuna's samplers make of running trials what follows:
     ``tpe`` takes them for bad ones (the constant liar), ``gp`` for ones whose outcome its model imagines,

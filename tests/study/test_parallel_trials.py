@@ -12,7 +12,7 @@ import pytest
 from learner_ray.run.spec import RunSpec
 from learner_ray.study.fake_clock import Curve, MemoryStore, Trainer, simulate
 from learner_ray.study.runner import StudyRunner
-from learner_ray.study.samplers import SAMPLERS, trials_told
+from learner_ray.study.samplers import SAMPLERS, trials_known
 from tests.study.small_study import curve, runner, story
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -78,8 +78,8 @@ def test_a_trial_goes_by_those_whose_number_is_smaller_by_the_lag() -> None:
     """Trials of which none is told are equal in both; the first that can differ comes after the lag."""
     told = {"tpe": (0, 0, 10, 41), "random": (0, 0, 0, 0), "qmc": (0, 1, 1, 1), "cma-es": (0, 0, 10, 41)}
     for sampler, expected in told.items():
-        assert tuple(trials_told(sampler, trial, 6) for trial in (0, 1, 15, 46)) == expected
-    assert [trials_told("tpe", trial, 1) for trial in range(4)] == [0, 1, 2, 3]
+        assert tuple(trials_known(sampler, trial, 6) for trial in (0, 1, 15, 46)) == expected
+    assert [trials_known("tpe", trial, 1) for trial in range(4)] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 8])
