@@ -74,8 +74,8 @@ class SweepOptions:
     seed."""
     parallel_trials: int | None = _option(metavar="P")
     """Trials of each search that run at a time, instead of the profile's number. A trial then goes by those
-    with numbers smaller by 2 P or more, so that the order in which they end does not matter. It is part of the
-    study, like its seed."""
+    with numbers smaller by 2 P or more, so that the order in which they end does not matter. P is recorded as
+    a part of the study."""
     epochs: int | None = _option(metavar="N")
     """Epochs of pretraining, instead of the profile's number."""
     pruner: str | None = _option(metavar="NAME")

@@ -33,7 +33,7 @@ def trials_known(name: str, trial: int, lag: int) -> int:
 
     Those between them and the trial count as running. Optuna's samplers make of running trials what follows:
     ``tpe`` takes them for bad ones (the constant liar), ``gp`` for ones whose outcome its model imagines,
-    ``cma-es`` and ``nsga-ii`` leave them out, and the others suggest whatever came before.
+    ``cma-es`` and ``nsga-ii`` leave them out, and what the others suggest depends on no trial.
 
     Args:
         name: one of ``SAMPLERS``.
