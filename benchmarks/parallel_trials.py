@@ -92,7 +92,7 @@ def speed_ups() -> None:
             cells = []
             for devices in DEVICES:
                 seconds, busy = wall(groups(*shape, parallel), devices)
-                most = min(devices, shape[0] * shape[1] * parallel)
+                most = min(devices, shape[0] * shape[1] * min(parallel, shape[2]))
                 cells.append(f"{busy / seconds:.1f} x ({busy / seconds / most:.2f})")
             print(f"| {name} | {parallel} | " + " | ".join(cells) + " |", flush=True)
 
