@@ -91,17 +91,22 @@ class Landscape:
             yield {"epoch": epoch, "selection_score": -loss, "seconds/train": 1.0, "seconds/evaluate": 0.0}
 
 
-def search(landscape: Landscape, pruner: str, sampler: str) -> list[RunResult]:
-    """The trials of one group on one device, in order, until the largest budget is spent."""
-    group = FoldSearchSpec(
+def group_of(landscape: Landscape, pruner: str, sampler: str) -> FoldSearchSpec:
+    """One group, with more trials than the budget allows."""
+    return FoldSearchSpec(
         arm=Arm(name="contrastive", label="MSE + contrastive"),
         config=Config(train=TrainConfig(epochs=EPOCHS)).with_values({"loss.name": "contrastive"}),
         fixed=frozenset(),
         fold=Fold(repeat=0, fold=0, test=("a",), parts=(("b",), ("c",), ("d",), ("e",))),
-        trials=EPOCHS * max(BUDGETS) + 1,  # more than the budget allows
+        trials=EPOCHS * max(BUDGETS) + 1,
         settings=SearchSettings(seed=landscape.seed, seeds=1, pruner=pruner, sampler=sampler),
         source=Source(path="synthetic"),
     )
+
+
+def search(landscape: Landscape, pruner: str, sampler: str) -> list[RunResult]:
+    """The trials of one group on one device, in order, until the largest budget is spent."""
+    group = group_of(landscape, pruner, sampler)
     study = StudyRunner([group], space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
     simulate(study, landscape.train, devices=1, until=EPOCHS * max(BUDGETS))
     return study.outcomes

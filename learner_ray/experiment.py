@@ -276,6 +276,11 @@ class Experiment:
         said = heading(plan, devices=devices, results=self._request.results)
         if other := notice(plan.settings.numerics):
             said += f"\n{other}"
+        from learner_ray.engine.run_plan import slots_of
+        from learner_ray.study.plan_report import idle_devices
+
+        if idle := idle_devices(plan, slots_of(self.options, devices)):
+            said += f"\n{idle}"
         if devices.local and not devices.gpus:
             said += "\nOn a cluster: the same with --cluster cluster/gpu.yaml, see cluster/README.md"
         return said

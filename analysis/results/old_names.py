@@ -15,6 +15,8 @@ CONFIG_KEYS = {"progression.judged_by": "progression.selection_metric"}
 """Single keys of a configuration, dotted."""
 STUDY_KEYS = {"scheduler": "pruner", "search_metric": "selection_metric"}
 """Keys of study.json."""
+UNRECORDED = {"parallel_trials": 1}
+"""What was so in every study whose study.json lacks the key."""
 ARM_KEYS = {"salt": "seed_offset"}
 """Keys of an arm in study.json."""
 COLUMNS = {"objective": "selection_score"}
@@ -56,7 +58,7 @@ def translated_study(info: Mapping[str, Any]) -> dict[str, Any]:
 
     Values that are not of the kind they must be are left as they are: the check of study.json names them.
     """
-    study = _renamed(info, STUDY_KEYS)
+    study = UNRECORDED | _renamed(info, STUDY_KEYS)
     if isinstance(study.get("base"), dict):
         study["base"] = _nested(study["base"])
     study |= {name: _dotted(study[name]) for name in ("set", "space") if name in study}

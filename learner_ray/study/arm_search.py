@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from learner_ray.run.folder import RunStore
 from learner_ray.run.progress import selection_score
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
-from learner_ray.study.pruner_choice import search_pruner
+from learner_ray.study.pruner_choice import prunes, search_pruner
 from learner_ray.study.pruners import TrialProgress
 from learner_ray.study.recipe_checks import ranges_of, start_of
 from learner_ray.study.retry import Retry, is_whole
-from learner_ray.study.samplers import grid_points, make_sampler
+from learner_ray.study.samplers import grid_points, make_sampler, trials_known
 from learner_ray.study.study import Space, Suggest, distributions_of
 
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 class ArmSearch:
-    """Asks its own Optuna study for trials, one at a time, then plans the audits and the final runs.
+    """Asks its own Optuna study for trials, then plans the audits and the final runs.
 
-    With one trial at a time, what is suggested depends on the earlier trials of this search alone, never on
-    the order in which a cluster happens to finish them. A run that has ended already, in this study or in
-    another of the same root, is reported to Optuna and not handed out: to resume a study is to ask again.
+    ``settings.parallel_trials`` trials run at a time. What is suggested, and what is stopped, depends on the
+    trials of this search alone whose numbers are smaller by ``settings.lag`` or more, never on the order in
+    which a cluster happens to finish them: the next trial waits until those have ended, and the others count
+    as running even if they have. A run that has ended already, in this study or in another of the same root,
+    is reported to Optuna and not handed out: to resume a study is to ask again.
 
     Args:
         group: what the search is to do, in which arm and fold.
@@ -62,7 +64,13 @@ class ArmSearch:
         self._space = space
         self._store = store
         self._study = study
-        self._asked: dict[int, optuna.Trial] = {}
+        self._prunes = prunes(group.settings.pruner)
+        self._asked: list[optuna.Trial] = []
+        """By number, all trials that were suggested."""
+        self._told = 0
+        """How many of them, from the first on, the Optuna study knows the outcome of."""
+        self._ended: dict[int, tuple[RunResult, TrialProgress]] = {}
+        """By number, the trials that have ended."""
         self._scores: dict[int, dict[int, float]] = {}
         """By the number of a running trial, the selection score of every epoch it has reported."""
         self._repeats = 0
@@ -71,7 +79,7 @@ class ArmSearch:
     @property
     def trial_outcomes(self) -> list[RunResult]:
         """The results of the trials that have ended, in order of their numbers."""
-        return [outcome for outcome in self.outcomes if outcome.planned.role == "trial"]
+        return [self._ended[number][0] for number in sorted(self._ended)]
 
     @property
     def best(self) -> RunResult | None:
@@ -104,7 +112,7 @@ class ArmSearch:
     def _searched(self) -> bool:
         if self.chooser is not self:
             return self.chooser._searched
-        return len(self.trial_outcomes) == self.group.trials
+        return len(self._ended) == self.group.trials
 
     @cached_property
     def _grid(self) -> list[dict[str, Any]]:
@@ -149,31 +157,46 @@ class ArmSearch:
 
     def _next(self) -> PlannedRun | None:
         if not self._searched:
-            return None if self._running or self.chooser is not self else self._next_trial()
+            return self._next_trial() if self.chooser is self and self._may_begin(len(self._asked)) else None
         if self.is_hopeless or self._all_repeated:
             return None
         number, audits = self._repeats, self.group.audit_runs
         self._repeats += 1
         return self._again("audit", number) if number < audits else self._again("final", number - audits)
 
+    def _may_begin(self, number: int) -> bool:
+        """Whether the trial of a number can be suggested: all that it depends on has ended, and it is one of
+        those that run at a time. Trials that depend on none begin at once."""
+        settings = self.group.settings
+        told = trials_known(settings.sampler, number, settings.lag)
+        needed = max(told, self._compared(number)) if self._prunes else told
+        if number == self.group.trials or any(each not in self._ended for each in range(needed)):
+            return False
+        free = settings.parallel_trials > 1 and not self._prunes and told == 0
+        return free or len(self._running) < settings.parallel_trials
+
+    def _compared(self, number: int) -> int:
+        """How many trials, from the first on, a pruner compares one with."""
+        return max(0, number - self.group.settings.lag + 1)
+
     def _next_trial(self) -> PlannedRun:
-        number = len(self.trial_outcomes)
-        group = self.group
+        group, settings, number = self.group, self.group.settings, len(self._asked)
+        self._tell(trials_known(settings.sampler, number, settings.lag))
         # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
         # resumed search suggests what the undisturbed one would have.
         seeds = group.run_seed("sampler", 0), group.run_seed("sampler", number)
-        self._study.sampler = make_sampler(group.settings.sampler, *seeds)
+        self._study.sampler = make_sampler(settings.sampler, *seeds, parallel=settings.parallel_trials > 1)
         if number == 0:
             # The published setting, or the base one, comes first: no search is judged without it.
             ranges = ranges_of(group.name, self._space, group.config, group.fixed)
             self._study.enqueue_trial(start_of(ranges, group.config, group.name))
-        elif group.settings.sampler == "grid":
+        elif settings.sampler == "grid":
             # Where all points have been tried the sampler goes on by itself.
             self._study.enqueue_trial(self._grid[number - 1] if number <= len(self._grid) else {})
         trial = self._study.ask()
         suggest = Suggest(trial, group.fixed)
         self._space(suggest, group.config)
-        self._asked[number] = trial
+        self._asked.append(trial)
         config = replace(group.config.with_values(suggest.values), seed=group.run_seed("trial"))
         return PlannedRun(
             group=group.name,
@@ -206,15 +229,16 @@ class ArmSearch:
             return
         number = outcome.planned.number
         scores = {row["epoch"]: selection_score(row) for row in outcome.progress}
-        self.pruner.end(self._progress(outcome.planned, scores, outcome))
+        self._ended[number] = outcome, self._progress(outcome.planned, scores, outcome)
         self._scores.pop(number, None)
-        self._tell(self._asked.pop(number), outcome)
+        if self._searched:
+            self._tell(self.group.trials)
 
     def should_prune(self, planned: PlannedRun, row: Mapping[str, Any]) -> bool:
         """Whether a running trial is stopped after an epoch, whose progress row is given. At the end of its
         schedule there is nothing to stop."""
         train, epoch = planned.spec.config.train, row["epoch"]
-        if planned.role != "trial" or epoch >= (train.stop_epoch or train.epochs):
+        if not self._prunes or planned.role != "trial" or epoch >= (train.stop_epoch or train.epochs):
             return False
         scores = self._scores.setdefault(planned.number, {})
         if epoch > len(scores) + 1:  # the epochs before it were reported in an earlier start
@@ -222,7 +246,8 @@ class ArmSearch:
             scores.update({each["epoch"]: selection_score(each) for each in rows})
         scores[epoch] = selection_score(row)
         known = {each: score for each, score in scores.items() if each <= epoch}
-        return self.pruner.should_prune(self._progress(planned, known))
+        earlier = [self._ended[number][1] for number in range(self._compared(planned.number))]
+        return self.pruner.should_prune(self._progress(planned, known), earlier)
 
     def _progress(
         self, planned: PlannedRun, scores: Mapping[int, float], result: RunResult | None = None
@@ -237,15 +262,19 @@ class ArmSearch:
             selection_score=result.selection_score if result else math.nan,
         )
 
-    def _tell(self, trial: optuna.Trial, outcome: RunResult) -> None:
+    def _tell(self, count: int) -> None:
+        """Tells the Optuna study, in order of number, how the first ``count`` trials ended."""
         from learner_ray.study.optuna_pruners import ending
 
-        for row in outcome.progress:
-            if math.isfinite(selection_score(row)):
-                trial.report(row["selection_score"], row["epoch"])
-        trial.set_user_attr("run_hash", outcome.planned.spec.hash)
-        state, value = ending(outcome.state, outcome.selection_score)
-        self._study.tell(trial, value, state=state)
+        for number in range(self._told, count):
+            trial, (outcome, _) = self._asked[number], self._ended[number]
+            for row in outcome.progress:
+                if math.isfinite(selection_score(row)):
+                    trial.report(row["selection_score"], row["epoch"])
+            trial.set_user_attr("run_hash", outcome.planned.spec.hash)
+            state, value = ending(outcome.state, outcome.selection_score)
+            self._study.tell(trial, value, state=state)
+        self._told = max(self._told, count)
 
 
 StudyFactory = Callable[[str], "optuna.Study"]

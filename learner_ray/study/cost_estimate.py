@@ -29,6 +29,8 @@ class ArmCost:
     audits: int
     finals: int
     device_seconds: float
+    search_seconds: float
+    """The part of the device time that trials take."""
 
 
 NO_TIME = Throughput(train_per_scan=0, evaluate_per_scan=0)
@@ -48,38 +50,36 @@ def estimate_cost(plan: Plan, throughput: Mapping[str, Throughput]) -> list[ArmC
     costs = []
     for arm in plan.arms:
         groups = [group for group in plan.groups if group.arm is arm]
+        seconds = [_group_seconds(plan, g, throughput.get(paced_as(g.config), NO_TIME)) for g in groups]
         costs.append(
             ArmCost(
                 arm=arm.name,
                 trials=sum(group.trials for group in groups),
                 audits=sum(group.audit_runs for group in groups),
                 finals=sum(group.settings.seeds for group in groups),
-                device_seconds=sum(
-                    _group_seconds(plan, group, throughput.get(paced_as(group.config), NO_TIME))
-                    for group in groups
-                ),
+                device_seconds=sum(searched + after for searched, after in seconds),
+                search_seconds=sum(searched for searched, _ in seconds),
             )
         )
     return costs
 
 
-def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) -> float:
+def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) -> tuple[float, float]:
+    """The device time of a group's trials, and of its audits and final runs."""
     if not group.config.progression.uses_encoder:
-        return 0.0
+        return 0.0, 0.0
     epochs = group.config.train.epochs if group.config.pretrains else 0
     trial, final = _scans(plan, group, final=False), _scans(plan, group, final=True)
     trial_epoch = (
         trial["pretrain"] * throughput.train_per_scan + trial["embed"] * throughput.evaluate_per_scan
     )
     space = tuple(plan.spaces[group.arm.name].items())
-    trial_epochs = (
-        expected_epochs(plan.settings.pruner, group.trials, epochs, space) + group.audit_runs * epochs
-    )
-    searched = trial_epochs * trial_epoch
+    trial_epochs = expected_epochs(plan.settings.pruner, group.trials, epochs, space, lag=plan.settings.lag)
     final_run = (
         epochs * final["pretrain"] * throughput.train_per_scan + final["embed"] * throughput.evaluate_per_scan
     )
-    return searched + group.settings.seeds * final_run
+    after = group.audit_runs * epochs * trial_epoch + group.settings.seeds * final_run
+    return trial_epochs * trial_epoch, after
 
 
 def _scans(plan: Plan, group: FoldSearchSpec, *, final: bool) -> dict[str, int]:
@@ -104,6 +104,7 @@ def expected_epochs(
     epochs: int,
     space: tuple[tuple[str, BaseDistribution], ...] = (),
     draws: int = 0,
+    lag: int = 1,
 ) -> float:
     """The mean number of epochs that all trials of a search run, when no trial is better by its number.
 
@@ -113,12 +114,14 @@ def expected_epochs(
     Args:
         space: the distribution of every searched key, for pruners that look at parameters.
         draws: searches to simulate; 0 is as many as the pruner is quick enough for.
+        lag: a trial is compared with those whose numbers are smaller by this or more.
     """
     known = pruner in PRUNERS.built_in if isinstance(pruner, str) else False
     draws = draws or (DRAWS if known else DRAWS_SLOW)
     rng, total = np.random.default_rng(0), 0
     for _ in range(draws if epochs else 0):
         stops = search_pruner(pruner, epochs=epochs, search="r0-f0")
+        ended: list[TrialProgress] = []
         for number, quality in enumerate(rng.random(trials)):
             trial = TrialProgress(
                 number=number,
@@ -126,20 +129,23 @@ def expected_epochs(
                 parameters={} if known else _parameters(space, number),
                 distributions=dict(space),
             )
-            total += _epochs_until_stopped(stops, trial, float(quality), epochs)
+            earlier = ended[: max(0, number - lag + 1)]
+            ended.append(_ended(stops, trial, earlier, float(quality), epochs))
+            total += ended[-1].epoch
     return total / draws
 
 
-def _epochs_until_stopped(pruner: SearchPruner, trial: TrialProgress, quality: float, epochs: int) -> int:
-    """Epochs that a trial of one quality runs; the pruner is told of its end."""
+def _ended(
+    pruner: SearchPruner, trial: TrialProgress, earlier: list[TrialProgress], quality: float, epochs: int
+) -> TrialProgress:
+    """A trial of one quality after it was stopped, or ran its whole schedule."""
     scores: dict[int, float] = {}
     for epoch in range(1, epochs + 1):
         scores[epoch] = quality
-        if epoch < epochs and pruner.should_prune(replace(trial, scores=dict(scores))):
+        if epoch < epochs and pruner.should_prune(replace(trial, scores=dict(scores)), earlier):
             break
     state = "complete" if len(scores) == epochs else "stopped"
-    pruner.end(replace(trial, scores=scores, state=state, selection_score=quality))
-    return len(scores)
+    return replace(trial, scores=scores, state=state, selection_score=quality)
 
 
 @functools.cache

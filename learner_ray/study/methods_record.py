@@ -106,7 +106,6 @@ def _search(plan: Plan, configs: dict[str, Config]) -> dict[str, Any] | None:
     return {
         "sampler": sampler_record(plan.settings.sampler),
         "pruner": {str(epochs): pruner_record(plan.settings.pruner, epochs) for epochs in lengths},
-        "parallel_trials": 1,
         "selected_epochs": "later half of the schedule",
         "final_runs": "the selected setting was trained again from the beginning on all training patients "
         "of the "

@@ -72,6 +72,10 @@ class SweepOptions:
     audits: int | None = _option(metavar="N")
     """Audits of each search, instead of the profile's number: the selected trial trained again under another
     seed."""
+    parallel_trials: int | None = _option(metavar="P")
+    """Trials of each search that run at a time, instead of the profile's number. A trial then goes by those
+    with numbers smaller by 2 P or more, so that the order in which they end does not matter. P is recorded as
+    a part of the study."""
     epochs: int | None = _option(metavar="N")
     """Epochs of pretraining, instead of the profile's number."""
     pruner: str | None = _option(metavar="NAME")

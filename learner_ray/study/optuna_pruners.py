@@ -7,6 +7,8 @@ import inspect
 import math
 import re
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -83,67 +85,87 @@ _WILCOXON = (
 
 
 class OptunaSearchPruner:
-    """Shows one of Optuna's pruners a search as an Optuna study of its own, in memory.
+    """Shows one of Optuna's pruners a search as Optuna studies in memory, one for each running trial.
 
-    That study has the search's trials under their numbers, with their parameters, states and the selection
-    score of every epoch. Its name is that of the search without the arm: Hyperband draws a trial's bracket
-    from the name, and arms must have the same brackets. A resumed study shows the pruner the same trials
-    epoch by epoch, so that one that remembers what it decided remembers it again.
+    Such a study has the trials that the running one is compared with under their numbers, with their
+    parameters, states and the selection score of every epoch; those between them and the trial itself are
+    there as running ones without a value. Its name is that of the search without the arm: Hyperband draws a
+    trial's bracket from the name, and arms must have the same brackets. The pruner is asked after every epoch
+    of every trial that is shown, so that one that remembers what it decided remembers it again in a resumed
+    study.
     """
 
     def __init__(self, pruner: BasePruner, search: str) -> None:
         self._prototype = pruner
         self._search = search
-        self._ended: list[TrialProgress] = []
-        self._begin()
+        self._base = self._new_study()
+        self._included = 0
+        """How many ended trials the base study has."""
+        self._shown: dict[int, _Shown] = {}
+        """The running trials by number, as far as they were shown."""
 
-    def _begin(self) -> None:
-        self._study = optuna.create_study(
+    def _new_study(self) -> optuna.Study:
+        return optuna.create_study(
             study_name=self._search,
             direction="maximize",
             sampler=optuna.samplers.RandomSampler(seed=0),
             pruner=copy.deepcopy(self._prototype),
         )
-        self._trial: optuna.Trial | None = None
-        self._shown: dict[int, tuple[float, bool]] = {}
-        """By epoch of the running trial, its score and whether the pruner would stop it."""
 
-    def should_prune(self, trial: TrialProgress) -> bool:
+    def should_prune(self, trial: TrialProgress, earlier: Sequence[TrialProgress]) -> bool:
         """Whether Optuna's pruner stops the running trial after the epoch it has just finished."""
-        self._show(trial, {epoch: s for epoch, s in self._shown.items() if epoch <= trial.epoch})
-        return self._shown[trial.epoch][1]
+        shown = self._shown.get(trial.number)
+        if shown is None or not shown.agrees_with(trial):
+            self._forget_before(len(earlier))
+            shown = self._shown[trial.number] = self._show(trial, earlier)
+        return shown.decide(trial, self._prototype)
 
-    def end(self, trial: TrialProgress) -> None:
-        """Shows Optuna's pruner the rest of a trial that has ended, and how it ended."""
-        self._show(trial, self._shown)
-        assert self._trial is not None
-        self._tell(self._trial, trial)
-        self._ended.append(trial)
+    def _forget_before(self, count: int) -> None:
+        """Forgets trials that others are compared with by now: they have ended."""
+        self._shown = {number: shown for number, shown in self._shown.items() if number >= count}
 
-    def _show(self, trial: TrialProgress, shown: dict[int, tuple[float, bool]]) -> None:
-        """Reports the epochs of a trial that the pruner has not seen, and asks it after each.
+    def _show(self, trial: TrialProgress, earlier: Sequence[TrialProgress]) -> _Shown:
+        if len(earlier) < self._included:  # a trial that began late, or is shown again
+            self._base, self._included = self._new_study(), 0
+        for ended in earlier[self._included :]:
+            running = _Shown.beginning(self._base, ended)
+            running.decide(ended, self._prototype)
+            state, value = ending(ended.state, ended.selection_score)
+            self._base.tell(running.trial, value, state=state)
+        self._included = len(earlier)
+        study = copy.deepcopy(self._base)
+        for _ in range(len(earlier), trial.number):
+            study.ask()
+        return _Shown.beginning(study, trial)
 
-        Where a run was begun anew and its scores are not those that were shown, all is shown again: what the
-        pruner knows is what the runs' files say.
-        """
-        if any(repr(trial.scores.get(epoch)) != repr(score) for epoch, (score, _) in shown.items()):
-            ended, self._ended = self._ended, []
-            self._begin()
-            for each in ended:
-                self.end(each)
-        if self._trial is None:
-            self._study.enqueue_trial(dict(trial.parameters))
-            self._trial = self._study.ask(dict(trial.distributions))
-        running = self._trial
-        for epoch in sorted(trial.scores.keys() - self._shown.keys()):
-            running.report(trial.scores[epoch], epoch)
-            decision = asked(self._prototype, running.should_prune)
-            self._shown[epoch] = trial.scores[epoch], decision
 
-    def _tell(self, running: optuna.Trial, trial: TrialProgress) -> None:
-        state, value = ending(trial.state, trial.selection_score)
-        self._study.tell(running, value, state=state)
-        self._trial, self._shown = None, {}
+@dataclass
+class _Shown:
+    """A trial in an Optuna study, as far as it was shown to the pruner."""
+
+    study: optuna.Study
+    trial: optuna.Trial
+    decisions: dict[int, tuple[float, bool]] = field(default_factory=dict)
+    """By epoch, the score and whether the pruner would stop the trial."""
+
+    @classmethod
+    def beginning(cls, study: optuna.Study, trial: TrialProgress) -> _Shown:
+        """A trial of these parameters before its first epoch."""
+        study.enqueue_trial(dict(trial.parameters))
+        return cls(study, study.ask(dict(trial.distributions)))
+
+    def agrees_with(self, trial: TrialProgress) -> bool:
+        """Whether what was shown is so still. A run that was begun anew has other scores, and what a pruner
+        knows is what the runs' files say."""
+        known = {epoch: score for epoch, (score, _) in self.decisions.items() if epoch <= trial.epoch}
+        return all(repr(trial.scores.get(epoch)) == repr(score) for epoch, score in known.items())
+
+    def decide(self, trial: TrialProgress, pruner: BasePruner) -> bool:
+        """Reports the epochs that were not shown, asks after each, and gives the last decision."""
+        for epoch in sorted(trial.scores.keys() - self.decisions.keys()):
+            self.trial.report(trial.scores[epoch], epoch)
+            self.decisions[epoch] = trial.scores[epoch], asked(pruner, self.trial.should_prune)
+        return self.decisions[trial.epoch][1] if trial.epoch else False
 
 
 def ending(state: str, selection_score: float) -> tuple[TrialState, float | None]:

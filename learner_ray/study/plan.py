@@ -74,6 +74,16 @@ class Plan:
         return sum(self.runs_per_arm.values())
 
     @property
+    def width(self) -> int:
+        """The most runs that can run at a time before the first search ends: trials of every group that
+        searches, final runs of every group that does not and follows no other."""
+        return sum(
+            min(group.trials, group.settings.parallel_trials) if group.trials else group.settings.seeds
+            for group in self.groups
+            if not group.chosen_by
+        )
+
+    @property
     def runs_per_arm(self) -> dict[str, int]:
         """The number of runs of every arm, by its name."""
         runs: dict[str, int] = {}
@@ -148,6 +158,7 @@ def make_plan(
             numerics=numerics,
             pruner=pruner,
             sampler=sampler,
+            parallel_trials=size.parallel_trials,
         ),
         winner=winner,
         development=development,

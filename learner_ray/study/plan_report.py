@@ -63,20 +63,45 @@ class PlanReport:
             f"{cost.finals:4d} final runs  {duration(cost.device_seconds)} of device time"
             for cost in self.arm_costs
         ]
-        seconds = self.device_seconds
+        seconds, searched = self.device_seconds, sum(cost.search_seconds for cost in self.arm_costs)
+        wall = searched / min(self.slots, self.plan.width) + (seconds - searched) / self.slots
         total = (
             f"In all {self.runs} runs, {duration(seconds)} of device time{self._timed}, about "
-            f"{duration(seconds / self.slots)} with {self.slots} at a time; "
+            f"{duration(wall)} with {self.slots} at a time{self._searching}; "
             f"{self.encoder_bytes / 1e9:.1f} GB of disk for final encoders."
         )
         known = [self.not_timed] if self._timed and self.not_timed else []
         return "\n".join([*rows, total, *known, detectable(self.plan, self.ledger, self.looks)])
 
     @property
+    def _searching(self) -> str:
+        """How many run at a time before the searches have ended, where it is fewer."""
+        width = self.plan.width
+        searches = any(cost.trials for cost in self.arm_costs)
+        return f" ({width} while it searches)" if searches and width < self.slots else ""
+
+    @property
     def _timed(self) -> str:
         """The devices whose pace is that of the costs; empty where no arm trains."""
         makes = sorted({measured.device for measured in self.throughput.values() if measured.device})
         return f" as measured on {' and '.join(makes)}" if makes else ""
+
+
+def idle_devices(plan: Plan, slots: int) -> str:
+    """What to do where a search leaves devices idle, in a sentence; empty where it fills them.
+
+    Args:
+        plan: the study.
+        slots: runs that fit on the devices at a time.
+    """
+    searches = sum(bool(group.trials) for group in plan.groups)
+    if not searches or plan.width >= slots:
+        return ""
+    wanted = min(-(-slots // searches), plan.size.trials)
+    said = f"While it searches, {plan.width} of {slots} runs that fit on the devices can run at a time"
+    if wanted <= plan.settings.parallel_trials:
+        return f"{said}: there are no more trials"
+    return f"{said}; a study with --parallel-trials {wanted} could fill them"
 
 
 def detectable(plan: Plan, ledger: Path | None = None, looks: int = 1) -> str:

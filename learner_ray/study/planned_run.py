@@ -45,6 +45,14 @@ class SearchSettings:
     """What stops trials early: a name, or an object of a study file."""
     sampler: str = "tpe"
     """What suggests the next trial: a name of ``samplers.SAMPLERS``."""
+    parallel_trials: int = 1
+    """Trials of one search that run at a time."""
+
+    @property
+    def lag(self) -> int:
+        """A trial may depend on those with numbers smaller by this or more. Twice the trials at a time, else
+        the longest of them would hold up the others."""
+        return 2 * self.parallel_trials if self.parallel_trials > 1 else 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ BOUNDS = {
     "seeds": (1, 1000),
     "trials": (0, 100_000),
     "audits": (0, 1000),
+    "parallel_trials": (1, 256),
 }
 """Beyond these no plan could be held in memory, let alone run."""
 
@@ -28,12 +29,14 @@ class Size:
     """Trials per group; 0 runs the base configuration without a search."""
     audits: int = 0
     """Runs of each group's chosen trial under other seeds, for the overtuning audit."""
+    parallel_trials: int = 1
+    """Trials of each group that run at a time."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in BOUNDS.items():
             number = getattr(self, name)
             if not least <= number <= most:
-                raise UserError(f"--{name} must be {least} to {most}, not {number}")
+                raise UserError(f"--{name.replace('_', '-')} must be {least} to {most}, not {number}")
 
 
 PROFILES = {

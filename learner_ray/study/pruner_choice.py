@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from learner_ray.core.components import PRUNERS
 from learner_ray.core.described import described
 from learner_ray.core.errors import UserError
 from learner_ray.core.registry import source_hash
-from learner_ray.study.pruners import Pruner, TrialProgress, asked
+from learner_ray.study.pruners import NoPruning, Pruner, TrialProgress, asked
 
 if TYPE_CHECKING:
     import optuna
@@ -21,16 +23,18 @@ PrunerChoice: TypeAlias = "str | Pruner | optuna.pruners.BasePruner"
 
 
 class SearchPruner(Protocol):
-    """The pruner of one search (one arm in one fold), which hears of its trials in order of their number.
+    """The pruner of one search (one arm in one fold).
 
-    It keeps no files: a resumed study tells it of the trials that have ended.
+    It decides by what it is given alone, so that a resumed study decides as one that was not interrupted.
     """
 
-    def should_prune(self, trial: TrialProgress) -> bool:
-        """Whether the running trial is stopped after the epoch it has just finished."""
+    def should_prune(self, trial: TrialProgress, earlier: Sequence[TrialProgress]) -> bool:
+        """Whether the running trial is stopped after the epoch it has just finished.
 
-    def end(self, trial: TrialProgress) -> None:
-        """Takes in a trial that has ended, in this start of the study or in an earlier one."""
+        Args:
+            trial: the trial.
+            earlier: the ended trials that it is compared with: those of the lowest numbers, in order.
+        """
 
 
 def search_pruner(choice: PrunerChoice, *, epochs: int, search: str) -> SearchPruner:
@@ -46,10 +50,16 @@ def search_pruner(choice: PrunerChoice, *, epochs: int, search: str) -> SearchPr
     """
     pruner = _pruner_of(choice, epochs)
     if isinstance(pruner, Pruner):
-        return _WithHistory(pruner, epochs)
+        return _Own(pruner, epochs)
     from learner_ray.study.optuna_pruners import OptunaSearchPruner
 
     return OptunaSearchPruner(pruner, search)
+
+
+def prunes(choice: PrunerChoice) -> bool:
+    """Whether a pruner may stop anything; where it may not, no trial depends on others by it."""
+    pruner = _pruner_of(choice, epochs=1)
+    return not isinstance(pruner, NoPruning) and type(pruner).__name__ != "NopPruner"
 
 
 def check_pruner(choice: PrunerChoice) -> None:
@@ -134,18 +144,12 @@ def _made(cls: Any, name: str) -> Any:
         ) from error
 
 
-class _WithHistory:
-    """One of our pruners together with the trials that it compares a new one with."""
+@dataclass(frozen=True)
+class _Own:
+    """One of our pruners, for a schedule of so many epochs."""
 
-    def __init__(self, pruner: Pruner, epochs: int) -> None:
-        self._pruner = pruner
-        self._epochs = epochs
-        self._earlier: list[TrialProgress] = []
+    pruner: Pruner
+    epochs: int
 
-    def should_prune(self, trial: TrialProgress) -> bool:
-        return asked(
-            self._pruner, lambda: self._pruner.should_prune(trial, tuple(self._earlier), self._epochs)
-        )
-
-    def end(self, trial: TrialProgress) -> None:
-        self._earlier.append(trial)
+    def should_prune(self, trial: TrialProgress, earlier: Sequence[TrialProgress]) -> bool:
+        return asked(self.pruner, lambda: self.pruner.should_prune(trial, tuple(earlier), self.epochs))

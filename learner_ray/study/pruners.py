@@ -71,8 +71,9 @@ class Pruner(ABC):
 
         Args:
             trial: the trial, with the scores of all its epochs so far, the one just finished included.
-            earlier: the trials of the same search (one arm, one fold) with lower numbers, in order; all have
-                ended.
+            earlier: the ended trials of the same search (one arm, one fold) that it is compared with, in
+                order: all with lower numbers, or, where P trials run at a time, with numbers lower by 2 P or
+                more.
             epochs: the length of the schedule.
         """
 

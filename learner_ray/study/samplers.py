@@ -28,7 +28,27 @@ SAMPLERS = ("tpe", "gp", "cma-es", "nsga-ii", "qmc", "random", "grid")
 """Names that ``make_sampler`` knows."""
 
 
-def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampler:
+def trials_known(name: str, trial: int, lag: int) -> int:
+    """How many trials, from the first on, a sampler knows the outcome of when it suggests one.
+
+    Those between them and the trial count as running. Optuna's samplers make of running trials what follows:
+    ``tpe`` takes them for bad ones (the constant liar), ``gp`` for ones whose outcome its model imagines,
+    ``cma-es`` and ``nsga-ii`` leave them out, and what the others suggest depends on no trial.
+
+    Args:
+        name: one of ``SAMPLERS``.
+        trial: the trial's number.
+        lag: it may go by the trials with numbers up to ``trial - lag``; 1 is one trial after the other.
+    """
+    lagged = max(0, trial - lag + 1)
+    if lag == 1:
+        return lagged
+    if name in ("random", "grid") or (name in ("tpe", "gp") and lagged < RANDOM_TRIALS):
+        return 0
+    return min(1, trial) if name == "qmc" else lagged  # qmc takes the ranges from the first trial
+
+
+def make_sampler(name: str, group: int, trial: int, *, parallel: bool = False) -> optuna.samplers.BaseSampler:
     """The sampler of one trial.
 
     It is made anew for every trial, so it may remember nothing: all it goes by is the Optuna study. On a grid
@@ -39,6 +59,7 @@ def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampl
         name: one of ``SAMPLERS``.
         group: seed that all trials of the search share.
         trial: seed of this trial alone.
+        parallel: whether trials may run while it suggests another.
 
     Raises:
         UserError: it needs a package that is missing.
@@ -48,8 +69,9 @@ def make_sampler(name: str, group: int, trial: int) -> optuna.samplers.BaseSampl
     if name == "cma-es" and find_spec("cmaes") is None:
         raise UserError("--sampler cma-es needs the package cmaes: pip install cmaes")
     samplers = optuna.samplers
+    liar: dict[str, Any] = {"constant_liar": True} if parallel else {}
     makers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
-        "tpe": lambda: samplers.TPESampler(seed=trial, n_startup_trials=RANDOM_TRIALS),
+        "tpe": lambda: samplers.TPESampler(seed=trial, n_startup_trials=RANDOM_TRIALS, **liar),
         "gp": lambda: samplers.GPSampler(seed=trial, n_startup_trials=RANDOM_TRIALS),
         "cma-es": lambda: samplers.CmaEsSampler(seed=trial, warn_independent_sampling=False),
         "nsga-ii": lambda: samplers.NSGAIISampler(seed=trial, population_size=POPULATION),

@@ -39,9 +39,12 @@ def groups(
     pruner: PrunerChoice = "halving",
     sampler: str = "tpe",
     development: bool = False,
+    parallel: int = 1,
 ) -> list[FoldSearchSpec]:
     found = []
-    shared = SearchSettings(seed=0, seeds=seeds, audits=audits, pruner=pruner, sampler=sampler)
+    shared = SearchSettings(
+        seed=0, seeds=seeds, audits=audits, pruner=pruner, sampler=sampler, parallel_trials=parallel
+    )
     for fold in FOLDS:
         for name in ("mse", "contrastive"):
             edits = {"loss.name": name}

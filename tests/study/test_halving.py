@@ -13,10 +13,9 @@ values = st.lists(st.floats(-10, 10), min_size=1, max_size=30)
 def kept(pruner: Pruner, scores: list[float], *, epoch: int, epochs: int = 8) -> list[bool]:
     """Which of some trials go on that reach an epoch one after the other, each with its score there."""
     search, found = search_pruner(pruner, epochs=epochs, search="r0-f0"), []
-    for number, score in enumerate(scores):
-        trial = TrialProgress(number=number, scores={epoch: score})
-        found.append(not search.should_prune(trial))
-        search.end(trial)
+    trials = [TrialProgress(number=number, scores={epoch: score}) for number, score in enumerate(scores)]
+    for trial in trials:
+        found.append(not search.should_prune(trial, trials[: trial.number]))
     return found
 
 

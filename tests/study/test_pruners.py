@@ -99,15 +99,16 @@ def ended(number: int, values: list[float], epochs: int) -> TrialProgress:
 def decisions(choice: Any, curves: list[list[float]], *, replayed: int = 0) -> list[tuple[int, int]]:
     """Where a search of given curves stops its trials. So many are replayed from files, the others live."""
     pruner, epochs, found = search_pruner(choice, epochs=12, search="r0-f0"), 12, []
+    earlier: list[TrialProgress] = []
     for number, values in enumerate(curves):
         reported = len(values)
         if number >= replayed or replayed == 0:
             for epoch in range(1, min(len(values) + 1, epochs)):
-                if pruner.should_prune(progress(number, values[:epoch])):
+                if pruner.should_prune(progress(number, values[:epoch]), earlier):
                     reported = epoch
                     found.append((number, epoch))
                     break
-        pruner.end(ended(number, values[:reported], epochs))
+        earlier.append(ended(number, values[:reported], epochs))
     return found
 
 
@@ -203,9 +204,9 @@ def test_hyperband_gives_the_trials_of_all_arms_the_same_brackets() -> None:
     def brackets(name: str) -> list[int]:
         pruner = study.groups[name].pruner
         assert isinstance(pruner, OptunaSearchPruner)
-        hyperband = pruner._study.pruner
+        hyperband = pruner._base.pruner
         assert isinstance(hyperband, optuna.pruners.HyperbandPruner)
-        return [hyperband._get_bracket_id(pruner._study, trial) for trial in pruner._study.trials]
+        return [hyperband._get_bracket_id(pruner._base, trial) for trial in pruner._base.trials]
 
     assert brackets("mse/r0-f0") == brackets("contrastive/r0-f0")
     assert len(set(brackets("mse/r0-f0"))) > 1
@@ -240,15 +241,16 @@ def test_the_cost_of_a_search_can_be_estimated(choice: Any) -> None:
 )
 def test_the_package_s_own_decide_as_they_always_did(new: Pruner, old: Any, curves: Any, epochs: int) -> None:
     then, now = old(epochs=epochs), search_pruner(new, epochs=epochs, search="r0-f0")
+    earlier: list[TrialProgress] = []
     for number, values in enumerate(curves):
         reported = 0
         for epoch, value in enumerate(values[:epochs], 1):
             reported, row = epoch, {"epoch": epoch, "selection_score": value}
             keeps = then.keeps(number, row)
-            assert keeps is not now.should_prune(progress(number, values[:epoch]))
+            assert keeps is not now.should_prune(progress(number, values[:epoch]), earlier)
             if not keeps:
                 break
-        now.end(ended(number, values[:reported], epochs))
+        earlier.append(ended(number, values[:reported], epochs))
 
 
 def test_a_run_begun_anew_counts_by_what_its_files_say() -> None:
@@ -256,16 +258,15 @@ def test_a_run_begun_anew_counts_by_what_its_files_say() -> None:
     first, second = ([[0.1, 0.2, 0.3], [5, 5, 5, 5, 5, 5]], [[0.1, 0.2, 0.3], [0.0, 0.1]])
     later = [0.2, 0.15, 0.1]
     told, resumed = (search_pruner(Counting(every=2), epochs=12, search="r0-f0") for _ in range(2))
+    written = [ended(number, values, 12) for number, values in enumerate(second)]
     for number, values in enumerate(first):
         for epoch in range(1, len(values) + 1):
-            told.should_prune(progress(number, values[:epoch]))
-        told.end(ended(number, second[number], 12))
-    for number, values in enumerate(second):
-        resumed.end(ended(number, values, 12))
+            told.should_prune(progress(number, values[:epoch]), written[:number])
     assert isinstance(told, OptunaSearchPruner) and isinstance(resumed, OptunaSearchPruner)
     asked = progress(2, later)
-    assert told.should_prune(asked) == resumed.should_prune(asked)
-    assert told._study.pruner.seen == resumed._study.pruner.seen  # type: ignore[attr-defined]
+    assert told.should_prune(asked, written) == resumed.should_prune(asked, written)
+    seen = [pruner._shown[2].study.pruner.seen for pruner in (told, resumed)]  # type: ignore[attr-defined]
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_an_error_of_a_user_s_own_pruner_is_told_as_such() -> None:
             raise KeyError("train.lr")
 
     with pytest.raises(UserError, match=r"the pruner Broken fails: KeyError: 'train\.lr'"):
-        search_pruner(Broken(), epochs=8, search="r0-f0").should_prune(progress(0, [1.0]))
+        search_pruner(Broken(), epochs=8, search="r0-f0").should_prune(progress(0, [1.0]), [])
 
 
 def test_a_study_is_identified_by_its_pruner_with_its_settings_and_its_source() -> None:

@@ -140,7 +140,13 @@ def _extent(record: StudyRecord) -> str:
 def _suggested(record: StudyRecord) -> str:
     sampler = ("methods", "search", "sampler")
     random = record.get(*sampler, "random_trials")
-    trials = record.get("trials")
+    trials, at_a_time = record.get("trials"), record.get("parallel_trials")
+    lag = (
+        f", each suggested, and stopped, by what is known of those with numbers smaller by {2 * at_a_time} "
+        "or more"
+        if isinstance(at_a_time, int) and at_a_time > 1
+        else ""
+    )
     others = {"population": "population of {}", "levels": "{} values of a real number"}
     more = [
         text.format(words(n)) for key, text in others.items() if (n := record.get(*sampler, key)) is not None
@@ -163,9 +169,7 @@ def _suggested(record: StudyRecord) -> str:
             "The first trial of every search has the {first}.",
             first="values of the table's column Start" if record.get("starts") else None,
         ),
-        sentence(
-            "Trials of one search ran {n} at a time.", n=record.get("methods", "search", "parallel_trials")
-        ),
+        sentence("Trials of one search ran {n} at a time{lag}.", n=at_a_time, lag=lag),
     )
 
 

@@ -10,7 +10,7 @@ from analysis.building import all_tables
 from analysis.figures.search import budget, learning
 from analysis.page.page import Report, html
 from analysis.results.load import load
-from analysis.results.old_names import config_key, translated_study
+from analysis.results.old_names import UNRECORDED, config_key, translated_study
 from analysis.statistics.study_statistics import study_statistics
 
 NAMES = {
@@ -105,7 +105,7 @@ def test_what_study_json_declares_is_equal(both):
 
 def test_the_new_name_wins_where_both_stand():
     info = {"scheduler": "old", "pruner": "new", "base": {"model": {"a": 1}, "encoder": {"a": 2}}}
-    assert translated_study(info) == {"pruner": "new", "base": {"encoder": {"a": 2}}}
+    assert translated_study(info) == UNRECORDED | {"pruner": "new", "base": {"encoder": {"a": 2}}}
 
 
 def test_keys_without_another_name_stay():

@@ -1,0 +1,170 @@
+"""What trials that run at a time gain in wall time, and what they cost in quality, on a fake clock.
+
+    python benchmarks/parallel_trials.py [--quick] [--replicates 40] [--samplers tpe,random]
+
+First, the speed-up of whole studies on many devices by the number of trials of a search at a time: searched
+trials of 25 epochs under halving, durations of epochs that vary twofold from run to run. Then the regret of
+one search, on the landscapes of ``schedulers.py``, at equal epochs and at equal wall time. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.schedulers import BEST, EPOCHS, Landscape, group_of, space
+from learner_ray.cohort import Fold
+from learner_ray.run.spec import RunSpec
+from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
+from learner_ray.study.planned_run import FoldSearchSpec, RunResult
+from learner_ray.study.profiles import PROFILES
+from learner_ray.study.runner import StudyRunner
+from learner_ray.study.study import Arm
+
+PARALLEL = (1, 2, 4, 8, 16)
+DEVICES = (8, 64, 256, 1000)
+ARMS = 6
+BUDGET = 24
+"""Whole schedules that a search may cost in the table of regret."""
+
+
+def groups(arms: int, folds: int, trials: int, seeds: int, parallel: int) -> list[FoldSearchSpec]:
+    """The groups of a study."""
+    base = group_of(Landscape(0, crossing=True), "halving", "random")
+    settings = replace(base.settings, seeds=seeds, parallel_trials=parallel)
+    return [
+        replace(
+            base,
+            arm=Arm(name=f"arm-{arm}", label=f"arm {arm}", seed_offset=str(arm)),
+            fold=Fold(repeat=0, fold=fold, test=(f"p{fold}",), parts=(("b",), ("c",), ("d",), ("e",))),
+            trials=trials,
+            settings=settings,
+        )
+        for arm in range(arms)
+        for fold in range(folds)
+    ]
+
+
+def uneven(spec: RunSpec) -> Curve:
+    """A run whose epochs take as long as its hash says."""
+    landscape = Landscape(0, crossing=True)
+    seconds = float(np.exp(np.random.default_rng(int(spec.hash[:8], 16)).normal(0, 0.35)))
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for row in landscape.train(spec).rows:
+            yield {**row, "seconds/train": seconds}
+
+    return Curve(rows=rows())
+
+
+def wall(found: list[FoldSearchSpec], devices: int) -> tuple[float, float]:
+    """Seconds of a study on so many devices, and the device-seconds of its runs."""
+    store = MemoryStore()
+    study = StudyRunner(found, space, store, lambda _: optuna.create_study(direction="maximize"))
+    seconds = simulate(study, uneven, devices=devices).seconds
+    return seconds, sum(sum(row["seconds/train"] for row in o.progress) for o in study.outcomes)
+
+
+def speed_ups() -> None:
+    """The table of speed-ups."""
+    shapes = {
+        f"{name}, {ARMS} arms": (ARMS, size.folds * size.repeats, size.trials, size.seeds)
+        for name, size in PROFILES.items()
+    } | {"one arm, 5 folds, 48 trials": (1, 5, 48, 3)}
+    print(
+        "| study | P | "
+        + " | ".join(f"{n} devices" for n in DEVICES)
+        + " |\n|---|---|"
+        + "---|" * len(DEVICES)
+    )
+    for name, shape in shapes.items():
+        for parallel in (1, 4, 16):
+            cells = []
+            for devices in DEVICES:
+                seconds, busy = wall(groups(*shape, parallel), devices)
+                most = min(devices, shape[0] * shape[1] * min(parallel, shape[2]))
+                cells.append(f"{busy / seconds:.1f} x ({busy / seconds / most:.2f})")
+            print(f"| {name} | {parallel} | " + " | ".join(cells) + " |", flush=True)
+
+
+def search(landscape: Landscape, pruner: str, sampler: str, parallel: int) -> list[tuple[float, RunResult]]:
+    """The trials of one group on as many devices as run at a time, each with the time of its end."""
+    group = group_of(landscape, pruner, sampler)
+    group = replace(group, settings=replace(group.settings, parallel_trials=parallel))
+    study = StudyRunner([group], space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
+    simulate(study, landscape.train, devices=parallel, until=EPOCHS * BUDGET)
+    clock, ends = [0.0] * parallel, []
+    for outcome in study.outcomes:  # in order of their ends, on devices that are never idle for long
+        device = int(np.argmin(clock))
+        clock[device] += len(outcome.progress)
+        ends.append((clock[device], outcome))
+    return ends
+
+
+def regret(landscape: Landscape, outcomes: list[RunResult]) -> float:
+    """Of the trial that would be chosen: the best one that ran to its end."""
+    complete = [outcome for outcome in outcomes if outcome.state == "complete"]
+    if not complete:
+        return math.nan
+    chosen = max(complete, key=lambda outcome: outcome.selection_score)
+    return landscape.final(chosen.planned.spec.config) - BEST
+
+
+def qualities(landscape: Landscape, pruner: str, sampler: str, parallel: int) -> tuple[float, float]:
+    """Regret at equal epochs, ``BUDGET`` schedules, and at equal wall time, that of a quarter of them."""
+    ends = search(landscape, pruner, sampler, parallel)
+    spent = np.cumsum([len(outcome.progress) for _, outcome in ends])
+    at_equal_epochs = [o for (_, o), epochs in zip(ends, spent, strict=True) if epochs <= BUDGET * EPOCHS]
+    at_equal_wall = [o for at, o in ends if at <= BUDGET * EPOCHS / 4]
+    return regret(landscape, at_equal_epochs), regret(landscape, at_equal_wall)
+
+
+def regrets(samplers: list[str], replicates: int) -> None:
+    """The table of regret."""
+    print(
+        "\n| sampler | pruner | curves | P | regret at equal epochs | at equal wall time |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for sampler in samplers:
+        for pruner in ("halving", "none"):
+            for crossing in (False, True):
+                for parallel in PARALLEL if sampler in ("tpe", "random") else (1, 4):
+                    found = np.array(
+                        [
+                            qualities(Landscape(n, crossing), pruner, sampler, parallel)
+                            for n in range(replicates)
+                        ]
+                    )
+                    means, errors = np.nanmean(found, 0), np.nanstd(found, 0, ddof=1) / math.sqrt(replicates)
+                    cells = [f"{m:.4f} ± {e:.4f}" for m, e in zip(means, errors, strict=True)]
+                    curves = "cross" if crossing else "agree"
+                    print(
+                        f"| {sampler} | {pruner} | {curves} | {parallel} | " + " | ".join(cells) + " |",
+                        flush=True,
+                    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two replicates, no speed-ups")
+    parser.add_argument("--replicates", type=int, default=40)
+    parser.add_argument("--samplers", default="tpe,random")
+    args = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if not args.quick:
+        speed_ups()
+    regrets(args.samplers.split(","), 2 if args.quick else args.replicates)
+
+
+if __name__ == "__main__":
+    main()
