@@ -73,6 +73,7 @@ class ArmSearch:
         """By number, the trials that have ended."""
         self._scores: dict[int, dict[int, float]] = {}
         """By the number of a running trial, the selection score of every epoch it has reported."""
+        self._best: RunResult | None = None
         self._repeats = 0
         self._running: dict[str, PlannedRun] = {}
 
@@ -85,12 +86,7 @@ class ArmSearch:
     def best(self) -> RunResult | None:
         """The complete trial with the highest selection score, of two that tie the earlier one; None while
         there is none."""
-        if self.chooser is not self:
-            return self.chooser.best
-        scored = [
-            o for o in self.trial_outcomes if o.state == "complete" and math.isfinite(o.selection_score)
-        ]
-        return max(scored, key=lambda outcome: outcome.selection_score, default=None)
+        return self._best if self.chooser is self else self.chooser.best
 
     @property
     def is_done(self) -> bool:
@@ -230,6 +226,8 @@ class ArmSearch:
         number = outcome.planned.number
         scores = {row["epoch"]: selection_score(row) for row in outcome.progress}
         self._ended[number] = outcome, self._progress(outcome.planned, scores, outcome)
+        if outcome.state == "complete" and math.isfinite(outcome.selection_score):
+            self._best = max((each for each in (self._best, outcome) if each), key=_rank)
         self._scores.pop(number, None)
         if self._searched:
             self._tell(self.group.trials)
@@ -275,6 +273,11 @@ class ArmSearch:
             state, value = ending(outcome.state, outcome.selection_score)
             self._study.tell(trial, value, state=state)
         self._told = max(self._told, count)
+
+
+def _rank(outcome: RunResult) -> tuple[float, int]:
+    """Trials by score; of equal ones the earlier ranks higher."""
+    return outcome.selection_score, -outcome.planned.number
 
 
 StudyFactory = Callable[[str], "optuna.Study"]

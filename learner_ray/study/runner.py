@@ -4,6 +4,9 @@ asks it for the next run.
 
 from __future__ import annotations
 
+import heapq
+import itertools
+from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -49,17 +52,21 @@ class StudyRunner:
         for search in self.groups.values():
             if search.group.chosen_by:
                 self._followers[search.group.chosen_by].append(search)
-        self._ready: list[PlannedRun] = []
+        self._ready: list[tuple[int, int, PlannedRun]] = []
+        """A heap of the runs that can start: those whose groups had the most runs left, then the oldest."""
+        self._asked = itertools.count()
+        self._open = set(self.groups)
+        """The groups that have a run left, kept since asking all after each run is slow in a large study."""
         self._announced: dict[str, int] = dict.fromkeys(self.groups, 0)
         # Only a group whose run has ended can have new ones: asking all is slow in a large study.
-        self._unasked = list(self.groups.values())
+        self._unasked = deque(self.groups.values())
         for callback in self.callbacks:
             callback.on_begin(self)
 
     @property
     def is_done(self) -> bool:
         """Whether every run has ended that can be."""
-        return all(group.is_done for group in self.groups.values())
+        return not self._open
 
     @property
     def remaining(self) -> int:
@@ -99,17 +106,16 @@ class StudyRunner:
         self._refill()
         if not self._ready:
             return None
-        planned = max(self._ready, key=lambda planned: self.groups[planned.group].remaining)
-        self._ready.remove(planned)
+        planned = heapq.heappop(self._ready)[-1]
         for callback in self.callbacks:
             callback.on_start(planned)
         return planned
 
     def _refill(self) -> None:
         while self._unasked:
-            group = self._unasked.pop(0)
+            group = self._unasked.popleft()
             while (planned := group.next_run()) is not None:
-                self._ready.append(planned)
+                heapq.heappush(self._ready, (-group.remaining, next(self._asked), planned))
             self._announce(group)
 
     def _announce(self, group: ArmSearch) -> None:
@@ -119,6 +125,8 @@ class StudyRunner:
             for callback in self.callbacks:
                 callback.on_end(outcome)
         self._announced[group.group.name] = len(group.outcomes)
+        if group.is_done:
+            self._open.discard(group.group.name)
 
     def row(self, planned: PlannedRun, row: dict[str, Any]) -> bool:
         """Takes in an epoch of a running run; False where the pruner stops the trial, which is then over."""
@@ -136,5 +144,7 @@ class StudyRunner:
             return
         group = self.groups[planned.group]
         group.end(outcome)
-        self._unasked += [group, *self._followers[planned.group]]
+        followers = self._followers[planned.group]
+        self._open -= {each.group.name for each in followers if each.is_done}
+        self._unasked += [group, *followers]
         self._announce(group)
