@@ -66,7 +66,7 @@ def patients_of(group: FoldSearchSpec, inner: int) -> tuple[Patients, Patients]:
 def rows_of(group: FoldSearchSpec, inner: int, number: int, config: Config) -> list[dict[str, Any]]:
     """Validation and test metrics of one training, by epoch."""
     make_deterministic(1)
-    data = open_data(group.source, config.data.image_size)
+    data = open_data(group.source, config.data.pixels)
     validating, testing = patients_of(group, inner)
     pretraining = Pretraining(config, data, validating.pretrain)
     rows = []
@@ -88,7 +88,7 @@ def rows_of(group: FoldSearchSpec, inner: int, number: int, config: Config) -> l
 def record(modality: str, data: str | None, configs: int) -> pd.DataFrame:
     """One row per outer fold, inner division, configuration and epoch."""
     groups, _ = plan_groups(modality, data, "contrastive")
-    open_data(groups[0].source, groups[0].config.data.image_size)  # the pixel cache, before two ask for it
+    open_data(groups[0].source, groups[0].config.data.pixels)  # the pixel cache, before two ask for it
     runs = [
         (group, inner, number, config)
         for group in groups

@@ -119,6 +119,7 @@ def check(options: argparse.Namespace) -> str:
 def _check(options: argparse.Namespace) -> str:
     from learner_ray.cohort import load
     from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
+    from learner_ray.core.sections import PixelSettings
     from learner_ray.imaging import gate
     from learner_ray.study.profiles import folds_asked
 
@@ -126,7 +127,7 @@ def _check(options: argparse.Namespace) -> str:
     complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
     oddities: Mapping[str, Sequence[str]]
     if options.decode:
-        oddities = gate.decode(cohort, SIZE, allow_duplicates=options.allow_duplicates).oddities
+        oddities = gate.decode(cohort, PixelSettings(SIZE), allow_duplicates=options.allow_duplicates).oddities
     else:
         duplicates = find_duplicates(cohort, hashes_of_equal_sizes(cohort))
         if not options.allow_duplicates:

@@ -35,6 +35,27 @@ def listed_files(folder: Path, values: Mapping[str, str], named: str, wrong: lis
     return tuple(found)
 
 
+def part_seen(folder: Path, values: Mapping[str, str], wrong: list[str]) -> tuple[str, str]:
+    """The part of a row's scan that is to be seen: its ``crop``, rewritten as ``x0,y0,x1,y1``, and the
+    absolute path of its ``mask``; each empty where the cell is."""
+    crop = mask = ""
+    if values["crop"]:
+        found = re.fullmatch(r"(\d+)[,; ]+(\d+)[,; ]+(\d+)[,; ]+(\d+)", values["crop"], re.ASCII)
+        left, top, right, bottom = map(int, found.groups()) if found else (0, 0, 0, 0)
+        if left < right and top < bottom:
+            crop = f"{left},{top},{right},{bottom}"
+        else:
+            wrong.append(
+                f"crop {values['crop']!r} is no part of a picture: write it as x0,y0,x1,y1 in whole pixels "
+                "from the top left, with x0 < x1 and y0 < y1"
+            )
+    if values["mask"]:
+        mask = os.path.abspath(folder / values["mask"])
+        if not os.path.isfile(mask):
+            wrong.append(f"mask {values['mask']} does not exist; correct the path, or leave the cell empty")
+    return crop, mask
+
+
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sorts frame2 before frame10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -36,6 +36,8 @@ DEFAULTS: dict[str, Any] = {
 SINCE: dict[str, Any] = {
     "encoder.name": "tsm_resnet18",
     "train.deterministic": True,
+    "data.crop": "columns",
+    "data.mask": "columns",
     "loss.boundary": 0.0,
     "loss.weighting": "raw",
     "loss.views": 0,

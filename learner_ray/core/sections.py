@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from learner_ray.core.errors import UserError
 
@@ -52,6 +52,17 @@ MOST = {
 work."""
 
 
+class PixelSettings(NamedTuple):
+    """What decides the pixels that are kept of a scan, of all that a configuration says."""
+
+    image_size: int
+    """Height and width of a frame in pixels."""
+    crop: Literal["columns", "none"] = "columns"
+    """How the manifest's column is used."""
+    mask: Literal["columns", "none"] = "columns"
+    """How the manifest's column is used."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Section):
     """What the encoder is shown of a scan."""
@@ -63,6 +74,16 @@ class DataConfig(Section):
     """Frames per scan (T). A video is cut into T segments; a volume into T slices."""
     augment: float = 1.0
     """Strength of the augmentation: 0 is none, 1 the default ranges."""
+    crop: Literal["columns", "none"] = "columns"
+    """Whether the manifest's column ``crop`` cuts scans (``columns``) or is passed over (``none``)."""
+    mask: Literal["columns", "none"] = "columns"
+    """Whether the manifest's column ``mask`` blackens what is not to be seen (``columns``), or is passed over
+    (``none``)."""
+
+    @property
+    def pixels(self) -> PixelSettings:
+        """What decides the pixels that are kept of a scan."""
+        return PixelSettings(self.image_size, self.crop, self.mask)
 
     def __post_init__(self) -> None:
         self._require_possible()

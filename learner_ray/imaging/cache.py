@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
+from learner_ray.cohort.cohort import files_read
 from learner_ray.cohort.content import content_hashes, last_known
 from learner_ray.core.locks import locked_file
 from learner_ray.imaging.errors import unreadable
@@ -131,8 +132,9 @@ def build_cache(
 
 def with_contents(cohort: Cohort, cache: PixelCache) -> Cohort:
     """The cohort with the hashes that its files had when they were decoded."""
-    rows = zip(cohort.scans["scan"], cohort.scans["files"], strict=True)
-    pairs = [pair for scan, files in rows for pair in zip(files, cache.contents[scan], strict=True)]
+    rows: Iterable[Any] = cohort.scans.itertuples(index=False)
+    # The cache has no hash of a mask that was not used.
+    pairs = [pair for row in rows for pair in zip(files_read(row), cache.contents[row.scan], strict=False)]
     return replace(cohort, contents={path: sha256 for path, sha256 in pairs if sha256})
 
 
@@ -141,7 +143,7 @@ def _held(cohort: Cohort, store: PixelStore) -> dict[str, Found]:
     last read none is read here."""
     last = {**last_known(cohort.paths), **cohort.contents}
     likely = list(_found(cohort, store, last))
-    unsure = {path for row, _ in likely for path in row.files} - cohort.contents.keys()
+    unsure = {path for row, _ in likely for path in files_read(row)} - cohort.contents.keys()
     readable = [path for path in unsure if os.access(path, os.R_OK)]
     contents = {**content_hashes(readable, among=cohort.paths), **cohort.contents}
     return {str(row.scan): found for row, found in _found(cohort, store, contents)}
@@ -151,8 +153,9 @@ def _found(cohort: Cohort, store: PixelStore, contents: Mapping[str, str]) -> It
     """The scans that a store holds, of those whose files all have a hash in ``contents``."""
     rows: Iterable[Any] = cohort.scans.itertuples(index=False)
     for row in rows:
-        if all(path in contents for path in row.files):
-            found = found_in(store, row, [contents[path] for path in row.files])
+        files = files_read(row)
+        if all(path in contents for path in files):
+            found = found_in(store, row, [contents[path] for path in files])
             if found is not None:
                 yield row, found
 

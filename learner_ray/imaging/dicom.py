@@ -7,6 +7,7 @@ scale that. Only scaled frames are kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from learner_ray.cohort.dicom_tags import DAMAGE, DicomError
 from learner_ray.imaging.dicom_header import GREYS, PALETTE, DicomHeader, read_header
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.raster import fit, grey_range, luma, pad_square, resize, to_grey
+from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 from learner_ray.imaging.screen import Change, find_picture
 
 PACKAGES = (
@@ -29,32 +31,36 @@ _DECODERS = {"1.2.840.10008.1.2.4.50": "pillow"}
 """Decoders by transfer syntax, where pydicom would try a slower one first."""
 
 
-def read_dicom(path: str, size: int) -> NDArray[np.uint8]:
+def read_dicom(path: str, size: int, region: RegionOfInterest = WHOLE) -> NDArray[np.uint8]:
     """Reads every frame of a file in grey, in order.
 
     A clip is cut to its largest B-mode region, or to what moves where the file names none; burnt-in text
     within it becomes black. A picture is cut to its region alone, a radiograph not at all: one with more than
-    8 bits is clipped to percentiles 0.5 and 99.5, and the window that the file proposes is not used.
+    8 bits is clipped to percentiles 0.5 and 99.5, and the window that the file proposes is not used. A crop
+    of the user's counts instead of the region or what moves.
 
     Returns:
         uint8 (T, size, size).
 
     Raises:
         ScanError: the file holds no scan of a kind that is read, is damaged, or holds fewer frames than it
-            announces.
+            announces, or its crop or mask does not fit.
     """
     header = read_header(path)
     try:
-        return _read_picture(path, header, size) if header.frames == 1 else _read_clip(path, header, size)
+        read = _read_picture if header.frames == 1 else _read_clip
+        return read(path, header, size, region)
     except DicomError as error:
         raise ScanError(path, str(error)) from error
 
 
-def _read_clip(path: str, header: DicomHeader, size: int) -> NDArray[np.uint8]:
+def _read_clip(path: str, header: DicomHeader, size: int, region: RegionOfInterest) -> NDArray[np.uint8]:
     change, grey = Change(header.height, header.width), grey_of(header)
     for values in decoded(path, header):
         change.add(grey(values))
-    picture = find_picture(change, header.region)
+    picture = find_picture(change, region.box(path, header.width, header.height) or header.region)
+    seen = region.picture(path, header.width, header.height, picture.box)
+    picture = replace(picture, hidden=picture.hidden | seen.hidden)
     left, top, right, bottom = picture.box
     width, height = fit((right - left) * header.pixel_aspect, bottom - top, size)
     scaled = np.empty((header.frames, height, width), np.uint8)
@@ -64,13 +70,15 @@ def _read_clip(path: str, header: DicomHeader, size: int) -> NDArray[np.uint8]:
     return pad_square(scaled, size)
 
 
-def _read_picture(path: str, header: DicomHeader, size: int) -> NDArray[np.uint8]:
+def _read_picture(path: str, header: DicomHeader, size: int, region: RegionOfInterest) -> NDArray[np.uint8]:
     (values,) = decoded(path, header)
-    left, top, right, bottom = header.region or (0, 0, header.width, header.height)
+    seen = region.picture(path, header.width, header.height, header.region)
+    left, top, right, bottom = seen.box
     deep = header.colours in GREYS and header.bits > 8
     grey = upright(values, header) if deep else grey_of(header)(values)
     frame = torch.from_numpy(grey[top:bottom, left:right].astype(np.float32))[None]
-    low, high = grey_range(frame) if deep else (0.0, 255.0)
+    low, high = grey_range(frame[:, ~seen.hidden]) if deep else (0.0, 255.0)
+    frame[:, seen.hidden] = low
     width, height = fit((right - left) * header.pixel_aspect, bottom - top, size)
     return pad_square(to_grey(resize(frame, width, height), low, high), size)
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from learner_ray.cohort.cohort import files_read
 from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
 from learner_ray.core.errors import UserError, causes
 from learner_ray.core.files import GONE
@@ -30,6 +31,7 @@ from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.pixel_store import PixelStore
 from learner_ray.imaging.raster import BACKGROUND
 from learner_ray.imaging.reader import read_scan, reader_version
+from learner_ray.imaging.region_of_interest import RegionOfInterest
 from learner_ray.imaging.shards import Entry, Pixels, ShardWriter
 
 _MAX_THREADS = 8
@@ -51,7 +53,7 @@ class Found:
     bad: BadScan | None
     """Why it cannot be read; None where it can."""
     contents: tuple[str, ...]
-    """SHA-256 of each of its files; the empty string for one that could not be opened."""
+    """SHA-256 of each of its files, and of its mask; the empty string for one that could not be opened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +70,15 @@ class _Read:
     """By path; those that could be opened."""
 
 
-def scan_key(files: Sequence[str], contents: Sequence[str]) -> str:
+def scan_key(row: Any, contents: Sequence[str]) -> str:
     """The name of a scan's pixels in a store: what its files hold, and their suffixes, by which the reader is
     chosen. Where they lie and what the scan is called are no part of it, and no file is opened. Where one is,
-    or may be, DICOM, its decoders are a part: installing one reads anew what could not be read without it."""
-    parts: list[Any] = [[Path(path).suffix for path in files], list(contents)]
-    kinds = [kind_by_name(path) for path in files]
+    or may be, DICOM, its decoders are a part: installing one reads anew what could not be read without it. So
+    are its crop and its mask, where it has them."""
+    parts: list[Any] = [[Path(path).suffix for path in files_read(row)], list(contents)]
+    kinds = [kind_by_name(path) for path in row.files]
+    if row.crop or row.mask:
+        parts.append({"crop": row.crop, "mask": bool(row.mask)})
     if "dicom" in kinds or "" in kinds:
         parts += [kinds, reader_version(["dicom"])]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
@@ -84,13 +89,13 @@ def found_in(store: PixelStore, row: Any, contents: Sequence[str]) -> Found | No
 
     Args:
         store: the store.
-        row: the scan, with the fields ``scan``, ``files``, ``source`` and ``row``.
-        contents: SHA-256 of each of its files.
+        row: the scan, with the fields of ``Scan``.
+        contents: SHA-256 of each of its files, and of its mask.
     """
-    entry = store.find(scan_key(row.files, contents))
+    entry = store.find(scan_key(row, contents))
     if entry is None:
         return None
-    bad = _bad(row, row.files[entry.bad_file], entry.reason) if entry.reason else None
+    bad = _bad(row, files_read(row)[entry.bad_file], entry.reason) if entry.reason else None
     return Found(entry=entry, bad=bad, contents=tuple(contents))
 
 
@@ -107,7 +112,7 @@ def ingest(
     Memory holds the frames of a few scans: no thread decodes another one while the disk is behind.
 
     Args:
-        scans: columns ``scan``, ``files``, ``source`` and ``row``.
+        scans: with the columns of ``Scan``.
         store: where their pixels go; it has the size of a frame.
         slices: frames taken of a three-dimensional volume.
         among: all files of the cohort, whose hashes are remembered together.
@@ -172,11 +177,11 @@ def _read(row: Any, store: PixelStore, slices: int) -> _Read:
     files: dict[str, Known] = {}
     frames = fault = kept = None
     try:
-        for path in row.files:
+        for path in files_read(row):
             files[path] = _hashed(path)
-        kept = found_in(store, row, [files[path].sha256 for path in row.files])
+        kept = found_in(store, row, [files[path].sha256 for path in files_read(row)])
         if kept is None:
-            frames = read_scan(row.files, store.size, slices)
+            frames = read_scan(row.files, store.size, slices, RegionOfInterest(row.crop, row.mask))
     except ScanError as error:
         fault = error
     for path, known in files.items():
@@ -192,15 +197,16 @@ def _read(row: Any, store: PixelStore, slices: int) -> _Read:
 
 def _judged(row: Any, files: dict[str, Known], frames: Pixels | None, fault: ScanError | None) -> Found:
     """What is found of a scan that was read just now: its frames or a fault."""
-    contents = tuple(files[path].sha256 if path in files else "" for path in row.files)
-    entry = Entry(key=scan_key(row.files, contents))
+    sources = files_read(row)
+    contents = tuple(files[path].sha256 if path in files else "" for path in sources)
+    entry = Entry(key=scan_key(row, contents))
     if frames is not None:
         return Found(entry=_described(entry, frames), bad=None, contents=contents)
     assert fault is not None
     bad = _bad(row, fault.path, fault.reason)
-    if not all(contents) or fault.path not in row.files or _may_pass(fault):
+    if not all(contents) or fault.path not in sources or _may_pass(fault):
         return Found(entry=None, bad=bad, contents=contents)
-    entry = replace(entry, bad_file=row.files.index(fault.path), reason=fault.reason)
+    entry = replace(entry, bad_file=sources.index(fault.path), reason=fault.reason)
     return Found(entry=entry, bad=bad, contents=contents)
 
 

@@ -11,34 +11,38 @@ from numpy.typing import NDArray
 
 from learner_ray.imaging import dicom, picture, video, volume
 from learner_ray.imaging.headers import check_kind
+from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 
 VERSION = 1
 """Increased whenever a reader may give other pixels for the same file."""
 
 
-def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.uint8]:
+def read_scan(
+    files: Sequence[str], size: int, slices: int = 32, region: RegionOfInterest = WHOLE
+) -> NDArray[np.uint8]:
     """All frames of a scan; several files are stacked in the order given.
 
     Args:
         files: video, NIfTI, picture or DICOM files.
         size: height and width of a frame in pixels.
         slices: frames taken of a three-dimensional volume.
+        region: what is to be seen of each file.
 
     Returns:
         uint8 (T, size, size).
 
     Raises:
-        ScanError: a file is missing, damaged or of a kind that is not read.
+        ScanError: a file is missing, damaged or of a kind that is not read, or its crop or mask does not fit.
     """
-    return np.concatenate([_read_file(str(path), size, slices) for path in files])
+    return np.concatenate([_read_file(str(path), size, slices, region) for path in files])
 
 
-def _read_file(path: str, size: int, slices: int) -> NDArray[np.uint8]:
+def _read_file(path: str, size: int, slices: int, region: RegionOfInterest) -> NDArray[np.uint8]:
     kind = check_kind(path)
     if kind == "volume":
-        return volume.read_volume(path, size, slices)
+        return volume.read_volume(path, size, slices, region)
     readers = {"video": video.read_video, "picture": picture.read_picture, "dicom": dicom.read_dicom}
-    return readers[kind](path, size)
+    return readers[kind](path, size, region)
 
 
 def reader_version(kinds: Iterable[str]) -> str:

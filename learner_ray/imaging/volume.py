@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import GZIP_MAGIC, NIFTI_DAMAGE, check_nifti, long_axes, nifti_kind
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
+from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 
 _BACKGROUND_FRACTION = 0.05
 """Voxels within this fraction of the grey range above black are background."""
@@ -22,23 +23,30 @@ _SLICE_FRACTION = 0.01
 """The extent begins and ends with a slice of which this fraction is not background."""
 
 
-def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
+def read_volume(
+    path: str, size: int, slices: int = 32, region: RegionOfInterest = WHOLE
+) -> NDArray[np.uint8]:
     """Axial slices of a volume, evenly spaced over the extent of what is not background.
 
     A volume is turned to the closest canonical orientation (RAS+) and shown with anterior up and the
     patient's left on the left. A two-dimensional image gives one frame, as stored: the header of a lone slice
     does not say which plane it is. Voxel sizes are honoured in the plane. Grey values are clipped to
-    percentiles 0.5 and 99.5 of the whole volume; one of the same value everywhere becomes black.
+    percentiles 0.5 and 99.5 of the whole volume; one of the same value everywhere becomes black. A mask makes
+    it what a file without the tissue outside would be; a crop cuts every slice as it is shown.
 
     Returns:
         uint8 (slices, size, size), or (1, size, size) of a two-dimensional image.
 
     Raises:
-        ScanError: the file is damaged, or not one grey image of two or three dimensions.
+        ScanError: the file is damaged, or not one grey image of two or three dimensions, or its crop or mask
+            does not fit.
     """
-    voxels, spacing = _load(path)
+    voxels, spacing = _load(path, region)
     # x grows to the right and y upwards, so rows are y reversed.
     frames = torch.from_numpy(np.ascontiguousarray(voxels.T[:, ::-1, :]))
+    if box := region.box(path, frames.shape[2], frames.shape[1]):
+        left, top, right, bottom = box
+        frames = frames[:, top:bottom, left:right]
     width, height = fit(frames.shape[2] * spacing[0], frames.shape[1] * spacing[1], size)
     frames = resize(frames, width, height)
     low, high = grey_range(frames)
@@ -47,11 +55,12 @@ def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
     return pad_square(to_grey(frames, low, high), size)
 
 
-def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
+def _load(path: str, region: RegionOfInterest) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """Voxels (X, Y, Z), Z = 1 of a slice, and the voxel size along X and Y."""
     try:
         image = _parse(path, Path(path).read_bytes())
         axes = long_axes(image.shape)
+        inside = _masked(path, image, region) if region.mask else None
         if len(axes) == 3:
             image = nibabel.as_closest_canonical(image)
             axes = long_axes(image.shape)
@@ -63,7 +72,20 @@ def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
     zooms = [float(image.header.get_zooms()[axis]) for axis in axes[:2]]
     spacing = (zooms[0], zooms[1]) if np.isfinite(zooms).all() and min(zooms) > 0 else (1.0, 1.0)
     voxels = np.nan_to_num(voxels, posinf=0.0, neginf=0.0)
+    if inside is not None:
+        voxels = np.where(inside, voxels, voxels.min())
     return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing
+
+
+def _masked(path: str, image: nibabel.Nifti1Image, region: RegionOfInterest) -> NDArray[np.bool_]:
+    """Where a volume's mask is above 0, (X, Y, Z), in the orientation that the volume is shown in."""
+    mask = region.open_volume_mask()
+    region.check_volume_mask(path, image, mask)
+    if len(long_axes(mask.shape)) == 3:
+        mask = nibabel.as_closest_canonical(mask)
+    inside: NDArray[np.bool_] = np.asarray(mask.dataobj).squeeze() > 0
+    region.require_some(inside)
+    return inside
 
 
 def _parse(path: str, content: bytes) -> nibabel.Nifti1Image:

@@ -152,7 +152,7 @@ def read_external_scans(
     with all_listed(request.results.faults):
         decoded = decode(
             external.cohort,
-            plan.base.data.image_size,
+            plan.base.data.pixels,
             skip_bad=options.skip_bad,
             allow_duplicates=options.allow_duplicates,
             progress=progress,

@@ -17,6 +17,7 @@ from learner_ray.cohort.listing import listed_contents
 from learner_ray.core.caching import cached_once
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import json_object, parse_object
+from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging.augmentation import augment
 from learner_ray.imaging.cache import PixelCache, build_cache, with_contents
 from learner_ray.imaging.sampling import frame_indices
@@ -109,7 +110,7 @@ class Data:
 
 
 @cached_once(maxsize=4)
-def open_data(source: Source, image_size: int) -> Data:
+def open_data(source: Source, pixels: PixelSettings) -> Data:
     """Opens a source, building its pixel cache where this machine has none yet.
 
     Raises:
@@ -120,7 +121,8 @@ def open_data(source: Source, image_size: int) -> Data:
     if source.cohort_hash:
         cohort = replace(cohort, contents=cohort.held)
         _require_planned(source, cohort)
-    cache = build_cache(cohort, image_size, skip_bad=bool(source.bad_scans))
+    shown = cohort.shown(crop=pixels.crop, mask=pixels.mask)
+    cache = build_cache(shown, pixels.image_size, skip_bad=bool(source.bad_scans))
     # Where the pixels were decoded just now, so were the files that the list was believed about.
     cohort = with_contents(cohort, cache)
     _require_planned(source, cohort)

@@ -90,8 +90,9 @@ def predict(
     cohort = Cohort(name="", modality=predictor.modality, score=predictor.score, scans=scans)
     # A folder that goes again: no copy of a patient's pixels is left behind.
     with tempfile.TemporaryDirectory() as temporary:
-        size = predictor.spec.config.data.image_size
-        cache = build_cache(cohort, size, root=Path(temporary), skip_bad=skip_bad)
+        pixels = predictor.spec.config.data.pixels
+        shown = cohort.shown(crop=pixels.crop, mask=pixels.mask)
+        cache = build_cache(shown, pixels.image_size, root=Path(temporary), skip_bad=skip_bad)
         for bad in cache.bad.values():
             logger.warning("left out: %s", bad)
         for line in warnings(describe_looks(cache.looks)):

@@ -72,7 +72,7 @@ class TrainingRun:
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
         folder.write_spec(spec)
-        data = open_data(spec.source, spec.config.data.image_size)
+        data = open_data(spec.source, spec.config.data.pixels)
         self._data = data
         self._note = ""
         self._pretraining: Pretraining | None = None

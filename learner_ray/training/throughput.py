@@ -38,7 +38,7 @@ def measure_throughput(spec: RunSpec) -> Throughput:
     """
     spec = replace(spec, numerics=NUMERICS)
     device = training_device()
-    data = open_data(spec.source, spec.config.data.image_size)
+    data = open_data(spec.source, spec.config.data.pixels)
     scans = len(data.of(spec.patients.pretrain))
     uncounted = warm_up_epochs(math.ceil(scans / spec.config.train.batch_size), device)
     # The length of the schedule decides the learning rate alone, and no epoch's duration.
@@ -91,7 +91,7 @@ def train_for(spec: RunSpec, seconds: float) -> TimedTraining:
     counted, and on a GPU as many as :func:`warm_up_epochs` says, since libraries initialise in them."""
     make_deterministic(spec.threads, deterministic=spec.config.train.deterministic)
     spec = replace(spec, config=load_components(spec.source, spec.config))
-    data, device = open_data(spec.source, spec.config.data.image_size), training_device()
+    data, device = open_data(spec.source, spec.config.data.pixels), training_device()
     scans = len(data.of(spec.patients.pretrain))
     pretraining = Pretraining(spec.config, data, spec.patients.pretrain, device)
     for _ in range(warm_up_epochs(math.ceil(scans / spec.config.train.batch_size), device)):
