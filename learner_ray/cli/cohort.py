@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from learner_ray.cli.command import answer, make_parser
 from learner_ray.cli.missing_codes import add_option, joined
+from learner_ray.core.errors import UserError
+from learner_ray.core.paths import refuse_unwritable
 
 if TYPE_CHECKING:  # pandas comes with it, which --help does not need
     from learner_ray.cohort import Cohort
+    from learner_ray.core.sections import DataConfig
+    from learner_ray.imaging.gate import Decoded
 
 FEW_PATIENTS = 20
 """Patients with a class below which its figures are hardly worth printing."""
-SIZE = 64
-"""Height and width of frames that ``--decode`` leaves in the cache: those of the smallest profile."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +74,20 @@ def add_check_options(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--decode", action="store_true", help="Reads every pixel, not headers alone.")
     one.add_argument(
+        "--gallery",
+        type=Path,
+        metavar="FILE.html",
+        help="Writes a page with a picture of every scan as the network sees it. Implies --decode.",
+    )
+    one.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="The study's value of a configuration key, as for sweep: data.* decides how scans are read "
+        "(default: 64 pixels, 8 frames).",
+    )
+    one.add_argument(
         "--allow-duplicates", action="store_true", help="Passes files that have the same content."
     )
     one.add_argument(
@@ -117,25 +133,59 @@ def check(options: argparse.Namespace) -> str:
 
 
 def _check(options: argparse.Namespace) -> str:
+    from learner_ray.cli.options import key_values
     from learner_ray.cohort import load
     from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
-    from learner_ray.core.sections import PixelSettings
+    from learner_ray.core.config import Config
     from learner_ray.imaging import gate
     from learner_ray.study.profiles import folds_asked
 
+    data = Config().with_values(key_values(options.set)).data
+    if options.gallery is not None:
+        _require_page(options.gallery)
     cohort = load(options.path, format=options.format, modality=options.modality, missing=options.missing)
     complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
     oddities: Mapping[str, Sequence[str]]
-    if options.decode:
-        oddities = gate.decode(cohort, PixelSettings(SIZE), allow_duplicates=options.allow_duplicates).oddities
+    shown, decodes = "", options.decode or options.gallery is not None
+    if decodes:
+        decoded = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates)
+        oddities = decoded.oddities
+        if options.gallery is not None:
+            text = gate.burnt_in_text(cohort.shown(crop=data.crop, mask=data.mask))
+            oddities = {**oddities, **gate.note_text(text)}
+            shown = _write_gallery(options.gallery, decoded, data, text)
     else:
         duplicates = find_duplicates(cohort, hashes_of_equal_sizes(cohort))
         if not options.allow_duplicates:
             require_distinct(cohort, duplicates)
         oddities = {**gate.note_names(cohort), **gate.note_duplicates(duplicates)}
-    read = "every scan was decoded" if options.decode else "headers were read; --decode reads every pixel"
+    read = "every scan was decoded" if decodes else "headers were read; --decode reads every pixel"
     warnings = [*(f"warning: {complaint}" for complaint in complaints), *gate.warnings(oddities)]
-    return "\n".join([report(cohort), *warnings, read])
+    return "\n".join([report(cohort), *warnings, read, *[shown] * bool(shown)])
+
+
+def _require_page(path: Path) -> None:
+    """Refuses a place where no page can be written, before scans are read."""
+    if path.suffix.lower() != ".html" or path.is_dir():
+        raise UserError(f"--gallery {path}: name a file ending in .html")
+    refuse_unwritable(path.parent)
+
+
+def _write_gallery(path: Path, decoded: Decoded, data: DataConfig, text: Sequence[str]) -> str:
+    """Writes the page and returns a line about it."""
+    from learner_ray.imaging import gate
+    from learner_ray.imaging.gallery.gallery import write_gallery
+    from learner_ray.imaging.looks import LOOKS
+
+    about = {scan: [f"{LOOKS[look]}"] for scan, look in decoded.cache.looks.items()}
+    for words, scans in (
+        ("may show burnt-in text", text),
+        ("may show names or dates", gate.may_name(decoded.cohort)),
+    ):
+        for scan in scans:
+            about.setdefault(scan, []).append(words)
+    size = write_gallery(path, decoded.cohort, decoded.cache, data, about)
+    return f"{path}: {len(decoded.cohort.scans):,} scans, {size / 1e6:.1f} MB; keep it where the data are"
 
 
 def report(cohort: Cohort) -> str:
