@@ -54,13 +54,13 @@ def _shareable(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shareable(report: Report) -> Report:
-    """Leave out the tables whose rows are of single patients, and these columns behind figures."""
+    """Leave out pictures of scans, tables whose rows are of single patients, and such columns of figures."""
     tables = [table for table in report.tables if not PERSONAL & {*table.data.columns}]
     drawings = [
         replace(drawing, data=drawing.data.drop(columns=[*PERSONAL & {*drawing.data.columns}]))
         for drawing in report.drawings
     ]
-    return replace(report, tables=tables, drawings=drawings)
+    return replace(report, tables=tables, drawings=drawings, shows_scans=False)
 
 
 def without_folders(text: str) -> str:

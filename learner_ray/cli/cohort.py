@@ -4,6 +4,7 @@ FOLDER`` begins a manifest."""
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from learner_ray.core.paths import refuse_unwritable
 if TYPE_CHECKING:  # pandas comes with it, which --help does not need
     from learner_ray.cohort import Cohort
     from learner_ray.core.sections import DataConfig
-    from learner_ray.imaging.gate import Decoded
+
+logger = logging.getLogger(__name__)
 
 FEW_PATIENTS = 20
 """Patients with a class below which its figures are hardly worth printing."""
@@ -144,16 +146,14 @@ def _check(options: argparse.Namespace) -> str:
     if options.gallery is not None:
         _require_page(options.gallery)
     cohort = load(options.path, format=options.format, modality=options.modality, missing=options.missing)
-    complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
     oddities: Mapping[str, Sequence[str]]
-    shown, decodes = "", options.decode or options.gallery is not None
+    if options.gallery is not None:  # first, since a cohort too small to be divided may be looked at, too
+        gate.inspect(cohort, folds=())
+        _write_gallery(options, cohort, data)
+    complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
+    decodes = options.decode or options.gallery is not None
     if decodes:
-        decoded = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates)
-        oddities = decoded.oddities
-        if options.gallery is not None:
-            text = gate.burnt_in_text(cohort.shown(crop=data.crop, mask=data.mask))
-            oddities = {**oddities, **gate.note_text(text)}
-            shown = _write_gallery(options.gallery, decoded, data, text)
+        oddities = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates).oddities
     else:
         duplicates = find_duplicates(cohort, hashes_of_equal_sizes(cohort))
         if not options.allow_duplicates:
@@ -161,7 +161,7 @@ def _check(options: argparse.Namespace) -> str:
         oddities = {**gate.note_names(cohort), **gate.note_duplicates(duplicates)}
     read = "every scan was decoded" if decodes else "headers were read; --decode reads every pixel"
     warnings = [*(f"warning: {complaint}" for complaint in complaints), *gate.warnings(oddities)]
-    return "\n".join([report(cohort), *warnings, read, *[shown] * bool(shown)])
+    return "\n".join([report(cohort), *warnings, read])
 
 
 def _require_page(path: Path) -> None:
@@ -171,21 +171,26 @@ def _require_page(path: Path) -> None:
     refuse_unwritable(path.parent)
 
 
-def _write_gallery(path: Path, decoded: Decoded, data: DataConfig, text: Sequence[str]) -> str:
-    """Writes the page and returns a line about it."""
+def _write_gallery(options: argparse.Namespace, cohort: Cohort, data: DataConfig) -> None:
+    """Writes the page, and says so and which scans may show text."""
     from learner_ray.imaging import gate
     from learner_ray.imaging.gallery.gallery import write_gallery
     from learner_ray.imaging.looks import LOOKS
 
-    about = {scan: [f"{LOOKS[look]}"] for scan, look in decoded.cache.looks.items()}
+    decoded = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates)
+    text = gate.burnt_in_text(cohort.shown(crop=data.crop, mask=data.mask))
+    about = {scan: [LOOKS[look]] for scan, look in decoded.cache.looks.items()}
     for words, scans in (
         ("may show burnt-in text", text),
-        ("may show names or dates", gate.may_name(decoded.cohort)),
+        ("may show names or dates", gate.may_name(cohort)),
     ):
         for scan in scans:
             about.setdefault(scan, []).append(words)
-    size = write_gallery(path, decoded.cohort, decoded.cache, data, about)
-    return f"{path}: {len(decoded.cohort.scans):,} scans, {size / 1e6:.1f} MB; keep it where the data are"
+    size = write_gallery(options.gallery, decoded.cohort, decoded.cache, data, about)
+    count = f"{len(cohort.scans):,} scans, {size / 1e6:.1f} MB"
+    logger.info("%s: %s; keep it where the data are", options.gallery, count)
+    for line in gate.warnings(gate.note_text(text)):
+        logger.info(line)
 
 
 def report(cohort: Cohort) -> str:

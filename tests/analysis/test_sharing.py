@@ -1,5 +1,6 @@
 """What is handed out names no patient, no scan and no folder, and holds no frame."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from analysis.report import main
 from analysis.results.load import load
 from analysis.sharing import without_folders
 
+FRAME = b"the pixels of a patient's scan"
 BAD = "/data/hospital/manifest.csv, row 7: /data/hospital/MUSTER_ANNA_1956.mp4 is empty"
 
 
@@ -20,6 +22,19 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_results(tmp_path_factory.mktemp("results") / "lus")
     path = folder / "study.json"
     info = json.loads(path.read_text())
+    (folder / "explanations").mkdir()
+    (folder / "explanations" / "pair-1.png").write_bytes(FRAME)
+    run = load([folder]).studies[0].ledger["run_hash"][0]
+    picture = {
+        "file": "pair-1.png",
+        "pair": "p0001:1>2",
+        "true": "worse",
+        "predicted": "same",
+        "largest": 0.1,
+    }
+    picture |= {"probability": 0.6, "score_earlier": 300.0, "score_later": 250.0}
+    index = {"run_hash": run, "phantom": True, "response": "p(better) - p(worse)", "pictures": [picture]}
+    (folder / "explanations" / "explanations.json").write_text(json.dumps(index))
     command = "python -m learner_ray.sweep lus --data /data/hospital/manifest.csv"
     path.write_text(json.dumps({**info, "left_out": [BAD], "command": command}))
     return folder
@@ -51,7 +66,10 @@ def test_what_is_handed_out_names_no_patient_and_no_scan(results: Path, tmp_path
 
     assert {Path(path).suffix for path in shared} == {".html", ".csv"}
     page = shared["index.html"]
-    assert "<img" not in page, "pictures of scans would be such; figures are drawn"
+    frame = base64.b64encode(FRAME).decode()
+    assert frame in full["index.html"] and "worse, called same with probability 0.60" in full["index.html"]
+    assert not [path for path, text in shared.items() if frame in text or FRAME.decode() in text]
+    assert "<img" not in page and "Explained pairs" not in page
     assert "1 note in the results folder, not handed out" in page and "--data .../manifest.csv" in page
     assert "far_errors.csv" in "".join(full) and "far_errors" not in "".join(shared)
     figure = pd.read_csv(tmp_path / "shared" / "figures" / "distance-lus.csv")

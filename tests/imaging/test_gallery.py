@@ -80,6 +80,14 @@ def test_burnt_in_text_is_warned_of_where_the_network_would_see_it(manifest, tmp
     assert "warning: 2 scans may show burnt-in text" in capsys.readouterr().out
 
 
+def test_a_cohort_too_small_for_a_study_can_be_looked_at(tmp_path, capsys):
+    manifest = write_listed(tmp_path, patients=2)
+    assert main([str(manifest), "--gallery", str(tmp_path / "g.html"), "--modality", "lus"]) == 2
+    said = capsys.readouterr()
+    assert "g.html: 8 scans" in said.out and "use fewer folds" in said.err
+    assert len(pictures((tmp_path / "g.html").read_text())) == 8
+
+
 def test_ids_cannot_write_the_page(tmp_path):
     manifest = write_listed(tmp_path)
     manifest.write_text(manifest.read_text().replace("p1,", "<script>x</script>,"))
