@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.page.page import Report, html
 from analysis.results.errors import ReportError
 from analysis.results.study import StudyResults
@@ -38,11 +40,13 @@ def require_empty(out: Path) -> None:
 
 
 def shareable_study(study: StudyResults) -> StudyResults:
-    """Take from a study's record the sentences that name scans, patients or files; their number is said."""
+    """Take from a study's record the sentences that may name scans, patients or files: of those about what
+    was left out the number stays, of errors the kind.
+    """
     info = _shareable(study.info)
     if isinstance(study.info.get("external"), Mapping):
         info["external"] = _shareable(study.info["external"])
-    return replace(study, info=info)
+    return replace(study, info=info, trials=_kinds(study.trials), finals=_kinds(study.finals))
 
 
 def _shareable(info: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +55,15 @@ def _shareable(info: Mapping[str, Any]) -> dict[str, Any]:
         return dict(info)
     count = "1 note" if len(left_out) == 1 else f"{len(left_out)} notes"
     return {**info, "left_out": [f"{count} in the results folder, not handed out"]}
+
+
+def _kinds(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of whose errors the kind alone is said, as in ``RuntimeError``."""
+    if "error" not in runs:
+        return runs
+    errors = runs["error"].fillna("").astype(str)
+    kinds = errors.str.extract(r"^(\w+)(?::|$)", expand=False).fillna("reason not handed out")
+    return runs.assign(error=kinds.where(errors != "", ""))
 
 
 def shareable(report: Report) -> Report:

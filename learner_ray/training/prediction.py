@@ -100,6 +100,13 @@ def predict(
         readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
         data = Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
         embedded = predictor.embed(data)
+    for column in predictor.description.get("regions", ()):  # an older version knew neither
+        if whole := int((shown.scans[column] == "").sum()):
+            logger.warning(
+                "the run was trained on scans with a %s; %d of these have none and are seen whole",
+                column,
+                whole,
+            )
     if predictor.description["reader"] != reader_version(predictor.kinds):
         logger.warning("pixels were read by %s in training", predictor.description["reader"])
     return _table(predictor, readable.reset_index(drop=True), embedded)

@@ -41,7 +41,8 @@ def write_predictor(
 ) -> None:
     """Writes a final run's encoder and what prediction needs beside it, each whole or not at all."""
     write_tensors(pretraining.network.state_dict(), folder.path / ENCODER)
-    cohort, kinds = data.cohort, kinds_of_scans(data.scans)
+    cohort, kinds, seen = data.cohort, kinds_of_scans(data.scans), spec.config.data
+    shown = cohort.shown(crop=seen.crop, mask=seen.mask).scans
     description = {
         "run_hash": spec.hash,
         "cohort": cohort.name,
@@ -50,6 +51,7 @@ def write_predictor(
         "score": cohort.score.to_dict(),
         "score_scale": asdict(pretraining.score_scale),
         "kinds": kinds,
+        "regions": [name for name in ("crop", "mask") if (shown[name] != "").any()],
         "progression": progression.state(),
         "reader": reader_version(kinds),
         "versions": versions(),

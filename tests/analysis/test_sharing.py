@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ from make_results import make_results
 
 from analysis.report import main
 from analysis.results.load import load
-from analysis.sharing import without_folders
+from analysis.sharing import shareable_study, without_folders
 
 FRAME = b"the pixels of a patient's scan"
 BAD = "/data/hospital/manifest.csv, row 7: /data/hospital/MUSTER_ANNA_1956.mp4 is empty"
@@ -75,6 +76,19 @@ def test_what_is_handed_out_names_no_patient_and_no_scan(results: Path, tmp_path
     figure = pd.read_csv(tmp_path / "shared" / "figures" / "distance-lus.csv")
     assert len(figure) and not {"patient", "pair"} & {*figure.columns}
     assert shared["tables/headline.csv"] == full["tables/headline.csv"], "the statistics are the same"
+
+
+@pytest.mark.slow
+def test_errors_are_told_by_their_kind(results: Path) -> None:
+    study = load([results]).studies[0]
+    told = {
+        "UserError: /data/MUSTER_ANNA.mp4 cannot be read": "UserError",
+        "MUSTER_ANNA.mp4 is gone": "reason not handed out",
+        "": "",
+    }
+    runs = pd.DataFrame({"error": [*told]})
+    shown = shareable_study(replace(study, trials=runs, finals=runs))
+    assert shown.trials["error"].tolist() == shown.finals["error"].tolist() == [*told.values()]
 
 
 @pytest.mark.slow
