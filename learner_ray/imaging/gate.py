@@ -67,12 +67,12 @@ def _check_folds(cohort: Cohort, folds: Sequence[int], seed: int) -> list[str]:
 
 def bad_headers(cohort: Cohort) -> list[BadScan]:
     """The scans with a file that is missing, is empty, or has a header of another kind."""
-    from learner_ray.imaging.headers import check_header
+    from learner_ray.imaging.headers import check_header, parts_of
 
     def look(scan: Any) -> BadScan | None:
         try:
-            for path in scan.files:
-                check_header(path)
+            for part in parts_of(scan.files):
+                check_header(part)
         except ScanError as error:
             return BadScan(
                 scan=scan.scan, source=scan.source, row=scan.row, path=error.path, reason=error.reason
@@ -109,7 +109,8 @@ class Decoded:
         from learner_ray.imaging.looks import describe_looks
 
         looks = describe_looks(self.cache.looks)
-        return {**looks, **note_names(self.cohort), **note_duplicates(self.duplicates)}
+        notes = note_names(self.cohort) | note_orientations(self.cohort) | note_duplicates(self.duplicates)
+        return {**looks, **notes}
 
 
 def decode(
@@ -171,6 +172,22 @@ def note_names(cohort: Cohort) -> dict[str, list[str]]:
         return {}
     count = "1 scan may show" if len(scans) == 1 else f"{len(scans):,} scans may show"
     return {f"{count} names or dates (BurnedInAnnotation is YES or absent); look at the pictures": scans}
+
+
+def note_orientations(cohort: Cohort) -> dict[str, list[str]]:
+    """The sentence about images of Analyze 7.5 that may lie otherwise than their headers say, and their
+    scans; empty where there is none. Files that cannot be read are passed over."""
+    from learner_ray.imaging.analyze import orientation_is_doubtful
+
+    scans = [
+        scan
+        for scan, files in zip(cohort.scans["scan"], cohort.scans["files"], strict=True)
+        if any(path.lower().endswith(".img") and orientation_is_doubtful(path) for path in files)
+    ]
+    if not scans:
+        return {}
+    count = "1 scan is" if len(scans) == 1 else f"{len(scans):,} scans are"
+    return {f"{count} Analyze 7.5, whose headers are often wrong about orientation; look at the pictures": scans}
 
 
 def warnings(oddities: Mapping[str, Sequence[str]]) -> list[str]:

@@ -24,6 +24,7 @@ import pandas as pd
 from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
 from learner_ray.core.errors import UserError, causes
 from learner_ray.core.files import GONE
+from learner_ray.imaging.analyze import stated_by_name
 from learner_ray.imaging.errors import BadScan, ScanError
 from learner_ray.imaging.headers import kind_by_name
 from learner_ray.imaging.looks import look_of
@@ -76,6 +77,10 @@ def scan_key(files: Sequence[str], contents: Sequence[str]) -> str:
     kinds = [kind_by_name(path) for path in files]
     if "dicom" in kinds or "" in kinds:
         parts += [kinds, reader_version(["dicom"])]
+        if len(files) > 1:
+            parts.append("series")  # which earlier versions refused
+    if oriented := [stated for path in files if (stated := stated_by_name(path))]:
+        parts.append(oriented)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_ray.imaging import dicom, picture, video, volume
-from learner_ray.imaging.headers import check_kind
+from learner_ray.imaging.headers import check_kind, parts_of
 
 VERSION = 1
 """Increased whenever a reader may give other pixels for the same file."""
 
 
 def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.uint8]:
-    """All frames of a scan; several files are stacked in the order given.
+    """All frames of a scan; several files are stacked in the order given, but for those that are one volume.
 
     Args:
-        files: video, NIfTI, picture or DICOM files.
+        files: of videos, volumes, pictures or DICOM.
         size: height and width of a frame in pixels.
         slices: frames taken of a three-dimensional volume.
 
@@ -30,15 +30,15 @@ def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.u
     Raises:
         ScanError: a file is missing, damaged or of a kind that is not read.
     """
-    return np.concatenate([_read_file(str(path), size, slices) for path in files])
+    return np.concatenate([_read_part(part, size, slices) for part in parts_of(tuple(map(str, files)))])
 
 
-def _read_file(path: str, size: int, slices: int) -> NDArray[np.uint8]:
-    kind = check_kind(path)
-    if kind == "volume":
-        return volume.read_volume(path, size, slices)
+def _read_part(part: tuple[str, ...], size: int, slices: int) -> NDArray[np.uint8]:
+    kinds = [check_kind(path) for path in part]
+    if kinds[0] == "volume" or len(part) > 1:
+        return volume.read_volume(part, size, slices)
     readers = {"video": video.read_video, "picture": picture.read_picture, "dicom": dicom.read_dicom}
-    return readers[kind](path, size)
+    return readers[kinds[0]](part[0], size)
 
 
 def reader_version(kinds: Iterable[str]) -> str:

@@ -1,9 +1,8 @@
-"""NIfTI volumes and slices."""
+"""Volumes and slices, of any format that ``volume_files`` opens."""
 
 from __future__ import annotations
 
-import gzip
-from pathlib import Path
+from collections.abc import Sequence
 
 import nibabel
 import numpy as np
@@ -13,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.headers import GZIP_MAGIC, NIFTI_DAMAGE, check_nifti, long_axes, nifti_kind
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
+from learner_ray.imaging.volume_files import DAMAGE, format_of, long_axes, open_volume
 
 _BACKGROUND_FRACTION = 0.05
 """Voxels within this fraction of the grey range above black are background."""
@@ -22,13 +21,18 @@ _SLICE_FRACTION = 0.01
 """The extent begins and ends with a slice of which this fraction is not background."""
 
 
-def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
+def read_volume(path: str | Sequence[str], size: int, slices: int = 32) -> NDArray[np.uint8]:
     """Axial slices of a volume, evenly spaced over the extent of what is not background.
 
     A volume is turned to the closest canonical orientation (RAS+) and shown with anterior up and the
     patient's left on the left. A two-dimensional image gives one frame, as stored: the header of a lone slice
     does not say which plane it is. Voxel sizes are honoured in the plane. Grey values are clipped to
     percentiles 0.5 and 99.5 of the whole volume; one of the same value everywhere becomes black.
+
+    Args:
+        path: its file, or the files that are one volume (``volume_files.open_volume``).
+        size: height and width of a frame in pixels.
+        slices: frames taken.
 
     Returns:
         uint8 (slices, size, size), or (1, size, size) of a two-dimensional image.
@@ -47,33 +51,24 @@ def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
     return pad_square(to_grey(frames, low, high), size)
 
 
-def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
+def _load(path: str | Sequence[str]) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """Voxels (X, Y, Z), Z = 1 of a slice, and the voxel size along X and Y."""
+    files = (path,) if isinstance(path, str) else tuple(path)
+    image, path = open_volume(files), files[0]
     try:
-        image = _parse(path, Path(path).read_bytes())
         axes = long_axes(image.shape)
         if len(axes) == 3:
             image = nibabel.as_closest_canonical(image)
             axes = long_axes(image.shape)
         voxels = np.asarray(image.dataobj, dtype=np.float32).squeeze()
-    except NIFTI_DAMAGE as error:
-        raise ScanError(path, f"cannot be read as NIfTI ({error})") from error
+    except DAMAGE as error:
+        raise ScanError(path, f"cannot be read as {format_of(path)} ({error})") from error
     if not voxels.size:
         raise ScanError(path, "holds no voxels")
     zooms = [float(image.header.get_zooms()[axis]) for axis in axes[:2]]
     spacing = (zooms[0], zooms[1]) if np.isfinite(zooms).all() and min(zooms) > 0 else (1.0, 1.0)
     voxels = np.nan_to_num(voxels, posinf=0.0, neginf=0.0)
     return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing
-
-
-def _parse(path: str, content: bytes) -> nibabel.Nifti1Image:
-    """A NIfTI-1 or -2 image; unzipped as a whole, since nibabel stops before the checksum at the end."""
-    size, zipped = len(content), content.startswith(GZIP_MAGIC)
-    if zipped:
-        content = gzip.decompress(content)
-    image = nifti_kind(content).from_bytes(content)
-    check_nifti(path, image.header, size, zipped=zipped)
-    return image
 
 
 def _sample_slices(frames: Tensor, background: float, slices: int) -> Tensor:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from learner_ray.cohort import CLASSES, DECLINE_CLASSES, Cohort
 from learner_ray.cohort.cohort import Scan, scan_table
 from learner_ray.cohort.manifest import read_unscored
+from learner_ray.cohort.scan_files import whole
 from learner_ray.cohort.sidecar import stated_modality
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.core.errors import UserError
@@ -41,7 +42,7 @@ def given(paths: Sequence[str]) -> pd.DataFrame:
     """The scans of the command line, each a visit of one patient, with the columns of ``Scan``.
 
     Raises:
-        UserError: a scan is given twice.
+        UserError: a scan is given twice, or a folder or one of a pair of files is no scan.
     """
     twice = sorted({path for path in paths if list(paths).count(path) > 1})
     if twice:
@@ -49,7 +50,7 @@ def given(paths: Sequence[str]) -> pd.DataFrame:
     return scan_table(
         Scan(
             scan=path,
-            files=(path,) if Path(path).exists() else tuple(path.split(",")),
+            files=_files(path),
             patient="",
             visit=str(number),
             order=float(number),
@@ -59,6 +60,16 @@ def given(paths: Sequence[str]) -> pd.DataFrame:
         )
         for number, path in enumerate(paths, start=1)
     )
+
+
+def _files(path: str) -> tuple[str, ...]:
+    """The files of a scan of the command line; one that does not exist is left to the reader."""
+    if not Path(path).exists():
+        return tuple(path.split(","))
+    files = whole(path)
+    if isinstance(files, str):
+        raise UserError(f"{path} {files}")
+    return files
 
 
 def listed(manifest: Path, predictor: Predictor) -> pd.DataFrame:

@@ -1,0 +1,161 @@
+"""The files of one volume: NIfTI, FreeSurfer, Analyze, MetaImage and NRRD, and DICOM slices.
+
+Every one is opened as a NIfTI image with its axes in RAS+, so that geometry is the same for all. A header is
+checked first: what it announces must be a grey image, and fit into the file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import OrientationError
+from nibabel.spatialimages import HeaderDataError
+
+from learner_ray.imaging import analyze, dicom_slices, itk
+from learner_ray.imaging.errors import ScanError
+
+DAMAGE = (
+    ImageFileError, HeaderDataError, OrientationError, EOFError, ValueError, OSError, zlib.error
+)  # fmt: skip
+"""Errors that nibabel raises on a damaged file."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZIP_MOST = 1032
+"""Bytes that one byte of gzip can unfold to, at most."""
+_FORMATS = {".hdr": "Analyze", ".img": "Analyze", ".mgh": "MGH", ".mgz": "MGH", ".mha": "MetaImage",
+            ".nrrd": "NRRD"}  # fmt: skip
+_HEADER_BYTES = nibabel.Nifti2Header.sizeof_hdr
+"""Bytes at the start of a file that hold its header; that of MGH is shorter."""
+
+
+def format_of(path: str) -> str:
+    """The format that a volume's suffix states."""
+    return _FORMATS.get(Path(path).suffix.lower(), "NIfTI")
+
+
+def check_volume(files: Sequence[str]) -> None:
+    """Reads the header of a volume.
+
+    Raises:
+        ScanError: it is damaged, or not one grey image of two or three dimensions.
+    """
+    if len(files) > 1 and not analyze.is_pair(files):
+        dicom_slices.read_places(files)
+        return
+    path = files[-1]
+    try:
+        if analyze.is_half(path):
+            _check_pair(path)
+        elif format_of(path) in itk.FORMATS:
+            shape, voxel, zipped = itk.read_header(path)
+            _check(path, shape, voxel, zipped=zipped)
+        else:
+            _check_single(path)
+    except DAMAGE as error:
+        raise _unreadable(path, error) from error
+
+
+def open_volume(files: Sequence[str]) -> nibabel.Nifti1Image:
+    """Opens a volume, as NIfTI-1 or NIfTI-2.
+
+    Args:
+        files: its file, the two of Analyze or a NIfTI pair, or the DICOM slices of one series in any order.
+
+    Raises:
+        ScanError: it is damaged, not one grey image of two or three dimensions, or needs a package that is
+            not installed.
+    """
+    if len(files) > 1 and not analyze.is_pair(files):
+        return dicom_slices.read_slices(files)
+    path = files[-1]
+    try:
+        if analyze.is_half(path):
+            _check_pair(path)
+            return analyze.read_pair(path)
+        if format_of(path) in itk.FORMATS:
+            check_volume(files)
+            return itk.read_volume(path)
+        return _read_single(path)
+    except DAMAGE as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: Exception) -> ScanError:
+    return ScanError(path, f"cannot be read as {format_of(path)} ({error})")
+
+
+def _check_single(path: str) -> None:
+    with open(path, "rb") as stream:
+        zipped = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    with gzip.open(path) if zipped else open(path, "rb") as stream:
+        start = stream.read(_HEADER_BYTES)
+    _check_header(path, _header(_kind(path, start), start), zipped=zipped)
+
+
+def _read_single(path: str) -> nibabel.Nifti1Image:
+    """An image in one file; unzipped as a whole, since nibabel stops before the checksum at the end."""
+    content = Path(path).read_bytes()
+    zipped = content.startswith(_GZIP_MAGIC)
+    if zipped:
+        content = gzip.decompress(content)
+    kind = _kind(path, content[:_HEADER_BYTES])
+    _check_header(path, _header(kind, content), zipped=zipped)
+    image = kind.from_bytes(content)
+    if isinstance(image, nibabel.Nifti1Image):
+        return image
+    return nibabel.Nifti1Image(np.asarray(image.dataobj, dtype=np.float32), image.affine)
+
+
+def _header(kind: Any, start: bytes) -> Any:
+    if kind is nibabel.MGHImage:
+        return kind.header_class(start)
+    return kind.header_class(start[: kind.header_class.sizeof_hdr])
+
+
+def _kind(path: str, start: bytes) -> Any:
+    """The class of an image, from its first bytes."""
+    if format_of(path) == "MGH":
+        return nibabel.MGHImage
+    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        if kind.header_class.may_contain_header(start[: kind.header_class.sizeof_hdr]):
+            return kind
+    raise ImageFileError("no NIfTI header")
+
+
+def _check_pair(path: str) -> None:
+    header, image = analyze.pair_of(path)
+    found = analyze.read_header(header)
+    _check(image, found.get_data_shape(), found.get_data_dtype(), zipped=False)
+
+
+def _check_header(path: str, header: Any, *, zipped: bool) -> None:
+    _check(path, header.get_data_shape(), header.get_data_dtype(), zipped=zipped)
+
+
+def _check(path: str, shape: Sequence[int], voxel: np.dtype[Any], *, zipped: bool) -> None:
+    """Refuses a file that is not one grey image, or whose header announces more voxels than the file can
+    hold, which would take all memory."""
+    shape = [int(length) for length in shape]
+    if any(length != 1 for length in shape[3:]):
+        said = " x ".join(map(str, shape))
+        raise ScanError(path, f"holds several volumes ({said}); write the one that you mean as a file")
+    if len(long_axes(shape)) not in (2, 3) or voxel.kind not in "iufb":
+        kind = f"shape {tuple(shape)} of {voxel}"
+        raise ScanError(path, f"has {kind}; expected one grey image of 2 or 3 dimensions")
+    size, announced = os.path.getsize(path), math.prod(shape) * voxel.itemsize
+    if announced > size * (_ZIP_MOST if zipped else 1):
+        raise ValueError(f"its header announces {announced} bytes of voxels, the file holds {size}")
+
+
+def long_axes(shape: Sequence[int]) -> list[int]:
+    """The axes along which there is more than one voxel."""
+    return [axis for axis, length in enumerate(shape) if length != 1]
