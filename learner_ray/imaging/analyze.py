@@ -30,7 +30,7 @@ _OASIS1 = re.compile(r"OAS1_\d{4}_MR\d+_mpr(-\d+_anon|_n\d+_anon_sbj_111)\.(img|
 """Images of OASIS-1 as scanned, and their averages. Those in atlas space (``t88``) are transverse, as their
 header says."""
 _OASIS1_STORED = "ASL"
-"""Where their axes lead, whatever their header says: the affine matrix that Clinica's converter
+"""Where their axes lead, which their headers state wrongly: the affine matrix that Clinica's converter
 (``oasis_to_bids``) took from FreeSurfer for ``sbj_111``, and brainder.org (2011) gives for the raw ones."""
 
 
@@ -56,22 +56,27 @@ def stated_by_name(path: str) -> str:
     return _OASIS1_STORED if _OASIS1.fullmatch(Path(path).name) else ""
 
 
-def read_header(path: str) -> Any:
-    """The header of a pair, as nibabel's class of its kind.
+def read_header(path: str) -> tuple[Any, NDArray[np.float64]]:
+    """The header of a pair, named by either of its files, as nibabel's class of its kind; and the affine
+    matrix (4, 4) in RAS+.
 
     Raises:
         ImageFileError, HeaderDataError: it is damaged.
         OSError: it cannot be opened.
     """
-    content = Path(path).read_bytes()
-    return _kind(content).header_class(content[: nibabel.AnalyzeHeader.sizeof_hdr])
+    content = Path(pair_of(path)[0]).read_bytes()
+    header = _kind(content).header_class(content[: nibabel.AnalyzeHeader.sizeof_hdr])
+    if isinstance(header, nibabel.Nifti1Header):
+        return header, header.get_best_affine()
+    (orient,) = header["orient"].tobytes()
+    stored = stated_by_name(path) or _STORED[orient if orient < len(_STORED) else 0]
+    return header, _affine(stored, header.get_zooms()[:3])
 
 
 def orientation_is_doubtful(path: str) -> bool:
     """Whether nothing but the one byte of Analyze 7.5 says how an image lies; false of what is damaged."""
     with suppress(ImageFileError, HeaderDataError, OSError):
-        header = read_header(pair_of(path)[0])
-        return not stated_by_name(path) and not isinstance(header, nibabel.Nifti1PairHeader)
+        return not stated_by_name(path) and not isinstance(read_header(path)[0], nibabel.Nifti1Header)
     return False
 
 
@@ -81,17 +86,11 @@ def read_pair(path: str) -> nibabel.Nifti1Image:
     Raises:
         ImageFileError, HeaderDataError, OSError, ValueError: it is damaged.
     """
-    header, image = pair_of(path)
-    content = Path(header).read_bytes()
-    contents = {"header": content, "image": Path(image).read_bytes()}
-    kind = _kind(content)
-    found = kind.from_file_map({name: FileHolder(fileobj=BytesIO(of)) for name, of in contents.items()})
-    voxels = np.asarray(found.dataobj, dtype=np.float32)
-    if isinstance(found, nibabel.Nifti1Pair):
-        return nibabel.Nifti1Image(voxels, found.affine)
-    (orient,) = found.header["orient"].tobytes()
-    stored = stated_by_name(path) or _STORED[orient if orient < len(_STORED) else 0]
-    return nibabel.Nifti1Image(voxels, _affine(stored, found.header.get_zooms()[:3]))
+    _, affine = read_header(path)
+    header, image = (Path(each).read_bytes() for each in pair_of(path))
+    holders = {"header": FileHolder(fileobj=BytesIO(header)), "image": FileHolder(fileobj=BytesIO(image))}
+    found = _kind(header).from_file_map(holders)
+    return nibabel.Nifti1Image(np.asarray(found.dataobj, dtype=np.float32), affine)
 
 
 def _kind(header: bytes) -> Any:

@@ -32,6 +32,7 @@ _SERIES = {
     "ct": "a CT series ({}); make a NIfTI volume of it, with dcm2niix",
 }
 
+
 @dataclass(frozen=True, kw_only=True)
 class DicomHeader:
     """What is needed to read the pixels of a file, and to know their size and time."""

@@ -63,7 +63,9 @@ def read_places(files: Sequence[str]) -> list[Slice]:
     usual = float(np.median(gaps))
     for gap, each in zip(gaps, slices[1:], strict=True):
         if gap < _ANGLE:
-            raise ScanError(each.path, "lies where another slice does: the files hold several volumes; list one")
+            raise ScanError(
+                each.path, "lies where another slice does: the files hold several volumes; list one"
+            )
         if abs(gap - usual) > _UNEVEN * usual:
             said = f"lies {gap:.2f} mm from the slice before it, others {usual:.2f} mm"
             raise ScanError(each.path, f"{said}; a slice may be missing, so export the series again")
@@ -101,15 +103,20 @@ def read_slices(files: Sequence[str]) -> nibabel.Nifti1Image:
         ScanError: as there, or pixels cannot be decoded.
     """
     slices = read_places(files)
-    first, last = slices[0], slices[-1]
     voxels = np.stack([_values(each).T for each in slices], axis=-1)
+    return nibabel.Nifti1Image(voxels, placed(slices)[1])
+
+
+def placed(slices: Sequence[Slice]) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """The shape of the volume of ordered slices, and its affine matrix (4, 4) in RAS+."""
+    first, last = slices[0], slices[-1]
     affine = np.eye(4)
     affine[:3, 0] = first.directions[0] * first.spacing[0]
     affine[:3, 1] = first.directions[1] * first.spacing[1]
     affine[:3, 2] = (last.corner - first.corner) / (len(slices) - 1)
     affine[:3, 3] = first.corner
     affine[:2] *= -1  # from left and posterior to right and anterior
-    return nibabel.Nifti1Image(voxels, affine)
+    return (first.header.width, first.header.height, len(slices)), affine
 
 
 def _values(each: Slice) -> NDArray[np.float32]:

@@ -187,7 +187,9 @@ def note_orientations(cohort: Cohort) -> dict[str, list[str]]:
     if not scans:
         return {}
     count = "1 scan is" if len(scans) == 1 else f"{len(scans):,} scans are"
-    return {f"{count} Analyze 7.5, whose headers are often wrong about orientation; look at the pictures": scans}
+    return {
+        f"{count} Analyze 7.5, whose headers are often wrong about orientation; look at the pictures": scans
+    }
 
 
 def warnings(oddities: Mapping[str, Sequence[str]]) -> list[str]:

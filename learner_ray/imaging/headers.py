@@ -18,7 +18,7 @@ from learner_ray.cohort.scan_files import is_mr_slice
 from learner_ray.imaging import dicom_header
 from learner_ray.imaging.analyze import is_pair
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.volume_files import check_volume
+from learner_ray.imaging.volume_files import read_header
 
 SUFFIXES = {
     "video": (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".gif"),
@@ -29,7 +29,8 @@ SUFFIXES = {
 """Suffixes of the files that can be read, by kind. DICOM is recognised without one, too."""
 
 PICTURE_DAMAGE = (
-    OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, struct.error, Image.DecompressionBombError
+    OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, struct.error,
+    Image.DecompressionBombError,
 )  # fmt: skip
 """Errors that Pillow raises on a damaged file."""
 # Devices write titles in Latin-1; before PyAV 19 that is an error unless asked to be overlooked.
@@ -57,7 +58,7 @@ def check_header(files: Sequence[str]) -> None:
     """
     kinds = [check_kind(path) for path in files]
     if kinds[0] == "volume" or len(files) > 1:
-        check_volume(files)
+        read_header(files)
     elif kinds[0] == "video":
         with open_video(files[0]):
             pass

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
+from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
 
@@ -25,8 +27,20 @@ _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 _VOXEL = re.compile(r"(\d+)-bit (unsigned|signed|float)")
 
 
-def read_header(path: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
-    """Shape, kind of a voxel, and whether voxels are compressed.
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What the header of a file states."""
+
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64]
+    """From voxels to places in RAS+, (4, 4)."""
+    voxel: np.dtype[Any]
+    zipped: bool
+    """Whether voxels are compressed."""
+
+
+def read_header(path: str) -> Header:
+    """The header of a file.
 
     Raises:
         ScanError: voxels are in another file or no single grey values, the file is damaged, or SimpleITK is
@@ -43,8 +57,13 @@ def read_header(path: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     voxel = _VOXEL.match(kind)
     if voxel is None:
         raise ScanError(path, f"has voxels of the kind {kind}; expected one grey image of 2 or 3 dimensions")
-    bits, number = int(voxel[1]), {"unsigned": "u", "signed": "i", "float": "f"}[voxel[2]]
-    return tuple(reader.GetSize()), np.dtype(f"{number}{bits // 8}"), bool(_ZIPPED.search(header))
+    number = {"unsigned": "u", "signed": "i", "float": "f"}[voxel[2]]
+    return Header(
+        shape=tuple(map(int, reader.GetSize())),
+        affine=_affine(reader),
+        voxel=np.dtype(f"{number}{int(voxel[1]) // 8}"),
+        zipped=bool(_ZIPPED.search(header)),
+    )
 
 
 def read_volume(path: str) -> nibabel.Nifti1Image:
@@ -59,18 +78,22 @@ def read_volume(path: str) -> nibabel.Nifti1Image:
     header = _header(content[:_HEADER_BYTES])
     if _ZIPPED.search(header):
         zlib.decompress(content[len(header) :], _ZLIB_OR_GZIP)
-    image = _run(path, _reader(path).Execute)
+    reader = _reader(path)
+    image = _run(path, reader.Execute)
     voxels = np.asarray(_simple_itk(path).GetArrayViewFromImage(image).T, dtype=np.float32)
-    axes = image.GetDimension()
-    directions = np.reshape(image.GetDirection(), (axes, axes)) * image.GetSpacing()
-    affine = np.eye(4)
-    kept = min(axes, 3)
-    affine[:kept, :kept] = directions[:kept, :kept]
-    affine[:kept, 3] = image.GetOrigin()[:kept]
-    affine[:2] *= -1  # from left and posterior, of ITK, to right and anterior
     if all(length == 1 for length in voxels.shape[2:]):
         voxels = voxels[:, ::-1]
-    return nibabel.Nifti1Image(voxels, affine)
+    return nibabel.Nifti1Image(voxels, _affine(reader))
+
+
+def _affine(reader: Any) -> NDArray[np.float64]:
+    axes = reader.GetDimension()
+    directions = np.reshape(reader.GetDirection(), (axes, axes)) * reader.GetSpacing()
+    affine, kept = np.eye(4), min(axes, 3)
+    affine[:kept, :kept] = directions[:kept, :kept]
+    affine[:kept, 3] = reader.GetOrigin()[:kept]
+    affine[:2] *= -1  # from left and posterior, of ITK, to right and anterior
+    return affine
 
 
 def _header(start: bytes) -> bytes:

@@ -35,7 +35,9 @@ def read_picture(path: str, size: int) -> NDArray[np.uint8]:
     first = pages[0]
     for number, page in enumerate(pages[1:], start=2):
         if (page.shape, page.dtype) != (first.shape, first.dtype):
-            raise ScanError(path, f"has pages that differ in size or depth (1 and {number}); keep those of one kind")
+            raise ScanError(
+                path, f"has pages that differ in size or depth (1 and {number}); keep those of one kind"
+            )
     deep = first.dtype != np.uint8
     low, high = grey_range(torch.from_numpy(np.stack(pages))) if deep else (0.0, 255.0)
     height, width = first.shape
@@ -50,7 +52,8 @@ def _page(image: Image.Image, number: int) -> NDArray[Any]:
     if not upright.mode.startswith(("I", "F")):
         return np.array(upright.convert("L"))
     pixels = np.array(upright, dtype=np.float32)
-    inverted = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    tags = getattr(image, "tag_v2", {})
+    inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     return -pixels if inverted else pixels
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import OrientationError
 from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
 
 from learner_ray.imaging import analyze, dicom_slices, itk
 from learner_ray.imaging.errors import ScanError
@@ -42,24 +44,40 @@ def format_of(path: str) -> str:
     return _FORMATS.get(Path(path).suffix.lower(), "NIfTI")
 
 
-def check_volume(files: Sequence[str]) -> None:
-    """Reads the header of a volume.
+@dataclass(frozen=True, kw_only=True)
+class VolumeHeader:
+    """What the header of a volume states."""
+
+    shape: tuple[int, ...]
+    """Voxels along each axis, as stored."""
+    affine: NDArray[np.float64]
+    """From voxels to places in RAS+, (4, 4)."""
+    unit: str = "mm"
+    """Unit of these places, as NIfTI names it; ``unknown`` where it is not stated."""
+
+
+def read_header(files: Sequence[str]) -> VolumeHeader:
+    """The header of a volume.
+
+    Args:
+        files: as for :func:`open_volume`.
 
     Raises:
-        ScanError: it is damaged, or not one grey image of two or three dimensions.
+        ScanError: it is damaged, not one grey image of two or three dimensions, or needs a package that is
+            not installed.
     """
     if len(files) > 1 and not analyze.is_pair(files):
-        dicom_slices.read_places(files)
-        return
+        shape, affine = dicom_slices.placed(dicom_slices.read_places(files))
+        return VolumeHeader(shape=shape, affine=affine)
     path = files[-1]
     try:
         if analyze.is_half(path):
-            _check_pair(path)
-        elif format_of(path) in itk.FORMATS:
-            shape, voxel, zipped = itk.read_header(path)
-            _check(path, shape, voxel, zipped=zipped)
-        else:
-            _check_single(path)
+            return _pair_header(path)
+        if format_of(path) in itk.FORMATS:
+            found = itk.read_header(path)
+            _check(path, found.shape, found.voxel, zipped=found.zipped)
+            return VolumeHeader(shape=found.shape, affine=found.affine)
+        return _single_header(path)
     except DAMAGE as error:
         raise _unreadable(path, error) from error
 
@@ -79,10 +97,10 @@ def open_volume(files: Sequence[str]) -> nibabel.Nifti1Image:
     path = files[-1]
     try:
         if analyze.is_half(path):
-            _check_pair(path)
+            _pair_header(path)
             return analyze.read_pair(path)
         if format_of(path) in itk.FORMATS:
-            check_volume(files)
+            read_header(files)
             return itk.read_volume(path)
         return _read_single(path)
     except DAMAGE as error:
@@ -93,12 +111,12 @@ def _unreadable(path: str, error: Exception) -> ScanError:
     return ScanError(path, f"cannot be read as {format_of(path)} ({error})")
 
 
-def _check_single(path: str) -> None:
+def _single_header(path: str) -> VolumeHeader:
     with open(path, "rb") as stream:
         zipped = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     with gzip.open(path) if zipped else open(path, "rb") as stream:
         start = stream.read(_HEADER_BYTES)
-    _check_header(path, _header(_kind(path, start), start), zipped=zipped)
+    return _stated(path, _header(_kind(path, start), start), zipped=zipped)
 
 
 def _read_single(path: str) -> nibabel.Nifti1Image:
@@ -108,7 +126,7 @@ def _read_single(path: str) -> nibabel.Nifti1Image:
     if zipped:
         content = gzip.decompress(content)
     kind = _kind(path, content[:_HEADER_BYTES])
-    _check_header(path, _header(kind, content), zipped=zipped)
+    _stated(path, _header(kind, content), zipped=zipped)
     image = kind.from_bytes(content)
     if isinstance(image, nibabel.Nifti1Image):
         return image
@@ -131,14 +149,20 @@ def _kind(path: str, start: bytes) -> Any:
     raise ImageFileError("no NIfTI header")
 
 
-def _check_pair(path: str) -> None:
-    header, image = analyze.pair_of(path)
-    found = analyze.read_header(header)
-    _check(image, found.get_data_shape(), found.get_data_dtype(), zipped=False)
+def _pair_header(path: str) -> VolumeHeader:
+    image = analyze.pair_of(path)[1]
+    header, affine = analyze.read_header(path)
+    return _stated(image, header, zipped=False, affine=affine)
 
 
-def _check_header(path: str, header: Any, *, zipped: bool) -> None:
+def _stated(
+    path: str, header: Any, *, zipped: bool, affine: NDArray[np.float64] | None = None
+) -> VolumeHeader:
+    """What nibabel's header states, after a check."""
     _check(path, header.get_data_shape(), header.get_data_dtype(), zipped=zipped)
+    unit = header.get_xyzt_units()[0] if isinstance(header, nibabel.Nifti1Header) else "mm"
+    affine = header.get_best_affine() if affine is None else affine
+    return VolumeHeader(shape=tuple(map(int, header.get_data_shape())), affine=affine, unit=unit)
 
 
 def _check(path: str, shape: Sequence[int], voxel: np.dtype[Any], *, zipped: bool) -> None:

@@ -101,7 +101,8 @@ def test_damaged_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("voxels", "reason"),
     [
-        (np.zeros((8, 8, 8, 5), np.int16), "expected one grey image"),
+        (np.zeros((8, 8, 8, 5), np.int16), "holds several volumes"),
+        (np.zeros((8, 8, 1, 5), np.int16), "holds several volumes"),
         (np.zeros((8, 8, 8), [("R", "u1"), ("G", "u1"), ("B", "u1")]), "expected one grey image"),
     ],
 )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import check_header
+from learner_ray.imaging.reader import read_scan
 from learner_ray.imaging.volume import read_volume
 from tests.imaging.make_scans import head
 
@@ -132,14 +133,17 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str, damage: str) -> 
                "text": b"patient,score\n" * 100, "empty": b""}  # fmt: skip
     path.write_bytes(damaged[damage])
     with pytest.raises(ScanError, match=r"cannot be read (as|by)|is empty|holds no voxels"):
-        check_header([str(path)])
-        read_volume(str(path), 32)
+        read_scan([str(path)], 32)
 
 
 def test_a_header_of_voxels_in_another_file_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("SimpleITK", reason="needs the extra [itk]")
-    (tmp_path / "v.nrrd").write_text("NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 4\ndata file: v.raw\n\n")
-    (tmp_path / "v.mha").write_text("NDims = 3\nDimSize = 4 4 4\nElementType = MET_SHORT\nElementDataFile = v.raw\n")
+    (tmp_path / "v.nrrd").write_text(
+        "NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 4\ndata file: v.raw\n\n"
+    )
+    (tmp_path / "v.mha").write_text(
+        "NDims = 3\nDimSize = 4 4 4\nElementType = MET_SHORT\nElementDataFile = v.raw\n"
+    )
     for name in ("v.nrrd", "v.mha"):
         with pytest.raises(ScanError, match="keeps its voxels in another file"):
             read_volume(str(tmp_path / name), 32)
