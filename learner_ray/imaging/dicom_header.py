@@ -27,8 +27,8 @@ _STRAIGHT = 4.0
 _FLAT, _TISSUE, _CM = 1, 1, 3
 """Codes of a region: two-dimensional, showing tissue, measured in cm."""
 _SERIES = {
-    "mr": "an MR series ({}); list the folder of its slices as one scan, or make a volume of it with "
-    "'learner-ray import dicom FOLDER'",
+    "mr": "an MR series ({}); make a volume of it with 'learner-ray import dicom FOLDER', or list the folder "
+    "of its slices as one scan",
     "ct": "a CT series ({}); make a NIfTI volume of it, with dcm2niix",
 }
 

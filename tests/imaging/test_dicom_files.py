@@ -38,7 +38,7 @@ READ = {
 }
 """Ultrasound and radiographs, with their frames."""
 REFUSED = {
-    "MR_small.dcm": "is part of an MR series (MR Image Storage); list the folder",
+    "MR_small.dcm": "is part of an MR series (MR Image Storage); make a volume",
     "MR_truncated.dcm": "is part of an MR series",
     "emri_small.dcm": "is part of an MR series (Enhanced MR Image Storage)",
     "CT_small.dcm": "is part of a CT series (CT Image Storage)",
