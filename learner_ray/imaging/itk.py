@@ -80,7 +80,7 @@ def read_volume(path: str) -> nibabel.Nifti1Image:
         zlib.decompress(content[len(header) :], _ZLIB_OR_GZIP)
     reader = _reader(path)
     image = _run(path, reader.Execute)
-    voxels = np.asarray(_simple_itk(path).GetArrayViewFromImage(image).T, dtype=np.float32)
+    voxels = _simple_itk(path).GetArrayFromImage(image).T.astype(np.float32, copy=False)
     if all(length == 1 for length in voxels.shape[2:]):
         voxels = voxels[:, ::-1]
     return nibabel.Nifti1Image(voxels, _affine(reader))

@@ -15,6 +15,7 @@ from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import check_header
 from learner_ray.imaging.reader import read_scan
 from learner_ray.imaging.volume import read_volume
+from learner_ray.imaging.volume_files import open_volume
 from tests.imaging.make_scans import head
 
 ZOOMS = np.diag([1.0, 1.5, 2.0, 1.0])
@@ -72,6 +73,14 @@ def test_mgh_and_nifti_pairs(tmp_path: Path, axes: str, suffix: str) -> None:
 def test_metaimage_and_nrrd(tmp_path: Path, axes: str, suffix: str, compress: bool) -> None:
     write_itk(tmp_path / f"v{suffix}", stored(axes), compress=compress)
     assert same(tmp_path / f"v{suffix}", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_voxels_of_any_kind_are_kept(tmp_path: Path, suffix: str, kind: str) -> None:
+    voxels = np.random.default_rng(0).integers(0, 200, (70, 80, 90)).astype(kind)
+    write_itk(tmp_path / f"v{suffix}", nibabel.Nifti1Image(voxels, ZOOMS, dtype=voxels.dtype), compress=False)
+    np.testing.assert_array_equal(open_volume([str(tmp_path / f"v{suffix}")]).get_fdata(), voxels)
 
 
 @pytest.mark.parametrize(("axes", "orient"), [("LAS", 0), ("LSA", 1), ("ASL", 2), ("LPS", 3)])
