@@ -77,10 +77,16 @@ def test_metaimage_and_nrrd(tmp_path: Path, axes: str, suffix: str, compress: bo
 
 @pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "f4", "f8"])
 @pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
-def test_voxels_of_any_kind_are_kept(tmp_path: Path, suffix: str, kind: str) -> None:
-    voxels = np.random.default_rng(0).integers(0, 200, (70, 80, 90)).astype(kind)
-    write_itk(tmp_path / f"v{suffix}", nibabel.Nifti1Image(voxels, ZOOMS, dtype=voxels.dtype), compress=False)
-    np.testing.assert_array_equal(open_volume([str(tmp_path / f"v{suffix}")]).get_fdata(), voxels)
+def test_voxels_of_any_kind_are_kept_for_as_long_as_the_volume(
+    tmp_path: Path, suffix: str, kind: str
+) -> None:
+    rng = np.random.default_rng(0)
+    volumes = {tmp_path / f"{n}{suffix}": rng.integers(0, 200, (70, 80, 90)).astype(kind) for n in range(3)}
+    for path, voxels in volumes.items():
+        write_itk(path, nibabel.Nifti1Image(voxels, ZOOMS, dtype=voxels.dtype), compress=False)
+    opened = [open_volume([str(path)]) for path in volumes]
+    for volume, voxels in zip(opened, volumes.values(), strict=True):
+        np.testing.assert_array_equal(volume.get_fdata(), voxels)
 
 
 @pytest.mark.parametrize(("axes", "orient"), [("LAS", 0), ("LSA", 1), ("ASL", 2), ("LPS", 3)])
