@@ -131,7 +131,7 @@ def _check(options: argparse.Namespace) -> str:
         duplicates = find_duplicates(cohort, hashes_of_equal_sizes(cohort))
         if not options.allow_duplicates:
             require_distinct(cohort, duplicates)
-        oddities = {**gate.note_names(cohort), **gate.note_duplicates(duplicates)}
+        oddities = gate.note_names(cohort) | gate.note_orientations(cohort) | gate.note_duplicates(duplicates)
     read = "every scan was decoded" if options.decode else "headers were read; --decode reads every pixel"
     warnings = [*(f"warning: {complaint}" for complaint in complaints), *gate.warnings(oddities)]
     return "\n".join([report(cohort), *warnings, read])

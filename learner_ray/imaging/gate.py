@@ -102,6 +102,18 @@ class Decoded:
         """Why scans were left out, by scan id, in words that name no file."""
         return {scan: bad.kind for scan, bad in self.cache.bad.items()}
 
+    @property
+    def bad_scans(self) -> dict[str, list[str]]:
+        """The sentence about scans that cannot be read and are left out, with the row, the file and the reason
+        of each; empty where there is none."""
+        bad = list(map(str, self.cache.bad.values()))
+        if not bad:
+            return {}
+        count = (
+            "1 scan cannot be read and is" if len(bad) == 1 else f"{len(bad):,} scans cannot be read and are"
+        )
+        return {f"{count} left out": bad}
+
     @cached_property
     def oddities(self) -> dict[str, list[str]]:
         """What is unusual about scans that were accepted: a sentence for each kind, and the scans it applies

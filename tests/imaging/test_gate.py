@@ -259,7 +259,8 @@ def test_what_a_sweep_let_pass_is_told_and_stands_in_the_study(
     study = json.loads((out / "study.json").read_text())
     assert study["allow_duplicates"] is True
     left_out, *kept = study["left_out"]
-    assert "p7-3.png cannot be read" in left_out
+    assert left_out == "row 32: cannot be read as a picture", "which names no file"
+    assert "1 scan cannot be read and is left out:" in printed and "p7-3.png cannot be read" in printed
     flow = study["flow"]
     assert flow["unreadable"] == {"cannot be read as a picture": 1} and flow["left_out"] == {}
     assert flow["listed"]["scans"] == flow["readable"]["scans"] + 1 == study["cohort"]["scans"]
