@@ -22,6 +22,7 @@ from learner_ray.imaging.errors import BadScan, ScanError, unreadable
 
 if TYPE_CHECKING:
     from learner_ray.imaging.cache import PixelCache
+    from learner_ray.imaging.geometry import Geometry
 
 _MAX_THREADS = 16
 """Opening files mostly waits for the disk or the network."""
@@ -106,16 +107,19 @@ class Decoded:
     def oddities(self) -> dict[str, list[str]]:
         """What is unusual about scans that were accepted: a sentence for each kind, and the scans it applies
         to."""
+        from learner_ray.imaging.fields_of_view import fields_of_view, note_differences
         from learner_ray.imaging.looks import describe_looks
 
+        fields = note_differences(self.cohort, fields_of_view(self.cohort))
         looks = describe_looks(self.cache.looks)
-        return {**looks, **note_names(self.cohort), **note_duplicates(self.duplicates)}
+        return {**looks, **note_names(self.cohort), **fields, **note_duplicates(self.duplicates)}
 
 
 def decode(
     cohort: Cohort,
     size: int,
     *,
+    geometry: Geometry | None = None,
     skip_bad: bool = False,
     allow_duplicates: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -125,6 +129,7 @@ def decode(
     Args:
         cohort: the cohort.
         size: height and width of a frame in pixels.
+        geometry: how frames are taken from a volume; by default as a configuration does.
         skip_bad: leave out scans that cannot be read instead of raising.
         allow_duplicates: accept files with the content of another.
         progress: called with the number of scans done and of all.
@@ -134,9 +139,10 @@ def decode(
         StorageError: the disk is full.
     """
     from learner_ray.imaging.cache import build_cache, with_contents
+    from learner_ray.imaging.geometry import DEFAULT
 
     stamps = {path: stamp for path in cohort.paths if (stamp := size_and_time(path))}
-    cache = build_cache(cohort, size, skip_bad=skip_bad, progress=progress)
+    cache = build_cache(cohort, size, geometry=geometry or DEFAULT, skip_bad=skip_bad, progress=progress)
     cohort = with_contents(cohort, cache)
     duplicates = find_duplicates(cohort, cohort.contents, without=cache.bad)
     if not allow_duplicates:

@@ -72,7 +72,7 @@ def check_header(path: str) -> None:
         with open_video(path):
             pass
     elif kind == "volume":
-        _check_volume(path)
+        nifti_header(path)
     elif kind == "dicom":
         dicom_header.read_header(path)
     else:
@@ -135,7 +135,12 @@ def open_picture(path: str) -> Iterator[Image.Image]:
         raise ScanError(path, f"cannot be read as a picture ({error})") from error
 
 
-def _check_volume(path: str) -> None:
+def nifti_header(path: str) -> nibabel.Nifti1Header:
+    """The header of a NIfTI file.
+
+    Raises:
+        ScanError: the file is damaged, or refused by :func:`check_nifti`.
+    """
     try:
         with open(path, "rb") as stream:
             zipped = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
@@ -144,6 +149,7 @@ def _check_volume(path: str) -> None:
         kind = nifti_kind(start).header_class
         header = kind(start[: kind.sizeof_hdr])
         check_nifti(path, header, os.path.getsize(path), zipped=zipped)
+        return header
     except NIFTI_DAMAGE as error:
         raise ScanError(path, f"cannot be read as NIfTI ({error})") from error
 

@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_ray.imaging import dicom, picture, video, volume
+from learner_ray.imaging.geometry import DEFAULT, Geometry
 from learner_ray.imaging.headers import check_kind
 
 VERSION = 1
 """Increased whenever a reader may give other pixels for the same file."""
 
 
-def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.uint8]:
+def read_scan(files: Sequence[str], size: int, geometry: Geometry = DEFAULT) -> NDArray[np.uint8]:
     """All frames of a scan; several files are stacked in the order given.
 
     Args:
         files: video, NIfTI, picture or DICOM files.
         size: height and width of a frame in pixels.
-        slices: frames taken of a three-dimensional volume.
+        geometry: how frames are taken from a volume, and how large a pixel is.
 
     Returns:
         uint8 (T, size, size).
@@ -30,15 +31,17 @@ def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.u
     Raises:
         ScanError: a file is missing, damaged or of a kind that is not read.
     """
-    return np.concatenate([_read_file(str(path), size, slices) for path in files])
+    return np.concatenate([_read_file(str(path), size, geometry) for path in files])
 
 
-def _read_file(path: str, size: int, slices: int) -> NDArray[np.uint8]:
+def _read_file(path: str, size: int, geometry: Geometry) -> NDArray[np.uint8]:
     kind = check_kind(path)
     if kind == "volume":
-        return volume.read_volume(path, size, slices)
-    readers = {"video": video.read_video, "picture": picture.read_picture, "dicom": dicom.read_dicom}
-    return readers[kind](path, size)
+        return volume.read_volume(path, size, geometry)
+    if kind == "dicom":
+        return dicom.read_dicom(path, size, geometry)
+    geometry.require_mm(path, None)
+    return video.read_video(path, size) if kind == "video" else picture.read_picture(path, size)
 
 
 def reader_version(kinds: Iterable[str]) -> str:

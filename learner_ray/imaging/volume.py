@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from pathlib import Path
 
 import nibabel
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.geometry import DEFAULT, Geometry, Zooms, fits_a_head, head_frames, voxel_sides
 from learner_ray.imaging.headers import GZIP_MAGIC, NIFTI_DAMAGE, check_nifti, long_axes, nifti_kind
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
 
@@ -22,21 +24,36 @@ _SLICE_FRACTION = 0.01
 """The extent begins and ends with a slice of which this fraction is not background."""
 
 
-def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
-    """Axial slices of a volume, evenly spaced over the extent of what is not background.
+def read_volume(path: str, size: int, geometry: Geometry = DEFAULT) -> NDArray[np.uint8]:
+    """Axial slices of a volume.
 
     A volume is turned to the closest canonical orientation (RAS+) and shown with anterior up and the
-    patient's left on the left. A two-dimensional image gives one frame, as stored: the header of a lone slice
-    does not say which plane it is. Voxel sizes are honoured in the plane. Grey values are clipped to
-    percentiles 0.5 and 99.5 of the whole volume; one of the same value everywhere becomes black.
+    patient's left on the left. Where its voxel sizes are those of a head, its levels lie in mm from the top
+    of the head (``geometry.head_frames``), and grey values are clipped to percentiles 0.5 and 99.5 of what is
+    shown. Else, or with ``levels`` of ``extent``, slices are evenly spaced over the extent of what is not
+    background, and clipped to the percentiles of the whole volume. One value everywhere becomes black.
+
+    A two-dimensional image gives one frame, as stored: the header of a lone slice does not say which plane
+    it is.
 
     Returns:
         uint8 (slices, size, size), or (1, size, size) of a two-dimensional image.
 
     Raises:
-        ScanError: the file is damaged, or not one grey image of two or three dimensions.
+        ScanError: the file is damaged, is not one grey image of two or three dimensions, or holds no head in
+            mm where ``mm_per_pixel`` is asked for.
     """
-    voxels, spacing = _load(path)
+    voxels, spacing, sides = _load(path)
+    if geometry.levels == "mm" and fits_a_head(voxels.shape, sides):
+        frames = torch.from_numpy(head_frames(voxels, sides, size, geometry))
+        return to_grey(frames, *grey_range(frames))
+    geometry.require_mm(path, None)
+    return _evenly_spaced(voxels, spacing, size, geometry.slices)
+
+
+def _evenly_spaced(
+    voxels: NDArray[np.float32], spacing: tuple[float, float], size: int, slices: int
+) -> NDArray[np.uint8]:
     # x grows to the right and y upwards, so rows are y reversed.
     frames = torch.from_numpy(np.ascontiguousarray(voxels.T[:, ::-1, :]))
     width, height = fit(frames.shape[2] * spacing[0], frames.shape[1] * spacing[1], size)
@@ -47,8 +64,9 @@ def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
     return pad_square(to_grey(frames, low, high), size)
 
 
-def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Voxels (X, Y, Z), Z = 1 of a slice, and the voxel size along X and Y."""
+def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float], Zooms]:
+    """Voxels (X, Y, Z), Z = 1 of a slice; the voxel size along X and Y, in any unit; and all three in mm, NaN
+    where they are not known."""
     try:
         image = _parse(path, Path(path).read_bytes())
         axes = long_axes(image.shape)
@@ -62,8 +80,11 @@ def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
         raise ScanError(path, "holds no voxels")
     zooms = [float(image.header.get_zooms()[axis]) for axis in axes[:2]]
     spacing = (zooms[0], zooms[1]) if np.isfinite(zooms).all() and min(zooms) > 0 else (1.0, 1.0)
+    sides = (math.nan, math.nan, math.nan)
+    if axes == [0, 1, 2]:
+        sides = voxel_sides(image.affine, image.header.get_xyzt_units()[0])
     voxels = np.nan_to_num(voxels, posinf=0.0, neginf=0.0)
-    return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing
+    return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing, sides
 
 
 def _parse(path: str, content: bytes) -> nibabel.Nifti1Image:
