@@ -120,10 +120,12 @@ def _check(options: argparse.Namespace) -> str:
     from learner_ray.cohort import load
     from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
     from learner_ray.imaging import gate
+    from learner_ray.imaging.fields_of_view import describe, fields_of_view, note_differences
     from learner_ray.study.profiles import folds_asked
 
     cohort = load(options.path, format=options.format, modality=options.modality, missing=options.missing)
     complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
+    fields = fields_of_view(cohort)
     oddities: Mapping[str, Sequence[str]]
     if options.decode:
         oddities = gate.decode(cohort, SIZE, allow_duplicates=options.allow_duplicates).oddities
@@ -131,10 +133,11 @@ def _check(options: argparse.Namespace) -> str:
         duplicates = find_duplicates(cohort, hashes_of_equal_sizes(cohort))
         if not options.allow_duplicates:
             require_distinct(cohort, duplicates)
-        oddities = gate.note_names(cohort) | gate.note_orientations(cohort) | gate.note_duplicates(duplicates)
+        odd_fields = note_differences(cohort, fields) | gate.note_orientations(cohort)
+        oddities = {**gate.note_names(cohort), **odd_fields, **gate.note_duplicates(duplicates)}
     read = "every scan was decoded" if options.decode else "headers were read; --decode reads every pixel"
     warnings = [*(f"warning: {complaint}" for complaint in complaints), *gate.warnings(oddities)]
-    return "\n".join([report(cohort), *warnings, read])
+    return "\n".join([report(cohort), *describe(fields), *warnings, read])
 
 
 def report(cohort: Cohort) -> str:

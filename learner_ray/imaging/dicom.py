@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from learner_ray.cohort.dicom_tags import DAMAGE, DicomError
 from learner_ray.imaging.dicom_header import GREYS, PALETTE, DicomHeader, read_header
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.raster import fit, grey_range, luma, pad_square, resize, to_grey
+from learner_ray.imaging.geometry import DEFAULT, Geometry
+from learner_ray.imaging.raster import grey_range, luma, resize, to_grey
 from learner_ray.imaging.screen import Change, find_picture
 
 PACKAGES = (
@@ -29,7 +30,7 @@ _DECODERS = {"1.2.840.10008.1.2.4.50": "pillow"}
 """Decoders by transfer syntax, where pydicom would try a slower one first."""
 
 
-def read_dicom(path: str, size: int) -> NDArray[np.uint8]:
+def read_dicom(path: str, size: int, geometry: Geometry = DEFAULT) -> NDArray[np.uint8]:
     """Reads every frame of a file in grey, in order.
 
     A clip is cut to its largest B-mode region, or to what moves where the file names none; burnt-in text
@@ -40,39 +41,41 @@ def read_dicom(path: str, size: int) -> NDArray[np.uint8]:
         uint8 (T, size, size).
 
     Raises:
-        ScanError: the file holds no scan of a kind that is read, is damaged, or holds fewer frames than it
-            announces.
+        ScanError: the file holds no scan of a kind that is read, is damaged, holds fewer frames than it
+            announces, or does not state its mm per pixel where that is asked for.
     """
     header = read_header(path)
+    geometry.require_mm(path, header.mm_per_px)
+    read = _read_picture if header.frames == 1 else _read_clip
     try:
-        return _read_picture(path, header, size) if header.frames == 1 else _read_clip(path, header, size)
+        return read(path, header, size, geometry)
     except DicomError as error:
         raise ScanError(path, str(error)) from error
 
 
-def _read_clip(path: str, header: DicomHeader, size: int) -> NDArray[np.uint8]:
+def _read_clip(path: str, header: DicomHeader, size: int, geometry: Geometry) -> NDArray[np.uint8]:
     change, grey = Change(header.height, header.width), grey_of(header)
     for values in decoded(path, header):
         change.add(grey(values))
     picture = find_picture(change, header.region)
     left, top, right, bottom = picture.box
-    width, height = fit((right - left) * header.pixel_aspect, bottom - top, size)
+    width, height = geometry.fit((right - left) * header.pixel_aspect, bottom - top, size, header.mm_per_px)
     scaled = np.empty((header.frames, height, width), np.uint8)
     for i, values in enumerate(decoded(path, header)):
         cut = torch.from_numpy(picture.cut(grey(values))).float()
         scaled[i] = to_grey(resize(cut[None], width, height), 0.0, 255.0)[0]
-    return pad_square(scaled, size)
+    return geometry.square(scaled, size)
 
 
-def _read_picture(path: str, header: DicomHeader, size: int) -> NDArray[np.uint8]:
+def _read_picture(path: str, header: DicomHeader, size: int, geometry: Geometry) -> NDArray[np.uint8]:
     (values,) = decoded(path, header)
     left, top, right, bottom = header.region or (0, 0, header.width, header.height)
     deep = header.colours in GREYS and header.bits > 8
     grey = upright(values, header) if deep else grey_of(header)(values)
     frame = torch.from_numpy(grey[top:bottom, left:right].astype(np.float32))[None]
     low, high = grey_range(frame) if deep else (0.0, 255.0)
-    width, height = fit((right - left) * header.pixel_aspect, bottom - top, size)
-    return pad_square(to_grey(resize(frame, width, height), low, high), size)
+    width, height = geometry.fit((right - left) * header.pixel_aspect, bottom - top, size, header.mm_per_px)
+    return geometry.square(to_grey(resize(frame, width, height), low, high), size)
 
 
 def decoded(path: str, header: DicomHeader) -> Iterator[NDArray[Any]]:

@@ -22,6 +22,7 @@ from learner_ray.imaging.errors import BadScan, ScanError, unreadable
 
 if TYPE_CHECKING:
     from learner_ray.imaging.cache import PixelCache
+    from learner_ray.imaging.geometry import Geometry
 
 _MAX_THREADS = 16
 """Opening files mostly waits for the disk or the network."""
@@ -104,8 +105,8 @@ class Decoded:
 
     @property
     def bad_scans(self) -> dict[str, list[str]]:
-        """The sentence about scans that cannot be read and are left out, with the row, the file and the reason
-        of each; empty where there is none."""
+        """The sentence about scans that cannot be read and are left out, with row, file and reason of each;
+        empty where there is none."""
         bad = list(map(str, self.cache.bad.values()))
         if not bad:
             return {}
@@ -118,17 +119,20 @@ class Decoded:
     def oddities(self) -> dict[str, list[str]]:
         """What is unusual about scans that were accepted: a sentence for each kind, and the scans it applies
         to."""
+        from learner_ray.imaging.fields_of_view import fields_of_view, note_differences
         from learner_ray.imaging.looks import describe_looks
 
+        fields = note_differences(self.cohort, fields_of_view(self.cohort))
         looks = describe_looks(self.cache.looks)
-        notes = note_names(self.cohort) | note_orientations(self.cohort) | note_duplicates(self.duplicates)
-        return {**looks, **notes}
+        fields |= note_orientations(self.cohort)
+        return {**looks, **note_names(self.cohort), **fields, **note_duplicates(self.duplicates)}
 
 
 def decode(
     cohort: Cohort,
     size: int,
     *,
+    geometry: Geometry | None = None,
     skip_bad: bool = False,
     allow_duplicates: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -138,6 +142,7 @@ def decode(
     Args:
         cohort: the cohort.
         size: height and width of a frame in pixels.
+        geometry: how frames are taken from a volume; by default as a configuration does.
         skip_bad: leave out scans that cannot be read instead of raising.
         allow_duplicates: accept files with the content of another.
         progress: called with the number of scans done and of all.
@@ -147,9 +152,10 @@ def decode(
         StorageError: the disk is full.
     """
     from learner_ray.imaging.cache import build_cache, with_contents
+    from learner_ray.imaging.geometry import DEFAULT
 
     stamps = {path: stamp for path in cohort.paths if (stamp := size_and_time(path))}
-    cache = build_cache(cohort, size, skip_bad=skip_bad, progress=progress)
+    cache = build_cache(cohort, size, geometry=geometry or DEFAULT, skip_bad=skip_bad, progress=progress)
     cohort = with_contents(cohort, cache)
     duplicates = find_duplicates(cohort, cohort.contents, without=cache.bad)
     if not allow_duplicates:

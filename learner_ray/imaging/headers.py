@@ -78,12 +78,12 @@ def parts_of(files: Sequence[str]) -> list[tuple[str, ...]]:
     parts: list[tuple[str, ...]] = []
     series = False
     for path in files:
-        slice_of_many = len(files) > 1 and file_kind(path) == "dicom" and is_mr_slice(path)
-        if parts and (is_pair((*parts[-1], path)) or (series and slice_of_many)):
+        dicom = len(files) > 1 and file_kind(path) == "dicom"
+        if parts and (is_pair((*parts[-1], path)) or (series and dicom)):
             parts[-1] += (path,)
         else:
             parts.append((path,))
-        series = slice_of_many
+            series = dicom and is_mr_slice(path)  # the others of a series must be MR, too
     return parts
 
 

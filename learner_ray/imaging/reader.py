@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_ray.imaging import dicom, picture, video, volume
+from learner_ray.imaging.geometry import DEFAULT, Geometry
 from learner_ray.imaging.headers import check_kind, parts_of
 
 VERSION = 1
 """Increased whenever a reader may give other pixels for the same file."""
 
 
-def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.uint8]:
+def read_scan(files: Sequence[str], size: int, geometry: Geometry = DEFAULT) -> NDArray[np.uint8]:
     """All frames of a scan; several files are stacked in the order given, but for those that are one volume.
 
     Args:
         files: of videos, volumes, pictures or DICOM.
         size: height and width of a frame in pixels.
-        slices: frames taken of a three-dimensional volume.
+        geometry: how frames are taken from a volume, and how large a pixel is.
 
     Returns:
         uint8 (T, size, size).
@@ -30,15 +31,18 @@ def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.u
     Raises:
         ScanError: a file is missing, damaged or of a kind that is not read.
     """
-    return np.concatenate([_read_part(part, size, slices) for part in parts_of(tuple(map(str, files)))])
+    return np.concatenate([_read_part(part, size, geometry) for part in parts_of(tuple(map(str, files)))])
 
 
-def _read_part(part: tuple[str, ...], size: int, slices: int) -> NDArray[np.uint8]:
+def _read_part(part: tuple[str, ...], size: int, geometry: Geometry) -> NDArray[np.uint8]:
     kinds = [check_kind(path) for path in part]
-    if kinds[0] == "volume" or len(part) > 1:
-        return volume.read_volume(part, size, slices)
-    readers = {"video": video.read_video, "picture": picture.read_picture, "dicom": dicom.read_dicom}
-    return readers[kinds[0]](part[0], size)
+    kind, path = kinds[0], part[0]
+    if kind == "volume" or len(part) > 1:
+        return volume.read_volume(part, size, geometry)
+    if kind == "dicom":
+        return dicom.read_dicom(path, size, geometry)
+    geometry.require_mm(path, None)
+    return video.read_video(path, size) if kind == "video" else picture.read_picture(path, size)
 
 
 def reader_version(kinds: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import nibabel
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.geometry import DEFAULT, Geometry, Zooms, fits_a_head, head_frames, voxel_sides
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
 from learner_ray.imaging.volume_files import DAMAGE, format_of, long_axes, open_volume
 
@@ -21,26 +23,41 @@ _SLICE_FRACTION = 0.01
 """The extent begins and ends with a slice of which this fraction is not background."""
 
 
-def read_volume(path: str | Sequence[str], size: int, slices: int = 32) -> NDArray[np.uint8]:
-    """Axial slices of a volume, evenly spaced over the extent of what is not background.
+def read_volume(path: str | Sequence[str], size: int, geometry: Geometry = DEFAULT) -> NDArray[np.uint8]:
+    """Axial slices of a volume.
 
     A volume is turned to the closest canonical orientation (RAS+) and shown with anterior up and the
-    patient's left on the left. A two-dimensional image gives one frame, as stored: the header of a lone slice
-    does not say which plane it is. Voxel sizes are honoured in the plane. Grey values are clipped to
-    percentiles 0.5 and 99.5 of the whole volume; one of the same value everywhere becomes black.
+    patient's left on the left. Where its voxel sizes are those of a head, its levels lie in mm from the top
+    of the head (``geometry.head_frames``), and grey values are clipped to percentiles 0.5 and 99.5 of what is
+    shown. Else, or with ``levels`` of ``extent``, slices are evenly spaced over the extent of what is not
+    background, and clipped to the percentiles of the whole volume. One value everywhere becomes black.
+
+    A two-dimensional image gives one frame, as stored: the header of a lone slice does not say which plane
+    it is.
 
     Args:
         path: its file, or the files that are one volume (``volume_files.open_volume``).
         size: height and width of a frame in pixels.
-        slices: frames taken.
+        geometry: how frames are taken from it.
 
     Returns:
         uint8 (slices, size, size), or (1, size, size) of a two-dimensional image.
 
     Raises:
-        ScanError: the file is damaged, or not one grey image of two or three dimensions.
+        ScanError: the file is damaged, is not one grey image of two or three dimensions, or holds no head in
+            mm where ``mm_per_pixel`` is asked for.
     """
-    voxels, spacing = _load(path)
+    voxels, spacing, sides = _load(path)
+    if geometry.levels == "mm" and fits_a_head(voxels.shape, sides):
+        frames = torch.from_numpy(head_frames(voxels, sides, size, geometry))
+        return to_grey(frames, *grey_range(frames))
+    geometry.require_mm(path if isinstance(path, str) else path[0], None)
+    return _evenly_spaced(voxels, spacing, size, geometry.slices)
+
+
+def _evenly_spaced(
+    voxels: NDArray[np.float32], spacing: tuple[float, float], size: int, slices: int
+) -> NDArray[np.uint8]:
     # x grows to the right and y upwards, so rows are y reversed.
     frames = torch.from_numpy(np.ascontiguousarray(voxels.T[:, ::-1, :]))
     width, height = fit(frames.shape[2] * spacing[0], frames.shape[1] * spacing[1], size)
@@ -51,8 +68,9 @@ def read_volume(path: str | Sequence[str], size: int, slices: int = 32) -> NDArr
     return pad_square(to_grey(frames, low, high), size)
 
 
-def _load(path: str | Sequence[str]) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Voxels (X, Y, Z), Z = 1 of a slice, and the voxel size along X and Y."""
+def _load(path: str | Sequence[str]) -> tuple[NDArray[np.float32], tuple[float, float], Zooms]:
+    """Voxels (X, Y, Z), Z = 1 of a slice; the voxel size along X and Y, in any unit; and all three in mm, NaN
+    where they are not known."""
     files = (path,) if isinstance(path, str) else tuple(path)
     image, path = open_volume(files), files[0]
     try:
@@ -67,8 +85,11 @@ def _load(path: str | Sequence[str]) -> tuple[NDArray[np.float32], tuple[float, 
         raise ScanError(path, "holds no voxels")
     zooms = [float(image.header.get_zooms()[axis]) for axis in axes[:2]]
     spacing = (zooms[0], zooms[1]) if np.isfinite(zooms).all() and min(zooms) > 0 else (1.0, 1.0)
+    sides = (math.nan, math.nan, math.nan)
+    if axes == [0, 1, 2]:
+        sides = voxel_sides(image.affine, image.header.get_xyzt_units()[0])
     voxels = np.nan_to_num(voxels, posinf=0.0, neginf=0.0)
-    return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing
+    return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing, sides
 
 
 def _sample_slices(frames: Tensor, background: float, slices: int) -> Tensor:

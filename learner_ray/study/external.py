@@ -149,10 +149,13 @@ def read_external_scans(
         UserError: scans cannot be read, have the same content, or are the study's own.
     """
     options = request.options
+    from learner_ray.imaging.geometry import Geometry  # SciPy comes with it
+
     with all_listed(request.results.faults):
         decoded = decode(
             external.cohort,
             plan.base.data.image_size,
+            geometry=Geometry.of(plan.base.data),
             skip_bad=options.skip_bad,
             allow_duplicates=options.allow_duplicates,
             progress=progress,

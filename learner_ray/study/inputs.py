@@ -185,10 +185,13 @@ def read_scans(
         content_list: the name of the file in the results folder that will list the scans' contents.
         progress: called with the number of scans read so far and of all.
     """
+    from learner_ray.imaging.geometry import Geometry  # SciPy comes with it
+
     with all_listed(request.results.faults):
         decoded = decode(
             plan.cohort,
             plan.base.data.image_size,
+            geometry=Geometry.of(plan.base.data),
             skip_bad=request.options.skip_bad,
             allow_duplicates=request.options.allow_duplicates,
             progress=progress,

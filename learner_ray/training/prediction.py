@@ -22,6 +22,7 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_atomic
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.gate import warnings
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.kinds import kind_of_scan
 from learner_ray.imaging.looks import describe_looks
 from learner_ray.imaging.reader import reader_version
@@ -101,8 +102,10 @@ def predict(
     cohort = Cohort(name="", modality=predictor.modality, score=predictor.score, scans=scans)
     # A folder that goes again: no copy of a patient's pixels is left behind.
     with tempfile.TemporaryDirectory() as temporary:
-        size = predictor.spec.config.data.image_size
-        cache = build_cache(cohort, size, root=Path(temporary), skip_bad=skip_bad)
+        asked, root = predictor.spec.config.data, Path(temporary)
+        cache = build_cache(
+            cohort, asked.image_size, geometry=Geometry.of(asked), root=root, skip_bad=skip_bad
+        )
         for bad in cache.bad.values():
             logger.warning("left out: %s", bad)
         for line in warnings(describe_looks(cache.looks)):

@@ -237,6 +237,11 @@ def test_what_is_no_picture_of_anything_is_told_once_and_kept(
         "2 scans are of one grey value": ["grey.mp4", "grey.png"],
         "1 scan is the same in every frame": ["frozen.mp4"],
         "3 scans are of a few grey values only, as a mask is": ["mask.mp4", "mask.nii.gz", "mask.png"],
+        "3 volumes do not have the size of a head in mm, so that slices are evenly spaced": [
+            "constant.nii",
+            "head.nii.gz",
+            "mask.nii.gz",
+        ],
     }
     assert gate.warnings(decoded.oddities)[:2] == ["warning: 3 scans are black:", "  black.mp4"]
     assert not decoded.cache.bad

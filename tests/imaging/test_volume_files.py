@@ -12,12 +12,14 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.headers import check_header
 from learner_ray.imaging.reader import read_scan
 from learner_ray.imaging.volume import read_volume
 from learner_ray.imaging.volume_files import open_volume
 from tests.imaging.make_scans import head
 
+EXTENT = Geometry(levels="extent", slices=12)
 ZOOMS = np.diag([1.0, 1.5, 2.0, 1.0])
 AXES = ["RAS", "LPS", "ASL", "PIR"]
 
@@ -54,7 +56,7 @@ def same(files: Path | list[Path], tmp_path: Path) -> bool:
     nibabel.save(stored("RAS"), tmp_path / "reference.nii")
     listed = [str(file) for file in (files if isinstance(files, list) else [files])]
     check_header(listed)
-    read, expected = read_volume(listed, 48, 12), read_volume(str(tmp_path / "reference.nii"), 48, 12)
+    read, expected = (read_volume(of, 48, EXTENT) for of in (listed, str(tmp_path / "reference.nii")))
     return bool(np.abs(read.astype(int) - expected).max() <= 1)
 
 
