@@ -48,4 +48,4 @@ def _slices(folder: Path) -> tuple[str, ...] | str:
     found = sorted(str(file) for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     if found and is_mr_slice(found[0]) and all(map(is_dicom, found)):
         return tuple(found)
-    return "is a folder, but not of MR slices alone; name its files in the column files, as frames/*.png"
+    return "is a folder, but not of MR slices alone; name its files, in a manifest as frames/*.png in files"

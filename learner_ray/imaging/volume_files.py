@@ -1,6 +1,6 @@
 """The files of one volume: NIfTI, FreeSurfer, Analyze, MetaImage and NRRD, and DICOM slices.
 
-Every one is opened as a NIfTI image with its axes in RAS+, so that geometry is the same for all. A header is
+Every one is opened as a NIfTI image with an affine in RAS+, so that geometry is the same for all. A header is
 checked first: what it announces must be a grey image, and fit into the file.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,13 @@ def test_a_header_of_voxels_in_another_file_is_refused(tmp_path: Path) -> None:
     for name in ("v.nrrd", "v.mha"):
         with pytest.raises(ScanError, match="keeps its voxels in another file"):
             read_volume(str(tmp_path / name), 32)
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_without_simpleitk_the_message_says_what_to_install(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"v{suffix}").write_bytes(b"NDims = 3\n")
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    with pytest.raises(ScanError, match=r"needs the package SimpleITK; pip install 'learner-ray\[itk\]'"):
+        check_header([str(tmp_path / f"v{suffix}")])
