@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from learner_ray.cohort.scan_files import partner_of
 
 _STORED = ("LAS", "LSA", "ASL", "LPS", "LIA", "AIL")
-"""Where the stored axes lead, by the byte ``orient``: transverse, coronal, sagittal, and these three flipped
-(Mayo Clinic, Analyze 7.5 file format)."""
+"""Where the stored axes lead, by the byte ``orient``: transverse, coronal, sagittal, and these three flipped,
+as ``avw_img_read`` of the EEG mri_toolbox reads it. Other programs take other signs."""
 _OASIS1 = re.compile(r"OAS1_\d{4}_MR\d+_mpr(-\d+_anon|_n\d+_anon_sbj_111)\.(img|hdr)", re.IGNORECASE)
 """Images of OASIS-1 as scanned, and their averages. Those in atlas space (``t88``) are transverse, as their
 header says."""
