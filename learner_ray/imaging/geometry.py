@@ -83,7 +83,7 @@ class Geometry:
 
     def square(self, pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         """Pictures (T, h, w) of :meth:`fit` in squares (T, size, size). Where a pixel is a number of mm, what
-        is too much is cut off, and the top stays at the top: the probe is there, whatever the depth."""
+        is too much is cut off, and the top stays at the top, where the probe is."""
         if not self.mm_per_pixel:
             return pad_square(pictures, size)
         left = max(0, pictures.shape[2] - size) // 2
@@ -135,10 +135,12 @@ def head_frames(voxels: Voxels, zooms: Zooms, size: int, shown: Geometry) -> Vox
         shown: levels and mm per pixel.
 
     Returns:
-        float32 (levels, size, size); 0 is the darkest value of the volume, and what lies outside it.
+        float32 (levels, size, size); 0 is the grey value of air, and of what lies outside the volume.
     """
-    values = voxels - voxels.min()
-    x, y, top = _place(values, zooms)
+    # Not the least value: resampling, as at a conversion, leaves some far below air.
+    values = voxels - np.percentile(voxels[::2, ::2, ::2], _DARK).astype(np.float32)
+    (x, y, top), air = _place(values, zooms)
+    values -= air
     depths = (np.arange(shown.slices)[::-1] + 0.5) * (SPAN_MM / shown.slices)
     across = (np.arange(size) - (size - 1) / 2) * shown.step(size)
     steps = (SPAN_MM / shown.slices, shown.step(size), shown.step(size))
@@ -148,8 +150,9 @@ def head_frames(voxels: Voxels, zooms: Zooms, size: int, shown: Geometry) -> Vox
     return np.ascontiguousarray(values.T)
 
 
-def _place(values: Voxels, zooms: Zooms) -> tuple[float, float, float]:
-    """The middle of the head in the plane and its top, as positions in voxels (X, Y, Z)."""
+def _place(values: Voxels, zooms: Zooms) -> tuple[tuple[float, float, float], np.float32]:
+    """The middle of the head in the plane and its top, as positions in voxels (X, Y, Z), and the grey value
+    of air, which is not far from 0."""
     coarse, at = values, []
     for axis in (0, 1):
         length, zoom = values.shape[axis], zooms[axis]
@@ -157,13 +160,14 @@ def _place(values: Voxels, zooms: Zooms) -> tuple[float, float, float]:
         coarse = _resample(coarse, axis, at[axis], _COARSE_MM / zoom)
     dark, bright = np.percentile(coarse, (_DARK, _BRIGHT))
     head = coarse > dark + _EDGE * (bright - dark)
+    air = np.median(coarse[~head]) if not head.all() else np.float32(0)
     top = _top(head.sum((0, 1)) * _COARSE_MM**2)
     lowest = max(0, math.ceil(top - SPAN_MM / zooms[2]))
     shadow = head[:, :, lowest : math.floor(top) + 1].sum(2)
     if not shadow.any():
-        return (values.shape[0] - 1) / 2, (values.shape[1] - 1) / 2, top
+        return ((values.shape[0] - 1) / 2, (values.shape[1] - 1) / 2, top), air
     x, y = np.average(at[0], weights=shadow.sum(1)), np.average(at[1], weights=shadow.sum(0))
-    return float(x), float(y), top
+    return (float(x), float(y), top), air
 
 
 def _top(area: Floats) -> float:

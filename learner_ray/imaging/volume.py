@@ -29,9 +29,9 @@ def read_volume(path: str, size: int, geometry: Geometry = DEFAULT) -> NDArray[n
 
     A volume is turned to the closest canonical orientation (RAS+) and shown with anterior up and the
     patient's left on the left. Where its voxel sizes are those of a head, its levels lie in mm from the top
-    of the head (``geometry.head_frames``), and grey values are clipped to percentiles 0.5 and 99.5 of what is
-    shown. Else, or with ``levels`` of ``extent``, slices are evenly spaced over the extent of what is not
-    background, and clipped to the percentiles of the whole volume. One value everywhere becomes black.
+    of the head (``geometry.head_frames``): air is black, and percentile 99.5 of what is shown is white. Else,
+    or with ``levels`` of ``extent``, slices are evenly spaced over the extent of what is not background, and
+    clipped to percentiles 0.5 and 99.5 of the whole volume. One value everywhere becomes black.
 
     A two-dimensional image gives one frame, as stored: the header of a lone slice does not say which plane
     it is.
@@ -46,7 +46,7 @@ def read_volume(path: str, size: int, geometry: Geometry = DEFAULT) -> NDArray[n
     voxels, spacing, sides = _load(path)
     if geometry.levels == "mm" and fits_a_head(voxels.shape, sides):
         frames = torch.from_numpy(head_frames(voxels, sides, size, geometry))
-        return to_grey(frames, *grey_range(frames))
+        return to_grey(frames, 0.0, grey_range(frames)[1])
     geometry.require_mm(path, None)
     return _evenly_spaced(voxels, spacing, size, geometry.slices)
 
