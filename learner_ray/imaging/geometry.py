@@ -9,7 +9,6 @@ changes no scale.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from scipy.sparse import csr_array
 
 from learner_ray.core.sections import DataConfig
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.fields_of_view import Zooms
 from learner_ray.imaging.raster import fit, pad_square
 
 FIELD_MM = 224.0
@@ -29,8 +29,6 @@ SPAN_MM = 128.0
 SLICES = 32
 """Levels that are kept of a volume."""
 
-_SMALLEST_MM, _LARGEST_MM = 60.0, 1000.0
-"""Sides of a volume that can hold a head; others are in another unit, or show another thing."""
 _COARSE_MM = 4.0
 """Pixels in which the head is looked for: large, so that noise in the air does not pass for a head."""
 _DARK, _BRIGHT, _EDGE = 2.0, 98.0, 0.1
@@ -39,13 +37,8 @@ _DARK, _BRIGHT, _EDGE = 2.0, 98.0, 0.1
 _TOP_MM2 = 1000.0
 """The head begins where this area of a slice is head."""
 
-_UNITS_MM = {"meter": 1000.0, "micron": 0.001}
-"""NIfTI's other units of length, in mm."""
-
 Voxels = NDArray[np.float32]
 Floats = NDArray[np.floating[Any]]
-Zooms = tuple[float, float, float]
-"""The sides of a voxel in mm, NaN where they are not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,26 +96,6 @@ class Geometry:
 
 
 DEFAULT = Geometry()
-
-
-def voxel_sides(affine: NDArray[np.float64], unit: str) -> Zooms:
-    """The sides of a voxel in mm along the axes of a file, from its affine (4, 4); NaN where one is 0 or not
-    finite.
-
-    Args:
-        affine: from voxels to places in space.
-        unit: of those places, as NIfTI names it; one that is not known means mm.
-    """
-    stated = np.sqrt((affine[:3, :3] ** 2).sum(0)) * _UNITS_MM.get(unit, 1.0)
-    # Each order in which a file may store its axes rounds otherwise.
-    x, y, z = (round(float(side), 4) if np.isfinite(side) and side > 0 else math.nan for side in stated)
-    return x, y, z
-
-
-def fits_a_head(shape: Sequence[int], zooms: Zooms) -> bool:
-    """Whether a volume (X, Y, Z) has the size of one that holds a head."""
-    sides = np.multiply(shape, zooms)  # NaN where one is not known
-    return bool(((sides >= _SMALLEST_MM) & (sides <= _LARGEST_MM)).all())
 
 
 def head_frames(voxels: Voxels, zooms: Zooms, size: int, shown: Geometry) -> Voxels:

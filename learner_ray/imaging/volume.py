@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.geometry import DEFAULT, Geometry, Zooms, fits_a_head, head_frames, voxel_sides
+from learner_ray.imaging.fields_of_view import Zooms, fits_a_head, voxel_sides
+from learner_ray.imaging.geometry import DEFAULT, Geometry, head_frames
 from learner_ray.imaging.headers import GZIP_MAGIC, NIFTI_DAMAGE, check_nifti, long_axes, nifti_kind
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
 

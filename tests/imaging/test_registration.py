@@ -44,7 +44,7 @@ def visits(tmp_path):
     return write_nifti(tmp_path / "a.nii", head, affine), write_nifti(tmp_path / "b.nii", later, affine)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_turned_and_moved_lies_on_the_first_visit(visits, tmp_path):
     outs = [tmp_path / "one.nii.gz", tmp_path / "two.nii.gz"]
     for out in outs:
@@ -56,7 +56,7 @@ def test_what_was_turned_and_moved_lies_on_the_first_visit(visits, tmp_path):
     assert not list(tmp_path.glob(".*")), "nothing half written is left"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_import_lists_registered_files_and_leaves_the_first_visit_as_it_is(visits, tmp_path, capsys):
     lines = ["path,patient,visit,MMSE"]
     for patient in "PQ":
@@ -84,7 +84,7 @@ def test_without_the_package_nothing_is_written(tmp_path, monkeypatch, capsys):
     assert "pip install 'learner-ray[register]'" in capsys.readouterr().err and not out.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not VOLUME.is_file(), reason="shared/data/oasis1-3d-sample is absent")
 def test_a_real_volume_finds_back(tmp_path):
     pytest.importorskip("SimpleITK")
