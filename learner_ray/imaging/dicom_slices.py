@@ -120,7 +120,7 @@ def placed(slices: Sequence[Slice]) -> tuple[tuple[int, int, int], NDArray[np.fl
 
 
 def _values(each: Slice) -> NDArray[np.float32]:
-    from learner_ray.imaging.dicom import decoded, upright  # loads PyTorch, which headers do not need
+    from learner_ray.imaging.dicom_pixels import decoded, upright  # loads PyTorch, which headers do not need
 
     (stored,) = decoded(each.path, each.header)
     offset = (1 << each.header.bits) // 2 if each.header.signed else 0

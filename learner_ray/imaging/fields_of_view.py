@@ -1,7 +1,9 @@
-"""What the headers of volumes say of voxels and fields of view, and where a patient's visits differ."""
+"""What the headers of volumes say of voxels and fields of view, and where a patient's visits differ. Loads no
+PyTorch."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -12,16 +14,23 @@ from typing import Any
 
 import numpy as np
 from nibabel.orientations import OrientationError, aff2axcodes, io_orientation
+from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.geometry import Zooms, fits_a_head, voxel_sides
 from learner_ray.imaging.kinds import kind_of_scan
 from learner_ray.imaging.volume_files import long_axes, read_header
+
+Zooms = tuple[float, float, float]
+"""The sides of a voxel in mm, NaN where they are not known."""
 
 DIFFERENT = 1.1
 """Factor by which voxels or fields of view of a patient's visits differ at most without a warning."""
 _MAX_THREADS = 16
+_SMALLEST_MM, _LARGEST_MM = 60.0, 1000.0
+"""Sides of a volume that can hold a head; others are in another unit, or show another thing."""
+_UNITS_MM = {"meter": 1000.0, "micron": 0.001}
+"""NIfTI's other units of length, in mm."""
 _SHOWN = 10
 """Fields of view that are printed; more are counted."""
 
@@ -48,6 +57,26 @@ class FieldOfView:
         """The largest factor between a side of voxel or field and that of the other; NaN counts as none."""
         ours, theirs = (np.array([*each.zooms, *each.extent]) for each in (self, other))
         return float(np.nanmax(np.maximum(ours / theirs, theirs / ours), initial=1.0))
+
+
+def voxel_sides(affine: NDArray[np.float64], unit: str) -> Zooms:
+    """The sides of a voxel in mm along the axes of a file, from its affine (4, 4); NaN where one is 0 or not
+    finite.
+
+    Args:
+        affine: from voxels to places in space.
+        unit: of those places, as NIfTI names it; one that is not known means mm.
+    """
+    stated = np.sqrt((affine[:3, :3] ** 2).sum(0)) * _UNITS_MM.get(unit, 1.0)
+    # Each order in which a file may store its axes rounds otherwise.
+    x, y, z = (round(float(side), 4) if np.isfinite(side) and side > 0 else math.nan for side in stated)
+    return x, y, z
+
+
+def fits_a_head(shape: Sequence[int], zooms: Zooms) -> bool:
+    """Whether a volume (X, Y, Z) has the size of one that holds a head."""
+    sides = np.multiply(shape, zooms)  # NaN where one is not known
+    return bool(((sides >= _SMALLEST_MM) & (sides <= _LARGEST_MM)).all())
 
 
 def fields_of_view(cohort: Cohort) -> dict[str, FieldOfView]:

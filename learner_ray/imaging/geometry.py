@@ -9,7 +9,6 @@ changes no scale.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from scipy.sparse import csr_array
 
 from learner_ray.core.sections import DataConfig
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.fields_of_view import Zooms
 from learner_ray.imaging.raster import fit, pad_square
 
 FIELD_MM = 224.0
@@ -29,8 +29,6 @@ SPAN_MM = 128.0
 SLICES = 32
 """Levels that are kept of a volume."""
 
-_SMALLEST_MM, _LARGEST_MM = 60.0, 1000.0
-"""Sides of a volume that can hold a head; others are in another unit, or show another thing."""
 _COARSE_MM = 4.0
 """Pixels in which the head is looked for: large, so that noise in the air does not pass for a head."""
 _DARK, _BRIGHT, _EDGE = 2.0, 98.0, 0.1
@@ -39,13 +37,8 @@ _DARK, _BRIGHT, _EDGE = 2.0, 98.0, 0.1
 _TOP_MM2 = 1000.0
 """The head begins where this area of a slice is head."""
 
-_UNITS_MM = {"meter": 1000.0, "micron": 0.001}
-"""NIfTI's other units of length, in mm."""
-
 Voxels = NDArray[np.float32]
 Floats = NDArray[np.floating[Any]]
-Zooms = tuple[float, float, float]
-"""The sides of a voxel in mm, NaN where they are not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +76,7 @@ class Geometry:
 
     def square(self, pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         """Pictures (T, h, w) of :meth:`fit` in squares (T, size, size). Where a pixel is a number of mm, what
-        is too much is cut off, and the top stays at the top: the probe is there, whatever the depth."""
+        is too much is cut off, and the top stays at the top, where the probe is."""
         if not self.mm_per_pixel:
             return pad_square(pictures, size)
         left = max(0, pictures.shape[2] - size) // 2
@@ -105,26 +98,6 @@ class Geometry:
 DEFAULT = Geometry()
 
 
-def voxel_sides(affine: NDArray[np.float64], unit: str) -> Zooms:
-    """The sides of a voxel in mm along the axes of a file, from its affine (4, 4); NaN where one is 0 or not
-    finite.
-
-    Args:
-        affine: from voxels to places in space.
-        unit: of those places, as NIfTI names it; one that is not known means mm.
-    """
-    stated = np.sqrt((affine[:3, :3] ** 2).sum(0)) * _UNITS_MM.get(unit, 1.0)
-    # Each order in which a file may store its axes rounds otherwise.
-    x, y, z = (round(float(side), 4) if np.isfinite(side) and side > 0 else math.nan for side in stated)
-    return x, y, z
-
-
-def fits_a_head(shape: Sequence[int], zooms: Zooms) -> bool:
-    """Whether a volume (X, Y, Z) has the size of one that holds a head."""
-    sides = np.multiply(shape, zooms)  # NaN where one is not known
-    return bool(((sides >= _SMALLEST_MM) & (sides <= _LARGEST_MM)).all())
-
-
 def head_frames(voxels: Voxels, zooms: Zooms, size: int, shown: Geometry) -> Voxels:
     """Axial levels of a head, the lowest first, with the front up and the patient's left on the left.
 
@@ -135,10 +108,12 @@ def head_frames(voxels: Voxels, zooms: Zooms, size: int, shown: Geometry) -> Vox
         shown: levels and mm per pixel.
 
     Returns:
-        float32 (levels, size, size); 0 is the darkest value of the volume, and what lies outside it.
+        float32 (levels, size, size); 0 is the grey value of air, and of what lies outside the volume.
     """
-    values = voxels - voxels.min()
-    x, y, top = _place(values, zooms)
+    # Not the least value: resampling, as at a conversion, leaves some far below air.
+    values = voxels - np.percentile(voxels[::2, ::2, ::2], _DARK).astype(np.float32)
+    (x, y, top), air = _place(values, zooms)
+    values -= air
     depths = (np.arange(shown.slices)[::-1] + 0.5) * (SPAN_MM / shown.slices)
     across = (np.arange(size) - (size - 1) / 2) * shown.step(size)
     steps = (SPAN_MM / shown.slices, shown.step(size), shown.step(size))
@@ -148,8 +123,9 @@ def head_frames(voxels: Voxels, zooms: Zooms, size: int, shown: Geometry) -> Vox
     return np.ascontiguousarray(values.T)
 
 
-def _place(values: Voxels, zooms: Zooms) -> tuple[float, float, float]:
-    """The middle of the head in the plane and its top, as positions in voxels (X, Y, Z)."""
+def _place(values: Voxels, zooms: Zooms) -> tuple[tuple[float, float, float], np.float32]:
+    """The middle of the head in the plane and its top, as positions in voxels (X, Y, Z), and the grey value
+    of air, which is not far from 0."""
     coarse, at = values, []
     for axis in (0, 1):
         length, zoom = values.shape[axis], zooms[axis]
@@ -157,13 +133,14 @@ def _place(values: Voxels, zooms: Zooms) -> tuple[float, float, float]:
         coarse = _resample(coarse, axis, at[axis], _COARSE_MM / zoom)
     dark, bright = np.percentile(coarse, (_DARK, _BRIGHT))
     head = coarse > dark + _EDGE * (bright - dark)
+    air = np.median(coarse[~head]) if not head.all() else np.float32(0)
     top = _top(head.sum((0, 1)) * _COARSE_MM**2)
     lowest = max(0, math.ceil(top - SPAN_MM / zooms[2]))
     shadow = head[:, :, lowest : math.floor(top) + 1].sum(2)
     if not shadow.any():
-        return (values.shape[0] - 1) / 2, (values.shape[1] - 1) / 2, top
+        return ((values.shape[0] - 1) / 2, (values.shape[1] - 1) / 2, top), air
     x, y = np.average(at[0], weights=shadow.sum(1)), np.average(at[1], weights=shadow.sum(0))
-    return float(x), float(y), top
+    return (float(x), float(y), top), air
 
 
 def _top(area: Floats) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_ray.imaging import dicom, picture, video, volume
+from learner_ray.imaging.dicom_pixels import PACKAGES
 from learner_ray.imaging.geometry import DEFAULT, Geometry
 from learner_ray.imaging.headers import check_kind, parts_of
 
@@ -59,7 +60,7 @@ def reader_version(kinds: Iterable[str]) -> str:
 def _reader_version(with_dicom: bool) -> str:
     versions = [f"learner_ray-{VERSION}"]
     packages = ["av", "decord", "nibabel", "pillow", "torch"]
-    for package in packages + [*dicom.PACKAGES] * with_dicom:
+    for package in packages + [*PACKAGES] * with_dicom:
         try:
             versions.append(f"{package}-{metadata.version(package)}")
         except metadata.PackageNotFoundError:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.geometry import DEFAULT, Geometry, Zooms, fits_a_head, head_frames, voxel_sides
+from learner_ray.imaging.fields_of_view import Zooms, fits_a_head, voxel_sides
+from learner_ray.imaging.geometry import DEFAULT, Geometry, head_frames
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
 from learner_ray.imaging.volume_files import DAMAGE, format_of, long_axes, open_volume
 
@@ -28,9 +29,9 @@ def read_volume(path: str | Sequence[str], size: int, geometry: Geometry = DEFAU
 
     A volume is turned to the closest canonical orientation (RAS+) and shown with anterior up and the
     patient's left on the left. Where its voxel sizes are those of a head, its levels lie in mm from the top
-    of the head (``geometry.head_frames``), and grey values are clipped to percentiles 0.5 and 99.5 of what is
-    shown. Else, or with ``levels`` of ``extent``, slices are evenly spaced over the extent of what is not
-    background, and clipped to the percentiles of the whole volume. One value everywhere becomes black.
+    of the head (``geometry.head_frames``): air is black, and percentile 99.5 of what is shown is white. Else,
+    or with ``levels`` of ``extent``, slices are evenly spaced over the extent of what is not background, and
+    clipped to percentiles 0.5 and 99.5 of the whole volume. One value everywhere becomes black.
 
     A two-dimensional image gives one frame, as stored: the header of a lone slice does not say which plane
     it is.
@@ -50,7 +51,7 @@ def read_volume(path: str | Sequence[str], size: int, geometry: Geometry = DEFAU
     voxels, spacing, sides = _load(path)
     if geometry.levels == "mm" and fits_a_head(voxels.shape, sides):
         frames = torch.from_numpy(head_frames(voxels, sides, size, geometry))
-        return to_grey(frames, *grey_range(frames))
+        return to_grey(frames, 0.0, grey_range(frames)[1])
     geometry.require_mm(path if isinstance(path, str) else path[0], None)
     return _evenly_spaced(voxels, spacing, size, geometry.slices)
 

@@ -18,32 +18,10 @@ from learner_ray.imaging.geometry import DEFAULT, SPAN_MM, Geometry
 from learner_ray.imaging.reader import read_scan
 from learner_ray.imaging.volume import read_volume
 from tests.imaging.make_dicom import region, write_dicom
-from tests.imaging.make_scans import SHARED_DATA, write_nifti, write_picture
+from tests.imaging.make_scans import SHARED_DATA, person, write_nifti, write_picture
 
 OASIS1 = SHARED_DATA / "oasis1-3d-sample"
 EXTENT = Geometry(levels="extent")
-
-
-def person(zooms=(3.0, 3.0, 3.0), below=60.0, around=(20.0, 20.0, 20.0), scale=1.0):
-    """Voxels of a head on a neck: a bright ellipsoid with a dark ventricle, as tall as 150 mm.
-
-    Args:
-        zooms: sides of a voxel in mm.
-        below: mm of neck below the head.
-        around: mm of air at the left and right, at front and back, and above.
-        scale: of the head.
-    """
-    half = np.array([70.0, 90.0, 75.0]) * scale
-    low = [-half[0] - around[0], -half[1] - around[1], -half[2] - below]
-    high = [*(half + around)[:2], half[2] + around[2]]
-    lengths = [round((b - a) / zoom) for a, b, zoom in zip(low, high, zooms, strict=True)]
-    sides = [a + (np.arange(n) + 0.5) * zoom for a, n, zoom in zip(low, lengths, zooms, strict=True)]
-    x, y, z = np.meshgrid(*sides, indexing="ij")
-    skull = (x / half[0]) ** 2 + (y / half[1]) ** 2 + (z / half[2]) ** 2
-    values = np.where(skull < 1, 100.0 + 0.3 * y, 0.0)
-    values[(x / 20) ** 2 + ((y - 5) / 35) ** 2 + ((z - 10) / 20) ** 2 < scale**2] = 20
-    values[((x**2 + (y + 15) ** 2) < 55**2) & (z < -half[2] / 2) & (skull >= 1)] = 80
-    return values.astype(np.float32)
 
 
 def frames(tmp_path, voxels, zooms=(3.0, 3.0, 3.0), geometry=DEFAULT):
@@ -108,6 +86,20 @@ def test_the_axis_order_of_a_file_changes_no_bit(tilt, tmp_path):
     for axes, flips in turns:
         nibabel.save(image.as_reoriented(np.column_stack([axes, flips])), tmp_path / "turned.nii")
         np.testing.assert_array_equal(read_volume(str(tmp_path / "turned.nii"), 56), usual)
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(0.01, 0.0), (10.0, -1000.0), (1.0, 300.0)])
+def test_the_scale_of_grey_values_changes_nothing(factor, offset, tmp_path):
+    usual, other = frames(tmp_path, person()), frames(tmp_path, factor * person() + offset)
+    assert np.abs(usual - other).max() <= 1
+    assert (other[:, 0] == 0).all(), "air and what lies outside the volume are black"
+
+
+def test_a_few_values_far_below_air_do_not_make_air_grey(tmp_path):
+    voxels = person()
+    voxels[::9, ::9, ::9] -= 500  # one in 729
+    assert np.median(np.abs(frames(tmp_path, voxels) - frames(tmp_path, person()))) == 0
+    assert (frames(tmp_path, voxels)[:, 0] == 0).all()
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("micron", 1000.0), ("meter", 0.001)])
