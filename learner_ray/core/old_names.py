@@ -42,6 +42,8 @@ SINCE: dict[str, Any] = {
     "loss.weighting": "raw",
     "loss.views": 0,
     "progression.endpoint": "progression",
+    "data.levels": "extent",
+    "data.mm_per_pixel": 0.0,
 }
 """Keys that old configurations did not have, each with the value under which the result is the old one: also
 where that is not the default of now."""

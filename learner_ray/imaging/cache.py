@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from learner_ray.cohort.content import content_hashes, last_known
 from learner_ray.core.locks import locked_file
 from learner_ray.imaging.errors import unreadable
 from learner_ray.imaging.frame_stack import FrameStack
+from learner_ray.imaging.geometry import DEFAULT, Geometry
 from learner_ray.imaging.ingest import Found, found_in, ingest
 from learner_ray.imaging.pixel_store import PixelStore, pixel_folder
 from learner_ray.imaging.reader import reader_version
@@ -94,7 +95,7 @@ def build_cache(
     cohort: Cohort,
     size: int,
     *,
-    slices: int = 32,
+    geometry: Geometry = DEFAULT,
     root: Path | None = None,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -104,7 +105,7 @@ def build_cache(
     Args:
         cohort: its ``scans`` are read; files in its ``contents`` are not hashed again.
         size: height and width of a frame in pixels.
-        slices: frames taken of a three-dimensional volume.
+        geometry: how frames are taken from a volume.
         root: folder of all decoded pixels; by default ``pixels`` in the user's cache folder.
         skip_bad: leave out scans that cannot be read instead of raising.
         progress: called with the number of scans done and of all, where any must be decoded.
@@ -114,15 +115,16 @@ def build_cache(
         StorageError: the disk is full.
     """
     root = pixel_folder() if root is None else root
-    store = PixelStore(root / f"{size}px-{_digest([size, slices, reader_version([]), _FORMAT])}", size)
+    shown = [size, *astuple(geometry)]
+    store = PixelStore(root / f"{size}px-{_digest([*shown, reader_version([]), _FORMAT])}", size)
     found = _held(cohort, store)
     if len(found) < len(cohort.scans):
         root.mkdir(parents=True, exist_ok=True)
-        listing = _digest([cohort.scans["scan"].tolist(), cohort.paths, size, slices])
+        listing = _digest([cohort.scans["scan"].tolist(), cohort.paths, *shown])
         with locked_file(root / f"{listing}.lock"):
             store.load()  # whoever held the lock may have decoded them
             found = _held(cohort, store)
-            found |= _ingest_rest(cohort, store, found, slices, progress or (lambda done, count: None))
+            found |= _ingest_rest(cohort, store, found, geometry, progress or (lambda done, count: None))
     cache = PixelCache(store, {scan: found[scan] for scan in cohort.scans["scan"]})
     good = len(cohort.scans) - len(cache.bad)
     if cache.bad and not (skip_bad and good):
@@ -164,7 +166,7 @@ def _ingest_rest(
     cohort: Cohort,
     store: PixelStore,
     held: Mapping[str, Found],
-    slices: int,
+    geometry: Geometry,
     progress: Callable[[int, int], None],
 ) -> dict[str, Found]:
     rest = cohort.scans[~cohort.scans["scan"].isin(list(held))]
@@ -172,7 +174,7 @@ def _ingest_rest(
     return ingest(
         rest,
         store,
-        slices=slices,
+        geometry=geometry,
         among=cohort.paths,
         progress=lambda done: progress(len(held) + done, count),
     )

@@ -69,17 +69,17 @@ def _check_folds(cohort: Cohort, folds: Sequence[int], seed: int) -> list[str]:
 def bad_headers(cohort: Cohort) -> list[BadScan]:
     """The scans with a file that is missing, is empty, or has a header of another kind, or whose crop or
     mask does not fit."""
-    from learner_ray.imaging.headers import check_header
+    from learner_ray.imaging.headers import check_header, parts_of
     from learner_ray.imaging.region_checks import check_region
     from learner_ray.imaging.region_of_interest import RegionOfInterest
 
     def look(scan: Any) -> BadScan | None:
         try:
             region = RegionOfInterest(scan.crop, scan.mask)
-            for path in scan.files:
-                check_header(path)
+            for part in parts_of(scan.files):
+                check_header(part)
                 if region:
-                    check_region(path, region)
+                    check_region(part, region)
         except ScanError as error:
             return BadScan(
                 scan=scan.scan, source=scan.source, row=scan.row, path=error.path, reason=error.reason
@@ -109,14 +109,29 @@ class Decoded:
         """Why scans were left out, by scan id, in words that name no file."""
         return {scan: bad.kind for scan, bad in self.cache.bad.items()}
 
+    @property
+    def bad_scans(self) -> dict[str, list[str]]:
+        """The sentence about scans that cannot be read and are left out, with row, file and reason of each;
+        empty where there is none."""
+        bad = list(map(str, self.cache.bad.values()))
+        if not bad:
+            return {}
+        count = (
+            "1 scan cannot be read and is" if len(bad) == 1 else f"{len(bad):,} scans cannot be read and are"
+        )
+        return {f"{count} left out": bad}
+
     @cached_property
     def oddities(self) -> dict[str, list[str]]:
         """What is unusual about scans that were accepted: a sentence for each kind, and the scans it applies
         to."""
+        from learner_ray.imaging.fields_of_view import fields_of_view, note_differences
         from learner_ray.imaging.looks import describe_looks
 
+        fields = note_differences(self.cohort, fields_of_view(self.cohort))
         looks = describe_looks(self.cache.looks)
-        return {**looks, **note_names(self.cohort), **note_duplicates(self.duplicates)}
+        fields |= note_orientations(self.cohort)
+        return {**looks, **note_names(self.cohort), **fields, **note_duplicates(self.duplicates)}
 
 
 def decode(
@@ -141,10 +156,11 @@ def decode(
         StorageError: the disk is full.
     """
     from learner_ray.imaging.cache import build_cache, with_contents
+    from learner_ray.imaging.geometry import Geometry
 
     stamps = {path: stamp for path in cohort.paths if (stamp := size_and_time(path))}
-    shown = cohort.shown(crop=pixels.crop, mask=pixels.mask)
-    cache = build_cache(shown, pixels.image_size, skip_bad=skip_bad, progress=progress)
+    shown, geometry = cohort.shown(crop=pixels.crop, mask=pixels.mask), Geometry.of(pixels)
+    cache = build_cache(shown, pixels.image_size, geometry=geometry, skip_bad=skip_bad, progress=progress)
     cohort = with_contents(cohort, cache)
     duplicates = find_duplicates(cohort, cohort.contents, without=cache.bad)
     if not allow_duplicates:
@@ -213,6 +229,24 @@ def note_text(scans: Sequence[str]) -> dict[str, list[str]]:
         return {}
     count = "1 scan" if len(scans) == 1 else f"{len(scans):,} scans"
     return {f"{count} may show burnt-in text to the network; hide it by the column crop or mask": [*scans]}
+
+
+def note_orientations(cohort: Cohort) -> dict[str, list[str]]:
+    """The sentence about images of Analyze 7.5 that may lie otherwise than their headers say, and their
+    scans; empty where there is none. Files that cannot be read are passed over."""
+    from learner_ray.imaging.analyze import orientation_is_doubtful
+
+    scans = [
+        scan
+        for scan, files in zip(cohort.scans["scan"], cohort.scans["files"], strict=True)
+        if any(path.lower().endswith(".img") and orientation_is_doubtful(path) for path in files)
+    ]
+    if not scans:
+        return {}
+    count = "1 scan is" if len(scans) == 1 else f"{len(scans):,} scans are"
+    return {
+        f"{count} Analyze 7.5, whose headers are often wrong about orientation; look at the pictures": scans
+    }
 
 
 def warnings(oddities: Mapping[str, Sequence[str]]) -> list[str]:

@@ -25,7 +25,9 @@ from learner_ray.cohort.cohort import files_read
 from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
 from learner_ray.core.errors import UserError, causes
 from learner_ray.core.files import GONE
+from learner_ray.imaging.analyze import stated_by_name
 from learner_ray.imaging.errors import BadScan, ScanError
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.headers import kind_by_name
 from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.pixel_store import PixelStore
@@ -81,6 +83,10 @@ def scan_key(row: Any, contents: Sequence[str]) -> str:
         parts.append({"crop": row.crop, "mask": bool(row.mask)})
     if "dicom" in kinds or "" in kinds:
         parts += [kinds, reader_version(["dicom"])]
+        if len(row.files) > 1:
+            parts.append("series")  # which earlier versions refused
+    if oriented := [stated for path in row.files if (stated := stated_by_name(path))]:
+        parts.append(oriented)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -103,7 +109,7 @@ def ingest(
     scans: pd.DataFrame,
     store: PixelStore,
     *,
-    slices: int,
+    geometry: Geometry,
     among: Sequence[str],
     progress: Callable[[int], None],
 ) -> dict[str, Found]:
@@ -114,7 +120,7 @@ def ingest(
     Args:
         scans: with the columns of ``Scan``.
         store: where their pixels go; it has the size of a frame.
-        slices: frames taken of a three-dimensional volume.
+        geometry: how frames are taken from a volume.
         among: all files of the cohort, whose hashes are remembered together.
         progress: called with the number of scans done.
 
@@ -130,7 +136,7 @@ def ingest(
     due = time.perf_counter() + _COMMIT_EVERY_S
     with store.writing() as writer:
         try:
-            for done, read in enumerate(_read_all(scans, store, slices), start=1):
+            for done, read in enumerate(_read_all(scans, store, geometry), start=1):
                 found[read.scan] = _keep(writer, read)
                 files |= read.files
                 if time.perf_counter() >= due:
@@ -157,14 +163,14 @@ def _commit(writer: ShardWriter, files: dict[str, Known], among: Sequence[str]) 
     return now + max(_COMMIT_EVERY_S, (now - begun) / _COMMIT_SHARE)
 
 
-def _read_all(scans: pd.DataFrame, store: PixelStore, slices: int) -> Iterator[_Read]:
+def _read_all(scans: pd.DataFrame, store: PixelStore, geometry: Geometry) -> Iterator[_Read]:
     """Every scan, in order; decoders and hashing release Python's lock, so threads are enough."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     waiting: deque[Future[_Read]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
         for row in scans.itertuples(index=False):
-            waiting.append(pool.submit(_read, row, store, slices))
+            waiting.append(pool.submit(_read, row, store, geometry))
             if len(waiting) > 2 * threads:  # as many decoded as being decoded
                 yield waiting.popleft().result()
         while waiting:
@@ -173,7 +179,7 @@ def _read_all(scans: pd.DataFrame, store: PixelStore, slices: int) -> Iterator[_
         pool.shutdown(cancel_futures=True)
 
 
-def _read(row: Any, store: PixelStore, slices: int) -> _Read:
+def _read(row: Any, store: PixelStore, geometry: Geometry) -> _Read:
     files: dict[str, Known] = {}
     frames = fault = kept = None
     try:
@@ -181,7 +187,8 @@ def _read(row: Any, store: PixelStore, slices: int) -> _Read:
             files[path] = _hashed(path)
         kept = found_in(store, row, [files[path].sha256 for path in files_read(row)])
         if kept is None:
-            frames = read_scan(row.files, store.size, slices, RegionOfInterest(row.crop, row.mask))
+            region = RegionOfInterest(row.crop, row.mask)
+            frames = read_scan(row.files, store.size, geometry, region)
     except ScanError as error:
         fault = error
     for path, known in files.items():

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import nibabel
 import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.headers import NIFTI_DAMAGE, file_kind, open_picture
+from learner_ray.imaging.headers import file_kind, open_picture
 from learner_ray.imaging.screen import Box, Picture
+from learner_ray.imaging.volume_files import open_volume
 
 _SAME_PLACE_MM = 1e-3
 """By how much the position of a voxel may differ between a volume and its mask, by rounding in the header."""
@@ -97,19 +97,16 @@ class RegionOfInterest:
             raise ScanError(self.mask, reason)
 
     def open_volume_mask(self) -> SpatialImage:
-        """The mask of a volume; its voxels are not read yet.
+        """The mask of a volume, as an image of nibabel.
 
         Raises:
-            ScanError: it is no NIfTI, or damaged.
+            ScanError: it is no volume, or damaged.
         """
         if file_kind(self.mask) != "volume":
             raise ScanError(
-                self.mask, "is the mask of a NIfTI file, but none; give a NIfTI mask (.nii, .nii.gz)"
+                self.mask, "is the mask of a volume, but none itself; give a mask such as .nii.gz"
             )
-        try:
-            return nibabel.load(self.mask)
-        except NIFTI_DAMAGE as error:
-            raise ScanError(self.mask, f"cannot be read as NIfTI ({error})") from error
+        return open_volume((self.mask,))
 
     def _picture_mask(self, width: int, height: int) -> NDArray[np.bool_]:
         """Where the mask is above 0, (H, W)."""

@@ -136,6 +136,12 @@ def test_scans_of_another_kind_are_refused(
     assert "p9-0.mp4" not in error
 
 
+def test_a_folder_that_is_no_series_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "is a folder, but not of MR slices alone" in refusal(capsys, run, tmp_path)
+
+
 def test_a_manifest_of_another_modality_is_refused(
     run: Path, new_manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -238,6 +238,11 @@ def test_what_is_no_picture_of_anything_is_told_once_and_kept(
         "2 scans are of one grey value": ["grey.mp4", "grey.png"],
         "1 scan is the same in every frame": ["frozen.mp4"],
         "3 scans are of a few grey values only, as a mask is": ["mask.mp4", "mask.nii.gz", "mask.png"],
+        "3 volumes do not have the size of a head in mm, so that slices are evenly spaced": [
+            "constant.nii",
+            "head.nii.gz",
+            "mask.nii.gz",
+        ],
     }
     assert gate.warnings(decoded.oddities)[:2] == ["warning: 3 scans are black:", "  black.mp4"]
     assert not decoded.cache.bad
@@ -260,7 +265,8 @@ def test_what_a_sweep_let_pass_is_told_and_stands_in_the_study(
     study = json.loads((out / "study.json").read_text())
     assert study["allow_duplicates"] is True
     left_out, *kept = study["left_out"]
-    assert "p7-3.png cannot be read" in left_out
+    assert left_out == "row 32: cannot be read as a picture", "which names no file"
+    assert "1 scan cannot be read and is left out:" in printed and "p7-3.png cannot be read" in printed
     flow = study["flow"]
     assert flow["unreadable"] == {"cannot be read as a picture": 1} and flow["left_out"] == {}
     assert flow["listed"]["scans"] == flow["readable"]["scans"] + 1 == study["cohort"]["scans"]

@@ -8,12 +8,14 @@ from learner_ray.cohort import load
 from learner_ray.core.errors import UserError
 from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging import gate
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.ingest import scan_key
 from learner_ray.imaging.reader import read_scan
 from learner_ray.imaging.region_of_interest import RegionOfInterest
 from tests.imaging.make_dicom import write_dicom
 from tests.imaging.make_scans import cohort_of, head, write_nifti, write_video
 
+FEW = Geometry(levels="extent", slices=6)
 CROP = (16, 8, 80, 56)
 WIDTH, HEIGHT = 96, 64
 
@@ -78,8 +80,8 @@ def test_a_masked_volume_is_the_stripped_one(tmp_path):
     whole = write_nifti(tmp_path / "whole.nii.gz", brain + 7, turn)
     stripped = write_nifti(tmp_path / "stripped.nii.gz", np.where(inside, brain + 7, 7), turn)
     mask = write_nifti(tmp_path / "mask.nii.gz", inside.astype(np.uint8), turn)
-    seen = read_scan([str(whole)], 40, 6, RegionOfInterest(mask=str(mask)))
-    np.testing.assert_array_equal(seen, read_scan([str(stripped)], 40, 6))
+    seen = read_scan([str(whole)], 40, FEW, RegionOfInterest(mask=str(mask)))
+    np.testing.assert_array_equal(seen, read_scan([str(stripped)], 40, FEW))
 
 
 def listed(folder, *cells: str, scan: str = "a.png") -> str:
