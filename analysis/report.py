@@ -1,6 +1,7 @@
 """The command: results folders to tables, figures and one page.
 
 python analysis/report.py results/lus results/mri --out report
+python analysis/report.py results/lus --out handed-out --share
 python analysis/report.py --check report
 """
 
@@ -46,6 +47,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
     parser.add_argument("--draws", type=draws, help="bootstrap draws (default: 10,000)")
     parser.add_argument("--importance", action="store_true", help="also rank hyperparameters (7 s per arm)")
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        help="only page and CSVs, without ids, frames and folders: to hand out",
+    )
     parser.add_argument("--check", type=Path, metavar="DIR", help="only say whether a report is up to date")
     return parser.parse_args(arguments)
 
@@ -106,8 +112,13 @@ def made(options: argparse.Namespace) -> Report:
     if options.out.exists() and not options.out.is_dir():
         raise ReportError(f"{options.out}: is a file; name a folder for the report, for example --out report")
     from analysis.results.load import load
+    from analysis.sharing import require_empty, shareable, shareable_study, write_shared
 
+    if options.share:
+        require_empty(options.out)
     studies = load(options.results).studies
+    if options.share:
+        studies = tuple(map(shareable_study, studies))
     from analysis.building import build, write
 
     with told_if_unwritable(options.out):
@@ -117,7 +128,10 @@ def made(options: argparse.Namespace) -> Report:
     with logged_to_stderr():
         report = build(studies, options.draws, rank=options.importance)
     with told_if_unwritable(options.out):
-        write(report, options.out)
+        if options.share:
+            write_shared(shareable(report), options.out)
+        else:
+            write(report, options.out)
     return report
 
 

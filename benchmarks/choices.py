@@ -30,7 +30,7 @@ from learner_ray.study.plan import make_plan
 from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.study_file import load_study
-from learner_ray.training.data import Data, open_data
+from learner_ray.training.data import Data, data_of
 from learner_ray.training.metrics import progression_metrics, spearman
 from learner_ray.training.precision import fastest_precision
 from learner_ray.training.pretraining import Pretraining
@@ -107,7 +107,7 @@ def score_spearman(scans: pd.DataFrame, embedded: Embedded) -> float:
 def rows_of(group: FoldSearchSpec, number: int) -> list[dict[str, Any]]:
     """All choices on one fold and seed."""
     make_deterministic(1)
-    data = open_data(group.source, group.config.data.image_size)
+    data = data_of(group.source, group.config)
     rows = []
     for who in ("held_out", "same"):
         base = replace(group.config.with_values({"progression.patients": who}),
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="CSV of every fold and seed")
     args = parser.parse_args()
     groups, cohort = plan_groups(args.modality, args.data)
-    open_data(groups[0].source, groups[0].config.data.image_size)  # the pixel cache, before two ask for it
+    data_of(groups[0].source, groups[0].config)  # the pixel cache, before two ask for it
     runs = [(group, number) for group in groups for number in range(args.seeds)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         rows = [row for found in pool.map(rows_of, *zip(*runs, strict=True)) for row in found]

@@ -26,6 +26,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # last: a child has --code before it
 
 from benchmarks.processes import peak_rss_gib
+from learner_ray.core.sections import PixelSettings
 from learner_ray.run.provenance import processor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,7 +68,7 @@ def read(manifest: str, size: int) -> None:
     ingest.read_scan = counting
     cohort = load(manifest, modality="lus")
     begun = time.perf_counter()
-    gate.decode(cohort, size, progress=lambda done, count: print(done, flush=True))
+    gate.decode(cohort, PixelSettings(size), progress=lambda done, count: print(done, flush=True))
     told = {"seconds": time.perf_counter() - begun, "decoded": len(decoded), "gib": peak_rss_gib(os.getpid())}
     print(json.dumps(told))
 

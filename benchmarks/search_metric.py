@@ -31,7 +31,7 @@ from learner_ray.run.spec import Patients
 from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.study import Suggest
 from learner_ray.study.study_file import load_study
-from learner_ray.training.data import open_data
+from learner_ray.training.data import data_of
 from learner_ray.training.pretraining import DivergedError, Pretraining
 from learner_ray.training.process import make_deterministic
 
@@ -66,7 +66,7 @@ def patients_of(group: FoldSearchSpec, inner: int) -> tuple[Patients, Patients]:
 def rows_of(group: FoldSearchSpec, inner: int, number: int, config: Config) -> list[dict[str, Any]]:
     """Validation and test metrics of one training, by epoch."""
     make_deterministic(1)
-    data = open_data(group.source, config.data.image_size)
+    data = data_of(group.source, config)
     validating, testing = patients_of(group, inner)
     pretraining = Pretraining(config, data, validating.pretrain)
     rows = []
@@ -88,7 +88,7 @@ def rows_of(group: FoldSearchSpec, inner: int, number: int, config: Config) -> l
 def record(modality: str, data: str | None, configs: int) -> pd.DataFrame:
     """One row per outer fold, inner division, configuration and epoch."""
     groups, _ = plan_groups(modality, data, "contrastive")
-    open_data(groups[0].source, groups[0].config.data.image_size)  # the pixel cache, before two ask for it
+    data_of(groups[0].source, groups[0].config)  # the pixel cache, before two ask for it
     runs = [
         (group, inner, number, config)
         for group in groups

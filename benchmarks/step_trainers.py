@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.plain_trainer import PlainTrainer
 from learner_ray.core.config import Config
+from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging.augmentation import augment
 from learner_ray.imaging.sampling import frame_indices
 from learner_ray.run.spec import Source
@@ -110,7 +111,7 @@ def main() -> None:
     if name == "ours without shift":
         values["encoder.shift_fraction"] = 0.0
     config = Config().with_values(values)
-    data = open_data(Source(path=options["manifest"]), options["size"])
+    data = open_data(Source(path=options["manifest"]), PixelSettings(options["size"]))
     plain = name.startswith("plain")
     trainer = Plain(config, data, device, ready=name != "plain") if plain else Ours(config, data, device)
     images = len(data.scans) * options["frames"]

@@ -259,7 +259,7 @@ class Experiment:
             )
             logger.info(self._heading(plan, devices))
             plan, decoded = read_scans(plan, request, NAME, _log_reading)
-            for line in warnings(decoded.oddities):
+            for line in warnings({**decoded.bad_scans, **decoded.oddities}):
                 logger.warning(line)
             if external is not None:
                 check_visible(devices, external.source.path, request.results.address)
@@ -340,4 +340,4 @@ def _log_reading(done: int, total: int) -> None:
 def _left_out(plan: Plan, decoded: Decoded) -> list[str]:
     """What a study leaves out of its data, or takes in though it is odd, in sentences."""
     kept = [f"{sentence} (kept; see {NAME})" for sentence in decoded.oddities]
-    return [*plan.cohort.notes, *map(str, decoded.cache.bad.values()), *kept]
+    return [*plan.cohort.notes, *(bad.unnamed for bad in decoded.cache.bad.values()), *kept]

@@ -22,6 +22,7 @@ from analysis.page.places import anchor, html_id, places
 from analysis.page.sentences import verdict_sentences
 from analysis.page.subgroups import subgroup_sentences
 from analysis.page.validity import checks
+from analysis.results.explanations import explained_pairs
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.external import external_sentences
 from analysis.tables.protocol import protocol_lines
@@ -58,6 +59,8 @@ class Report:
     """The main table first."""
     drawings: Sequence[Drawing]
     """The forest plot first, where there is one."""
+    shows_scans: bool = True
+    """Whether pictures of scans are shown, where ``learner-ray explain`` left some."""
 
     @cached_property
     def checks(self) -> list[list[Check]]:
@@ -115,6 +118,7 @@ def html(report: Report) -> str:
                 "measurement": measurement_sentences(item),
                 "subgroups": subgroup_sentences(item),
                 "checks": made,
+                "explained": explained_pairs(item.study) if report.shows_scans else [],
             }
             for item, made in zip(report.statistics, report.checks, strict=True)
         ],

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.results.errors import ReportError
+from analysis.results.explanations import INDEX
 from analysis.results.study import StudyResults
 from analysis.statistics.report_metric import source_file
 from analysis.statistics.study_metric import primary_metric
 
 SOURCES = "sources.json"
 TABLES = ("ledger", "trials", "audits", "finals", "scores", "permutations", "ratings", "external")
-SOURCE_FILES = ("study.json", *(f"{name}.parquet" for name in TABLES))
+SOURCE_FILES = ("study.json", *(f"{name}.parquet" for name in TABLES), INDEX)
 """Files of a results folder that a report is made from."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from analysis.results.endpoints import CLASSES, PROGRESSION
 from analysis.results.errors import ReportError
 from analysis.results.old_names import translated_study
+from analysis.results.paths import left_out_without_paths
 from analysis.results.protocol import ALTERED, is_altered, wrong_amendment
 
 Kind = type[Any] | tuple[type[Any], ...]
@@ -53,7 +54,8 @@ ARM: dict[str, Any] = {"name": str, "label": str, "control": bool, "edits": {}, 
 
 
 def read_study_json(folder: Path) -> dict[str, Any]:
-    """Read the study.json of a results folder, under today's names.
+    """Read the study.json of a results folder, under today's names, and without the paths of scans that were
+    left out.
 
     Raises:
         ReportError: the folder is missing or is no study's, or its study.json is damaged.
@@ -77,7 +79,7 @@ def read_study_json(folder: Path) -> dict[str, Any]:
     info = {**translated_study(info), ALTERED: is_altered(info)}
     if wrong := _wrong(info):
         raise damaged(path, wrong)
-    return info
+    return left_out_without_paths(info)
 
 
 def damaged(path: Path, wrong: str) -> ReportError:

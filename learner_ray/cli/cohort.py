@@ -4,6 +4,7 @@ FOLDER`` begins a manifest."""
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import TYPE_CHECKING
 
 from learner_ray.cli.command import answer, make_parser
 from learner_ray.cli.missing_codes import add_option, joined
+from learner_ray.core.errors import UserError
+from learner_ray.core.paths import refuse_unwritable
 
 if TYPE_CHECKING:  # pandas comes with it, which --help does not need
     from learner_ray.cohort import Cohort
+    from learner_ray.core.sections import DataConfig
+
+logger = logging.getLogger(__name__)
 
 FEW_PATIENTS = 20
 """Patients with a class below which its figures are hardly worth printing."""
-SIZE = 64
-"""Height and width of frames that ``--decode`` leaves in the cache: those of the smallest profile."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +76,20 @@ def add_check_options(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--decode", action="store_true", help="Reads every pixel, not headers alone.")
     one.add_argument(
+        "--gallery",
+        type=Path,
+        metavar="FILE.html",
+        help="Writes a page with a picture of every scan as the network sees it. Implies --decode.",
+    )
+    one.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="The study's value of a configuration key, as for sweep: data.* decides how scans are read "
+        "(default: 64 pixels, 8 frames).",
+    )
+    one.add_argument(
         "--allow-duplicates", action="store_true", help="Passes files that have the same content."
     )
     one.add_argument(
@@ -117,24 +135,65 @@ def check(options: argparse.Namespace) -> str:
 
 
 def _check(options: argparse.Namespace) -> str:
+    from learner_ray.cli.options import key_values
     from learner_ray.cohort import load
     from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
+    from learner_ray.core.config import Config
     from learner_ray.imaging import gate
+    from learner_ray.imaging.fields_of_view import describe, fields_of_view, note_differences
     from learner_ray.study.profiles import folds_asked
 
+    data = Config().with_values(key_values(options.set)).data
+    if options.gallery is not None:
+        _require_page(options.gallery)
     cohort = load(options.path, format=options.format, modality=options.modality, missing=options.missing)
-    complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
+    fields = fields_of_view(cohort)
     oddities: Mapping[str, Sequence[str]]
-    if options.decode:
-        oddities = gate.decode(cohort, SIZE, allow_duplicates=options.allow_duplicates).oddities
+    if options.gallery is not None:  # first, since a cohort too small to be divided may be looked at, too
+        gate.inspect(cohort, folds=())
+        _write_gallery(options, cohort, data)
+    complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
+    decodes = options.decode or options.gallery is not None
+    if decodes:
+        oddities = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates).oddities
     else:
         duplicates = find_duplicates(cohort, hashes_of_equal_sizes(cohort))
         if not options.allow_duplicates:
             require_distinct(cohort, duplicates)
-        oddities = {**gate.note_names(cohort), **gate.note_duplicates(duplicates)}
-    read = "every scan was decoded" if options.decode else "headers were read; --decode reads every pixel"
+        odd_fields = note_differences(cohort, fields) | gate.note_orientations(cohort)
+        oddities = {**gate.note_names(cohort), **odd_fields, **gate.note_duplicates(duplicates)}
+    read = "every scan was decoded" if decodes else "headers were read; --decode reads every pixel"
     warnings = [*(f"warning: {complaint}" for complaint in complaints), *gate.warnings(oddities)]
-    return "\n".join([report(cohort), *warnings, read])
+    return "\n".join([report(cohort), *describe(fields), *warnings, read])
+
+
+def _require_page(path: Path) -> None:
+    """Refuses a place where no page can be written, before scans are read."""
+    if path.suffix.lower() != ".html" or path.is_dir():
+        raise UserError(f"--gallery {path}: name a file ending in .html")
+    refuse_unwritable(path.parent)
+
+
+def _write_gallery(options: argparse.Namespace, cohort: Cohort, data: DataConfig) -> None:
+    """Writes the page, and says so and which scans may show text."""
+    from learner_ray.imaging import gate
+    from learner_ray.imaging.gallery.gallery import write_gallery
+    from learner_ray.imaging.looks import LOOKS
+
+    decoded = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates)
+    text = gate.burnt_in_text(cohort.shown(crop=data.crop, mask=data.mask))
+    about = {scan: [LOOKS[look]] for scan, look in decoded.cache.looks.items()}
+    for words, scans in (
+        ("may show burnt-in text", text),
+        ("may show names or dates", gate.may_name(cohort)),
+    ):
+        for scan in scans:
+            about.setdefault(scan, []).append(words)
+    size = write_gallery(options.gallery, decoded.cohort, decoded.cache, data, about)
+    count = f"{len(cohort.scans):,} scans, {size / 1e6:.1f} MB"
+    logger.info("%s: %s; keep it where the data are", options.gallery, count)
+    for line in gate.warnings(gate.note_text(text)):
+        logger.info(line)
 
 
 def report(cohort: Cohort) -> str:

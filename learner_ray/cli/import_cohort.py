@@ -22,6 +22,7 @@ from learner_ray.core.components import IMPORTERS
 from learner_ray.core.errors import UserError
 
 if TYPE_CHECKING:  # pandas comes with them, which --help does not need
+    from learner_ray.cohort import Cohort
     from learner_ray.cohort.score import Score
     from learner_ray.cohort.sources.importer import ImportOptions
     from learner_ray.cohort.sources.importing import Imported
@@ -87,6 +88,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     scans.add_argument(
         "--series", default="", metavar="REGEX", help="DICOM: MR series to take (default: T1-weighted ones)."
     )
+    scans.add_argument(
+        "--register", action="store_true", help="Writes later volumes as they lie on the patient's first one."
+    )
     scans.add_argument("--bids", type=Path, help="CAPS: the BIDS data set that holds the scores.")
     return p
 
@@ -97,6 +101,10 @@ def _import(args: argparse.Namespace) -> int:
 
     if not args.dry_run:
         refuse_existing(args.out)
+    if args.register:
+        from learner_ray.imaging.registration import require_simpleitk
+
+        require_simpleitk()
     importer, path = _what(args.what)
     imported = run_import(
         importer,
@@ -110,10 +118,10 @@ def _import(args: argparse.Namespace) -> int:
     if args.dry_run:
         print("\n".join([*_table(imported.rows), "nothing was written (--dry-run)"]))
         return 0
-    return _write(args.out, imported)
+    return _write(args.out, imported, register=args.register)
 
 
-def _write(out: Path, imported: Imported) -> int:
+def _write(out: Path, imported: Imported, *, register: bool) -> int:
     """Writes the files and reads the manifest again as a sweep would."""
     from learner_ray.cli.cohort import report
     from learner_ray.cohort.manifest import read_manifest
@@ -127,8 +135,24 @@ def _write(out: Path, imported: Imported) -> int:
         cohort = read_manifest(out, modality=str(imported.sidecar["modality"]))
     except UserError as error:
         raise UserError(f"{error}\nThe manifest was written: correct it there, or in the data.") from error
+    if register:
+        _register(out, imported, cohort)
     print(f"{report(cohort)}\nnext: learner-ray check {out}")
     return 0
+
+
+def _register(out: Path, imported: Imported, cohort: Cohort) -> None:
+    """Registers the volumes that a manifest lists, and has it list what came of them."""
+    from learner_ray.cohort.sources.writing import write_import
+    from learner_ray.imaging.registration import register_to_first
+
+    written = register_to_first(cohort, out.absolute().with_name(f"{out.stem}-registered"), _Progress())
+    rows = [
+        {**row, "path": str(written[line].relative_to(out.absolute().parent))} if line in written else row
+        for line, row in enumerate(imported.rows, start=2)
+    ]
+    write_import(out, rows, imported.sidecar, imported.left_out)
+    print(f"registered: {len(written)} volumes, in {out.stem}-registered")
 
 
 def _what(words: Sequence[str]) -> tuple[Any, Path]:

@@ -52,6 +52,12 @@ def _predict(arguments: Sequence[str]) -> int:
     return main(arguments, prog="learner-ray predict")
 
 
+def _explain(arguments: Sequence[str]) -> int:
+    from learner_ray.cli.explain import main
+
+    return main(arguments)
+
+
 def _report(arguments: Sequence[str]) -> int:
     from analysis.report import main
 
@@ -72,6 +78,7 @@ VERBS: dict[str, tuple[Main, str]] = {
     "draft": (_draft, "begin a manifest: list the scans of a folder"),
     "train": (_train, "train one run again, and compare the numbers"),
     "predict": (_predict, "apply a final run's encoder to new scans"),
+    "explain": (_explain, "draw why a final run predicted the change of a few test pairs"),
     "report": (_report, "make tables, figures and a page of results folders"),
     "cache": (_cache, "list or clear what is kept on this machine"),
 }

@@ -63,7 +63,7 @@ def options_of(parsed: argparse.Namespace) -> SweepOptions:
         UserError: a value is out of its range, or two options contradict each other.
     """
     values = {option.name: getattr(parsed, option.name) for option in fields(SweepOptions)}
-    values["set"] = _pairs(values["set"])
+    values["set"] = key_values(values["set"])
     values["factor"] = parse_factors(values["factor"])
     return SweepOptions(**values)
 
@@ -112,8 +112,12 @@ def _default_text(option: Field[Any]) -> str:
     return f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
 
 
-def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    """The keys and values of ``--set``."""
+def key_values(texts: Sequence[str]) -> dict[str, str]:
+    """The keys and values of ``--set``.
+
+    Raises:
+        UserError: a text is not of this form.
+    """
     pairs = {}
     for text in texts:
         key, equals, value = text.partition("=")

@@ -59,6 +59,11 @@ class Scan:
     """Years of education of the patient; NaN where unknown."""
     spo2: float = float("nan")
     """Oxygen saturation of the patient at the visit in per cent; NaN where unknown."""
+    crop: str = ""
+    """The part of the picture to use, ``x0,y0,x1,y1`` in pixels of the file; empty where that is all."""
+    mask: str = ""
+    """Absolute path of a picture or volume that is above 0 where the scan is to be seen; empty where all of
+    it is."""
     source: str
     """The file that lists the scan."""
     row: int
@@ -66,6 +71,15 @@ class Scan:
 
 
 COLUMNS = [field.name for field in dataclasses.fields(Scan)]
+
+
+def files_read(scan: Any) -> tuple[str, ...]:
+    """The files that a scan's pixels are made from: its own, and then its mask where it has one.
+
+    Args:
+        scan: a ``Scan``, or a row of a table of scans.
+    """
+    return (*scan.files, scan.mask) if scan.mask else tuple(scan.files)
 
 
 def scan_table(scans: Iterable[Scan]) -> pd.DataFrame:
@@ -120,8 +134,13 @@ class Cohort:
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
-        """All files of all scans, in the scans' order."""
-        return tuple(path for files in self.scans["files"] for path in files)
+        """All files of all scans, masks among them, in the scans' order."""
+        return tuple(path for row in self.scans.itertuples(index=False) for path in files_read(row))
+
+    def shown(self, *, crop: str, mask: str) -> Cohort:
+        """The cohort with the columns ``crop`` and ``mask`` empty where the configuration says ``none``."""
+        unused = {name: "" for name, use in (("crop", crop), ("mask", mask)) if use == "none"}
+        return dataclasses.replace(self, scans=self.scans.assign(**unused)) if unused else self
 
     def visits(self) -> pd.DataFrame:
         """One row per visit: patient, visit, order, day, score, scans (tuple of ids), site, device, age, sex,
@@ -185,17 +204,23 @@ class Cohort:
         """SHA-256 over the modality, the score's definition, and every scan's id, listing and content.
 
         Where the files lie, what the cohort is called and the order of the listing are no part of it, nor are
-        age, sex, education and SpO2, which no encoder sees: see :attr:`covariates_hash`.
+        age, sex, education and SpO2, which no encoder sees: see :attr:`covariates_hash`. Crops and masks are
+        a part where there are any.
 
         Raises:
             UserError: a file cannot be read.
         """
-        listed = [c for c in COLUMNS if c not in ("files", "source", "row", *COVARIATES)]
+        listed = [c for c in COLUMNS if c not in ("files", "crop", "mask", "source", "row", *COVARIATES)]
         rows = [
             [*map(_plain, row), [self.held[path] for path in files]]
             for *row, files in self.scans[[*listed, "files"]].itertuples(index=False, name=None)
         ]
-        text = json.dumps([self.modality, self.score.to_dict(), rows], separators=(",", ":"))
+        parts: list[Any] = [self.modality, self.score.to_dict(), rows]
+        cut = self.scans[(self.scans["crop"] != "") | (self.scans["mask"] != "")]
+        if len(cut):
+            masks = [self.held[mask] if mask else "" for mask in cut["mask"]]
+            parts.append([*zip(cut["scan"], cut["crop"], masks, strict=True)])
+        text = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from learner_ray.cohort.scan_files import partner_of
 from learner_ray.cohort.unrecognised import count_kinds, files_below
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_atomic
@@ -35,10 +36,11 @@ def write_draft(folder: Path, out: Path, suffixes: Sequence[str]) -> int:
         raise UserError(f"{out} exists: name another file in --out, so that nothing filled in is lost")
     if out.suffix.lower() != ".csv":
         raise UserError(f"--out {out}: name a file ending in .csv")
-    scans = [path for path in files_below(folder) if path.name.lower().endswith(tuple(suffixes))]
+    found = [path for path in files_below(folder) if path.name.lower().endswith(tuple(suffixes))]
+    scans = [path for path in found if not _is_header(path)]
     if not scans:
-        found = count_kinds(files_below(folder)) or "no file"
-        raise UserError(f"{folder} holds no scan that can be read ({' '.join(suffixes)}); found: {found}")
+        kinds = count_kinds(files_below(folder)) or "no file"
+        raise UserError(f"{folder} holds no scan that can be read ({' '.join(suffixes)}); found: {kinds}")
     home = out.absolute().parent
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -48,3 +50,8 @@ def write_draft(folder: Path, out: Path, suffixes: Sequence[str]) -> int:
         rows.writerow((os.path.relpath(whole, home) if whole.is_relative_to(home) else whole, "", "", ""))
     write_atomic(out, text.getvalue())
     return len(scans)
+
+
+def _is_header(path: Path) -> bool:
+    """Whether a file is the header of an image beside it, which stands for both."""
+    return path.suffix.lower() == ".hdr" and Path(partner_of(str(path))).is_file()

@@ -39,7 +39,10 @@ def find_duplicates(
     """
     scans = cohort.scans[~cohort.scans["scan"].isin(set(without))].sort_values(["source", "row", "scan"])
     rows: list[Any] = list(scans.itertuples(index=False))
-    files: list[tuple[Any, str]] = [(scan, path) for scan in rows for path in scan.files]
+    # Headers beside their images are alike wherever a device was set alike.
+    files: list[tuple[Any, str]] = [
+        (scan, path) for scan in rows for path in scan.files if not path.lower().endswith(".hdr")
+    ]
     first: dict[str, tuple[Any, str]] = {}
     found = []
     for scan, path in files:

@@ -7,10 +7,10 @@ another inode on another node.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from learner_ray.cohort.cohort import Cohort
+from learner_ray.cohort.cohort import Cohort, files_read
 
 NAME = "content.json"
 
@@ -26,8 +26,12 @@ def content_list(
         looks: what is unusual about scans, by scan id.
     """
     scans = {}
-    for scan, files in zip(cohort.scans["scan"], cohort.scans["files"], strict=True):
-        listed = [(path, *stamps[path], cohort.contents[path]) for path in files]
+    rows: Iterable[Any] = cohort.scans.itertuples(index=False)
+    for row in rows:
+        scan = str(row.scan)
+        # A mask that the configuration leaves unused was not read.
+        read = [path for path in files_read(row) if path in row.files or path in cohort.contents]
+        listed = [(path, *stamps[path], cohort.contents[path]) for path in read]
         keys = ("path", "size", "mtime_ns", "sha256")
         entry: dict[str, Any] = {"files": [dict(zip(keys, file, strict=True)) for file in listed]}
         scans[scan] = {**entry, "look": looks[scan]} if scan in looks else entry
@@ -43,8 +47,9 @@ def listed_contents(cohort: Cohort, values: Any) -> dict[str, str]:
     """
     found = {}
     try:
-        for scan, files in zip(cohort.scans["scan"], cohort.scans["files"], strict=True):
-            for path, file in zip(files, values["scans"].get(scan, {"files": ()})["files"], strict=False):
+        for row in cohort.scans.itertuples(index=False):
+            listed = values["scans"].get(row.scan, {"files": ()})["files"]
+            for path, file in zip(files_read(row), listed, strict=False):
                 if size_and_time(path) == (file["size"], file["mtime_ns"]):
                     found[path] = str(file["sha256"])
     except (KeyError, TypeError, AttributeError):

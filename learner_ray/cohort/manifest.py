@@ -3,8 +3,9 @@
 Columns: ``path`` (relative to the manifest's folder, or absolute), ``patient``, ``score``, and one or several
 of ``visit``, ``date`` and ``day``; optionally ``view``, ``site``, ``device``, of the patient ``age``,
 ``sex``, ``education_years`` and ``spo2``, and ``rating``: what the scan itself was scored, where several of a
-visit were; and ``files``, of a scan in several files. Others are ignored, and a note says so, but for those
-by which an import says where a score comes from. A row without a score is left out, and a note says so too.
+visit were; ``files``, of a scan in several files; ``crop`` and ``mask``, the part of it to use. Others are
+ignored, and a note says so, but for those by which an import says where a score comes from. A row without a
+score is left out, and a note says so too.
 
 A visit label is read as ``learner_ray.cohort.labels`` describes. A date is ISO 8601, with a time where one
 day has several visits; a day is a number, with a sign, of days since anything. Where there are dates they
@@ -28,7 +29,7 @@ from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.covariates import read_covariates
 from learner_ray.cohort.faults import Faults
-from learner_ray.cohort.manifest_cells import TIMES, days_of, listed_files, number_of
+from learner_ray.cohort.manifest_cells import TIMES, days_of, listed_files, number_of, part_seen
 from learner_ray.cohort.missing import Listed, is_missing, without_score
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.ratings import COLUMN as RATING
@@ -41,7 +42,7 @@ from learner_ray.cohort.unrecognised import about_table
 from learner_ray.core.errors import UserError
 
 REQUIRED = ("path", "patient", "score")
-OPTIONAL = (*TIMES, "view", "site", "device", "files")
+OPTIONAL = (*TIMES, "view", "site", "device", "files", "crop", "mask")
 INFORMATION = ("flag", "scan_date", "score_date", "score_days", "score_rule", "score_row")
 """What an import says of a row: for a person, and not read."""
 _FIRST_YEAR, _LAST_YEAR = 1925, 2099
@@ -62,6 +63,8 @@ class _Row:
     view: str
     site: str
     device: str
+    crop: str
+    mask: str
 
 
 def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> Cohort:
@@ -163,6 +166,7 @@ def _parse(path: Path, line: int, cells: dict[str, str], faults: Faults) -> _Row
     wrong = [f"{name} is empty; fill it in" for name in REQUIRED if not values[name]]
     named = os.path.abspath(path.parent / values["path"])
     files = listed_files(path.parent, values, named, wrong)
+    crop, mask = part_seen(path.parent, values, wrong)
     score = number_of(values["score"])
     if values["score"] and score is None:
         hint = ", with a decimal point" if "," in values["score"] else ", or name the code in --missing"
@@ -181,6 +185,8 @@ def _parse(path: Path, line: int, cells: dict[str, str], faults: Faults) -> _Row
         view=values["view"],
         site=values["site"],
         device=values["device"],
+        crop=crop,
+        mask=mask,
     )
 
 
@@ -245,6 +251,8 @@ def _scans(path: Path, rows: Sequence[_Row], columns: Sequence[str], found: Sequ
             view=row.view,
             site=row.site,
             device=row.device,
+            crop=row.crop,
+            mask=row.mask,
             source=str(path),
             row=row.line,
         )

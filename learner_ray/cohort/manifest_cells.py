@@ -10,29 +10,61 @@ from datetime import datetime
 from glob import glob
 from pathlib import Path
 
+from learner_ray.cohort.scan_files import whole
+
 TIMES = ("visit", "date", "day")
 """The columns that say when a visit was."""
 _SECONDS_PER_DAY = 86_400
 
 
 def listed_files(folder: Path, values: Mapping[str, str], named: str, wrong: list[str]) -> tuple[str, ...]:
-    """The files of a row's scan: those that ``files`` names or its patterns match, in this order, else that
-    of ``path``."""
+    """The files of a row's scan: those that ``files`` names or its patterns match, in this order, else those
+    that ``path`` stands for."""
     if not values["files"]:
-        if values["path"] and not os.path.isfile(named):
-            remedy = "is a folder; name its files in the column files, as frames/*.png"
-            kind = remedy if os.path.isdir(named) else "does not exist; correct the path"
-            wrong.append(f"{values['path']} {kind}")
-        return (named,)
-    found = []
+        if not values["path"]:
+            return (named,)
+        return _whole(named, values["path"], wrong)
+    found: list[str] = []
     for part in (part.strip() for part in values["files"].split(";")):
-        whole = folder / part
-        matched = [part] if whole.is_file() else sorted(glob(part, root_dir=folder), key=_natural)
-        files = [os.path.abspath(folder / file) for file in matched if (folder / file).is_file()]
-        found += files
+        matched = [part] if (folder / part).is_file() else sorted(glob(part, root_dir=folder), key=_natural)
+        files = [file for file in matched if (folder / file).is_file()]
+        for file in files:
+            both = _whole(os.path.abspath(folder / file), file, wrong)
+            if len(both) == 1 or both[0] not in found:  # the other one of a pair may be listed, too
+                found += both
         if not files:
             wrong.append(f"{part} in files does not exist; correct it")
     return tuple(found)
+
+
+def part_seen(folder: Path, values: Mapping[str, str], wrong: list[str]) -> tuple[str, str]:
+    """The part of a row's scan that is to be seen: its ``crop``, rewritten as ``x0,y0,x1,y1``, and the
+    absolute path of its ``mask``; each empty where the cell is."""
+    crop = mask = ""
+    if values["crop"]:
+        found = re.fullmatch(r"(\d+)[,; ]+(\d+)[,; ]+(\d+)[,; ]+(\d+)", values["crop"], re.ASCII)
+        left, top, right, bottom = map(int, found.groups()) if found else (0, 0, 0, 0)
+        if left < right and top < bottom:
+            crop = f"{left},{top},{right},{bottom}"
+        else:
+            wrong.append(
+                f"crop {values['crop']!r} is no part of a picture: write it as x0,y0,x1,y1 in whole pixels "
+                "from the top left, with x0 < x1 and y0 < y1"
+            )
+    if values["mask"]:
+        mask = os.path.abspath(folder / values["mask"])
+        if not os.path.isfile(mask):
+            wrong.append(f"mask {values['mask']} does not exist; correct the path, or leave the cell empty")
+    return crop, mask
+
+
+def _whole(path: str, written: str, wrong: list[str]) -> tuple[str, ...]:
+    """All files of the scan that a path stands for."""
+    files = whole(path)
+    if isinstance(files, str):
+        wrong.append(f"{written} {files}")
+        return (path,)
+    return files
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

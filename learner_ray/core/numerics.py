@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from learner_ray.core.errors import UserError
 
-NUMERICS = 2
+NUMERICS = 3
 """What this version computes.
 
 1: all versions up to 0.2.0.
 2: the choice of frames, augmentation and noise are drawn by counter, on the device that trains.
+3: levels of a volume lie in mm from the top of the head, and its frames are centred on the head.
 """
 
 UNNAMED = 1

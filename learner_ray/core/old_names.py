@@ -36,10 +36,14 @@ DEFAULTS: dict[str, Any] = {
 SINCE: dict[str, Any] = {
     "encoder.name": "tsm_resnet18",
     "train.deterministic": True,
+    "data.crop": "columns",
+    "data.mask": "columns",
     "loss.boundary": 0.0,
     "loss.weighting": "raw",
     "loss.views": 0,
     "progression.endpoint": "progression",
+    "data.levels": "extent",
+    "data.mm_per_pixel": 0.0,
 }
 """Keys that old configurations did not have, each with the value under which the result is the old one: also
 where that is not the default of now."""

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from learner_ray.core.errors import UserError
 
@@ -52,6 +52,21 @@ MOST = {
 work."""
 
 
+class PixelSettings(NamedTuple):
+    """What decides the pixels that are kept of a scan, of all that a configuration says."""
+
+    image_size: int
+    """Height and width of a frame in pixels."""
+    crop: Literal["columns", "none"] = "columns"
+    """How the manifest's column is used."""
+    mask: Literal["columns", "none"] = "columns"
+    """How the manifest's column is used."""
+    levels: Literal["mm", "extent"] = "mm"
+    """Where the slices of a volume lie."""
+    mm_per_pixel: float = 0.0
+    """Size of a pixel in mm; 0 where none is asked for."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Section):
     """What the encoder is shown of a scan."""
@@ -63,12 +78,33 @@ class DataConfig(Section):
     """Frames per scan (T). A video is cut into T segments; a volume into T slices."""
     augment: float = 1.0
     """Strength of the augmentation: 0 is none, 1 the default ranges."""
+    levels: Literal["mm", "extent"] = "mm"
+    """Where the slices of a volume lie: ``mm`` from the top of the head downwards, centred on the head, or
+    evenly spaced over the ``extent`` of what is not background, as all volumes without voxel sizes."""
+    mm_per_pixel: float = 0.0
+    """Size of a pixel in mm, which every scan must then state: volumes of heads and DICOM. 0: a volume shows
+    224 mm, and the longer side of everything else fills the frame."""
+    crop: Literal["columns", "none"] = "columns"
+    """Whether the manifest's column ``crop`` cuts scans (``columns``) or is passed over (``none``)."""
+    mask: Literal["columns", "none"] = "columns"
+    """Whether the manifest's column ``mask`` blackens what is not to be seen (``columns``), or is passed over
+    (``none``)."""
+
+    @property
+    def pixels(self) -> PixelSettings:
+        """What decides the pixels that are kept of a scan."""
+        return PixelSettings(self.image_size, self.crop, self.mask, self.levels, self.mm_per_pixel)
 
     def __post_init__(self) -> None:
         self._require_possible()
         require(self.image_size >= 32, f"data.image_size must be at least 32, not {self.image_size}")
         require(self.frames >= 1, f"data.frames must be at least 1, not {self.frames}")
         require(0 <= self.augment <= 2, f"data.augment must be in 0..2, not {self.augment}")
+        require(self.mm_per_pixel >= 0, f"data.mm_per_pixel must not be negative: {self.mm_per_pixel}")
+        require(
+            self.levels == "mm" or not self.mm_per_pixel,
+            f"data.mm_per_pixel is {self.mm_per_pixel}, which needs data.levels=mm",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

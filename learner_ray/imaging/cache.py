@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
+from learner_ray.cohort.cohort import files_read
 from learner_ray.cohort.content import content_hashes, last_known
 from learner_ray.core.locks import locked_file
 from learner_ray.imaging.errors import unreadable
 from learner_ray.imaging.frame_stack import FrameStack
+from learner_ray.imaging.geometry import DEFAULT, Geometry
 from learner_ray.imaging.ingest import Found, found_in, ingest
 from learner_ray.imaging.pixel_store import PixelStore, pixel_folder
 from learner_ray.imaging.reader import reader_version
@@ -93,7 +95,7 @@ def build_cache(
     cohort: Cohort,
     size: int,
     *,
-    slices: int = 32,
+    geometry: Geometry = DEFAULT,
     root: Path | None = None,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -103,7 +105,7 @@ def build_cache(
     Args:
         cohort: its ``scans`` are read; files in its ``contents`` are not hashed again.
         size: height and width of a frame in pixels.
-        slices: frames taken of a three-dimensional volume.
+        geometry: how frames are taken from a volume.
         root: folder of all decoded pixels; by default ``pixels`` in the user's cache folder.
         skip_bad: leave out scans that cannot be read instead of raising.
         progress: called with the number of scans done and of all, where any must be decoded.
@@ -113,15 +115,16 @@ def build_cache(
         StorageError: the disk is full.
     """
     root = pixel_folder() if root is None else root
-    store = PixelStore(root / f"{size}px-{_digest([size, slices, reader_version([]), _FORMAT])}", size)
+    shown = [size, *astuple(geometry)]
+    store = PixelStore(root / f"{size}px-{_digest([*shown, reader_version([]), _FORMAT])}", size)
     found = _held(cohort, store)
     if len(found) < len(cohort.scans):
         root.mkdir(parents=True, exist_ok=True)
-        listing = _digest([cohort.scans["scan"].tolist(), cohort.paths, size, slices])
+        listing = _digest([cohort.scans["scan"].tolist(), cohort.paths, *shown])
         with locked_file(root / f"{listing}.lock"):
             store.load()  # whoever held the lock may have decoded them
             found = _held(cohort, store)
-            found |= _ingest_rest(cohort, store, found, slices, progress or (lambda done, count: None))
+            found |= _ingest_rest(cohort, store, found, geometry, progress or (lambda done, count: None))
     cache = PixelCache(store, {scan: found[scan] for scan in cohort.scans["scan"]})
     good = len(cohort.scans) - len(cache.bad)
     if cache.bad and not (skip_bad and good):
@@ -131,8 +134,9 @@ def build_cache(
 
 def with_contents(cohort: Cohort, cache: PixelCache) -> Cohort:
     """The cohort with the hashes that its files had when they were decoded."""
-    rows = zip(cohort.scans["scan"], cohort.scans["files"], strict=True)
-    pairs = [pair for scan, files in rows for pair in zip(files, cache.contents[scan], strict=True)]
+    rows: Iterable[Any] = cohort.scans.itertuples(index=False)
+    # The cache has no hash of a mask that was not used.
+    pairs = [pair for row in rows for pair in zip(files_read(row), cache.contents[row.scan], strict=False)]
     return replace(cohort, contents={path: sha256 for path, sha256 in pairs if sha256})
 
 
@@ -141,7 +145,7 @@ def _held(cohort: Cohort, store: PixelStore) -> dict[str, Found]:
     last read none is read here."""
     last = {**last_known(cohort.paths), **cohort.contents}
     likely = list(_found(cohort, store, last))
-    unsure = {path for row, _ in likely for path in row.files} - cohort.contents.keys()
+    unsure = {path for row, _ in likely for path in files_read(row)} - cohort.contents.keys()
     readable = [path for path in unsure if os.access(path, os.R_OK)]
     contents = {**content_hashes(readable, among=cohort.paths), **cohort.contents}
     return {str(row.scan): found for row, found in _found(cohort, store, contents)}
@@ -151,8 +155,9 @@ def _found(cohort: Cohort, store: PixelStore, contents: Mapping[str, str]) -> It
     """The scans that a store holds, of those whose files all have a hash in ``contents``."""
     rows: Iterable[Any] = cohort.scans.itertuples(index=False)
     for row in rows:
-        if all(path in contents for path in row.files):
-            found = found_in(store, row, [contents[path] for path in row.files])
+        files = files_read(row)
+        if all(path in contents for path in files):
+            found = found_in(store, row, [contents[path] for path in files])
             if found is not None:
                 yield row, found
 
@@ -161,7 +166,7 @@ def _ingest_rest(
     cohort: Cohort,
     store: PixelStore,
     held: Mapping[str, Found],
-    slices: int,
+    geometry: Geometry,
     progress: Callable[[int, int], None],
 ) -> dict[str, Found]:
     rest = cohort.scans[~cohort.scans["scan"].isin(list(held))]
@@ -169,7 +174,7 @@ def _ingest_rest(
     return ingest(
         rest,
         store,
-        slices=slices,
+        geometry=geometry,
         among=cohort.paths,
         progress=lambda done: progress(len(held) + done, count),
     )

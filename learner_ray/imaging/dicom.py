@@ -6,140 +6,77 @@ scale that. Only scaled frames are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from learner_ray.cohort.dicom_tags import DAMAGE, DicomError
-from learner_ray.imaging.dicom_header import GREYS, PALETTE, DicomHeader, read_header
+from learner_ray.cohort.dicom_tags import DicomError
+from learner_ray.imaging.dicom_header import GREYS, DicomHeader, read_header
+from learner_ray.imaging.dicom_pixels import decoded, grey_of, upright
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.raster import fit, grey_range, luma, pad_square, resize, to_grey
+from learner_ray.imaging.geometry import DEFAULT, Geometry
+from learner_ray.imaging.raster import grey_range, resize, to_grey
+from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 from learner_ray.imaging.screen import Change, find_picture
 
-PACKAGES = (
-    "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle",
-    "python-gdcm",
-)  # fmt: skip
-"""Packages whose versions decide what pixels a file has; pydicom uses each of them where it is installed."""
 
-_DECODERS = {"1.2.840.10008.1.2.4.50": "pillow"}
-"""Decoders by transfer syntax, where pydicom would try a slower one first."""
-
-
-def read_dicom(path: str, size: int) -> NDArray[np.uint8]:
+def read_dicom(
+    path: str, size: int, geometry: Geometry = DEFAULT, region: RegionOfInterest = WHOLE
+) -> NDArray[np.uint8]:
     """Reads every frame of a file in grey, in order.
 
     A clip is cut to its largest B-mode region, or to what moves where the file names none; burnt-in text
     within it becomes black. A picture is cut to its region alone, a radiograph not at all: one with more than
-    8 bits is clipped to percentiles 0.5 and 99.5, and the window that the file proposes is not used.
+    8 bits is clipped to percentiles 0.5 and 99.5, and the window that the file proposes is not used. A crop
+    of the user's counts instead of the region or what moves.
 
     Returns:
         uint8 (T, size, size).
 
     Raises:
-        ScanError: the file holds no scan of a kind that is read, is damaged, or holds fewer frames than it
-            announces.
+        ScanError: the file holds no scan of a kind that is read, is damaged, holds fewer frames than it
+            announces, or does not state its mm per pixel where that is asked for, or its crop or mask does
+            not fit.
     """
     header = read_header(path)
+    geometry.require_mm(path, header.mm_per_px)
+    read = _read_picture if header.frames == 1 else _read_clip
     try:
-        return _read_picture(path, header, size) if header.frames == 1 else _read_clip(path, header, size)
+        return read(path, header, size, geometry, region)
     except DicomError as error:
         raise ScanError(path, str(error)) from error
 
 
-def _read_clip(path: str, header: DicomHeader, size: int) -> NDArray[np.uint8]:
+def _read_clip(
+    path: str, header: DicomHeader, size: int, geometry: Geometry, region: RegionOfInterest
+) -> NDArray[np.uint8]:
     change, grey = Change(header.height, header.width), grey_of(header)
     for values in decoded(path, header):
         change.add(grey(values))
-    picture = find_picture(change, header.region)
+    picture = find_picture(change, region.box(path, header.width, header.height) or header.region)
+    seen = region.picture(path, header.width, header.height, picture.box)
+    picture = replace(picture, hidden=picture.hidden | seen.hidden)
     left, top, right, bottom = picture.box
-    width, height = fit((right - left) * header.pixel_aspect, bottom - top, size)
+    width, height = geometry.fit((right - left) * header.pixel_aspect, bottom - top, size, header.mm_per_px)
     scaled = np.empty((header.frames, height, width), np.uint8)
     for i, values in enumerate(decoded(path, header)):
         cut = torch.from_numpy(picture.cut(grey(values))).float()
         scaled[i] = to_grey(resize(cut[None], width, height), 0.0, 255.0)[0]
-    return pad_square(scaled, size)
+    return geometry.square(scaled, size)
 
 
-def _read_picture(path: str, header: DicomHeader, size: int) -> NDArray[np.uint8]:
+def _read_picture(
+    path: str, header: DicomHeader, size: int, geometry: Geometry, region: RegionOfInterest
+) -> NDArray[np.uint8]:
     (values,) = decoded(path, header)
-    left, top, right, bottom = header.region or (0, 0, header.width, header.height)
+    seen = region.picture(path, header.width, header.height, header.region)
+    left, top, right, bottom = seen.box
     deep = header.colours in GREYS and header.bits > 8
     grey = upright(values, header) if deep else grey_of(header)(values)
     frame = torch.from_numpy(grey[top:bottom, left:right].astype(np.float32))[None]
-    low, high = grey_range(frame) if deep else (0.0, 255.0)
-    width, height = fit((right - left) * header.pixel_aspect, bottom - top, size)
-    return pad_square(to_grey(resize(frame, width, height), low, high), size)
-
-
-def decoded(path: str, header: DicomHeader) -> Iterator[NDArray[Any]]:
-    """The frames of a file as it stores them: values (H, W), or RGB (H, W, 3) where they are colours.
-
-    Raises:
-        ScanError: a frame cannot be decoded, or there are fewer than announced.
-    """
-    from pydicom import dcmread
-    from pydicom.pixels import iter_pixels
-
-    deflated = header.tags.transfer_syntax.is_deflated  # single frames of it cannot be found in the file
-    decoder = _DECODERS.get(str(header.tags.transfer_syntax), "")
-    shape = (header.height, header.width) + (() if header.colours in (*GREYS, PALETTE) else (3,))
-    count = 0
-    try:
-        for values in iter_pixels(dcmread(path) if deflated else path, decoding_plugin=decoder):
-            if values.shape != shape:
-                raise ValueError(f"it is of {values.shape}, announced were {shape}")
-            if count == header.frames:
-                raise ValueError(f"{header.frames} are announced, but the file holds more")
-            count += 1
-            yield values
-    except DAMAGE as error:
-        raise ScanError(
-            path,
-            f"frame {count + 1} of {header.frames} cannot be decoded ({error}); export the file uncompressed",
-        ) from error
-    if count != header.frames:
-        raise ScanError(path, f"announces {header.frames} frames but holds {count}: truncated?")
-
-
-def grey_of(header: DicomHeader) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
-    """The function that makes a decoded frame of a file grey, uint8 (H, W): colours by their luma, of values
-    with more than 8 bits the highest eight.
-
-    Raises:
-        DicomError: its palette is damaged.
-    """
-    spare = max(0, header.bits - 8)
-    if header.colours == PALETTE:
-        table = luma(_palette(header))
-        return lambda values: table[values]
-    if header.colours in GREYS:
-        return lambda values: (upright(values, header) >> spare).astype(np.uint8)
-    return lambda values: luma((values >> spare).astype(np.uint8))
-
-
-def upright(values: NDArray[Any], header: DicomHeader) -> NDArray[np.int64]:
-    """Grey values (H, W) from 0, the darkest, to the highest that the bits used can state."""
-    highest = (1 << header.bits) - 1
-    wide = values.astype(np.int64)
-    # Bits above those used may hold an overlay.
-    wide = wide + (highest + 1) // 2 if header.signed else wide & highest
-    turned: NDArray[np.int64] = np.clip(highest - wide if header.inverted else wide, 0, highest)
-    return turned
-
-
-def _palette(header: DicomHeader) -> NDArray[np.uint8]:
-    """RGB of every value that a pixel can have, (values, 3)."""
-    from pydicom.pixels import apply_color_lut
-
-    try:
-        rgb = apply_color_lut(np.arange(1 << header.allocated), header.tags.dataset)[:, :3]
-    except DAMAGE as error:
-        raise DicomError(f"cannot be read as DICOM (its palette: {error})") from error
-    if int(rgb.max()) > 255:  # some files have 8-bit colours in tables of 16 bits
-        rgb = rgb >> 8
-    colours: NDArray[np.uint8] = rgb.astype(np.uint8)
-    return colours
+    low, high = grey_range(frame[:, ~seen.hidden]) if deep else (0.0, 255.0)
+    frame[:, seen.hidden] = low
+    width, height = geometry.fit((right - left) * header.pixel_aspect, bottom - top, size, header.mm_per_px)
+    return geometry.square(to_grey(resize(frame, width, height), low, high), size)

@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.cohort.dicom_tags import DAMAGE, INSTALL, DicomError, Tags, numbers_in, read_tags
+from learner_ray.cohort.dicom_tags import DAMAGE, DicomError, Tags, numbers_in, read_tags
+from learner_ray.imaging.dicom_decoders import require_decoder
 from learner_ray.imaging.errors import ScanError
 
 if TYPE_CHECKING:  # SciPy comes with it, which headers do not need
@@ -26,20 +27,10 @@ _STRAIGHT = 4.0
 _FLAT, _TISSUE, _CM = 1, 1, 3
 """Codes of a region: two-dimensional, showing tissue, measured in cm."""
 _SERIES = {
-    "mr": "an MR series ({}); make a volume of it with 'learner-ray import dicom FOLDER'",
+    "mr": "an MR series ({}); make a volume of it with 'learner-ray import dicom FOLDER', or list the folder "
+    "of its slices as one scan",
     "ct": "a CT series ({}); make a NIfTI volume of it, with dcm2niix",
 }
-_JPEG_DECODERS = {
-    "python-gdcm": (50, 51, 57, 70),
-    "pyjpegls": (80, 81),
-    "pylibjpeg pylibjpeg-openjpeg": (90, 91, 201, 202, 203),
-}
-_DECODERS = {
-    f"1.2.840.10008.1.2.4.{number}": packages
-    for packages, numbers in _JPEG_DECODERS.items()
-    for number in numbers
-} | {"1.2.840.10008.1.2.5": "pylibjpeg pylibjpeg-rle"}
-"""Packages that decode a transfer syntax, none of them under the GPL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +64,12 @@ class DicomHeader:
     """The file does not rule out that names or dates are part of the picture (BurnedInAnnotation)."""
 
 
-def read_header(path: str) -> DicomHeader:
+def read_header(path: str, *, of_series: bool = False) -> DicomHeader:
     """Reads the tags of a file with an ultrasound clip, a picture or a radiograph.
+
+    Args:
+        path: the file.
+        of_series: accept a slice of MR, which alone is no scan, and nothing else.
 
     Raises:
         ScanError: the file holds none, announces more than it holds, or is compressed in a way for which no
@@ -82,7 +77,7 @@ def read_header(path: str) -> DicomHeader:
     """
     try:
         tags = read_tags(path)
-        _require_image(tags)
+        _require_image(tags, of_series=of_series)
         header = _describe(tags)
         if header.frames == 1 and tags.pixel_bytes == _COMPRESSED and (held := _pictures(path, tags)) > 1:
             raise DicomError(f"announces 1 frame but holds {held}: its tags are wrong")
@@ -142,11 +137,14 @@ def _number(tags: Tags, keyword: str, *, default: float | None = None) -> float:
     return found[0]
 
 
-def _require_image(tags: Tags) -> None:
-    """Refuses what is not an ultrasound, a radiograph or a screenshot that can be decoded here."""
+def _require_image(tags: Tags, *, of_series: bool) -> None:
+    """Refuses what is not an ultrasound, a radiograph or a screenshot that can be decoded here; or, as one of
+    a series, not MR."""
     if not tags.text("SOPClassUID"):
         raise DicomError("cannot be read as DICOM (it does not state its SOP Class UID)")
-    if tags.kind in _SERIES:
+    if of_series and tags.kind != "mr":
+        raise DicomError(f"is no MR ({tags.class_name}), as other files of the scan are; leave it out")
+    if tags.kind in _SERIES and not of_series:
         raise DicomError(f"is part of {_SERIES[tags.kind].format(tags.class_name)}")
     if not tags.kind:
         raise DicomError(f"holds no scan ({tags.class_name}); leave it out")
@@ -154,24 +152,7 @@ def _require_image(tags: Tags) -> None:
     if not syntax:
         raise DicomError("does not state its Transfer Syntax; export it from the archive again")
     if syntax.is_compressed and syntax.is_encapsulated:
-        _require_decoder(syntax)
-
-
-def _require_decoder(syntax: Any) -> None:
-    from pydicom.pixels import get_decoder
-
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        raise DicomError(
-            f"is compressed as {syntax.name}, which is not read; export it uncompressed, or as a video file"
-        ) from None
-    if not available:
-        packages = _DECODERS.get(str(syntax), "python-gdcm")
-        raise DicomError(
-            f"is compressed as {syntax.name}, which needs {packages}; pip install {packages}, or all that "
-            f"DICOM may need: {INSTALL}"
-        )
+        require_decoder(syntax)
 
 
 def _require_pixels(tags: Tags, frame_bytes: int, frames: int) -> None:

@@ -45,6 +45,11 @@ class BadScan:
         return f"{self.source}, row {self.row}: {self.path} {self.reason}"
 
     @property
+    def unnamed(self) -> str:
+        """Its row and the reason, for what is handed out: a path may name the patient."""
+        return f"row {self.row}: {self.kind}"
+
+    @property
     def kind(self) -> str:
         """The reason without the details of this file: brackets and remedies, and N for every number."""
         return re.sub(r"\d+(\.\d+)?", "N", re.split(r" \(|;", self.reason)[0])

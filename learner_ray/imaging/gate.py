@@ -18,6 +18,7 @@ from learner_ray.cohort.duplicates import Duplicate, find_duplicates, require_di
 from learner_ray.cohort.faults import few_of_each
 from learner_ray.cohort.listing import size_and_time
 from learner_ray.core.errors import UserError
+from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging.errors import BadScan, ScanError, unreadable
 
 if TYPE_CHECKING:
@@ -66,13 +67,19 @@ def _check_folds(cohort: Cohort, folds: Sequence[int], seed: int) -> list[str]:
 
 
 def bad_headers(cohort: Cohort) -> list[BadScan]:
-    """The scans with a file that is missing, is empty, or has a header of another kind."""
-    from learner_ray.imaging.headers import check_header
+    """The scans with a file that is missing, is empty, or has a header of another kind, or whose crop or
+    mask does not fit."""
+    from learner_ray.imaging.headers import check_header, parts_of
+    from learner_ray.imaging.region_checks import check_region
+    from learner_ray.imaging.region_of_interest import RegionOfInterest
 
     def look(scan: Any) -> BadScan | None:
         try:
-            for path in scan.files:
-                check_header(path)
+            region = RegionOfInterest(scan.crop, scan.mask)
+            for part in parts_of(scan.files):
+                check_header(part)
+                if region:
+                    check_region(part, region)
         except ScanError as error:
             return BadScan(
                 scan=scan.scan, source=scan.source, row=scan.row, path=error.path, reason=error.reason
@@ -102,19 +109,34 @@ class Decoded:
         """Why scans were left out, by scan id, in words that name no file."""
         return {scan: bad.kind for scan, bad in self.cache.bad.items()}
 
+    @property
+    def bad_scans(self) -> dict[str, list[str]]:
+        """The sentence about scans that cannot be read and are left out, with row, file and reason of each;
+        empty where there is none."""
+        bad = list(map(str, self.cache.bad.values()))
+        if not bad:
+            return {}
+        count = (
+            "1 scan cannot be read and is" if len(bad) == 1 else f"{len(bad):,} scans cannot be read and are"
+        )
+        return {f"{count} left out": bad}
+
     @cached_property
     def oddities(self) -> dict[str, list[str]]:
         """What is unusual about scans that were accepted: a sentence for each kind, and the scans it applies
         to."""
+        from learner_ray.imaging.fields_of_view import fields_of_view, note_differences
         from learner_ray.imaging.looks import describe_looks
 
+        fields = note_differences(self.cohort, fields_of_view(self.cohort))
         looks = describe_looks(self.cache.looks)
-        return {**looks, **note_names(self.cohort), **note_duplicates(self.duplicates)}
+        fields |= note_orientations(self.cohort)
+        return {**looks, **note_names(self.cohort), **fields, **note_duplicates(self.duplicates)}
 
 
 def decode(
     cohort: Cohort,
-    size: int,
+    pixels: PixelSettings,
     *,
     skip_bad: bool = False,
     allow_duplicates: bool = False,
@@ -124,7 +146,7 @@ def decode(
 
     Args:
         cohort: the cohort.
-        size: height and width of a frame in pixels.
+        pixels: how they are read.
         skip_bad: leave out scans that cannot be read instead of raising.
         allow_duplicates: accept files with the content of another.
         progress: called with the number of scans done and of all.
@@ -134,9 +156,11 @@ def decode(
         StorageError: the disk is full.
     """
     from learner_ray.imaging.cache import build_cache, with_contents
+    from learner_ray.imaging.geometry import Geometry
 
     stamps = {path: stamp for path in cohort.paths if (stamp := size_and_time(path))}
-    cache = build_cache(cohort, size, skip_bad=skip_bad, progress=progress)
+    shown, geometry = cohort.shown(crop=pixels.crop, mask=pixels.mask), Geometry.of(pixels)
+    cache = build_cache(shown, pixels.image_size, geometry=geometry, skip_bad=skip_bad, progress=progress)
     cohort = with_contents(cohort, cache)
     duplicates = find_duplicates(cohort, cohort.contents, without=cache.bad)
     if not allow_duplicates:
@@ -153,24 +177,76 @@ def note_duplicates(duplicates: Sequence[Duplicate]) -> dict[str, list[str]]:
     return {f"{count} the same content as another (--allow-duplicates)": [each.line for each in duplicates]}
 
 
-def note_names(cohort: Cohort) -> dict[str, list[str]]:
-    """The sentence about DICOM files that may show names or dates, and their scans; empty where there is
-    none. Files that cannot be read are passed over."""
+def may_name(cohort: Cohort) -> list[str]:
+    """The scans with a DICOM file that may show names or dates. Files that cannot be read are passed over."""
     from learner_ray.imaging.dicom_header import read_header
     from learner_ray.imaging.headers import file_kind
 
-    def may_name(files: tuple[str, ...]) -> bool:
+    def may_name(scan: Any) -> bool:
         with suppress(ScanError):
-            return any(file_kind(path) == "dicom" and read_header(path).may_name for path in files)
+            return any(file_kind(path) == "dicom" and read_header(path).may_name for path in scan.files)
         return False
 
-    with ThreadPoolExecutor(min(_MAX_THREADS, 4 * (os.cpu_count() or 1))) as pool:
-        found = pool.map(may_name, cohort.scans["files"])
-        scans = [scan for scan, of in zip(cohort.scans["scan"], found, strict=True) if of]
+    return _scans_with(may_name, cohort, min(_MAX_THREADS, 4 * (os.cpu_count() or 1)))
+
+
+def burnt_in_text(cohort: Cohort) -> list[str]:
+    """The scans with a video into which bright text is burnt, within what crop and mask leave to be seen.
+    Each is decoded at its full size. Of DICOM, reading hides such text itself."""
+    from learner_ray.imaging.headers import file_kind
+    from learner_ray.imaging.region_of_interest import RegionOfInterest
+    from learner_ray.imaging.video import text_in_video
+
+    def shows_text(scan: Any) -> bool:
+        region = RegionOfInterest(scan.crop, scan.mask)
+        with suppress(ScanError):
+            return any(file_kind(path) == "video" and text_in_video(path, region) for path in scan.files)
+        return False
+
+    return _scans_with(shows_text, cohort, os.cpu_count() or 1)
+
+
+def _scans_with(has: Callable[[Any], bool], cohort: Cohort, threads: int) -> list[str]:
+    """The ids of a cohort's scans that have something, looked at by several threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        found = pool.map(has, list(cohort.scans.itertuples(index=False)))
+        return [scan for scan, of in zip(cohort.scans["scan"], found, strict=True) if of]
+
+
+def note_names(cohort: Cohort) -> dict[str, list[str]]:
+    """The sentence about DICOM files that may show names or dates, and their scans; empty where there is
+    none."""
+    scans = may_name(cohort)
     if not scans:
         return {}
     count = "1 scan may show" if len(scans) == 1 else f"{len(scans):,} scans may show"
     return {f"{count} names or dates (BurnedInAnnotation is YES or absent); look at the pictures": scans}
+
+
+def note_text(scans: Sequence[str]) -> dict[str, list[str]]:
+    """The sentence about scans with burnt-in text, and these scans; empty where there is none."""
+    if not scans:
+        return {}
+    count = "1 scan" if len(scans) == 1 else f"{len(scans):,} scans"
+    return {f"{count} may show burnt-in text to the network; hide it by the column crop or mask": [*scans]}
+
+
+def note_orientations(cohort: Cohort) -> dict[str, list[str]]:
+    """The sentence about images of Analyze 7.5 that may lie otherwise than their headers say, and their
+    scans; empty where there is none. Files that cannot be read are passed over."""
+    from learner_ray.imaging.analyze import orientation_is_doubtful
+
+    scans = [
+        scan
+        for scan, files in zip(cohort.scans["scan"], cohort.scans["files"], strict=True)
+        if any(path.lower().endswith(".img") and orientation_is_doubtful(path) for path in files)
+    ]
+    if not scans:
+        return {}
+    count = "1 scan is" if len(scans) == 1 else f"{len(scans):,} scans are"
+    return {
+        f"{count} Analyze 7.5, whose headers are often wrong about orientation; look at the pictures": scans
+    }
 
 
 def warnings(oddities: Mapping[str, Sequence[str]]) -> list[str]:

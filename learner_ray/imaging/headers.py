@@ -5,45 +5,34 @@ The readers open files through the same functions, so that a header refused here
 
 from __future__ import annotations
 
-import gzip
-import math
-import os
-import zlib
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
 
 import av
-import nibabel
-import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.orientations import OrientationError
-from nibabel.spatialimages import HeaderDataError
 from PIL import Image, UnidentifiedImageError
 
 from learner_ray.cohort.dicom_tags import MAGIC_BYTES, begins_dicom, is_dicom
+from learner_ray.cohort.scan_files import is_mr_slice
 from learner_ray.imaging import dicom_header
+from learner_ray.imaging.analyze import is_pair
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.volume_files import read_header
 
 SUFFIXES = {
     "video": (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".gif"),
-    "volume": (".nii", ".nii.gz"),
-    "picture": (".png", ".jpg", ".jpeg"),
+    "volume": (".nii", ".nii.gz", ".hdr", ".img", ".mgz", ".mgh", ".mha", ".nrrd"),
+    "picture": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
     "dicom": (".dcm", ".dicom", ".ima"),
 }
 """Suffixes of the files that can be read, by kind. DICOM is recognised without one, too."""
 
-NIFTI_DAMAGE = (
-    ImageFileError, HeaderDataError, OrientationError, EOFError, ValueError, OSError, zlib.error
+PICTURE_DAMAGE = (
+    OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, struct.error,
+    Image.DecompressionBombError,
 )  # fmt: skip
-"""Errors that nibabel raises on a damaged file."""
-PICTURE_DAMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """Errors that Pillow raises on a damaged file."""
-GZIP_MAGIC = b"\x1f\x8b"
-"""First bytes of a gzip file."""
-
-_GZIP_MOST = 1032
-"""Bytes that one byte of gzip can unfold to, at most."""
 # Devices write titles in Latin-1; before PyAV 19 that is an error unless asked to be overlooked.
 _OPEN_OPTIONS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
@@ -61,23 +50,41 @@ def kind_by_name(path: str) -> str:
     return next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
 
 
-def check_header(path: str) -> None:
-    """Reads the header of a file.
+def check_header(files: Sequence[str]) -> None:
+    """Reads the header of what is read at once: a file, or the files of one volume.
 
     Raises:
         ScanError: it is missing, empty, of a kind that is not read, or its header is not one of its kind.
     """
-    kind = check_kind(path)
-    if kind == "video":
-        with open_video(path):
+    kinds = [check_kind(path) for path in files]
+    if kinds[0] == "volume" or len(files) > 1:
+        read_header(files)
+    elif kinds[0] == "video":
+        with open_video(files[0]):
             pass
-    elif kind == "volume":
-        _check_volume(path)
-    elif kind == "dicom":
-        dicom_header.read_header(path)
+    elif kinds[0] == "dicom":
+        dicom_header.read_header(files[0])
     else:
-        with open_picture(path):
+        with open_picture(files[0]):
             pass
+
+
+def parts_of(files: Sequence[str]) -> list[tuple[str, ...]]:
+    """The files of a scan, those together that are read at once: the two of a pair, the slices of a series.
+
+    Args:
+        files: in the order in which they are stacked. Those that cannot be opened stay alone.
+    """
+    parts: list[tuple[str, ...]] = []
+    series = False
+    for path in files:
+        dicom = len(files) > 1 and file_kind(path) == "dicom"
+        if parts and (is_pair((*parts[-1], path)) or (series and dicom)):
+            parts[-1] += (path,)
+        else:
+            parts.append((path,))
+            series = dicom and is_mr_slice(path)  # the others of a series must be MR, too
+    return parts
 
 
 def check_kind(path: str) -> str:
@@ -127,63 +134,10 @@ def open_picture(path: str) -> Iterator[Image.Image]:
         ScanError: Pillow cannot read the file, now or when its pixels are read.
     """
     try:
-        with Image.open(path) as image:
+        # Of a path Pillow maps uncompressed pixels, wrongly where a TIFF is stored on its side (Pillow 13.0).
+        with open(path, "rb") as stream, Image.open(stream) as image:
             yield image
     except UnidentifiedImageError as error:  # whose text is the path again
         raise ScanError(path, "cannot be read as a picture (its format is not known)") from error
     except PICTURE_DAMAGE as error:
         raise ScanError(path, f"cannot be read as a picture ({error})") from error
-
-
-def _check_volume(path: str) -> None:
-    try:
-        with open(path, "rb") as stream:
-            zipped = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        with gzip.open(path) if zipped else open(path, "rb") as stream:
-            start = stream.read(nibabel.Nifti2Header.sizeof_hdr)
-        kind = nifti_kind(start).header_class
-        header = kind(start[: kind.sizeof_hdr])
-        check_nifti(path, header, os.path.getsize(path), zipped=zipped)
-    except NIFTI_DAMAGE as error:
-        raise ScanError(path, f"cannot be read as NIfTI ({error})") from error
-
-
-def nifti_kind(start: bytes) -> type[nibabel.Nifti1Image]:
-    """The class of a NIfTI-1 or NIfTI-2 image, from its first bytes.
-
-    Raises:
-        ImageFileError: the bytes begin neither.
-    """
-    kinds: tuple[type[nibabel.Nifti1Image], ...] = (nibabel.Nifti1Image, nibabel.Nifti2Image)
-    for kind in kinds:
-        if kind.header_class.may_contain_header(start[: kind.header_class.sizeof_hdr]):
-            return kind
-    raise ImageFileError("no NIfTI header")
-
-
-def check_nifti(path: str, header: nibabel.Nifti1Header, size: int, *, zipped: bool) -> None:
-    """Refuses a file that is not a grey image, or whose header announces more voxels than the file can hold,
-    which would take all memory.
-
-    Args:
-        path: the file.
-        header: its header.
-        size: bytes of the file as stored.
-        zipped: whether the file is compressed by gzip.
-
-    Raises:
-        ScanError: the file is refused.
-    """
-    shape, voxel = [int(length) for length in header.get_data_shape()], header.get_data_dtype()
-    if len(long_axes(shape)) not in (2, 3) or voxel.kind not in "iufb":
-        kind = f"shape {tuple(shape)} of {voxel}"
-        raise ScanError(path, f"has {kind}; expected one grey image of 2 or 3 dimensions")
-    announced = math.prod(shape) * np.dtype(voxel).itemsize
-    if announced > size * (_GZIP_MOST if zipped else 1):
-        reason = f"its header announces {announced} bytes of voxels, the file holds {size}"
-        raise ScanError(path, f"cannot be read as NIfTI ({reason})")
-
-
-def long_axes(shape: Sequence[int]) -> list[int]:
-    """The axes along which there is more than one voxel."""
-    return [axis for axis, length in enumerate(shape) if length != 1]

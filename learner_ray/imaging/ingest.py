@@ -21,15 +21,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from learner_ray.cohort.cohort import files_read
 from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
 from learner_ray.core.errors import UserError, causes
 from learner_ray.core.files import GONE
+from learner_ray.imaging.analyze import stated_by_name
 from learner_ray.imaging.errors import BadScan, ScanError
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.headers import kind_by_name
 from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.pixel_store import PixelStore
 from learner_ray.imaging.raster import BACKGROUND
 from learner_ray.imaging.reader import read_scan, reader_version
+from learner_ray.imaging.region_of_interest import RegionOfInterest
 from learner_ray.imaging.shards import Entry, Pixels, ShardWriter
 
 _MAX_THREADS = 8
@@ -51,7 +55,7 @@ class Found:
     bad: BadScan | None
     """Why it cannot be read; None where it can."""
     contents: tuple[str, ...]
-    """SHA-256 of each of its files; the empty string for one that could not be opened."""
+    """SHA-256 of each of its files, and of its mask; the empty string for one that could not be opened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +72,21 @@ class _Read:
     """By path; those that could be opened."""
 
 
-def scan_key(files: Sequence[str], contents: Sequence[str]) -> str:
+def scan_key(row: Any, contents: Sequence[str]) -> str:
     """The name of a scan's pixels in a store: what its files hold, and their suffixes, by which the reader is
     chosen. Where they lie and what the scan is called are no part of it, and no file is opened. Where one is,
-    or may be, DICOM, its decoders are a part: installing one reads anew what could not be read without it."""
-    parts: list[Any] = [[Path(path).suffix for path in files], list(contents)]
-    kinds = [kind_by_name(path) for path in files]
+    or may be, DICOM, its decoders are a part: installing one reads anew what could not be read without it. So
+    are its crop and its mask, where it has them."""
+    parts: list[Any] = [[Path(path).suffix for path in files_read(row)], list(contents)]
+    kinds = [kind_by_name(path) for path in row.files]
+    if row.crop or row.mask:
+        parts.append({"crop": row.crop, "mask": bool(row.mask)})
     if "dicom" in kinds or "" in kinds:
         parts += [kinds, reader_version(["dicom"])]
+        if len(row.files) > 1:
+            parts.append("series")  # which earlier versions refused
+    if oriented := [stated for path in row.files if (stated := stated_by_name(path))]:
+        parts.append(oriented)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -84,13 +95,13 @@ def found_in(store: PixelStore, row: Any, contents: Sequence[str]) -> Found | No
 
     Args:
         store: the store.
-        row: the scan, with the fields ``scan``, ``files``, ``source`` and ``row``.
-        contents: SHA-256 of each of its files.
+        row: the scan, with the fields of ``Scan``.
+        contents: SHA-256 of each of its files, and of its mask.
     """
-    entry = store.find(scan_key(row.files, contents))
+    entry = store.find(scan_key(row, contents))
     if entry is None:
         return None
-    bad = _bad(row, row.files[entry.bad_file], entry.reason) if entry.reason else None
+    bad = _bad(row, files_read(row)[entry.bad_file], entry.reason) if entry.reason else None
     return Found(entry=entry, bad=bad, contents=tuple(contents))
 
 
@@ -98,7 +109,7 @@ def ingest(
     scans: pd.DataFrame,
     store: PixelStore,
     *,
-    slices: int,
+    geometry: Geometry,
     among: Sequence[str],
     progress: Callable[[int], None],
 ) -> dict[str, Found]:
@@ -107,9 +118,9 @@ def ingest(
     Memory holds the frames of a few scans: no thread decodes another one while the disk is behind.
 
     Args:
-        scans: columns ``scan``, ``files``, ``source`` and ``row``.
+        scans: with the columns of ``Scan``.
         store: where their pixels go; it has the size of a frame.
-        slices: frames taken of a three-dimensional volume.
+        geometry: how frames are taken from a volume.
         among: all files of the cohort, whose hashes are remembered together.
         progress: called with the number of scans done.
 
@@ -125,7 +136,7 @@ def ingest(
     due = time.perf_counter() + _COMMIT_EVERY_S
     with store.writing() as writer:
         try:
-            for done, read in enumerate(_read_all(scans, store, slices), start=1):
+            for done, read in enumerate(_read_all(scans, store, geometry), start=1):
                 found[read.scan] = _keep(writer, read)
                 files |= read.files
                 if time.perf_counter() >= due:
@@ -152,14 +163,14 @@ def _commit(writer: ShardWriter, files: dict[str, Known], among: Sequence[str]) 
     return now + max(_COMMIT_EVERY_S, (now - begun) / _COMMIT_SHARE)
 
 
-def _read_all(scans: pd.DataFrame, store: PixelStore, slices: int) -> Iterator[_Read]:
+def _read_all(scans: pd.DataFrame, store: PixelStore, geometry: Geometry) -> Iterator[_Read]:
     """Every scan, in order; decoders and hashing release Python's lock, so threads are enough."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     waiting: deque[Future[_Read]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
         for row in scans.itertuples(index=False):
-            waiting.append(pool.submit(_read, row, store, slices))
+            waiting.append(pool.submit(_read, row, store, geometry))
             if len(waiting) > 2 * threads:  # as many decoded as being decoded
                 yield waiting.popleft().result()
         while waiting:
@@ -168,15 +179,16 @@ def _read_all(scans: pd.DataFrame, store: PixelStore, slices: int) -> Iterator[_
         pool.shutdown(cancel_futures=True)
 
 
-def _read(row: Any, store: PixelStore, slices: int) -> _Read:
+def _read(row: Any, store: PixelStore, geometry: Geometry) -> _Read:
     files: dict[str, Known] = {}
     frames = fault = kept = None
     try:
-        for path in row.files:
+        for path in files_read(row):
             files[path] = _hashed(path)
-        kept = found_in(store, row, [files[path].sha256 for path in row.files])
+        kept = found_in(store, row, [files[path].sha256 for path in files_read(row)])
         if kept is None:
-            frames = read_scan(row.files, store.size, slices)
+            region = RegionOfInterest(row.crop, row.mask)
+            frames = read_scan(row.files, store.size, geometry, region)
     except ScanError as error:
         fault = error
     for path, known in files.items():
@@ -192,15 +204,16 @@ def _read(row: Any, store: PixelStore, slices: int) -> _Read:
 
 def _judged(row: Any, files: dict[str, Known], frames: Pixels | None, fault: ScanError | None) -> Found:
     """What is found of a scan that was read just now: its frames or a fault."""
-    contents = tuple(files[path].sha256 if path in files else "" for path in row.files)
-    entry = Entry(key=scan_key(row.files, contents))
+    sources = files_read(row)
+    contents = tuple(files[path].sha256 if path in files else "" for path in sources)
+    entry = Entry(key=scan_key(row, contents))
     if frames is not None:
         return Found(entry=_described(entry, frames), bad=None, contents=contents)
     assert fault is not None
     bad = _bad(row, fault.path, fault.reason)
-    if not all(contents) or fault.path not in row.files or _may_pass(fault):
+    if not all(contents) or fault.path not in sources or _may_pass(fault):
         return Found(entry=None, bad=bad, contents=contents)
-    entry = replace(entry, bad_file=row.files.index(fault.path), reason=fault.reason)
+    entry = replace(entry, bad_file=sources.index(fault.path), reason=fault.reason)
     return Found(entry=entry, bad=bad, contents=contents)
 
 

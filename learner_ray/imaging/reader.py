@@ -10,35 +10,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_ray.imaging import dicom, picture, video, volume
-from learner_ray.imaging.headers import check_kind
+from learner_ray.imaging.dicom_pixels import PACKAGES
+from learner_ray.imaging.geometry import DEFAULT, Geometry
+from learner_ray.imaging.headers import check_kind, parts_of
+from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 
 VERSION = 1
 """Increased whenever a reader may give other pixels for the same file."""
 
 
-def read_scan(files: Sequence[str], size: int, slices: int = 32) -> NDArray[np.uint8]:
-    """All frames of a scan; several files are stacked in the order given.
+def read_scan(
+    files: Sequence[str], size: int, geometry: Geometry = DEFAULT, region: RegionOfInterest = WHOLE
+) -> NDArray[np.uint8]:
+    """All frames of a scan; several files are stacked in the order given, but for those that are one volume.
 
     Args:
-        files: video, NIfTI, picture or DICOM files.
+        files: of videos, volumes, pictures or DICOM.
         size: height and width of a frame in pixels.
-        slices: frames taken of a three-dimensional volume.
+        geometry: how frames are taken from a volume, and how large a pixel is.
+        region: what is to be seen of each file.
 
     Returns:
         uint8 (T, size, size).
 
     Raises:
-        ScanError: a file is missing, damaged or of a kind that is not read.
+        ScanError: a file is missing, damaged or of a kind that is not read, or its crop or mask does not fit.
     """
-    return np.concatenate([_read_file(str(path), size, slices) for path in files])
+    parts = parts_of(tuple(map(str, files)))
+    return np.concatenate([_read_part(part, size, geometry, region) for part in parts])
 
 
-def _read_file(path: str, size: int, slices: int) -> NDArray[np.uint8]:
-    kind = check_kind(path)
-    if kind == "volume":
-        return volume.read_volume(path, size, slices)
-    readers = {"video": video.read_video, "picture": picture.read_picture, "dicom": dicom.read_dicom}
-    return readers[kind](path, size)
+def _read_part(
+    part: tuple[str, ...], size: int, geometry: Geometry, region: RegionOfInterest
+) -> NDArray[np.uint8]:
+    kinds = [check_kind(path) for path in part]
+    kind, path = kinds[0], part[0]
+    if kind == "volume" or len(part) > 1:
+        return volume.read_volume(part, size, geometry, region)
+    if kind == "dicom":
+        return dicom.read_dicom(path, size, geometry, region)
+    geometry.require_mm(path, None)
+    read = video.read_video if kind == "video" else picture.read_picture
+    return read(path, size, region)
 
 
 def reader_version(kinds: Iterable[str]) -> str:
@@ -55,7 +68,7 @@ def reader_version(kinds: Iterable[str]) -> str:
 def _reader_version(with_dicom: bool) -> str:
     versions = [f"learner_ray-{VERSION}"]
     packages = ["av", "decord", "nibabel", "pillow", "torch"]
-    for package in packages + [*dicom.PACKAGES] * with_dicom:
+    for package in packages + [*PACKAGES] * with_dicom:
         try:
             versions.append(f"{package}-{metadata.version(package)}")
         except metadata.PackageNotFoundError:

@@ -30,6 +30,9 @@ _LEAST_AREA = 0.05
 """A smaller part of the screen that changes is a clock or a trace, not the picture."""
 _GAP = 0.02
 """Still pixels between moving ones belong to them, up to this part of the shorter side."""
+_WORD_AREA = 0.001
+"""Part of the picture that text covers at least. In real clips without text, marks and spots of tissue that
+look like letters cover 0.0004 at most (docs/log.md)."""
 _LETTER = 0.08
 """Height of a letter at most, as a part of the picture's height."""
 
@@ -91,6 +94,14 @@ def find_picture(change: Change, region: Box | None) -> Picture:
     if change.frames >= _LEAST_FRAMES:
         hidden |= _text(change.darkest[top:bottom, left:right], change.range[top:bottom, left:right])
     return Picture(box=box, hidden=hidden)
+
+
+def shows_text(change: Change) -> bool:
+    """Whether bright text is burnt into a clip, as far as that shows: text that stands still, in 8 frames or
+    more."""
+    if change.frames < _LEAST_FRAMES:
+        return False
+    return bool(_text(change.darkest, change.range).mean() >= _WORD_AREA)
 
 
 def _outside_of_motion(change: NDArray[np.uint8]) -> NDArray[np.bool_] | None:

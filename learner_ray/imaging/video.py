@@ -8,43 +8,103 @@ noticed with PyAV only."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 
 import av
 import numpy as np
+import torch
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import open_video
-from learner_ray.imaging.raster import fit, luma, pad_square
+from learner_ray.imaging.raster import fit, luma, pad_square, resize, to_grey
+from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
+from learner_ray.imaging.screen import Change, shows_text
 
 _DECORD_CODECS = {"h264", "hevc", "mjpeg", "mpeg4", "vp9"}
 _END_TOLERANCE_FRAMES = 2
 _GIF_TRAILER = b"\x3b"
 
 
-def read_video(path: str, size: int) -> NDArray[np.uint8]:
+def read_video(path: str, size: int, region: RegionOfInterest = WHOLE) -> NDArray[np.uint8]:
     """Reads every frame of a video in grey, in order.
 
-    The aspect ratio as shown (pixel aspect and rotation included) is kept, see ``raster``.
+    The aspect ratio as shown (pixel aspect and rotation included) is kept, see ``raster``. Where there is
+    a region of interest, frames are decoded at their own size by PyAV, cut, and then scaled.
 
     Returns:
         uint8 (T, size, size).
 
     Raises:
-        ScanError: the file is empty, truncated or damaged, so that not every frame it announces can be read.
+        ScanError: the file is empty, truncated or damaged, so that not every frame it announces can be read,
+            or its crop or mask does not fit.
     """
     header = _inspect(path)
+    if region:
+        return _read_region(path, header, size, region)
     width, height = fit(header.width, header.height, size)
     frames = None
     if header.codec in _DECORD_CODECS and not header.rotation and not header.edited:
         frames = _decode_with_decord(path, width, height)
     if frames is None or len(frames) != header.frames:
         frames = _decode_with_pyav(path, width, height)
+    _require_all(path, frames, header)
+    return pad_square(np.rot90(frames, header.rotation // 90, axes=(1, 2)), size)
+
+
+def _read_region(path: str, header: _Header, size: int, region: RegionOfInterest) -> NDArray[np.uint8]:
+    """Frames (T, size, size) of what is to be seen of a video."""
+    scaled: list[NDArray[np.uint8]] = []
+    for frame in upright_frames(path):
+        if not scaled:
+            seen = region.picture(path, frame.shape[1], frame.shape[0])
+            left, top, right, bottom = seen.box
+            turned = header.rotation % 180 != 0
+            shown = (header.height, header.width) if turned else (header.width, header.height)
+            wide, high = shown[0] / frame.shape[1], shown[1] / frame.shape[0]
+            width, height = fit((right - left) * wide, (bottom - top) * high, size)
+        cut = torch.from_numpy(seen.cut(frame)).float()
+        scaled.append(to_grey(resize(cut[None], width, height), 0.0, 255.0)[0])
+    _require_all(path, scaled, header)
+    return pad_square(np.stack(scaled), size)
+
+
+def upright_frames(path: str) -> Iterator[NDArray[np.uint8]]:
+    """Every frame of a video in grey (H, W), in order, at the size it is stored in and turned as it is shown.
+
+    Raises:
+        ScanError: a frame is damaged, or is to be shown mirrored or at an angle.
+    """
+    turns, converter = None, VideoReformatter()
+    with open_video(path) as container:
+        for number, frame in enumerate(container.decode(video=0), start=1):
+            if frame.is_corrupt:
+                raise ScanError(path, f"frame {number} is damaged")
+            turns = _rotation(path, frame) // 90 if turns is None else turns
+            rgb = converter.reformat(frame, frame.width, frame.height, "rgb24")
+            yield np.rot90(luma(np.asarray(rgb.to_ndarray(), np.uint8)), turns)
+
+
+def text_in_video(path: str, region: RegionOfInterest = WHOLE) -> bool:
+    """Whether bright text is burnt into what is to be seen of a video.
+
+    Raises:
+        ScanError: the file is damaged, or its crop or mask does not fit.
+    """
+    change = seen = None
+    for frame in upright_frames(path):
+        seen = seen or region.picture(path, frame.shape[1], frame.shape[0])
+        cut = seen.cut(frame)
+        change = change or Change(*cut.shape)
+        change.add(cut)
+    return change is not None and shows_text(change)
+
+
+def _require_all(path: str, frames: Sized, header: _Header) -> None:
     if len(frames) != header.frames:
         raise ScanError(path, f"only {len(frames)} of its {header.frames} frames can be decoded")
-    return pad_square(np.rot90(frames, header.rotation // 90, axes=(1, 2)), size)
 
 
 @dataclass(frozen=True, kw_only=True)

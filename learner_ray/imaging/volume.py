@@ -1,9 +1,9 @@
-"""NIfTI volumes and slices."""
+"""Volumes and slices, of any format that ``volume_files`` opens."""
 
 from __future__ import annotations
 
-import gzip
-from pathlib import Path
+import math
+from collections.abc import Sequence
 
 import nibabel
 import numpy as np
@@ -13,8 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.headers import GZIP_MAGIC, NIFTI_DAMAGE, check_nifti, long_axes, nifti_kind
+from learner_ray.imaging.fields_of_view import Zooms, fits_a_head, voxel_sides
+from learner_ray.imaging.geometry import DEFAULT, Geometry, head_frames
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
+from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
+from learner_ray.imaging.volume_files import DAMAGE, format_of, long_axes, open_volume
 
 _BACKGROUND_FRACTION = 0.05
 """Voxels within this fraction of the grey range above black are background."""
@@ -22,21 +25,47 @@ _SLICE_FRACTION = 0.01
 """The extent begins and ends with a slice of which this fraction is not background."""
 
 
-def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
-    """Axial slices of a volume, evenly spaced over the extent of what is not background.
+def read_volume(
+    path: str | Sequence[str], size: int, geometry: Geometry = DEFAULT, region: RegionOfInterest = WHOLE
+) -> NDArray[np.uint8]:
+    """Axial slices of a volume.
 
     A volume is turned to the closest canonical orientation (RAS+) and shown with anterior up and the
-    patient's left on the left. A two-dimensional image gives one frame, as stored: the header of a lone slice
-    does not say which plane it is. Voxel sizes are honoured in the plane. Grey values are clipped to
-    percentiles 0.5 and 99.5 of the whole volume; one of the same value everywhere becomes black.
+    patient's left on the left. Where its voxel sizes are those of a head, its levels lie in mm from the top
+    of the head (``geometry.head_frames``): air is black, and percentile 99.5 of what is shown is white. Else,
+    or with ``levels`` of ``extent``, slices are evenly spaced over the extent of what is not background, and
+    clipped to percentiles 0.5 and 99.5 of the whole volume. One value everywhere becomes black.
+
+    A mask makes it what a file without the tissue outside would be; a crop cuts every slice as it is stored
+    and turned, before anything else.
+
+    A two-dimensional image gives one frame, as stored: the header of a lone slice does not say which plane
+    it is.
+
+    Args:
+        path: its file, or the files that are one volume (``volume_files.open_volume``).
+        size: height and width of a frame in pixels.
+        geometry: how frames are taken from it.
+        region: what is to be seen of it.
 
     Returns:
         uint8 (slices, size, size), or (1, size, size) of a two-dimensional image.
 
     Raises:
-        ScanError: the file is damaged, or not one grey image of two or three dimensions.
+        ScanError: the file is damaged, is not one grey image of two or three dimensions, holds no head in mm
+            where ``mm_per_pixel`` is asked for, or its crop or mask does not fit.
     """
-    voxels, spacing = _load(path)
+    voxels, spacing, sides = _load(path, region)
+    if geometry.levels == "mm" and math.isfinite(sides[0]):
+        frames = torch.from_numpy(head_frames(voxels, sides, size, geometry))
+        return to_grey(frames, 0.0, grey_range(frames)[1])
+    geometry.require_mm(path if isinstance(path, str) else path[0], None)
+    return _evenly_spaced(voxels, spacing, size, geometry.slices)
+
+
+def _evenly_spaced(
+    voxels: NDArray[np.float32], spacing: tuple[float, float], size: int, slices: int
+) -> NDArray[np.uint8]:
     # x grows to the right and y upwards, so rows are y reversed.
     frames = torch.from_numpy(np.ascontiguousarray(voxels.T[:, ::-1, :]))
     width, height = fit(frames.shape[2] * spacing[0], frames.shape[1] * spacing[1], size)
@@ -47,33 +76,51 @@ def read_volume(path: str, size: int, slices: int = 32) -> NDArray[np.uint8]:
     return pad_square(to_grey(frames, low, high), size)
 
 
-def _load(path: str) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Voxels (X, Y, Z), Z = 1 of a slice, and the voxel size along X and Y."""
+def _load(
+    path: str | Sequence[str], region: RegionOfInterest
+) -> tuple[NDArray[np.float32], tuple[float, float], Zooms]:
+    """Voxels (X, Y, Z), Z = 1 of a slice; the voxel size along X and Y, in any unit; and all three in mm, NaN
+    where they are not those of a head."""
+    files = (path,) if isinstance(path, str) else tuple(path)
+    image, path = open_volume(files), files[0]
     try:
-        image = _parse(path, Path(path).read_bytes())
         axes = long_axes(image.shape)
+        inside = _masked(path, image, region) if region.mask else None
         if len(axes) == 3:
             image = nibabel.as_closest_canonical(image)
             axes = long_axes(image.shape)
         voxels = np.asarray(image.dataobj, dtype=np.float32).squeeze()
-    except NIFTI_DAMAGE as error:
-        raise ScanError(path, f"cannot be read as NIfTI ({error})") from error
+    except DAMAGE as error:
+        raise ScanError(path, f"cannot be read as {format_of(path)} ({error})") from error
     if not voxels.size:
         raise ScanError(path, "holds no voxels")
     zooms = [float(image.header.get_zooms()[axis]) for axis in axes[:2]]
     spacing = (zooms[0], zooms[1]) if np.isfinite(zooms).all() and min(zooms) > 0 else (1.0, 1.0)
+    sides = (math.nan, math.nan, math.nan)
+    if axes == [0, 1, 2]:
+        sides = voxel_sides(image.affine, image.header.get_xyzt_units()[0])
     voxels = np.nan_to_num(voxels, posinf=0.0, neginf=0.0)
-    return voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim)), spacing
+    if inside is not None:
+        voxels = np.where(inside, voxels, voxels.min())
+    voxels = voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim))
+    if not fits_a_head(voxels.shape, sides):  # of the whole, whatever is cropped
+        sides = (math.nan, math.nan, math.nan)
+    if box := region.box(path, *voxels.shape[:2]):
+        left, top, right, bottom = box
+        height = voxels.shape[1]  # y grows upwards
+        voxels = voxels[left:right, height - bottom : height - top]
+    return voxels, spacing, sides
 
 
-def _parse(path: str, content: bytes) -> nibabel.Nifti1Image:
-    """A NIfTI-1 or -2 image; unzipped as a whole, since nibabel stops before the checksum at the end."""
-    size, zipped = len(content), content.startswith(GZIP_MAGIC)
-    if zipped:
-        content = gzip.decompress(content)
-    image = nifti_kind(content).from_bytes(content)
-    check_nifti(path, image.header, size, zipped=zipped)
-    return image
+def _masked(path: str, image: nibabel.Nifti1Image, region: RegionOfInterest) -> NDArray[np.bool_]:
+    """Where a volume's mask is above 0, (X, Y, Z), in the orientation that the volume is shown in."""
+    mask = region.open_volume_mask()
+    region.check_volume_mask(path, image, mask)
+    if len(long_axes(mask.shape)) == 3:
+        mask = nibabel.as_closest_canonical(mask)
+    inside: NDArray[np.bool_] = np.asarray(mask.dataobj).squeeze() > 0
+    region.require_some(inside)
+    return inside
 
 
 def _sample_slices(frames: Tensor, background: float, slices: int) -> Tensor:

@@ -19,7 +19,7 @@ from learner_ray.cohort.flow import cohort_flow
 from learner_ray.cohort.listing import content_list
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
-from learner_ray.imaging.gate import decode, inspect
+from learner_ray.imaging.gate import decode, inspect, warnings
 from learner_ray.imaging.source import open_cohort, with_layout
 from learner_ray.run.external_files import external_key
 from learner_ray.run.object_storage import StoredFolder, is_url
@@ -152,12 +152,14 @@ def read_external_scans(
     with all_listed(request.results.faults):
         decoded = decode(
             external.cohort,
-            plan.base.data.image_size,
+            plan.base.data.pixels,
             skip_bad=options.skip_bad,
             allow_duplicates=options.allow_duplicates,
             progress=progress,
         )
         require_other_scans(plan.cohort, decoded.cohort)
+    for line in warnings(decoded.bad_scans):
+        logger.warning(line)
     source = replace(
         external.source,
         cohort_hash=decoded.cohort.hash,
@@ -168,7 +170,7 @@ def read_external_scans(
     return External(
         cohort=decoded.cohort,
         source=source,
-        left_out=(*decoded.cohort.notes, *map(str, decoded.cache.bad.values()), *kept),
+        left_out=(*decoded.cohort.notes, *(bad.unnamed for bad in decoded.cache.bad.values()), *kept),
         unreadable=decoded.unreadable,
         contents=content_list(decoded.cohort, decoded.stamps, decoded.cache.looks),
     )

@@ -188,7 +188,7 @@ def read_scans(
     with all_listed(request.results.faults):
         decoded = decode(
             plan.cohort,
-            plan.base.data.image_size,
+            plan.base.data.pixels,
             skip_bad=request.options.skip_bad,
             allow_duplicates=request.options.allow_duplicates,
             progress=progress,

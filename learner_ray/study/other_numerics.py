@@ -22,6 +22,9 @@ from learner_ray.study.results import Results
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Study
 
+_LEVELS_IN_MM = 3
+"""The first numerics whose volumes are shown in mm."""
+
 
 def recorded_numerics(results: Results) -> int:
     """The number of the runs in a results folder; this version's where there are none.
@@ -41,8 +44,11 @@ def recorded_numerics(results: Results) -> int:
 
 
 def recipe_then(study: Study, numerics: int) -> Study:
-    """A study's recipe as its results were made: those of numerics 1 know no balanced weights, so that an arm
-    whose weight has become balanced since is the arm that it was."""
+    """A study's recipe as its results were made. Those of numerics 1 and 2 know no levels in mm, and those of
+    numerics 1 no balanced weights: an arm whose weight has become balanced since is the arm that it was."""
+    if numerics < _LEVELS_IN_MM:
+        data = replace(study.base.data, levels="extent", mm_per_pixel=0.0)
+        study = replace(study, base=replace(study.base, data=data))
     if numerics != UNNAMED:
         return study
     edits = [{k: v for k, v in arm.edits.items() if k != "loss.weighting"} for arm in study.arms]

@@ -15,10 +15,13 @@ from torch import Tensor
 from learner_ray.cohort import Cohort
 from learner_ray.cohort.listing import listed_contents
 from learner_ray.core.caching import cached_once
+from learner_ray.core.config import Config
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import json_object, parse_object
+from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging.augmentation import augment
 from learner_ray.imaging.cache import PixelCache, build_cache, with_contents
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.sampling import frame_indices
 from learner_ray.imaging.source import open_cohort
 from learner_ray.run.object_storage import StoredFolder, is_url
@@ -108,8 +111,13 @@ class Data:
         return augment(clips, means.to(device), sds.to(device), drawn.to(device), strength)
 
 
+def data_of(source: Source, config: Config) -> Data:
+    """Opens a source with the pixels that a configuration asks for, as :func:`open_data` does."""
+    return open_data(source, config.data.pixels)
+
+
 @cached_once(maxsize=4)
-def open_data(source: Source, image_size: int) -> Data:
+def open_data(source: Source, pixels: PixelSettings) -> Data:
     """Opens a source, building its pixel cache where this machine has none yet.
 
     Raises:
@@ -120,7 +128,9 @@ def open_data(source: Source, image_size: int) -> Data:
     if source.cohort_hash:
         cohort = replace(cohort, contents=cohort.held)
         _require_planned(source, cohort)
-    cache = build_cache(cohort, image_size, skip_bad=bool(source.bad_scans))
+    shown = cohort.shown(crop=pixels.crop, mask=pixels.mask)
+    geometry, skip_bad = Geometry.of(pixels), bool(source.bad_scans)
+    cache = build_cache(shown, pixels.image_size, geometry=geometry, skip_bad=skip_bad)
     # Where the pixels were decoded just now, so were the files that the list was believed about.
     cohort = with_contents(cohort, cache)
     _require_planned(source, cohort)

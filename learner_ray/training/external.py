@@ -7,7 +7,7 @@ import pandas as pd
 from learner_ray.run.external_files import COMBINED, PAIRS, SCORES, write_external
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec, Source
-from learner_ray.training.data import Data, open_data
+from learner_ray.training.data import Data, data_of
 from learner_ray.training.predictions import WEIGHTS, WITH_EARLIER_SCORE, pair_table, score_table
 from learner_ray.training.predictor import Predictor
 from learner_ray.training.progression import Embedded, Progression
@@ -33,11 +33,11 @@ def predict_externally(folder: RunFolder, source: Source, device: str = "cpu") -
     spec = folder.read_spec()
     if spec.config.progression.uses_encoder:
         predictor = Predictor.load(folder.path, device)
-        own, data = predictor.progression, open_data(source, spec.config.data.image_size)
+        own, data = predictor.progression, data_of(source, spec.config)
         embedded = predictor.embed(data)
         tables = {SCORES: score_table(data.cohort, data.scans, embedded)}
     else:
-        own, data = _refitted(spec), open_data(source, spec.config.data.image_size)
+        own, data = _refitted(spec), data_of(source, spec.config)
         embedded, tables = Embedded({}, {}), {}
     tables[PAIRS] = _pairs(data, own, embedded)
     if (folder.path / WITH_EARLIER_SCORE).is_file():
@@ -49,7 +49,7 @@ def predict_externally(folder: RunFolder, source: Source, device: str = "cpu") -
 
 def _refitted(spec: RunSpec) -> Progression:
     config = spec.config
-    trained = open_data(spec.source, config.data.image_size)
+    trained = data_of(spec.source, config)
     pairs, scans = trained.pairs(spec.patients.classifier), trained.of(spec.patients.classifier)
     return Progression.fit(config.progression, pairs, scans, Embedded({}, {}), config.seed)
 
@@ -61,7 +61,7 @@ def _weights(folder: RunFolder) -> tuple[float, float]:
 
 
 def _with_earlier_score(spec: RunSpec, own: Progression, weights: tuple[float, float]) -> WithEarlierScore:
-    trained, patients = open_data(spec.source, spec.config.data.image_size), spec.patients.trained
+    trained, patients = data_of(spec.source, spec.config), spec.patients.trained
     return WithEarlierScore.restore(
         own, trained.pairs(patients), trained.of(patients), weights, spec.config.seed
     )

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from learner_ray.cohort import CLASSES, DECLINE_CLASSES, Cohort
 from learner_ray.cohort.cohort import Scan, scan_table
 from learner_ray.cohort.manifest import read_unscored
+from learner_ray.cohort.scan_files import whole
 from learner_ray.cohort.sidecar import stated_modality
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_atomic
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.gate import warnings
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.kinds import kind_of_scan
 from learner_ray.imaging.looks import describe_looks
 from learner_ray.imaging.reader import reader_version
@@ -41,7 +43,7 @@ def given(paths: Sequence[str]) -> pd.DataFrame:
     """The scans of the command line, each a visit of one patient, with the columns of ``Scan``.
 
     Raises:
-        UserError: a scan is given twice.
+        UserError: a scan is given twice, or a folder or one of a pair of files is no scan.
     """
     twice = sorted({path for path in paths if list(paths).count(path) > 1})
     if twice:
@@ -49,7 +51,7 @@ def given(paths: Sequence[str]) -> pd.DataFrame:
     return scan_table(
         Scan(
             scan=path,
-            files=(path,) if Path(path).exists() else tuple(path.split(",")),
+            files=_files(path),
             patient="",
             visit=str(number),
             order=float(number),
@@ -59,6 +61,16 @@ def given(paths: Sequence[str]) -> pd.DataFrame:
         )
         for number, path in enumerate(paths, start=1)
     )
+
+
+def _files(path: str) -> tuple[str, ...]:
+    """The files of a scan of the command line; one that does not exist is left to the reader."""
+    if not Path(path).exists():
+        return tuple(path.split(","))
+    files = whole(path)
+    if isinstance(files, str):
+        raise UserError(f"{path} {files}")
+    return files
 
 
 def listed(manifest: Path, predictor: Predictor) -> pd.DataFrame:
@@ -90,8 +102,9 @@ def predict(
     cohort = Cohort(name="", modality=predictor.modality, score=predictor.score, scans=scans)
     # A folder that goes again: no copy of a patient's pixels is left behind.
     with tempfile.TemporaryDirectory() as temporary:
-        size = predictor.spec.config.data.image_size
-        cache = build_cache(cohort, size, root=Path(temporary), skip_bad=skip_bad)
+        pixels, root = predictor.spec.config.data.pixels, Path(temporary)
+        shown, geometry = cohort.shown(crop=pixels.crop, mask=pixels.mask), Geometry.of(pixels)
+        cache = build_cache(shown, pixels.image_size, geometry=geometry, root=root, skip_bad=skip_bad)
         for bad in cache.bad.values():
             logger.warning("left out: %s", bad)
         for line in warnings(describe_looks(cache.looks)):
@@ -99,6 +112,13 @@ def predict(
         readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
         data = Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
         embedded = predictor.embed(data)
+    for column in predictor.description.get("regions", ()):  # an older version knew neither
+        if whole := int((shown.scans[column] == "").sum()):
+            logger.warning(
+                "the run was trained on scans with a %s; %d of these have none and are seen whole",
+                column,
+                whole,
+            )
     if predictor.description["reader"] != reader_version(predictor.kinds):
         logger.warning("pixels were read by %s in training", predictor.description["reader"])
     return _table(predictor, readable.reset_index(drop=True), embedded)

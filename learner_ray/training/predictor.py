@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from learner_ray.cohort import Score
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.core.paths import read_json
+from learner_ray.encoders.network import Output
 from learner_ray.imaging.kinds import kinds_of_scans
 from learner_ray.imaging.reader import reader_version
 from learner_ray.run.folder import RunFolder
@@ -22,7 +25,7 @@ from learner_ray.run.provenance import git_sha, versions
 from learner_ray.run.spec import RunSpec
 from learner_ray.run.user_code import load_components
 from learner_ray.training.data import Data
-from learner_ray.training.pretraining import Pretraining, ScoreScale, encode, untrained_network
+from learner_ray.training.pretraining import Pretraining, ScoreScale, encode, encode_clips, untrained_network
 from learner_ray.training.process import make_deterministic
 from learner_ray.training.progression import Embedded, Progression
 from learner_ray.training.tensors import UnreadableError, read_tensors, write_tensors
@@ -38,7 +41,8 @@ def write_predictor(
 ) -> None:
     """Writes a final run's encoder and what prediction needs beside it, each whole or not at all."""
     write_tensors(pretraining.network.state_dict(), folder.path / ENCODER)
-    cohort, kinds = data.cohort, kinds_of_scans(data.scans)
+    cohort, kinds, seen = data.cohort, kinds_of_scans(data.scans), spec.config.data
+    shown = cohort.shown(crop=seen.crop, mask=seen.mask).scans
     description = {
         "run_hash": spec.hash,
         "cohort": cohort.name,
@@ -47,6 +51,7 @@ def write_predictor(
         "score": cohort.score.to_dict(),
         "score_scale": asdict(pretraining.score_scale),
         "kinds": kinds,
+        "regions": [name for name in ("crop", "mask") if (shown[name] != "").any()],
         "progression": progression.state(),
         "reader": reader_version(kinds),
         "versions": versions(),
@@ -101,11 +106,24 @@ class Predictor:
             raise UserError(f"{path}: {fault}; {again}")
         return predictor
 
-    def embed(self, data: Data) -> Embedded:
-        """Embeddings (D,) and predicted scores, in the score's unit, of all scans of some data."""
+    def embed(self, data: Data, scans: Sequence[str] | None = None) -> Embedded:
+        """Embeddings (D,) and predicted scores, in the score's unit, of scans of some data: by default, of
+        all."""
         make_deterministic(self.spec.threads)
-        scans = data.scans["scan"].tolist()
-        output = encode(self._network, data, scans, self._config, self._device)
+        wanted = data.scans["scan"].tolist() if scans is None else list(scans)
+        return self._embedded(wanted, encode(self._network, data, wanted, self._config, self._device))
+
+    def embed_clips(self, names: Sequence[str], clips: Tensor) -> Embedded:
+        """Embeddings (D,) and predicted scores, in the score's unit, of clips that the caller made.
+
+        Args:
+            names: of the N clips.
+            clips: standardised frames, float32 (N, T, H, W).
+        """
+        make_deterministic(self.spec.threads)
+        return self._embedded(names, encode_clips(self._network, [clips], self._config, self._device))
+
+    def _embedded(self, scans: Sequence[str], output: Output) -> Embedded:
         embeddings, standardised = output.embedding.cpu().numpy(), output.score.cpu().numpy()
         return self._scale.embedded(scans, embeddings, standardised)
 

@@ -61,17 +61,24 @@ def untrained_network(config: Config, device: str) -> Network:
     return network.to(device, weight_format(config.train.precision))
 
 
-@torch.inference_mode()
 def encode(
     network: Network, data: Data, scans: list[str], config: Config, device: str, batch_size: int = 32
 ) -> Output:
     """The network's outputs for N scans without augmentation, in their order: embeddings (N, D), projections,
     and standardised scores (N,)."""
+    batches = data.batches(scans, config.data.frames, device, batch_size)
+    return encode_clips(network, batches, config, device)
+
+
+@torch.inference_mode()
+def encode_clips(network: Network, batches: Iterable[Tensor], config: Config, device: str) -> Output:
+    """The network's outputs, as of :func:`encode`, for batches of standardised frames, float32
+    (B, T, H, W)."""
     network.eval()
     outputs = []
-    for pixels in data.batches(scans, config.data.frames, device, batch_size):
+    for pixels in batches:
         with autocast(config.train.precision, device):
-            outputs.append(network(pixels))
+            outputs.append(network(pixels.to(device)))
     return Output(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
 
 

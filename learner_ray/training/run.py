@@ -17,7 +17,7 @@ from learner_ray.core.numerics import refuse_other
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec, State
 from learner_ray.run.user_code import load_components
-from learner_ray.training.data import open_data
+from learner_ray.training.data import data_of
 from learner_ray.training.distributed import World
 from learner_ray.training.label_permutations import permuted_counts
 from learner_ray.training.metrics import progression_metrics, spearman
@@ -72,7 +72,7 @@ class TrainingRun:
         self._rows: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
         folder.write_spec(spec)
-        data = open_data(spec.source, spec.config.data.image_size)
+        data = data_of(spec.source, spec.config)
         self._data = data
         self._note = ""
         self._pretraining: Pretraining | None = None

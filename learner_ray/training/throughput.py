@@ -15,7 +15,7 @@ from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec
 from learner_ray.run.throughput import Throughput
 from learner_ray.run.user_code import load_components
-from learner_ray.training.data import open_data
+from learner_ray.training.data import data_of
 from learner_ray.training.pretraining import Pretraining
 from learner_ray.training.process import make_deterministic, training_device
 from learner_ray.training.run import TrainingRun
@@ -38,7 +38,7 @@ def measure_throughput(spec: RunSpec) -> Throughput:
     """
     spec = replace(spec, numerics=NUMERICS)
     device = training_device()
-    data = open_data(spec.source, spec.config.data.image_size)
+    data = data_of(spec.source, spec.config)
     scans = len(data.of(spec.patients.pretrain))
     uncounted = warm_up_epochs(math.ceil(scans / spec.config.train.batch_size), device)
     # The length of the schedule decides the learning rate alone, and no epoch's duration.
@@ -91,7 +91,7 @@ def train_for(spec: RunSpec, seconds: float) -> TimedTraining:
     counted, and on a GPU as many as :func:`warm_up_epochs` says, since libraries initialise in them."""
     make_deterministic(spec.threads, deterministic=spec.config.train.deterministic)
     spec = replace(spec, config=load_components(spec.source, spec.config))
-    data, device = open_data(spec.source, spec.config.data.image_size), training_device()
+    data, device = data_of(spec.source, spec.config), training_device()
     scans = len(data.of(spec.patients.pretrain))
     pretraining = Pretraining(spec.config, data, spec.patients.pretrain, device)
     for _ in range(warm_up_epochs(math.ceil(scans / spec.config.train.batch_size), device)):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "analysis"
-PARTS = ("results", "statistics", "tables", "figures", "page", "building", "report")
+PARTS = ("results", "statistics", "tables", "figures", "page", "building", "sharing", "report")
 """Each may import itself and those before it."""
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from frozen_results import change_study, frozen_results
-from make_results import lose_runs, make_results
+from make_results import fail_runs, lose_runs, make_results
 
 from analysis.report import logged_to_stderr, main
 from analysis.results.load import load
@@ -61,6 +61,18 @@ def test_headline_holds_what_the_ledger_says(folders, tmp_path):
     assert row["accuracy_value"] == pytest.approx((rows["y_true"] == rows["y_pred"]).mean(), abs=1e-12)
     assert set(row["run_hashes"].split(";")) == set(rows["run_hash"])
     assert "worse/same/better" in (tmp_path / "tables/headline.md").read_text()
+
+
+def test_no_file_of_a_report_names_the_path_of_a_scan(tmp_path, capsys):
+    bad = "/data/m.csv, row 7: /data/Doe Jane/1.nii.gz cannot be read as NIfTI (truncated); repair it"
+    study = make_results(tmp_path / "lus", left_out=[bad])
+    fail_runs(study, "OSError: Input/output error: '/data/Doe Jane/2.png'", arm="mse", seed=0)
+    assert main([str(study), "--out", str(tmp_path / "report"), "--draws", "500"]) == 0
+    written = {path: path.read_bytes() for path in (tmp_path / "report").rglob("*") if path.is_file()}
+    assert not [path for path, content in written.items() if b"Doe" in content]
+    page = written[tmp_path / "report" / "index.html"].decode()
+    assert "row 7: cannot be read as NIfTI" in page and "Input/output error: a file" in page
+    assert "Doe" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("make", ["missing", "foreign", "garbled", "twice"])

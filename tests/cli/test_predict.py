@@ -136,6 +136,12 @@ def test_scans_of_another_kind_are_refused(
     assert "p9-0.mp4" not in error
 
 
+def test_a_folder_that_is_no_series_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "is a folder, but not of MR slices alone" in refusal(capsys, run, tmp_path)
+
+
 def test_a_manifest_of_another_modality_is_refused(
     run: Path, new_manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,3 +224,22 @@ def test_a_pickle_that_carries_code_is_not_run(
     torch.save({"weights": Trap()}, copy / "encoder.pt")
     assert "holds more than tensors" in refusal(capsys, copy, tmp_path / "scan.mp4")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_run_of_cropped_scans_crops_new_ones_and_warns_of_whole_ones(
+    manifest: Path, tmp_path: Path, capsys
+) -> None:
+    for clip in manifest.parent.glob("*.mp4"):
+        shutil.copy(clip, tmp_path)
+    table = pd.read_csv(manifest)
+    table.assign(crop="4,0,44,48").to_csv(tmp_path / "cropped.csv", index=False)
+    run = finish(spec(tmp_path / "cropped.csv", FINAL, train__epochs=1), tmp_path / "run").path
+    new = table[table["patient"].isin(FINAL.test)].drop(columns="score")
+    new.assign(crop="4,0,44,48").to_csv(tmp_path / "new.csv", index=False)
+    recorded = pd.read_parquet(run / "scores.parquet")
+    found = predicted(run, tmp_path, "--manifest", tmp_path / "new.csv")
+    assert sorted(found["predicted"]) == pytest.approx(sorted(recorded["predicted"]), rel=1e-6)
+    assert "trained on scans with a crop" not in capsys.readouterr().err
+    new.to_csv(tmp_path / "whole.csv", index=False)
+    predicted(run, tmp_path, "--manifest", tmp_path / "whole.csv")
+    assert f"trained on scans with a crop; {len(new)} of these have none" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from ray.exceptions import (
 from learner_ray.core.components import LOSSES
 from learner_ray.core.config import Config
 from learner_ray.core.errors import PlaceError, StorageError, UserError
+from learner_ray.core.sections import PixelSettings
 from learner_ray.engine.faults import DIED, Fault, FaultError, Kind, death_of, fault_of, is_of_a_peer
 from learner_ray.run.spec import Source
 from learner_ray.training.data import open_data
@@ -71,7 +72,7 @@ def test_results_that_have_gone_are_storage_whatever_was_raised(tmp_path: Path) 
 
 def test_data_that_cannot_be_opened_are_no_run_s_fault(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        open_data(Source(path=str(tmp_path / "moved" / "manifest.csv")), 32)
+        open_data(Source(path=str(tmp_path / "moved" / "manifest.csv")), PixelSettings(32))
     assert fault_of(caught.value, tmp_path).kind is Kind.PLACE
 
 

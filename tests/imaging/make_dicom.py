@@ -12,8 +12,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless, generate_uid
 
+from tests.imaging.make_scans import head
+
 CLIP, STILL = "1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.6.1"
 RADIOGRAPH, MR = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.4"
+
+AXIAL, SAGITTAL, CORONAL = [1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1], [1, 0, 0, 0, 0, -1]
 
 
 def region(box: tuple[int, int, int, int], *, form: int = 1, kind: int = 1, cm: float = 0.02) -> Dataset:
@@ -88,6 +92,44 @@ def write_dicom(
         del data.file_meta
         data.save_as(path, little_endian=not big_endian, implicit_vr=False)
     return path
+
+
+def write_series(
+    folder: Path,
+    voxels: NDArray[Any],
+    *,
+    orientation: Sequence[float] = AXIAL,
+    skip: int = -1,
+    suffix: str = "",
+    **tags: Any,
+) -> list[Path]:
+    """Slices of voxels (Z, H, W), 2 mm apart, with pixels of 1 mm, in files of random names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    across = np.cross(orientation[:3], orientation[3:])
+    series = {"SeriesInstanceUID": generate_uid(), "FrameOfReferenceUID": generate_uid(), "Modality": "MR"}
+    series |= {"StudyInstanceUID": f"1.2.3.{tags.get('StudyDate', '20260102')}", "StudyTime": "101500"}
+    series |= {"ImageType": ["ORIGINAL", "PRIMARY", "M"], "PixelSpacing": ["1", "1"], "SliceThickness": "2"}
+    series |= {"ImageOrientationPatient": orientation, "PatientID": "P1", **tags}
+    return [
+        write_dicom(
+            folder / f"I{generate_uid()[-12:]}{suffix}",
+            pixels[None].astype(np.int16 if voxels.dtype == np.int16 else np.uint16),
+            sop_class=MR,
+            bits=16 if voxels.dtype == np.int16 else 12,
+            **{
+                "ImagePositionPatient": [round(float(each), 6) for each in across * 2 * number],
+                "InstanceNumber": str(number + 1),
+                **series,
+            },
+        )
+        for number, pixels in enumerate(voxels)
+        if number != skip
+    ]
+
+
+def brain() -> NDArray[np.float32]:
+    """Voxels (Z, H, W) of a head, up, backwards and to the left, as axial slices of DICOM run."""
+    return head((30, 28, 24)).transpose(2, 1, 0)[:, ::-1, ::-1]
 
 
 def _set(data: Dataset, tags: Mapping[str, Any]) -> None:

@@ -70,6 +70,34 @@ def head(shape: tuple[int, int, int] = (40, 48, 44)) -> NDArray[np.float32]:
     return np.where(inside, value, 0).astype(np.float32)
 
 
+def person(
+    zooms: tuple[float, float, float] = (3.0, 3.0, 3.0),
+    below: float = 60.0,
+    around: tuple[float, float, float] = (20.0, 20.0, 20.0),
+    scale: float = 1.0,
+) -> NDArray[np.float32]:
+    """Voxels of a head on a neck: a bright ellipsoid with a dark ventricle, as tall as 150 mm.
+
+    Args:
+        zooms: sides of a voxel in mm.
+        below: mm of neck below the head.
+        around: mm of air at the left and right, at front and back, and above.
+        scale: of the head.
+    """
+    half = np.array([70.0, 90.0, 75.0]) * scale
+    low = [-half[0] - around[0], -half[1] - around[1], -half[2] - below]
+    high = [*(half + around)[:2], half[2] + around[2]]
+    lengths = [round((b - a) / zoom) for a, b, zoom in zip(low, high, zooms, strict=True)]
+    sides = [a + (np.arange(n) + 0.5) * zoom for a, n, zoom in zip(low, lengths, zooms, strict=True)]
+    x, y, z = np.meshgrid(*sides, indexing="ij")
+    skull = (x / half[0]) ** 2 + (y / half[1]) ** 2 + (z / half[2]) ** 2
+    values = np.where(skull < 1, 100.0 + 0.3 * y, 0.0)
+    values[(x / 20) ** 2 + ((y - 5) / 35) ** 2 + ((z - 10) / 20) ** 2 < scale**2] = 20
+    values[((x**2 + (y + 15) ** 2) < 55**2) & (z < -half[2] / 2) & (skull >= 1)] = 80
+    found: NDArray[np.float32] = values.astype(np.float32)
+    return found
+
+
 def write_picture(path: Path, seed: int, size: int = 48) -> Path:
     """A picture of noise; all of one side length have the same number of bytes."""
     pixels = np.random.default_rng(seed).integers(20, 255, (size, size), dtype=np.uint8)

@@ -12,6 +12,7 @@ import pytest
 from learner_ray.core.errors import UserError
 from learner_ray.imaging import ingest
 from learner_ray.imaging.cache import build_cache
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.raster import BACKGROUND
 from learner_ray.imaging.reader import read_scan
 from tests.imaging.make_scans import cohort_of, head, numbered_frames, write_nifti, write_picture, write_video
@@ -41,9 +42,9 @@ def cohort(tmp_path):
 
 
 def test_cache_gives_what_the_reader_gives(tmp_path, cohort):
-    cache = build_cache(cohort, 40, slices=6, root=tmp_path / "cache")
+    cache = build_cache(cohort, 40, geometry=Geometry(slices=6), root=tmp_path / "cache")
     for scan, files in zip(cohort.scans["scan"], cohort.scans["files"], strict=True):
-        expected = read_scan(files, 40, slices=6)
+        expected = read_scan(files, 40, geometry=Geometry(slices=6))
         foreground = expected[expected > BACKGROUND]
         np.testing.assert_array_equal(cache.frames(scan), expected)
         assert cache.length(scan) == len(expected)
@@ -92,7 +93,7 @@ def test_changed_file_size_or_number_of_slices_is_decoded_anew(tmp_path, cohort,
     decoded.clear()
     build_cache(cohort, 44, root=tmp_path / "cache")
     assert len(decoded) == 3
-    build_cache(cohort, 40, slices=5, root=tmp_path / "cache")
+    build_cache(cohort, 40, geometry=Geometry(slices=5), root=tmp_path / "cache")
     assert len(decoded) == 6
     decoded.clear()
     write_nifti(tmp_path / "t1.nii.gz", head()[::-1])

@@ -20,8 +20,8 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
-from learner_ray.imaging.dicom import decoded, grey_of
 from learner_ray.imaging.dicom_header import read_header
+from learner_ray.imaging.dicom_pixels import decoded, grey_of
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.kinds import kind_of_scan
 from learner_ray.imaging.reader import read_scan, reader_version

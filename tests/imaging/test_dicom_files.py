@@ -15,8 +15,9 @@ from tests.imaging.make_scans import SHARED_DATA
 pydicom = pytest.importorskip("pydicom", reason="needs the extra [dicom]")
 from pydicom.pixels import pixel_array  # noqa: E402
 
-from learner_ray.imaging.dicom import decoded, grey_of, read_dicom  # noqa: E402
+from learner_ray.imaging.dicom import read_dicom  # noqa: E402
 from learner_ray.imaging.dicom_header import read_header  # noqa: E402
+from learner_ray.imaging.dicom_pixels import decoded, grey_of  # noqa: E402
 
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"  # pydicom.data would download more
 SHIPPED = {path.name: path for path in sorted(TEST_FILES.iterdir()) if path.is_file()}

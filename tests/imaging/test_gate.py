@@ -15,6 +15,7 @@ from PIL import Image
 from learner_ray.cli.cohort import main as cohort_command
 from learner_ray.cohort import load
 from learner_ray.core.errors import UserError
+from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging import gate
 from learner_ray.imaging.errors import BadScan, unreadable
 from learner_ray.sweep import main as sweep_command
@@ -153,11 +154,11 @@ def test_copies_that_are_meant_are_let_pass_and_told(
 def test_planes_of_one_scan_are_one_scan_but_none_of_them_twice(tmp_path: Path) -> None:
     planes = [write_nifti(tmp_path / f"{name}.nii", head()[:, :, z]) for name, z in (("a", 20), ("b", 25))]
     third = write_nifti(tmp_path / "c.nii", head()[:, :, 22])
-    assert gate.decode(cohort_of({"s": planes, "t": [third]}), 32).duplicates == []
+    assert gate.decode(cohort_of({"s": planes, "t": [third]}), PixelSettings(32)).duplicates == []
     shutil.copyfile(planes[0], third)
     for files in ({"s": [*planes, third]}, {"s": [planes[0], *planes]}, {"s": planes, "t": [third]}):
         with pytest.raises(UserError, match=r"a\.nii of s in row 2, of"):
-            gate.decode(cohort_of(files), 32)
+            gate.decode(cohort_of(files), PixelSettings(32))
 
 
 def test_with_few_scans_bad_the_others_may_be_used(listed: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,12 +232,17 @@ def test_what_is_no_picture_of_anything_is_told_once_and_kept(
         "clip.mp4": write_video(tmp_path / "clip.mp4", rng.integers(0, 255, (8, 64, 96), dtype=np.uint8)),
         "head.nii.gz": write_nifti(tmp_path / "head.nii.gz", head() * rng.uniform(0.8, 1.2, head().shape)),
     }
-    decoded = gate.decode(cohort_of({scan: [path] for scan, path in scans.items()}), 48)
+    decoded = gate.decode(cohort_of({scan: [path] for scan, path in scans.items()}), PixelSettings(48))
     assert decoded.oddities == {
         "3 scans are black": ["black.mp4", "black.png", "constant.nii"],
         "2 scans are of one grey value": ["grey.mp4", "grey.png"],
         "1 scan is the same in every frame": ["frozen.mp4"],
         "3 scans are of a few grey values only, as a mask is": ["mask.mp4", "mask.nii.gz", "mask.png"],
+        "3 volumes do not have the size of a head in mm, so that slices are evenly spaced": [
+            "constant.nii",
+            "head.nii.gz",
+            "mask.nii.gz",
+        ],
     }
     assert gate.warnings(decoded.oddities)[:2] == ["warning: 3 scans are black:", "  black.mp4"]
     assert not decoded.cache.bad
@@ -259,7 +265,8 @@ def test_what_a_sweep_let_pass_is_told_and_stands_in_the_study(
     study = json.loads((out / "study.json").read_text())
     assert study["allow_duplicates"] is True
     left_out, *kept = study["left_out"]
-    assert "p7-3.png cannot be read" in left_out
+    assert left_out == "row 32: cannot be read as a picture", "which names no file"
+    assert "1 scan cannot be read and is left out:" in printed and "p7-3.png cannot be read" in printed
     flow = study["flow"]
     assert flow["unreadable"] == {"cannot be read as a picture": 1} and flow["left_out"] == {}
     assert flow["listed"]["scans"] == flow["readable"]["scans"] + 1 == study["cohort"]["scans"]

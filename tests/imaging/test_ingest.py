@@ -151,7 +151,8 @@ def test_a_decoder_that_is_installed_reads_anew_what_may_be_dicom_and_nothing_el
     ]
 
     def keys():
-        return [scan_key(files, ["0"] * len(files)) for files in names]
+        scans = cohort_of(dict(zip("abcdef", names, strict=True))).scans.itertuples(index=False)
+        return [scan_key(scan, ["0"] * len(scan.files)) for scan in scans]
 
     installed[package] = None
     without = keys()
@@ -187,9 +188,10 @@ def test_the_key_of_a_scan_is_found_without_its_files(tmp_path):
     from tests.imaging.make_dicom import STILL, write_dicom
 
     path = write_dicom(tmp_path / "IM000001", np.zeros((1, 8, 8), np.uint8), sop_class=STILL)
-    there = scan_key([str(path)], ["0"])
+    (scan,) = cohort_of({"a": [path]}).scans.itertuples(index=False)
+    there = scan_key(scan, ["0"])
     path.unlink()
-    assert scan_key([str(path)], ["0"]) == there
+    assert scan_key(scan, ["0"]) == there
 
 
 def test_a_file_that_is_renamed_to_what_it_is_can_be_read(tmp_path):

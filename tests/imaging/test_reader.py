@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.reader import read_scan
 from tests.imaging.make_scans import head, numbered_frames, write_nifti, write_video
 
@@ -13,10 +14,10 @@ def test_files_of_one_scan_are_stacked_in_order(tmp_path):
     Image.fromarray(np.full((9, 9), 77, np.uint8)).save(tmp_path / "x.PNG")
     files = [str(volume), str(clip), str(tmp_path / "x.PNG")]
 
-    read = read_scan(files, 40, slices=7)
+    read = read_scan(files, 40, geometry=Geometry(slices=7))
 
     assert read.shape == (7 + 5 + 1, 40, 40)
-    np.testing.assert_array_equal(read[:7], read_scan(files[:1], 40, slices=7))
+    np.testing.assert_array_equal(read[:7], read_scan(files[:1], 40, geometry=Geometry(slices=7)))
     np.testing.assert_array_equal(read[7:12], read_scan(files[1:2], 40))
     assert (read[12] == 77).all()
 

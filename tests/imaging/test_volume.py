@@ -5,29 +5,31 @@ import numpy as np
 import pytest
 
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.volume import read_volume
 from tests.imaging.make_scans import SHARED_DATA, head, write_nifti
 
+EXTENT = Geometry(levels="extent", slices=16)
 OASIS1 = SHARED_DATA / "oasis1-3d-sample"
 OASIS2 = SHARED_DATA / "oasis2-midslices"
 
 
 def test_volume_gives_the_slices_asked_for(tmp_path):
-    read = read_volume(str(write_nifti(tmp_path / "v.nii.gz", head())), 64, slices=12)
+    read = read_volume(str(write_nifti(tmp_path / "v.nii.gz", head())), 64, geometry=Geometry(slices=12))
     assert read.shape == (12, 64, 64) and read.dtype == np.uint8
 
 
 def test_slices_span_the_head_and_nothing_else(tmp_path):
     voxels = np.zeros((40, 48, 120), np.float32)
     voxels[:, :, 60:104] = head()
-    read = read_volume(str(write_nifti(tmp_path / "v.nii.gz", voxels)), 64, slices=16)
-    alone = read_volume(str(write_nifti(tmp_path / "alone.nii.gz", head())), 64, slices=16)
+    read = read_volume(str(write_nifti(tmp_path / "v.nii.gz", voxels)), 64, EXTENT)
+    alone = read_volume(str(write_nifti(tmp_path / "alone.nii.gz", head())), 64, EXTENT)
     assert (read.reshape(16, -1).max(1) > 100).all()
     assert np.abs(read.astype(int) - alone).mean() < 2
 
 
 def test_front_is_up_right_is_right_and_slices_rise(tmp_path):
-    read = read_volume(str(write_nifti(tmp_path / "v.nii.gz", head())), 64, slices=16).astype(float)
+    read = read_volume(str(write_nifti(tmp_path / "v.nii.gz", head())), 64, EXTENT).astype(float)
     assert read[8, 20, 32] > read[8, 44, 32], "front above"
     assert read[8, 32, 40] > read[8, 32, 24], "right on the right"
     assert read[12, 32, 32] > read[4, 32, 32], "upwards"
@@ -101,7 +103,8 @@ def test_damaged_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("voxels", "reason"),
     [
-        (np.zeros((8, 8, 8, 5), np.int16), "expected one grey image"),
+        (np.zeros((8, 8, 8, 5), np.int16), "holds several volumes"),
+        (np.zeros((8, 8, 1, 5), np.int16), "holds several volumes"),
         (np.zeros((8, 8, 8), [("R", "u1"), ("G", "u1"), ("B", "u1")]), "expected one grey image"),
     ],
 )

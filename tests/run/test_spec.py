@@ -97,12 +97,17 @@ def test_a_run_of_a_version_with_fewer_keys_keeps_its_name(tmp_path: Path) -> No
 
 
 def test_a_siamese_run_of_before_its_boundary_was_the_cohort_s_keeps_hash_and_boundary() -> None:
-    now = replace(SPEC, config=Config().with_values({"loss.name": "siamese"}))
+    now = replace(SPEC, config=Config().with_values({"loss.name": "siamese"}), numerics=2)
     values = now.to_dict()
+    assert (values["config"]["data"].pop("levels"), values["config"]["data"].pop("mm_per_pixel")) == (
+        "mm",
+        0.0,
+    )
     assert values["config"]["loss"].pop("boundary") == 1.0
     values["run_hash"] = "df63362c77f859e2"
     before = RunSpec.from_dict(values)
     assert (before.config.loss.boundary, before.config.loss.threshold) == (0.0, 0.5)  # type: ignore[attr-defined]
+    assert before.config.data.levels == "extent", "volumes were shown so then"
     assert before.config.resolved() == before.config and RunSpec.from_dict(before.to_dict()) == before
     assert replace(before, recorded_hash="").hash == values["run_hash"] != now.hash
 

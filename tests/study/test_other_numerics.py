@@ -17,7 +17,7 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.numerics import NUMERICS
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import Source
-from learner_ray.study.other_numerics import notice, recorded_numerics, refuse_to_add
+from learner_ray.study.other_numerics import notice, recipe_then, recorded_numerics, refuse_to_add
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
@@ -185,3 +185,10 @@ def test_a_run_of_another_number_has_another_name(manifest: Path) -> None:
         group.spec(group.config, final=final).hash for group in (first, other) for final in (False, True)
     }
     assert len(hashes) == 4
+
+
+@pytest.mark.parametrize(("numerics", "levels"), [(1, "extent"), (2, "extent"), (3, "mm")])
+def test_volumes_of_a_recipe_are_shown_as_they_were_in_its_results(numerics: int, levels: str) -> None:
+    study = recipe_then(load_study("mri"), numerics)
+    assert study.base.data.levels == levels
+    assert study.base.data.image_size == load_study("mri").base.data.image_size

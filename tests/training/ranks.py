@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from learner_ray.core.config import Config, EncoderConfig
+from learner_ray.core.sections import PixelSettings
 from learner_ray.encoders.network import Output, build_network
 from learner_ray.encoders.resnet import _norm
 from learner_ray.losses import total_loss
@@ -68,7 +69,7 @@ def start(
     torch.set_num_threads(1)
     limit = timedelta(minutes=5)
     dist.init_process_group("gloo", f"file://{out}/store", timeout=limit, rank=rank, world_size=size)
-    data = open_data(Source(path=manifest), 32)
+    data = open_data(Source(path=manifest), PixelSettings(32))
     pretraining_module.build_network = build_small  # type: ignore[assignment]
     differences = {
         f"{name}/{precision}": compare(config.with_values({"train.precision": precision}), data)
@@ -96,7 +97,7 @@ def start_on_gpus(
     """The same comparison on a GPU per rank. In float64 alone, as convolutions of float32 may be rounded."""
     torch.cuda.set_device(rank)
     dist.init_process_group("nccl", f"file://{out}/store", rank=rank, world_size=size)
-    data = open_data(Source(path=manifest), 32)
+    data = open_data(Source(path=manifest), PixelSettings(32))
     pretraining_module.build_network = build_small  # type: ignore[assignment]
     differences = {
         f"{name}/float64": compare(config.with_values({"train.precision": "float64"}), data, "cuda")

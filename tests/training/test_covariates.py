@@ -11,6 +11,7 @@ import pytest
 
 from learner_ray.core.config import Config, ProgressionConfig
 from learner_ray.core.errors import UserError
+from learner_ray.core.sections import PixelSettings
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.training.covariates import CovariateInputs
 from learner_ray.training.progression import Embedded, Progression
@@ -76,4 +77,4 @@ def test_covariates_that_have_changed_since_the_plan_are_refused(manifest) -> No
     from learner_ray.training.data import open_data
 
     with pytest.raises(UserError, match="age, sex or education have changed"):
-        open_data(Source(path=str(manifest), covariates_hash="other"), 32)
+        open_data(Source(path=str(manifest), covariates_hash="other"), PixelSettings(32))

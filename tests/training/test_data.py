@@ -15,6 +15,7 @@ from learner_ray.cohort import content, load
 from learner_ray.cohort.listing import content_list
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root, write_json
+from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging import gate, ingest
 from learner_ray.run.spec import Source
 from learner_ray.training.data import Data, open_data
@@ -50,7 +51,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def swept(manifest: Path) -> Source:
     """What a sweep leaves to its workers."""
-    decoded = gate.decode(load(manifest, modality="lus"), 32)
+    decoded = gate.decode(load(manifest, modality="lus"), PixelSettings(32))
     found = decoded.cohort
     write_json(manifest.parent / "content.json", content_list(found, decoded.stamps, decoded.cache.looks))
     return Source(path=str(manifest), cohort_hash=found.hash, contents=str(manifest.parent / "content.json"))
@@ -60,7 +61,7 @@ def opened(source: Source) -> Data:
     """As by a process that has just begun, on a machine that remembers no hash."""
     open_data.cache_clear()
     shutil.rmtree(cache_root() / "content", ignore_errors=True)
-    return open_data(source, 32)
+    return open_data(source, PixelSettings(32))
 
 
 def test_a_sweep_hashes_each_file_and_decodes_each_scan_once(listed: Path, read: list[str]) -> None:
@@ -122,7 +123,7 @@ def test_a_file_that_changes_while_it_is_read_is_kept_under_no_hash(
 
     monkeypatch.setattr(ingest, "read_scan", changing)
     with pytest.raises(UserError, match="was changed while it was read"):
-        gate.decode(load(listed, modality="lus"), 32)
+        gate.decode(load(listed, modality="lus"), PixelSettings(32))
     assert not list((cache_root() / "pixels").glob("*/*.jsonl"))
 
 

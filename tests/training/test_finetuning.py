@@ -11,6 +11,7 @@ import torch
 
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
+from learner_ray.core.sections import PixelSettings
 from learner_ray.run.folder import RunFolder
 from learner_ray.training.classifiers import LogisticClassifier, OrdinalClassifier
 from learner_ray.training.data import open_data
@@ -50,7 +51,7 @@ def test_the_ordinal_head_is_the_fitted_classifier() -> None:
 def test_the_pairs_it_was_given_are_fitted_better(manifest: Path, head: str, epochs: int) -> None:
     values = {"progression__head": head, "data__augment": 0.0, "train__epochs": epochs}
     run = spec(manifest, FINAL, **values, progression__finetune_epochs=8)
-    data = open_data(run.source, 32)
+    data = open_data(run.source, PixelSettings(32))
     pretraining = Pretraining(run.config, data, FINAL.pretrain)
     for _ in range(epochs):
         pretraining.run_epoch()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from learner_ray.core.components import ENCODERS
 from learner_ray.core.config import Config
+from learner_ray.core.sections import PixelSettings
 from learner_ray.encoders import Encoder, build_network
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.spec import RunSpec, Source
@@ -98,7 +99,7 @@ def test_networks_built_at_the_same_time_have_the_weights_that_each_has_alone() 
 @pytest.mark.slow
 def test_a_cohort_that_several_runs_ask_for_is_opened_once(manifest: Path) -> None:
     open_data.cache_clear()
-    opened = side_by_side([partial(open_data, Source(path=str(manifest)), 32)] * 3)
+    opened = side_by_side([partial(open_data, Source(path=str(manifest)), PixelSettings(32))] * 3)
     assert len({id(data) for data in opened}) == 1
 
 

@@ -63,10 +63,23 @@ def shown(record: StudyRecord) -> Paragraph:
                 size=record.across("data.image_size", arms),
                 geometry=sentence(", {how}", how=record.get(*frames, "geometry")),
             ),
+            _regions(record),
             sentence("Grey values were {grey}.", grey=record.get(*frames, "grey_values")),
             _augmentation(record),
         ),
     )
+
+
+def _regions(record: StudyRecord) -> str:
+    """Whether the manifest's crops and masks were applied; nothing of studies that knew neither."""
+    applied = {"columns": "applied where the manifest gives any", "none": "passed over"}
+    crop, mask = (
+        record.across(key, record.with_encoder, lambda value: applied.get(value, words(value)))
+        for key in ("data.crop", "data.mask")
+    )
+    if crop is None or mask is None:
+        return ""
+    return sentence("Crops were {crop}, masks {mask}.", crop=crop, mask=mask)
 
 
 def _augmentation(record: StudyRecord) -> str:

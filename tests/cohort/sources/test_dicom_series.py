@@ -9,51 +9,15 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from learner_ray.cli.import_cohort import main
 
 pytest.importorskip("pydicom", reason="needs the extra [dicom]")
 pytest.importorskip("dcm2niix", reason="needs the extra [dicom]")
-from pydicom.uid import generate_uid
-
-from tests.imaging.make_dicom import MR, write_dicom
-from tests.imaging.make_scans import SHARED_DATA, head
+from tests.imaging.make_dicom import AXIAL, CORONAL, SAGITTAL, brain, write_series
+from tests.imaging.make_scans import SHARED_DATA
 
 pytestmark = pytest.mark.slow
-
-AXIAL, SAGITTAL, CORONAL = [1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1], [1, 0, 0, 0, 0, -1]
-
-
-def write_series(
-    folder: Path, voxels: NDArray[Any], *, orientation: list[int] = AXIAL, skip: int = -1, **tags: Any
-) -> None:
-    """Slices of voxels (Z, H, W), 2 mm apart, with pixels of 1 mm, in files without suffixes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    across = np.cross(orientation[:3], orientation[3:])
-    series = {"SeriesInstanceUID": generate_uid(), "FrameOfReferenceUID": generate_uid(), "Modality": "MR"}
-    series |= {"StudyInstanceUID": f"1.2.3.{tags['StudyDate']}", "StudyTime": "101500"}
-    series |= {"ImageType": ["ORIGINAL", "PRIMARY", "M"], "PatientID": "P1", **tags}
-    for number, pixels in enumerate(voxels):
-        if number == skip:
-            continue
-        write_dicom(
-            folder / f"I{generate_uid()[-12:]}",
-            pixels[None].astype(np.uint16),
-            sop_class=MR,
-            bits=12,
-            ImageOrientationPatient=orientation,
-            ImagePositionPatient=[float(each) for each in across * 2 * number],
-            PixelSpacing=["1", "1"],
-            SliceThickness="2",
-            InstanceNumber=str(number + 1),
-            **series,
-        )
-
-
-def brain() -> NDArray[np.float32]:
-    """Voxels (Z, H, W) of a head, up, backwards and to the left, as axial slices of DICOM run."""
-    return head((30, 28, 24)).transpose(2, 1, 0)[:, ::-1, ::-1]
 
 
 def run_import(folder: Path, *options: str) -> int:

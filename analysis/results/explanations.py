@@ -1,0 +1,51 @@
+"""Pictures that ``learner-ray explain`` left below a study; they are passed on and never opened."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.results.study import StudyResults
+
+INDEX = "explanations/explanations.json"
+"""File below a study that says what its pictures show."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainedPair:
+    """A picture of one test pair, and what it shows."""
+
+    png: str
+    """The file's bytes in base64."""
+    title: str
+    description: str
+
+
+def explained_pairs(study: StudyResults) -> list[ExplainedPair]:
+    """Read the pictures of a study; none where there are none, where they cannot be read, or where they are
+    of a run that the ledger does not have any more.
+    """
+    path = study.folder / INDEX
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if index["run_hash"] not in set(study.ledger["run_hash"]):
+            return []
+        return [_read(path.parent, index, picture) for picture in index["pictures"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+
+
+def _read(folder: Path, index: dict[str, Any], picture: dict[str, Any]) -> ExplainedPair:
+    name = Path(picture["file"]).name  # nothing from elsewhere
+    right = picture["true"] == picture["predicted"]
+    called = "called so" if right else f"called {picture['predicted']}"
+    return ExplainedPair(
+        png=base64.b64encode((folder / name).read_bytes()).decode(),
+        title=f"{picture['true']}, {called} with probability {float(picture['probability']):.2f}",
+        description=f"Pair {picture['pair']}, score {float(picture['score_earlier']):g}, then "
+        f"{float(picture['score_later']):g}; run {index['run_hash']}. The strongest colour is a change of "
+        f"{index['response']} by {float(picture['largest']):.3f}.",
+    )

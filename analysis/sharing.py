@@ -1,0 +1,97 @@
+"""A report that may be handed out: no frame of a scan, no id of a patient, no folder of this machine.
+
+The full report names patients by hashed ids, which anyone who guesses an id can confirm, and names scans that
+were left out by their files. Here all that is of single patients or scans is left out; counts and statistics
+stay. The page and the numbers as CSV are written, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.page.page import Report, html
+from analysis.results.errors import ReportError
+from analysis.results.study import StudyResults
+
+PERSONAL = {"patient", "pair", "scan", "visit"}
+"""Columns by which rows tell who they are about."""
+_FOLDERS = re.compile(r"""(?<![^\s"'(=;,])(?:[A-Za-z]:)?(?:~|\.\.?)?/(?:[^/\s"'<>&;,()]+/)+""")
+
+
+def require_empty(out: Path) -> None:
+    """Refuse a folder that holds something already, which would be handed out with the report.
+
+    Raises:
+        ReportError: it does, or is a file.
+    """
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists():
+        raise ReportError(
+            f"{out}: is not an empty folder; --share writes into one of its own, so that all in it may be "
+            "handed out: name another --out"
+        )
+
+
+def shareable_study(study: StudyResults) -> StudyResults:
+    """Take from a study's record the sentences that may name scans, patients or files: of those about what
+    was left out the number stays, of errors the kind.
+    """
+    info = _shareable(study.info)
+    if isinstance(study.info.get("external"), Mapping):
+        info["external"] = _shareable(study.info["external"])
+    return replace(study, info=info, trials=_kinds(study.trials), finals=_kinds(study.finals))
+
+
+def _shareable(info: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = info.get("left_out")
+    if not left_out:
+        return dict(info)
+    count = "1 note" if len(left_out) == 1 else f"{len(left_out)} notes"
+    return {**info, "left_out": [f"{count} in the results folder, not handed out"]}
+
+
+def _kinds(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of whose errors the kind alone is said, as in ``RuntimeError``."""
+    if "error" not in runs:
+        return runs
+    errors = runs["error"].fillna("").astype(str)
+    kinds = errors.str.extract(r"^(\w+)(?::|$)", expand=False).fillna("reason not handed out")
+    return runs.assign(error=kinds.where(errors != "", ""))
+
+
+def shareable(report: Report) -> Report:
+    """Leave out pictures of scans, tables whose rows are of single patients, and such columns of figures."""
+    tables = [table for table in report.tables if not PERSONAL & {*table.data.columns}]
+    drawings = [
+        replace(drawing, data=drawing.data.drop(columns=[*PERSONAL & {*drawing.data.columns}]))
+        for drawing in report.drawings
+    ]
+    return replace(report, tables=tables, drawings=drawings, shows_scans=False)
+
+
+def without_folders(text: str) -> str:
+    """Shorten every path of a file in a text to the file's name, and that of a folder to its own."""
+    return _FOLDERS.sub(".../", text)
+
+
+def write_shared(report: Report, out: Path) -> None:
+    """Write OUT/index.html, OUT/tables/*.csv and OUT/figures/*.csv of a report that is shareable.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "index.html").write_text(without_folders(html(report)), encoding="utf-8")
+    tables = [*report.tables, *(checklist.table for checklist in report.checklists)]
+    for folder, named in (("tables", tables), ("figures", report.drawings)):
+        (out / folder).mkdir(exist_ok=True)
+        for item in named:
+            text = without_folders(item.data.to_csv(index=False))
+            (out / folder / f"{item.name}.csv").write_text(text, encoding="utf-8")

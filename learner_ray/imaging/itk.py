@@ -1,0 +1,124 @@
+"""MetaImage (``.mha``) and NRRD (``.nrrd``) in one file, read by SimpleITK."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from learner_ray.imaging.errors import ScanError
+
+FORMATS = ("MetaImage", "NRRD")
+INSTALL = "pip install 'learner-ray[itk]'"
+
+_HEADER_BYTES = 1 << 16
+"""Bytes at the start of a file within which its header ends."""
+_END = re.compile(rb"^ElementDataFile *=.*\n|^\r?\n", re.MULTILINE)
+"""What ends the header: in MetaImage this line, in NRRD an empty one."""
+_DETACHED = re.compile(rb"^(data ?file *:|ElementDataFile *=(?! *LOCAL))", re.MULTILINE | re.IGNORECASE)
+_ZIPPED = re.compile(rb"^(encoding *: *gz|CompressedData *= *True)", re.MULTILINE | re.IGNORECASE)
+_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
+_VOXEL = re.compile(r"(\d+)-bit (unsigned|signed|float)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What the header of a file states."""
+
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64]
+    """From voxels to places in RAS+, (4, 4)."""
+    voxel: np.dtype[Any]
+    zipped: bool
+    """Whether voxels are compressed."""
+
+
+def read_header(path: str) -> Header:
+    """The header of a file.
+
+    Raises:
+        ScanError: voxels are in another file or no single grey values, the file is damaged, or SimpleITK is
+            not installed.
+        OSError: the file cannot be opened.
+    """
+    with open(path, "rb") as stream:
+        header = _header(stream.read(_HEADER_BYTES))
+    if _DETACHED.search(header):
+        raise ScanError(path, "keeps its voxels in another file; write it as one file")
+    reader = _reader(path)
+    _run(path, reader.ReadImageInformation)
+    kind = _simple_itk(path).GetPixelIDValueAsString(reader.GetPixelIDValue())
+    voxel = _VOXEL.match(kind)
+    if voxel is None:
+        raise ScanError(path, f"has voxels of the kind {kind}; expected one grey image of 2 or 3 dimensions")
+    number = {"unsigned": "u", "signed": "i", "float": "f"}[voxel[2]]
+    return Header(
+        shape=tuple(map(int, reader.GetSize())),
+        affine=_affine(reader),
+        voxel=np.dtype(f"{number}{int(voxel[1]) // 8}"),
+        zipped=bool(_ZIPPED.search(header)),
+    )
+
+
+def read_volume(path: str) -> nibabel.Nifti1Image:
+    """The volume, float32 (X, Y, Z). A lone slice has its first row at the top.
+
+    Raises:
+        ScanError: it is damaged, or SimpleITK is not installed.
+        zlib.error: its compressed voxels are damaged, which SimpleITK overlooks.
+        OSError: the file cannot be opened.
+    """
+    content = Path(path).read_bytes()
+    header = _header(content[:_HEADER_BYTES])
+    if _ZIPPED.search(header):
+        zlib.decompress(content[len(header) :], _ZLIB_OR_GZIP)
+    reader = _reader(path)
+    image = _run(path, reader.Execute)
+    voxels = _simple_itk(path).GetArrayFromImage(image).T.astype(np.float32, copy=False)
+    if all(length == 1 for length in voxels.shape[2:]):
+        voxels = voxels[:, ::-1]
+    return nibabel.Nifti1Image(voxels, _affine(reader))
+
+
+def _affine(reader: Any) -> NDArray[np.float64]:
+    axes = reader.GetDimension()
+    directions = np.reshape(reader.GetDirection(), (axes, axes)) * reader.GetSpacing()
+    affine, kept = np.eye(4), min(axes, 3)
+    affine[:kept, :kept] = directions[:kept, :kept]
+    affine[:kept, 3] = reader.GetOrigin()[:kept]
+    affine[:2] *= -1  # from left and posterior, of ITK, to right and anterior
+    return affine
+
+
+def _header(start: bytes) -> bytes:
+    end = _END.search(start)
+    return start[: end.end()] if end else start
+
+
+def _reader(path: str) -> Any:
+    reader = _simple_itk(path).ImageFileReader()
+    reader.SetFileName(path)
+    reader.SetImageIO("NrrdImageIO" if path.lower().endswith(".nrrd") else "MetaImageIO")
+    return reader
+
+
+def _run(path: str, read: Any) -> Any:
+    try:
+        return read()
+    except RuntimeError as error:
+        reason = str(error).rpartition("ERROR: ")[2]
+        raise ScanError(path, f"cannot be read by SimpleITK ({reason[:200]})") from error
+
+
+def _simple_itk(path: str) -> Any:
+    try:
+        import SimpleITK
+    except ImportError as error:
+        raise ScanError(path, f"needs the package SimpleITK; {INSTALL}") from error
+    return SimpleITK

@@ -1,0 +1,184 @@
+"""Pictures of why a final run predicted a change: occlusion maps of a few of its test pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from learner_ray.cohort import CLASSES, DECLINE_CLASSES
+from learner_ray.core.files import replacing, write_json
+from learner_ray.imaging.overlay import overlay
+from learner_ray.training.data import Data
+from learner_ray.training.occlusion import occlusion_map
+from learner_ray.training.predictor import Predictor
+from learner_ray.training.progression import Embedded, clip_pairs, features
+
+FOLDER, INDEX = "explanations", "explanations.json"
+"""The pictures' folder below a study, and the file there that says what they show."""
+_PANEL = 256
+"""Pixels of the side of a panel at least."""
+_GAP = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """One picture and what it shows."""
+
+    file: str
+    pair: str
+    """The pair as the ledger writes it, with the patient's hashed id."""
+    true: str
+    predicted: str
+    probability: float
+    """Probability of the class predicted."""
+    score_earlier: float
+    score_later: float
+    largest: float
+    """What the strongest colour stands for: the change of the response when a window there is hidden."""
+
+
+def explain(predictor: Predictor, data: Data, folder: Path, count: int) -> list[Explanation]:
+    """Writes pictures of test pairs: the earlier and the later scan, each plain and with its map.
+
+    The pairs are those that :func:`chosen` names, as far as there are any.
+
+    Args:
+        predictor: of a complete final run.
+        data: the run's cohort.
+        folder: made where it is missing; pictures that an earlier call left are overwritten.
+        count: pairs at most.
+    """
+    pairs, probabilities = _tested(predictor, data)
+    names = CLASSES if probabilities.shape[1] == len(CLASSES) else DECLINE_CLASSES
+    true = np.minimum(pairs["y"].to_numpy(int), len(names) - 1)
+    decided = predictor.progression.decide(probabilities)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for number, row in enumerate(chosen(true, decided, probabilities)[:count], start=1):
+        pair = pairs.iloc[[row]].reset_index(drop=True)
+        panels, largest = _panels(predictor, data, pair)
+        file = f"pair-{number}.png"
+        with replacing(folder / file) as temporary:
+            Image.fromarray(panels).save(temporary, "PNG")
+        hidden = f"{data.cohort.hashed_patient(pair['patient'][0])}:{pair['earlier'][0]}>{pair['later'][0]}"
+        found.append(
+            Explanation(
+                file=file,
+                pair=hidden,
+                true=names[true[row]],
+                predicted=names[decided[row]],
+                probability=float(probabilities[row, decided[row]]),
+                score_earlier=float(pair["score_earlier"][0]),
+                score_later=float(pair["score_later"][0]),
+                largest=largest,
+            )
+        )
+    write_json(folder / INDEX, _index(predictor, found))
+    return found
+
+
+def _index(predictor: Predictor, found: Sequence[Explanation]) -> dict[str, Any]:
+    return {
+        "run_hash": predictor.spec.hash,
+        "phantom": bool(predictor.description["phantom"]),
+        "response": "p(better) - p(worse)" if predictor.progression.config.classes == 3 else "-p(worse)",
+        "pictures": [asdict(each) for each in found],
+    }
+
+
+def _tested(predictor: Predictor, data: Data) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """The run's test pairs, and their class probabilities (N, C)."""
+    patients = predictor.spec.patients.test
+    pairs = data.pairs(patients)
+    embedded = predictor.embed(data, data.of(patients)["scan"].tolist())
+    return pairs, predictor.progression.predict(pairs, data.of(patients), embedded)
+
+
+def chosen(
+    true: NDArray[np.int64], decided: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> list[int]:
+    """The pairs to explain: of each class the one called right, and the one called wrong, most certainly.
+
+    Args:
+        true: (N,) the classes.
+        decided: (N,) those called.
+        probabilities: (N, C).
+
+    Returns:
+        Numbers of pairs: those called right first, by class.
+    """
+    certainty = probabilities[np.arange(len(decided)), decided]
+    found = []
+    for right in (True, False):
+        for y in range(probabilities.shape[1]):
+            among = np.flatnonzero((true == y) & ((decided == y) == right))
+            if len(among):
+                found.append(int(among[certainty[among].argmax()]))
+    return found
+
+
+def _panels(predictor: Predictor, data: Data, pair: pd.DataFrame) -> tuple[NDArray[np.uint8], float]:
+    """Four pictures side by side, RGB (H, W, 3), and what their strongest colour stands for.
+
+    Of a pair with several clip pairs the first is shown, and its own prediction explained.
+    """
+    clips = clip_pairs(pair, data.of([pair["patient"][0]])).iloc[:1]
+    both = {side: str(clips[side].iloc[0]) for side in ("earlier", "later")}
+    embedded = predictor.embed(data, [*both.values()])
+    frames, maps = [], []
+    for side, scan in both.items():
+        (clip,) = data.batches([scan], predictor.spec.config.data.frames, "cpu", 1)
+
+        def response(copies: Tensor, side: str = side) -> NDArray[np.float64]:
+            return _responses(predictor, pair, clips, embedded, side, copies)
+
+        maps.append(occlusion_map(clip[0], response))
+        shown = data.frame_indices([scan], predictor.spec.config.data.frames, None)[0]
+        frames.append(data.cache.all_frames[shown[len(shown) // 2 : len(shown) // 2 + 1].numpy()][0])
+    largest = float(max(np.abs(values).max() for values in maps))
+    tiles = []
+    for frame, values in zip(frames, maps, strict=True):
+        tiles += [np.repeat(frame[..., None], 3, axis=2), overlay(frame, values, largest)]
+    return _side_by_side(tiles), largest
+
+
+def _responses(
+    predictor: Predictor,
+    pair: pd.DataFrame,
+    clips: pd.DataFrame,
+    embedded: Embedded,
+    side: str,
+    copies: Tensor,
+) -> NDArray[np.float64]:
+    """The predicted change with copies (N, T, H, W) instead of the scan of one side: p(better) - p(worse), or
+    -p(worse) of decline, (N,)."""
+    names = [f"copy {number}" for number in range(len(copies))]
+    variants = predictor.embed_clips(names, copies)
+    every = Embedded(
+        {**embedded.embeddings, **variants.embeddings}, {**embedded.predictions, **variants.predictions}
+    )
+    repeated = pd.concat([clips] * len(names), ignore_index=True)
+    repeated["index"], repeated[side] = np.arange(len(names)), names
+    progression = predictor.progression
+    pairs = pd.concat([pair] * len(names), ignore_index=True)
+    blocks = features(progression.config, pairs, repeated, every, progression.places, progression.covariates)
+    found = progression.predict_blocks(blocks, repeated, len(names))
+    better = found[:, 2] if found.shape[1] == len(CLASSES) else 0.0
+    return np.asarray(better - found[:, 0])
+
+
+def _side_by_side(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Tiles (H, W, 3) of one size, enlarged by whole numbers, with white between: (h, w, 3)."""
+    scale = max(1, -(-_PANEL // tiles[0].shape[0]))
+    large = [tile.repeat(scale, axis=0).repeat(scale, axis=1) for tile in tiles]
+    gap = np.full((large[0].shape[0], _GAP, 3), 255, np.uint8)
+    parts = [part for tile in large for part in (gap, tile)][1:]
+    return np.concatenate(parts, axis=1)

@@ -1,0 +1,109 @@
+"""A map lies where the lesion is; right and wrong pairs are drawn, by the command that a user types."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from learner_ray.imaging.overlay import overlay
+from learner_ray.training.explaining import chosen
+from learner_ray.training.occlusion import occlusion_map
+
+SIZE = 32
+
+
+@settings(max_examples=25)
+@given(top=st.integers(0, 26), left=st.integers(0, 26), seed=st.integers(0, 99))
+def test_a_map_is_zero_where_nothing_is_looked_at_and_largest_at_the_lesion(
+    top: int, left: int, seed: int
+) -> None:
+    """The response is the brightness of a lesion of 6 x 6 pixels on noise: windows are 4 wide."""
+    clip = 0.1 * torch.from_numpy(np.random.default_rng(seed).normal(size=(2, SIZE, SIZE))).float()
+    clip[:, top : top + 6, left : left + 6] += 3
+
+    def brightness(clips: torch.Tensor) -> np.ndarray:
+        return clips[:, :, top : top + 6, left : left + 6].mean((1, 2, 3)).double().numpy()
+
+    found = occlusion_map(clip, brightness, batch=7)
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    assert found.shape == (SIZE, SIZE)
+    assert top <= row < top + 6 and left <= column < left + 6
+    near = np.zeros((SIZE, SIZE), bool)
+    near[max(0, top - 3) : top + 9, max(0, left - 3) : left + 9] = True
+    assert not found[~near].any()
+    np.testing.assert_allclose(occlusion_map(clip, lambda clips: -brightness(clips)), -found)
+
+
+def test_right_and_wrong_pairs_are_drawn_the_most_certain_ones() -> None:
+    true, decided = np.array([0, 0, 0, 2, 2, 1]), np.array([0, 0, 1, 2, 0, 1])
+    certain = np.array([0.5, 0.8, 0.6, 0.4, 0.7, 0.9])
+    probabilities = np.full((6, 3), 0.1)
+    probabilities[np.arange(6), decided] = certain
+    assert chosen(true, decided, probabilities) == [1, 5, 3, 2, 4]
+
+
+def test_an_overlay_is_grey_at_zero_green_above_and_orange_below() -> None:
+    frame = np.full((1, 3), 100, np.uint8)
+    grey, green, orange = overlay(frame, np.array([[0.0, 2.0, -1.0]]), 2.0)[0].astype(int)
+    assert grey.tolist() == [100, 100, 100]
+    assert green[1] > green[0] and orange[0] > orange[1] and green[1] - 100 > 0
+    assert overlay(frame, np.zeros((1, 3)), 0.0).max() == 100, "a map of zeros"
+
+
+def write_lesions(folder: Path, rng: np.random.Generator) -> Path:
+    """12 patients with 4 visits, a picture of noise each, with a lesion as bright as the patient is well."""
+    lines = ["path,patient,visit,score"]
+    for patient in range(12):
+        for visit in range(4):
+            score = int(rng.integers(150, 450))
+            picture = rng.normal(60, 8, (SIZE, SIZE))
+            picture[6:12, 6:12] += (score - 150) / 2
+            Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(
+                folder / f"p{patient}-{visit}.png"
+            )
+            lines.append(f"p{patient}-{visit}.png,p{patient},{visit},{score}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder / "manifest.csv"
+
+
+@pytest.mark.long
+def test_a_trained_network_is_explained_by_the_lesion_whose_place_is_known(tmp_path: Path, capsys) -> None:
+    from learner_ray.cli.main import main
+    from tests.training.test_run import FINAL, finish, spec
+
+    manifest = write_lesions(tmp_path, np.random.default_rng(0))
+    wanted = {"data__frames": 1, "train__epochs": 12, "train__lr": 2e-3, "data__augment": 0.5}
+    run = spec(manifest, FINAL, encoder__shift_fraction=0.0, encoder__norm="group", **wanted)
+    study = tmp_path / "results" / "lesions"
+    finish(run, study.parent / "runs" / run.hash)
+    study.mkdir()
+    keys = ("study", "cohort_hash", "split_hash", "trials", "folds", "repeats", "seeds", "arms", "space")
+    (study / "study.json").write_text(json.dumps(dict.fromkeys(keys, 1)))
+    row = {"run_hash": run.hash, "imputed": False, "distance": 0.1}
+    pd.DataFrame([row, {**row, "run_hash": "control", "distance": np.nan}]).to_parquet(
+        study / "ledger.parquet"
+    )
+
+    assert main(["explain", str(study), "--pairs", "4"]) == 0
+    assert "pair-1.png" in capsys.readouterr().out
+    index = json.loads((study / "explanations" / "explanations.json").read_text())
+    assert index["run_hash"] == run.hash and 0 < len(index["pictures"]) <= 4
+    lesion, elsewhere = [], []
+    for picture in index["pictures"]:
+        pixels = np.asarray(Image.open(study / "explanations" / picture["file"])).astype(int)
+        for panel in (1, 3):
+            colour = np.ptp(pixels[:, panel * 264 : panel * 264 + 256], axis=2)[::8, ::8]
+            lesion.append(colour[5:13, 5:13].mean())
+            elsewhere.append((colour.sum() - colour[5:13, 5:13].sum()) / (SIZE**2 - 64))
+    assert np.mean(lesion) > 3 * np.mean(elsewhere), (np.mean(lesion), np.mean(elsewhere))
+
+    assert main(["explain", str(study), "--run", "control"]) == 2
+    assert "--run control is no final run" in capsys.readouterr().err
