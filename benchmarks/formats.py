@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from learner_ray.cohort.scan_files import whole
+from learner_ray.cohort.scan_files import files_of_scan
 from learner_ray.cohort.unrecognised import files_below
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.kinds import kind_of_scan
@@ -57,7 +57,7 @@ def _files(folder: Path, temporary: Path) -> Iterator[tuple[str, Path]]:
 
 def _outcome(path: Path) -> tuple[str, str]:
     """The kind of a file, and how many frames it has or why it is refused."""
-    files = whole(str(path))
+    files = files_of_scan(str(path))
     if isinstance(files, str):
         return path.suffix, f"refused: {files}"
     kind = kind_of_scan(files)

@@ -147,8 +147,9 @@ def _register(out: Path, imported: Imported, cohort: Cohort) -> None:
     from learner_ray.imaging.registration import register_to_first
 
     written = register_to_first(cohort, out.absolute().with_name(f"{out.stem}-registered"), _Progress())
+    home = out.absolute().parent
     rows = [
-        {**row, "path": str(written[line].relative_to(out.absolute().parent))} if line in written else row
+        {**row, "path": str(written[line].relative_to(home)), "files": ""} if line in written else row
         for line, row in enumerate(imported.rows, start=2)
     ]
     write_import(out, rows, imported.sidecar, imported.left_out)

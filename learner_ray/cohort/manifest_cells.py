@@ -10,7 +10,7 @@ from datetime import datetime
 from glob import glob
 from pathlib import Path
 
-from learner_ray.cohort.scan_files import whole
+from learner_ray.cohort.scan_files import files_of_scan
 
 TIMES = ("visit", "date", "day")
 """The columns that say when a visit was."""
@@ -23,13 +23,13 @@ def listed_files(folder: Path, values: Mapping[str, str], named: str, wrong: lis
     if not values["files"]:
         if not values["path"]:
             return (named,)
-        return _whole(named, values["path"], wrong)
+        return _files_of_scan(named, values["path"], wrong)
     found: list[str] = []
     for part in (part.strip() for part in values["files"].split(";")):
         matched = [part] if (folder / part).is_file() else sorted(glob(part, root_dir=folder), key=_natural)
         files = [file for file in matched if (folder / file).is_file()]
         for file in files:
-            both = _whole(os.path.abspath(folder / file), file, wrong)
+            both = _files_of_scan(os.path.abspath(folder / file), file, wrong)
             if len(both) == 1 or both[0] not in found:  # the other one of a pair may be listed, too
                 found += both
         if not files:
@@ -58,9 +58,9 @@ def part_seen(folder: Path, values: Mapping[str, str], wrong: list[str]) -> tupl
     return crop, mask
 
 
-def _whole(path: str, written: str, wrong: list[str]) -> tuple[str, ...]:
+def _files_of_scan(path: str, written: str, wrong: list[str]) -> tuple[str, ...]:
     """All files of the scan that a path stands for."""
-    files = whole(path)
+    files = files_of_scan(path)
     if isinstance(files, str):
         wrong.append(f"{written} {files}")
         return (path,)

@@ -18,7 +18,7 @@ def partner_of(path: str) -> str:
     return stem + (other.upper() if suffix.isupper() else other)
 
 
-def whole(path: str) -> tuple[str, ...] | str:
+def files_of_scan(path: str) -> tuple[str, ...] | str:
     """All files of the scan that a file or folder stands for, or why it stands for none: of a pair the header
     and the image, of a folder its files where these are DICOM slices of MR, else the file alone.
 

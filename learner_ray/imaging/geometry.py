@@ -92,7 +92,9 @@ class Geometry:
             ScanError: it is asked for, and ``mm`` is None.
         """
         if self.mm_per_pixel and mm is None:
-            raise ScanError(path, "does not state its mm per pixel; leave data.mm_per_pixel out")
+            raise ScanError(
+                path, "has no size in mm, as volumes of heads and DICOM may have; leave data.mm_per_pixel out"
+            )
 
 
 DEFAULT = Geometry()
@@ -144,13 +146,14 @@ def _place(values: Voxels, zooms: Zooms) -> tuple[tuple[float, float, float], np
 
 
 def _top(area: Floats) -> float:
-    """The position, in slices, at which the head begins, from its area in mm2 in every slice (Z,)."""
-    within = np.flatnonzero(area >= _TOP_MM2)
-    last = len(area) - 1
-    if not len(within) or within[-1] == last:
-        return last + 0.5
-    at, above = int(within[-1]), area[within[-1] + 1]
-    return float(at + (area[at] - _TOP_MM2) / (area[at] - above))
+    """The position, in slices, at which the head begins, from its area in mm2 in every slice (Z,): upwards
+    from the widest, for what lies above air is no head, but a chin that wraps around."""
+    widest = int(area.argmax())
+    ends = np.flatnonzero(area[widest:] < _TOP_MM2)
+    if area[widest] < _TOP_MM2 or not len(ends):
+        return len(area) - 0.5
+    at = widest + int(ends[0]) - 1
+    return float(at + (area[at] - _TOP_MM2) / (area[at] - area[at + 1]))
 
 
 def _resample(values: Voxels, axis: int, positions: Floats, step: float) -> Voxels:

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import nibabel
 import numpy as np
 
 from learner_ray.cohort import Cohort
 from learner_ray.core.errors import UserError
+from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.kinds import kind_of_scan
+from learner_ray.imaging.volume_files import format_of, open_volume
 
 logger = logging.getLogger(__name__)
 
@@ -66,15 +70,16 @@ def register_to_first(cohort: Cohort, folder: Path, progress: Callable[[int, str
     written: dict[int, Path] = {}
     folder.mkdir(parents=True, exist_ok=True)
     for _, scans in volumes.sort_values("order", kind="stable").groupby("patient", sort=False):
-        (_, first), *later = zip(map(int, scans["row"]), scans["files"].str[0], strict=True)
-        for row, path in later:
-            target = folder / f"{row:05}-{Path(path).name}"
+        (_, first), *later = zip(map(int, scans["row"]), scans["files"], strict=True)
+        for row, files in later:
+            path = files[0]
+            target = folder / f"{row:05}-{_file_name(files)}"
             try:
-                register(first, path, target)
-            except RuntimeError as error:
+                register(first, files, target)
+            except (RuntimeError, ScanError) as error:
                 reason = str(error).strip().splitlines()[-1]
                 raise UserError(
-                    f"{path} cannot be registered to {first} ({reason}): leave the scan "
+                    f"{path} cannot be registered to {first[0]} ({reason}): leave the scan "
                     "out, or import without --register"
                 ) from error
             written[row] = target
@@ -82,17 +87,44 @@ def register_to_first(cohort: Cohort, folder: Path, progress: Callable[[int, str
     return written
 
 
-def register(fixed: str, moving: str, target: Path) -> None:
+def _file_name(files: Sequence[str]) -> str:
+    """The name of what is written of a volume: its own where it is NIfTI in one file, else as NIfTI."""
+    path = Path(files[0])
+    return path.name if _is_nifti(files) else f"{path.stem}.nii.gz"
+
+
+def _is_nifti(files: Sequence[str]) -> bool:
+    return len(files) == 1 and format_of(files[0]) == "NIfTI"
+
+
+def _image(sitk: Any, files: Sequence[str]) -> Any:
+    """SimpleITK's image of a volume, by way of NIfTI where it is of another format, so that it lies as it is
+    shown."""
+    if _is_nifti(files):
+        return sitk.ReadImage(files[0], sitk.sitkFloat32)
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary, "volume.nii")
+        nibabel.save(open_volume(files), path)
+        return sitk.ReadImage(str(path), sitk.sitkFloat32)
+
+
+def register(fixed: Sequence[str], moving: Sequence[str], target: Path) -> None:
     """Writes a volume as it lies after a rigid transform onto another one, on the grid of that one: six
     parameters that maximise the mutual information of Mattes et al. (2003, doi 10.1109/TMI.2003.809072),
     at three resolutions. The same files give the same bits.
 
+    Args:
+        fixed: the files of the volume that stays, as ``open_volume`` takes them.
+        moving: those of the other one.
+        target: NIfTI.
+
     Raises:
+        ScanError: a volume is damaged.
         RuntimeError: a file cannot be read, or the two do not overlap.
     """
     sitk: Any = require_simpleitk()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums over threads differ in their last bits
-    onto, volume = (sitk.ReadImage(path, sitk.sitkFloat32) for path in (fixed, moving))
+    onto, volume = (_image(sitk, files) for files in (fixed, moving))
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricSamplingStrategy(method.REGULAR)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from learner_ray.cohort import CLASSES, DECLINE_CLASSES, Cohort
 from learner_ray.cohort.cohort import Scan, scan_table
 from learner_ray.cohort.manifest import read_unscored
-from learner_ray.cohort.scan_files import whole
+from learner_ray.cohort.scan_files import files_of_scan
 from learner_ray.cohort.sidecar import stated_modality
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.core.errors import UserError
@@ -67,7 +67,7 @@ def _files(path: str) -> tuple[str, ...]:
     """The files of a scan of the command line; one that does not exist is left to the reader."""
     if not Path(path).exists():
         return tuple(path.split(","))
-    files = whole(path)
+    files = files_of_scan(path)
     if isinstance(files, str):
         raise UserError(f"{path} {files}")
     return files

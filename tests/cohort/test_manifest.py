@@ -84,7 +84,7 @@ def test_view_site_and_device_are_kept_and_other_columns_noted(write_manifest):
         (("", "P1", "3", "300"), "row 6: path is empty; fill it in"),
         (
             (".", "P1", "3", "300"),
-            "row 6: . is a folder, but not of MR slices alone; name its files in the column files",
+            "row 6: . is a folder, but not of MR slices alone; name its files, in a manifest",
         ),
         (("c.mp4", " ", "3", "300"), "row 6: patient is empty; fill it in"),
         (("c.mp4", "P1", "", "300"), "row 6: visit is empty"),

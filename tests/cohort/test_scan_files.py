@@ -9,7 +9,7 @@ import pytest
 from learner_ray.cohort import load
 from learner_ray.cohort.draft import write_draft
 from learner_ray.cohort.duplicates import find_duplicates
-from learner_ray.cohort.scan_files import whole
+from learner_ray.cohort.scan_files import files_of_scan
 from learner_ray.core.errors import UserError
 from tests.imaging.make_dicom import CLIP, brain, moving_screen, write_dicom, write_series
 
@@ -34,7 +34,7 @@ def test_either_file_of_a_pair_stands_for_both(tmp_path: Path, listed: str, capi
     names = [name.upper() if capitals else name for name in PAIR]
     paths = planted(tmp_path, *names)
     chosen = tmp_path / (listed.upper() if capitals else listed)
-    assert whole(str(chosen)) == tuple(map(str, paths))
+    assert files_of_scan(str(chosen)) == tuple(map(str, paths))
 
 
 def test_half_a_pair_is_refused_with_the_file_that_lacks(tmp_path: Path) -> None:
@@ -71,9 +71,9 @@ def test_a_draft_lists_a_pair_once(tmp_path: Path) -> None:
 
 def test_a_folder_of_mr_slices_is_one_scan_and_one_of_clips_is_none(tmp_path: Path) -> None:
     slices = write_series(tmp_path / "mr", brain()[:3])
-    assert whole(str(tmp_path / "mr")) == tuple(map(str, sorted(slices)))
+    assert files_of_scan(str(tmp_path / "mr")) == tuple(map(str, sorted(slices)))
     (tmp_path / "us").mkdir()
     write_dicom(tmp_path / "us" / "I1", moving_screen(), sop_class=CLIP)
     (tmp_path / "mr" / "notes.txt").write_text("x")
     for name in ("us", "mr"):
-        assert whole(str(tmp_path / name)).startswith("is a folder, but not of MR slices alone")  # type: ignore[union-attr]
+        assert files_of_scan(str(tmp_path / name)).startswith("is a folder, but not of MR slices alone")  # type: ignore[union-attr]

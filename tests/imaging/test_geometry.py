@@ -102,6 +102,21 @@ def test_a_few_values_far_below_air_do_not_make_air_grey(tmp_path):
     assert (frames(tmp_path, voxels)[:, 0] == 0).all()
 
 
+def test_what_wraps_around_above_the_head_is_not_its_top(tmp_path):
+    voxels = person(around=(20.0, 20.0, 60.0))
+    wrapped = voxels.copy()
+    wrapped[20:40, 40:70, -6:] = 90  # 60 x 90 mm
+    assert difference(frames(tmp_path, voxels), frames(tmp_path, wrapped)) < 0.1
+
+
+def test_noise_in_the_air_is_not_the_top_of_the_head(tmp_path):
+    rng = np.random.default_rng(0)
+    quiet = person(around=(30.0, 30.0, 60.0))
+    noisy = np.hypot(*(quiet * part + 6 * rng.standard_normal(quiet.shape) for part in (1, 0)))
+    lit = [frames(tmp_path, voxels.astype(np.float32))[-1] > 60 for voxels in (quiet, noisy)]
+    assert lit[0].any() and np.mean(lit[0] != lit[1]) < 0.02, "the highest level shows the crown"
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("micron", 1000.0), ("meter", 0.001)])
 def test_voxel_sizes_may_be_stated_in_another_unit(unit, factor, tmp_path):
     image = nibabel.Nifti1Image(person(), np.diag([*[3 * factor] * 3, 1.0]))
@@ -116,7 +131,7 @@ def test_voxel_sizes_may_be_stated_in_another_unit(unit, factor, tmp_path):
 def test_without_the_size_of_a_head_slices_are_evenly_spaced(side, tmp_path):
     path = write_nifti(tmp_path / "v.nii", person(), np.diag([side, side, side, 1.0]))
     np.testing.assert_array_equal(read_volume(str(path), 56), read_volume(str(path), 56, EXTENT))
-    with pytest.raises(ScanError, match=r"does not state its mm per pixel; leave data\.mm_per_pixel out"):
+    with pytest.raises(ScanError, match=r"has no size in mm.* leave data\.mm_per_pixel out"):
         read_volume(str(path), 56, Geometry(mm_per_pixel=4.0))
 
 
@@ -133,7 +148,7 @@ def test_a_clip_of_twice_the_depth_is_shown_half_as_large_from_the_top(tmp_path)
 
 
 def test_a_picture_in_pixels_is_refused_where_mm_are_asked_for(tmp_path):
-    with pytest.raises(ScanError, match="mm per pixel"):
+    with pytest.raises(ScanError, match="has no size in mm"):
         read_scan([str(write_picture(tmp_path / "p.png", seed=1))], 32, Geometry(mm_per_pixel=1.0))
 
 

@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from learner_ray.cohort.scan_files import whole
+from learner_ray.cohort.scan_files import files_of_scan
 from learner_ray.cohort.unrecognised import files_below
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import check_header
@@ -31,7 +31,7 @@ def test_volumes_are_those_of_an_independent_decoder_and_tables_are_refused(
     with tarfile.open(archive) as packed:
         packed.extractall(tmp_path, filter="data")
     for path in files_below(tmp_path):
-        files = whole(str(path))
+        files = files_of_scan(str(path))
         assert isinstance(files, tuple)
         if path.suffix in TABLES:
             with pytest.raises(ScanError, match=r"^[^\n]+ is not of a supported kind [^\n]+$"):

@@ -48,12 +48,23 @@ def visits(tmp_path):
 def test_what_was_turned_and_moved_lies_on_the_first_visit(visits, tmp_path):
     outs = [tmp_path / "one.nii.gz", tmp_path / "two.nii.gz"]
     for out in outs:
-        register(str(visits[0]), str(visits[1]), out)
+        register([str(visits[0])], [str(visits[1])], out)
     first, one, two = (nibabel.load(path) for path in (visits[0], *outs))
     np.testing.assert_array_equal(one.affine, first.affine)
     np.testing.assert_array_equal(one.get_fdata(), two.get_fdata(), "the same files give the same bits")
     assert apart(visits[0], outs[0]) < apart(*visits) / 4
     assert not list(tmp_path.glob(".*")), "nothing half written is left"
+
+
+@pytest.mark.long
+def test_a_volume_of_another_format_is_registered_as_its_nifti_is(visits, tmp_path):
+    moving = nibabel.load(visits[1])
+    nibabel.save(nibabel.MGHImage(np.asarray(moving.dataobj), moving.affine), tmp_path / "b.mgz")
+    outs = {tmp_path / "one.nii.gz": visits[1], tmp_path / "two.nii.gz": tmp_path / "b.mgz"}
+    for out, path in outs.items():
+        register([str(visits[0])], [str(path)], out)
+    one, two = (nibabel.load(out).get_fdata() for out in outs)
+    np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.long
@@ -91,5 +102,5 @@ def test_a_real_volume_finds_back(tmp_path):
     voxels = np.asarray(nibabel.as_closest_canonical(nibabel.load(VOLUME)).dataobj, np.float32)
     moved = turned(voxels, (5, -3, 8), (6, -4, 8), 2.0)
     path, out = write_nifti(tmp_path / "m.nii", moved, np.diag([2.0, 2.0, 2.0, 1.0])), tmp_path / "o.nii.gz"
-    register(str(VOLUME), str(path), out)
+    register([str(VOLUME)], [str(path)], out)
     assert apart(VOLUME, path) > 10 and apart(VOLUME, out) < 3
