@@ -63,10 +63,27 @@ def shown(record: StudyRecord) -> Paragraph:
                 size=record.across("data.image_size", arms),
                 geometry=sentence(", {how}", how=record.get(*frames, "geometry")),
             ),
+            _in_mm(record),
             _regions(record),
             sentence("Grey values were {grey}.", grey=record.get(*frames, "grey_values")),
             _augmentation(record),
         ),
+    )
+
+
+def _in_mm(record: StudyRecord) -> str:
+    """Where the slices of volumes lay and what a pixel showed; nothing of studies that knew no mm."""
+    where = {
+        "mm": "at equal distances in mm from the top of the head downwards, centred on the head",
+        "extent": "evenly spaced over the extent of what was not background",
+    }
+    arms = record.with_encoder
+    levels = record.across("data.levels", arms, lambda value: where.get(value, words(value)))
+    size = record.across("data.mm_per_pixel", arms, _or_none(0, "0 (none was asked for)"))
+    if levels is None or size is None:
+        return ""
+    return sentence(
+        "Slices of volumes lay {levels}; size of a pixel in mm: {size}.", levels=levels, size=size
     )
 
 

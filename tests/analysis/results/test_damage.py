@@ -128,6 +128,7 @@ def test_every_file_that_a_report_is_made_of_is_watched(folder, tmp_path, name):
     """Seen: audits.parquet was not."""
     write_sources(load([folder]).studies, tmp_path)
     assert changed_sources(tmp_path) == []
+    (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(b"other")
     assert [name in changed for changed in changed_sources(tmp_path)] == [True]
 
