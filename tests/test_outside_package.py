@@ -34,6 +34,7 @@ def loaded(environment: dict[str, str], *command: str) -> list[str]:
     return done.stdout.splitlines()[-1].split()[1:]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nothing_of_an_installed_package_is_loaded_before_a_name_asks_for_it(
     manifest: Path, tmp_path: Path

@@ -209,8 +209,9 @@ def test_whatever_is_killed_the_study_equals_the_undisturbed_one(
     pd.testing.assert_frame_equal(*trials)
 
 
+@pytest.mark.long
 @pytest.mark.ray
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_says_how_to_go_on(
     manifest: Path, tmp_path: Path, ray_address: str, number: signal.Signals
 ) -> None:

@@ -81,6 +81,7 @@ def test_the_failed_runs_count_in_every_number_and_no_correlation_of_survivors_i
     assert np.isnan(row["spearman_value"]) and row["final_runs"] == 15
 
 
+@pytest.mark.long
 def test_the_verdict_says_what_became_of_it_both_ways(tmp_path):
     folder = make_results(tmp_path / "lus")
     fail_runs(folder, arm="mse")
@@ -198,6 +199,7 @@ def test_pairs_that_one_arm_lacks_are_left_out_of_all_rows_and_it_is_said(tmp_pa
     assert any("of the same patients" in problem for problem in item.study.problems)
 
 
+@pytest.mark.long
 def test_a_fold_without_a_chosen_trial_is_left_out_of_what_the_search_promised(tmp_path):
     folder = make_results(tmp_path / "lus", base={"progression": {"selection_metric": "log_loss"}})
     fail_runs(folder, "no trial of its search is complete", arm="weighted", fold=1)

@@ -41,6 +41,7 @@ def known_worse(folder, metric):
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",

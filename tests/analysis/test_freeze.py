@@ -111,6 +111,7 @@ def test_looks_share_alpha(tmp_path):
     assert verdict(frozen_results(tmp_path / "B" / "lus", looks=looks + 1)) == "not supported"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("what", "value"), [("primary_metric", "accuracy"), ("reference", "contrastive")])
 def test_what_is_asked_after_the_answer_is_exploratory_and_printed_with_what_was_declared(
     tmp_path, what, value
@@ -237,6 +238,7 @@ def test_a_study_of_an_older_version_is_readable_and_says_that_nothing_was_froze
     assert verdict(folder) == "exploratory (changed after 60 final runs)"
 
 
+@pytest.mark.long
 def test_a_look_that_cannot_be_recorded_is_said_and_counts(tmp_path):
     folder = frozen_results(tmp_path / "lus")
     (folder / "looks").write_text("a file where a folder must be")

@@ -89,9 +89,10 @@ def test_what_is_not_a_study_exits_with_2_and_says_why(folders, tmp_path, capsys
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "damage",
-    [pytest.param(d, marks=pytest.mark.long) for d in ("no ledger", "empty ledger")] + ["corrupt ledger"],
+    ["no ledger", "empty ledger", "corrupt ledger"],
 )
 def test_a_study_without_ledger_gives_what_can_be_given(folders, tmp_path, capsys, damage):
     broken = make_results(tmp_path / "mri", modality="mri")
@@ -119,9 +120,10 @@ def test_an_arm_without_a_run_is_shown_as_missing_and_nobody_has_a_verdict(tmp_p
     assert row["verdict"] == "no verdict" and row["macro_f1_value"] > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kept",
-    [pytest.param(k, marks=pytest.mark.long) for k in ("one seed", "never worse")] + ["one fold"],
+    ["one seed", "never worse", "one fold"],
 )
 def test_small_studies_are_reported(tmp_path, kept):
     folder = make_results(tmp_path / "lus")

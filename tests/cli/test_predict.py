@@ -46,6 +46,7 @@ def predicted(run: Path, tmp_path: Path, *arguments: str | Path) -> pd.DataFrame
     return pd.read_csv(out)
 
 
+@pytest.mark.long
 def test_a_run_of_other_numerics_predicts(run: Path, new_manifest: Path, tmp_path: Path) -> None:
     """A scan is evaluated as ever: numerics are about training. A change of evaluation needs another rule."""
     folder = RunFolder(shutil.copytree(run, tmp_path / "old"))
@@ -65,7 +66,7 @@ def test_a_run_of_other_numerics_predicts(run: Path, new_manifest: Path, tmp_pat
     [
         {},
         {"train__precision": "float64"},
-        {"progression__input": "both", "progression__head": "logistic"},
+        pytest.param({"progression__input": "both", "progression__head": "logistic"}, marks=pytest.mark.long),
         {"loss__name": "none"},
     ],
 )

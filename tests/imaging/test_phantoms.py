@@ -21,6 +21,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("modality", "frames"), [("lus", 24), pytest.param("mri", 32, marks=pytest.mark.long)]
 )

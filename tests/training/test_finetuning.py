@@ -46,6 +46,7 @@ def test_the_ordinal_head_is_the_fitted_classifier() -> None:
     np.testing.assert_allclose(head.classifier().predict(BLOCKS, 40), p, atol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", ["logistic", pytest.param("ordinal", marks=pytest.mark.long)])
 @pytest.mark.parametrize("epochs", [2, pytest.param(0, marks=pytest.mark.long)])
 def test_the_pairs_it_was_given_are_fitted_better(manifest: Path, head: str, epochs: int) -> None:

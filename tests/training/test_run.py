@@ -192,6 +192,7 @@ def test_controls_without_an_encoder_fill_the_same_rows(manifest: Path, tmp_path
     assert (folder.path / WITH_EARLIER_SCORE).exists() == (arm in ("metadata", "covariates"))
 
 
+@pytest.mark.long
 def test_train_repeats_a_recorded_run(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -144,6 +144,7 @@ def test_the_order_of_levels_decides_nothing(order: list[int]) -> None:
     assert [other.f, other.degrees, other.p] == pytest.approx([first.f, first.degrees, first.p])
 
 
+@pytest.mark.long
 def test_a_planted_heterogeneity_is_found_and_equal_differences_are_not() -> None:
     effect = effect_for(0.3, NOISE)
     design = Design(patients=150)

@@ -49,6 +49,7 @@ def reported(folder: Path) -> tuple[dict[str, str], dict[str, pd.DataFrame], str
     return {t.name: markdown(t) for t in tables}, {t.name: t.data for t in tables}, page
 
 
+@pytest.mark.long
 def test_an_external_cohort_adds_a_table_and_sentences_and_changes_no_other(tmp_path: Path) -> None:
     folder = make_results(tmp_path / "lus")
     before, _, _ = reported(folder)
@@ -75,6 +76,7 @@ def test_an_external_cohort_adds_a_table_and_sentences_and_changes_no_other(tmp_
     assert "No verdict is given there" in after["external"] and "2026-02-03" in after["external"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("control_there", [True, False])
 def test_what_an_arm_adds_to_the_earlier_score_there_stands_below(
     tmp_path: Path, control_there: bool
