@@ -8,16 +8,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import ray
 import yaml
 
-from learner_ray.core.errors import UserError
+from learner_ray.core.errors import PlaceError, UserError
 from learner_ray.engine import connection
-from learner_ray.engine.connection import find_devices, left_as_found
+from learner_ray.engine.connection import find_devices, left_as_found, start_local
 from learner_ray.engine.head import answers
 from learner_ray.engine.ray_private import BOOTSTRAP_FILE
 from tests.ray_head import free_address, head
@@ -185,3 +185,18 @@ def test_a_short_folder_is_rays_own_and_one_that_is_a_file_is_named(
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "taken"))
     with pytest.raises(UserError, match=f"{tmp_path}/taken.*RAY_TMPDIR"):
         connection._short_folder()
+
+
+@pytest.mark.parametrize("start", [lambda: start_local(1), lambda: connection._joined("127.0.0.1:6379")])
+def test_whatever_ray_raises_at_its_start_is_told_in_a_sentence(
+    start: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It raises Exception itself in both: a node that timed out, a head without a raylet."""
+
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nMore.")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(connection.head, "require", lambda *_: None)
+    with pytest.raises((UserError, PlaceError), match=r"\(The current node timed out during startup\.\)"):
+        start()
