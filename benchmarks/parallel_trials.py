@@ -97,18 +97,11 @@ def speed_ups() -> None:
             print(f"| {name} | {parallel} | " + " | ".join(cells) + " |", flush=True)
 
 
-def search(landscape: Landscape, pruner: str, sampler: str, parallel: int) -> list[tuple[float, RunResult]]:
-    """The trials of one group on as many devices as run at a time, each with the time of its end."""
-    group = group_of(landscape, pruner, sampler)
-    group = replace(group, settings=replace(group.settings, parallel_trials=parallel))
+def search(landscape: Landscape, group: FoldSearchSpec, until: float) -> list[RunResult]:
+    """The trials of one group that have ended after some seconds, on as many devices as run at a time."""
     study = StudyRunner([group], space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
-    simulate(study, landscape.train, devices=parallel, until=EPOCHS * BUDGET)
-    clock, ends = [0.0] * parallel, []
-    for outcome in study.outcomes:  # in order of their ends, on devices that are never idle for long
-        device = int(np.argmin(clock))
-        clock[device] += len(outcome.progress)
-        ends.append((clock[device], outcome))
-    return ends
+    simulate(study, landscape.train, devices=group.settings.parallel_trials, until=until)
+    return study.outcomes
 
 
 def regret(landscape: Landscape, outcomes: list[RunResult]) -> float:
@@ -121,12 +114,17 @@ def regret(landscape: Landscape, outcomes: list[RunResult]) -> float:
 
 
 def qualities(landscape: Landscape, pruner: str, sampler: str, parallel: int) -> tuple[float, float]:
-    """Regret at equal epochs, ``BUDGET`` schedules, and at equal wall time, that of a quarter of them."""
-    ends = search(landscape, pruner, sampler, parallel)
-    spent = np.cumsum([len(outcome.progress) for _, outcome in ends])
-    at_equal_epochs = [o for (_, o), epochs in zip(ends, spent, strict=True) if epochs <= BUDGET * EPOCHS]
-    at_equal_wall = [o for at, o in ends if at <= BUDGET * EPOCHS / 4]
-    return regret(landscape, at_equal_epochs), regret(landscape, at_equal_wall)
+    """Regret at equal epochs of trials that have ended, ``BUDGET`` schedules, and at equal wall time, that of
+    a quarter of them."""
+    group = group_of(landscape, pruner, sampler)
+    group = replace(group, settings=replace(group.settings, parallel_trials=parallel))
+    budget = BUDGET * EPOCHS
+    # Half as long again as P devices need for the budget, since a lag leaves some idle now and then.
+    outcomes = search(landscape, group, until=1.5 * budget / parallel + EPOCHS)
+    spent = np.cumsum([len(outcome.progress) for outcome in outcomes])
+    assert spent[-1] + EPOCHS > budget
+    at_equal_epochs = [o for o, epochs in zip(outcomes, spent, strict=True) if epochs <= budget]
+    return regret(landscape, at_equal_epochs), regret(landscape, search(landscape, group, until=budget / 4))
 
 
 def regrets(samplers: list[str], replicates: int) -> None:
