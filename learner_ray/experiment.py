@@ -270,15 +270,14 @@ class Experiment:
             yield plan, decoded, external, devices
 
     def _heading(self, plan: Plan, devices: Devices) -> str:
+        from learner_ray.engine.run_plan import slots_of
         from learner_ray.study.other_numerics import notice
+        from learner_ray.study.plan_report import idle_devices
         from learner_ray.study.summary import heading
 
         said = heading(plan, devices=devices, results=self._request.results)
         if other := notice(plan.settings.numerics):
             said += f"\n{other}"
-        from learner_ray.engine.run_plan import slots_of
-        from learner_ray.study.plan_report import idle_devices
-
         if idle := idle_devices(plan, slots_of(self.options, devices)):
             said += f"\n{idle}"
         if devices.local and not devices.gpus:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from learner_ray.run.folder import RunStore
 from learner_ray.run.progress import selection_score
+from learner_ray.study.lag import trials_before
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
 from learner_ray.study.pruner_choice import prunes, search_pruner
 from learner_ray.study.pruners import TrialProgress
@@ -65,10 +66,10 @@ class ArmSearch:
         self._store = store
         self._study = study
         self._prunes = prunes(group.settings.pruner)
-        self._asked: list[optuna.Trial] = []
-        """By number, all trials that were suggested."""
-        self._told = 0
-        """How many of them, from the first on, the Optuna study knows the outcome of."""
+        self._suggested = 0
+        """How many trials were suggested."""
+        self._asked: dict[int, optuna.Trial] = {}
+        """By number, those of them whose outcome the Optuna study does not know."""
         self._ended: dict[int, tuple[RunResult, TrialProgress]] = {}
         """By number, the trials that have ended."""
         self._scores: dict[int, dict[int, float]] = {}
@@ -153,7 +154,7 @@ class ArmSearch:
 
     def _next(self) -> PlannedRun | None:
         if not self._searched:
-            return self._next_trial() if self.chooser is self and self._may_begin(len(self._asked)) else None
+            return self._next_trial() if self.chooser is self and self._may_begin(self._suggested) else None
         if self.is_hopeless or self._all_repeated:
             return None
         number, audits = self._repeats, self.group.audit_runs
@@ -173,10 +174,10 @@ class ArmSearch:
 
     def _compared(self, number: int) -> int:
         """How many trials, from the first on, a pruner compares one with."""
-        return max(0, number - self.group.settings.lag + 1)
+        return trials_before(number, self.group.settings.lag)
 
     def _next_trial(self) -> PlannedRun:
-        group, settings, number = self.group, self.group.settings, len(self._asked)
+        group, settings, number = self.group, self.group.settings, self._suggested
         self._tell(trials_known(settings.sampler, number, settings.lag))
         # A fresh sampler per trial, keyed without the arm: all arms start from the same random points, and a
         # resumed search suggests what the undisturbed one would have.
@@ -192,7 +193,8 @@ class ArmSearch:
         trial = self._study.ask()
         suggest = Suggest(trial, group.fixed)
         self._space(suggest, group.config)
-        self._asked.append(trial)
+        self._asked[number] = trial
+        self._suggested += 1
         config = replace(group.config.with_values(suggest.values), seed=group.run_seed("trial"))
         return PlannedRun(
             group=group.name,
@@ -264,15 +266,14 @@ class ArmSearch:
         """Tells the Optuna study, in order of number, how the first ``count`` trials ended."""
         from learner_ray.study.optuna_pruners import ending
 
-        for number in range(self._told, count):
-            trial, (outcome, _) = self._asked[number], self._ended[number]
+        for number in range(self._suggested - len(self._asked), count):
+            trial, (outcome, _) = self._asked.pop(number), self._ended[number]
             for row in outcome.progress:
                 if math.isfinite(selection_score(row)):
                     trial.report(row["selection_score"], row["epoch"])
             trial.set_user_attr("run_hash", outcome.planned.spec.hash)
             state, value = ending(outcome.state, outcome.selection_score)
             self._study.tell(trial, value, state=state)
-        self._told = max(self._told, count)
 
 
 def _rank(outcome: RunResult) -> tuple[float, int]:

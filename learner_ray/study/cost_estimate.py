@@ -11,6 +11,7 @@ import numpy as np
 
 from learner_ray.core.components import PRUNERS
 from learner_ray.run.throughput import Throughput, paced_as
+from learner_ray.study.lag import trials_before
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.pruner_choice import PrunerChoice, SearchPruner, search_pruner
@@ -129,7 +130,7 @@ def expected_epochs(
                 parameters={} if known else _parameters(space, number),
                 distributions=dict(space),
             )
-            earlier = ended[: max(0, number - lag + 1)]
+            earlier = ended[: trials_before(number, lag)]
             ended.append(_ended(stops, trial, earlier, float(quality), epochs))
             total += ended[-1].epoch
     return total / draws

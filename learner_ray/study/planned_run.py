@@ -13,6 +13,7 @@ from learner_ray.core.seeding import random_key
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.progress import selection_score
 from learner_ray.run.spec import Patients, RunSpec, Source
+from learner_ray.study.lag import lag_of
 from learner_ray.study.pruner_choice import PrunerChoice
 from learner_ray.study.study import Arm
 
@@ -50,9 +51,8 @@ class SearchSettings:
 
     @property
     def lag(self) -> int:
-        """A trial may depend on those with numbers smaller by this or more. Twice the trials at a time, else
-        the longest of them would hold up the others."""
-        return 2 * self.parallel_trials if self.parallel_trials > 1 else 1
+        """A trial may depend on those with numbers smaller by this or more; see :mod:`.lag`."""
+        return lag_of(self.parallel_trials)
 
 
 @dataclass(frozen=True, kw_only=True)

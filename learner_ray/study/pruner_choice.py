@@ -59,7 +59,11 @@ def search_pruner(choice: PrunerChoice, *, epochs: int, search: str) -> SearchPr
 def prunes(choice: PrunerChoice) -> bool:
     """Whether a pruner may stop anything; where it may not, no trial depends on others by it."""
     pruner = _pruner_of(choice, epochs=1)
-    return not isinstance(pruner, NoPruning) and type(pruner).__name__ != "NopPruner"
+    if isinstance(pruner, Pruner):
+        return not isinstance(pruner, NoPruning)
+    from optuna.pruners import NopPruner
+
+    return not isinstance(pruner, NopPruner)
 
 
 def check_pruner(choice: PrunerChoice) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from learner_ray.core.errors import UserError
 from learner_ray.core.old_names import key_then
 from learner_ray.core.seeding import random_key
+from learner_ray.study.lag import trials_before
 
 if TYPE_CHECKING:  # loaded where used: the command's parser asks this file for the samplers' names alone
     import optuna
@@ -40,7 +41,7 @@ def trials_known(name: str, trial: int, lag: int) -> int:
         trial: the trial's number.
         lag: it may go by the trials with numbers up to ``trial - lag``; 1 is one trial after the other.
     """
-    lagged = max(0, trial - lag + 1)
+    lagged = trials_before(trial, lag)
     if lag == 1:
         return lagged
     if name in ("random", "grid") or (name in ("tpe", "gp") and lagged < RANDOM_TRIALS):
