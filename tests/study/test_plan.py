@@ -18,6 +18,7 @@ from learner_ray.run.throughput import Throughput, paced_as
 from learner_ray.study.cost_estimate import estimate_cost
 from learner_ray.study.designs import compute_matched
 from learner_ray.study.plan import Plan, make_plan
+from learner_ray.study.plan_report import idle_devices
 from learner_ray.study.profiles import Size
 from learner_ray.study.study import Arm, Suggest
 from learner_ray.study.study_file import load_study
@@ -39,6 +40,46 @@ def test_all_arms_share_one_split(manifest: Path) -> None:
     for fold in plan.folds:
         same = [g.fold for g in plan.groups if (g.fold.repeat, g.fold.fold) == (fold.repeat, fold.fold)]
         assert same == [fold] * 3
+
+
+@pytest.mark.parametrize(
+    ("parallel", "slots", "width", "said"),
+    [
+        (1, 4, 6, ""),  # two searches and a control in each of two folds
+        (
+            1,
+            16,
+            6,
+            "6 of 16 runs that fit on the devices can run at a time; a study with --parallel-trials 4",
+        ),
+        (
+            1,
+            99,
+            6,
+            "6 of 99 runs that fit on the devices can run at a time; a study with --parallel-trials 5",
+        ),
+        (4, 18, 18, ""),
+        (9, 99, 22, "22 of 99 runs that fit on the devices can run at a time: there are no more trials"),
+    ],
+)
+def test_it_is_told_when_a_search_leaves_devices_idle(
+    manifest: Path, parallel: int, slots: int, width: int, said: str
+) -> None:
+    plan = make_plan(
+        load_study("lus"),
+        load(manifest, modality="lus"),
+        Source(path=str(manifest)),
+        profile="laptop",
+        size=Size(folds=2, repeats=1, seeds=1, trials=5, parallel_trials=parallel),
+        arms=("mse", "weighted", "majority"),
+        edits={},
+        precision="float32",
+        seed=0,
+        threads=1,
+    )
+    assert plan.width == width
+    told = idle_devices(plan, slots)
+    assert told.startswith(f"While it searches, {said}") if said else not told
 
 
 @pytest.mark.parametrize(

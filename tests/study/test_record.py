@@ -55,7 +55,9 @@ def test_a_larger_study_is_taken_in_when_asked_and_only_then(
     record(plan(manifest, **more), tmp_path / "lus", [])
 
 
-@pytest.mark.parametrize("other", [{"arms": ("mse", "majority")}, {"trials": 1}, {"folds": 3}])
+@pytest.mark.parametrize(
+    "other", [{"arms": ("mse", "majority")}, {"trials": 1}, {"folds": 3}, {"parallel_trials": 2}]
+)
 def test_another_study_is_refused_even_when_asked_to_extend(
     manifest: Path, tmp_path: Path, other: dict[str, Any]
 ) -> None:

@@ -145,6 +145,15 @@ def test_every_recorded_value_is_told(studies: list[dict[str, Any]]) -> None:
     assert not [path for path in map(_dotted, silent) if not re.fullmatch(known, path)]
 
 
+@pytest.mark.parametrize(("at_a_time", "lag"), [(1, ""), (4, "those with numbers smaller by 8 or more")])
+def test_trials_at_a_time_are_told_with_what_each_went_by(
+    studies: list[dict[str, Any]], at_a_time: int, lag: str
+) -> None:
+    text = told({**studies[0], "parallel_trials": at_a_time})
+    assert f"Trials of one search ran {at_a_time} at a time" in text
+    assert lag in text and ("numbers smaller" in text) == bool(lag)
+
+
 def test_what_was_not_recorded_is_not_told(studies: list[dict[str, Any]]) -> None:
     """Each value taken away leaves a gap that is named, or a sentence less; a text of it does not stay."""
     for info in studies:
