@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from nibabel.orientations import OrientationError, aff2axcodes, io_orientation
+from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
@@ -95,16 +95,12 @@ def fields_of_view(cohort: Cohort) -> dict[str, FieldOfView]:
 
 def _field_of(files: Sequence[str]) -> FieldOfView | None:
     header = read_header(files)
-    shape, affine = header.shape, header.affine
+    shape = header.shape
     if long_axes(shape) != [0, 1, 2]:
         return None
-    try:
-        order = io_orientation(affine)[:, 0].argsort()
-    except (OrientationError, ValueError, np.linalg.LinAlgError):
-        return None
-    x, y, z = (int(axis) for axis in order)
-    sides = voxel_sides(affine, header.unit)
-    codes = "".join(code or "?" for code in aff2axcodes(affine))
+    x, y, z = header.axes
+    sides = voxel_sides(header.affine, header.unit)
+    codes = "".join(aff2axcodes(header.affine))
     return FieldOfView((shape[x], shape[y], shape[z]), (sides[x], sides[y], sides[z]), codes)
 
 
