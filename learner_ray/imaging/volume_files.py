@@ -7,6 +7,7 @@ checked first: what it announces must be a grey image, and fit into the file.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import math
 import os
 import zlib
@@ -22,6 +23,7 @@ from nibabel.orientations import OrientationError, io_orientation
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from learner_ray.cohort.listing import size_and_time
 from learner_ray.imaging import analyze, dicom_slices, itk
 from learner_ray.imaging.errors import ScanError
 
@@ -80,8 +82,7 @@ def read_header(files: Sequence[str]) -> VolumeHeader:
             not installed.
     """
     if len(files) > 1 and not analyze.is_pair(files):
-        shape, affine = dicom_slices.placed(dicom_slices.read_places(files))
-        return VolumeHeader(shape=shape, affine=affine)
+        return _series_header(files)
     path = files[-1]
     try:
         header = _header_of(path)
@@ -90,6 +91,20 @@ def read_header(files: Sequence[str]) -> VolumeHeader:
         return header
     except DAMAGE as error:
         raise _unreadable(path, error) from error
+
+
+_series: dict[bytes, VolumeHeader] = {}
+"""Headers of series that this process has read, by the hash of their files' names, sizes and times."""
+
+
+def _series_header(files: Sequence[str]) -> VolumeHeader:
+    """The header of a series. A command asks for it several times, and some hundred slices take long."""
+    stamps = [(path, size_and_time(path)) for path in files]
+    key = hashlib.sha256(repr(stamps).encode()).digest()
+    if key not in _series:
+        shape, affine = dicom_slices.placed(dicom_slices.read_places(files))
+        _series[key] = VolumeHeader(shape=shape, affine=affine)
+    return _series[key]
 
 
 def _header_of(path: str) -> VolumeHeader:
