@@ -73,7 +73,7 @@ def moved(head: Voxels, degrees: Any, mm: Any, folder: Path) -> tuple[float, flo
     middle = (np.array(wide.shape) - 1) / 2
     turned = affine_transform(wide, turn, offset=middle - turn @ (middle + np.array(mm) / SIDE_MM), order=1)
     first, later, out = write(folder / "1.nii", head), write(folder / "2.nii", turned), folder / "3.nii.gz"
-    register(str(first), str(later), out)
+    register([str(first)], [str(later)], out)
     usual, before, after = (frames(path, Geometry()) for path in (first, later, out))
     return apart(usual, before), apart(usual, after)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import os
 import warnings
 from dataclasses import dataclass
@@ -93,13 +94,15 @@ class Tags:
 
 
 def numbers_in(dataset: Any, keyword: str) -> list[float]:
-    """The numbers of a tag of pydicom's ``dataset``, none where it is absent or holds something else."""
+    """The numbers of a tag of pydicom's ``dataset``, none where it is absent or holds something else, such as
+    ``nan``."""
     try:
         value = dataset.get(keyword)
         many = value if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
-        return [float(each) for each in many if each is not None]
+        found = [float(each) for each in many if each is not None]
     except DAMAGE:
         return []
+    return found if all(map(math.isfinite, found)) else []
 
 
 def begins_dicom(start: bytes) -> bool:

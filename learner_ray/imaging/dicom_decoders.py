@@ -29,7 +29,7 @@ def require_decoder(syntax: Any) -> None:
 
     try:
         available = get_decoder(syntax).is_available
-    except NotImplementedError:
+    except NotImplementedError:  # pydicom knows no decoder for it, whatever is installed
         raise DicomError(
             f"is compressed as {syntax.name}, which is not read; export it uncompressed, or as a video file"
         ) from None

@@ -4,21 +4,20 @@ PyTorch."""
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from nibabel.orientations import OrientationError, aff2axcodes, io_orientation
+from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Cohort
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.kinds import kind_of_scan
+from learner_ray.imaging.threads import look_at
 from learner_ray.imaging.volume_files import long_axes, read_header
 
 Zooms = tuple[float, float, float]
@@ -26,7 +25,6 @@ Zooms = tuple[float, float, float]
 
 DIFFERENT = 1.1
 """Factor by which voxels or fields of view of a patient's visits differ at most without a warning."""
-_MAX_THREADS = 16
 _SMALLEST_MM, _LARGEST_MM = 60.0, 1000.0
 """Sides of a volume that can hold a head; others are in another unit, or show another thing."""
 _UNITS_MM = {"meter": 1000.0, "micron": 0.001}
@@ -88,23 +86,18 @@ def fields_of_view(cohort: Cohort) -> dict[str, FieldOfView]:
             return _field_of(files) if kind_of_scan(tuple(files)) == "volume" else None
         return None
 
-    with ThreadPoolExecutor(min(_MAX_THREADS, 4 * (os.cpu_count() or 1))) as pool:
-        found = pool.map(look, cohort.scans["files"])
-        return {scan: field for scan, field in zip(cohort.scans["scan"], found, strict=True) if field}
+    found = look_at(cohort.scans["files"], look)
+    return {scan: field for scan, field in zip(cohort.scans["scan"], found, strict=True) if field}
 
 
 def _field_of(files: Sequence[str]) -> FieldOfView | None:
     header = read_header(files)
-    shape, affine = header.shape, header.affine
+    shape = header.shape
     if long_axes(shape) != [0, 1, 2]:
         return None
-    try:
-        order = io_orientation(affine)[:, 0].argsort()
-    except (OrientationError, ValueError, np.linalg.LinAlgError):
-        return None
-    x, y, z = (int(axis) for axis in order)
-    sides = voxel_sides(affine, header.unit)
-    codes = "".join(code or "?" for code in aff2axcodes(affine))
+    x, y, z = header.axes
+    sides = voxel_sides(header.affine, header.unit)
+    codes = "".join(aff2axcodes(header.affine))
     return FieldOfView((shape[x], shape[y], shape[z]), (sides[x], sides[y], sides[z]), codes)
 
 

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,12 +18,10 @@ from learner_ray.cohort.listing import size_and_time
 from learner_ray.core.errors import UserError
 from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging.errors import BadScan, ScanError, unreadable
+from learner_ray.imaging.threads import CORES, OPENING, look_at
 
 if TYPE_CHECKING:
     from learner_ray.imaging.cache import PixelCache
-
-_MAX_THREADS = 16
-"""Opening files mostly waits for the disk or the network."""
 
 
 def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bool = False) -> list[str]:
@@ -86,8 +82,7 @@ def bad_headers(cohort: Cohort) -> list[BadScan]:
             )
         return None
 
-    with ThreadPoolExecutor(min(_MAX_THREADS, 4 * (os.cpu_count() or 1))) as pool:
-        found = list(pool.map(look, list(cohort.scans.itertuples(index=False))))
+    found = look_at(cohort.scans.itertuples(index=False), look)
     return [bad for bad in found if bad is not None]
 
 
@@ -187,7 +182,7 @@ def may_name(cohort: Cohort) -> list[str]:
             return any(file_kind(path) == "dicom" and read_header(path).may_name for path in scan.files)
         return False
 
-    return _scans_with(may_name, cohort, min(_MAX_THREADS, 4 * (os.cpu_count() or 1)))
+    return _scans_with(may_name, cohort, OPENING)
 
 
 def burnt_in_text(cohort: Cohort) -> list[str]:
@@ -203,14 +198,13 @@ def burnt_in_text(cohort: Cohort) -> list[str]:
             return any(file_kind(path) == "video" and text_in_video(path, region) for path in scan.files)
         return False
 
-    return _scans_with(shows_text, cohort, os.cpu_count() or 1)
+    return _scans_with(shows_text, cohort, CORES)
 
 
 def _scans_with(has: Callable[[Any], bool], cohort: Cohort, threads: int) -> list[str]:
     """The ids of a cohort's scans that have something, looked at by several threads."""
-    with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(has, list(cohort.scans.itertuples(index=False)))
-        return [scan for scan, of in zip(cohort.scans["scan"], found, strict=True) if of]
+    found = look_at(cohort.scans.itertuples(index=False), has, threads)
+    return [scan for scan, of in zip(cohort.scans["scan"], found, strict=True) if of]
 
 
 def note_names(cohort: Cohort) -> dict[str, list[str]]:

@@ -5,13 +5,11 @@ A mask that is nowhere above 0 shows here for pictures, and for volumes when the
 
 from __future__ import annotations
 
-import nibabel
-
-from learner_ray.imaging.dicom_header import read_header
+from learner_ray.imaging import dicom_header
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import file_kind, open_picture
 from learner_ray.imaging.region_of_interest import RegionOfInterest
-from learner_ray.imaging.volume_files import long_axes, open_volume
+from learner_ray.imaging.volume_files import long_axes, read_header
 
 _TURNED = (5, 6, 7, 8)
 """Values of the EXIF tag Orientation that exchange width and height."""
@@ -36,21 +34,20 @@ def check_region(part: tuple[str, ...], region: RegionOfInterest) -> None:
 
 
 def _check_volume(part: tuple[str, ...], region: RegionOfInterest) -> None:
-    volume = open_volume(part)
-    sides = [int(volume.shape[axis]) for axis in long_axes(volume.shape)]
-    if len(sides) == 3:  # as it is shown, turned to the axes of the patient
-        towards = nibabel.io_orientation(volume.affine)[:, 0]
-        sides = [sides[int((towards == axis).argmax())] for axis in range(2)]
-    region.box(part[0], sides[0], sides[1])
+    header = read_header(part)
+    axes = long_axes(header.shape)
+    if len(axes) == 3:  # as it is shown, turned to the axes of the patient
+        axes = header.axes
+    region.box(part[0], header.shape[axes[0]], header.shape[axes[1]])
     if region.mask:
-        region.check_volume_mask(part[0], volume, region.open_volume_mask())
+        region.check_volume_mask(part[0], header, read_header(region.volume_mask))
 
 
 def _shown_size(path: str) -> tuple[int, int]:
     """Width and height of a file's frames, upright, in pixels of the file."""
     kind = file_kind(path)
     if kind == "dicom":
-        header = read_header(path)
+        header = dicom_header.read_header(path)
         return header.width, header.height
     if kind == "picture":
         with open_picture(path) as image:

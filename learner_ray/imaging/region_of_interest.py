@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import file_kind, open_picture
 from learner_ray.imaging.screen import Box, Picture
-from learner_ray.imaging.volume_files import open_volume
+from learner_ray.imaging.volume_files import VolumeHeader
 
 _SAME_PLACE_MM = 1e-3
 """By how much the position of a voxel may differ between a volume and its mask, by rounding in the header."""
@@ -83,8 +83,10 @@ class RegionOfInterest:
             where = f" within crop {self.crop}" if self.crop else ""
             raise ScanError(self.mask, f"is nowhere above 0{where}, so it hides all of its scan; correct it")
 
-    def check_volume_mask(self, path: str, volume: SpatialImage, mask: SpatialImage) -> None:
-        """Refuses a mask that does not lie on a volume voxel by voxel. Reads headers alone.
+    def check_volume_mask(
+        self, path: str, volume: SpatialImage | VolumeHeader, mask: SpatialImage | VolumeHeader
+    ) -> None:
+        """Refuses a mask that does not lie on a volume voxel by voxel.
 
         Raises:
             ScanError: its shape or its position is another one.
@@ -96,17 +98,18 @@ class RegionOfInterest:
             reason = f"lies elsewhere in space than {path} by its header; resample it to the scan's grid"
             raise ScanError(self.mask, reason)
 
-    def open_volume_mask(self) -> SpatialImage:
-        """The mask of a volume, as an image of nibabel.
+    @property
+    def volume_mask(self) -> tuple[str]:
+        """The file of a volume's mask.
 
         Raises:
-            ScanError: it is no volume, or damaged.
+            ScanError: it is no volume.
         """
         if file_kind(self.mask) != "volume":
             raise ScanError(
                 self.mask, "is the mask of a volume, but none itself; give a mask such as .nii.gz"
             )
-        return open_volume((self.mask,))
+        return (self.mask,)
 
     def _picture_mask(self, width: int, height: int) -> NDArray[np.bool_]:
         """Where the mask is above 0, (H, W)."""

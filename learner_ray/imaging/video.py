@@ -72,7 +72,7 @@ def _read_region(path: str, header: _Header, size: int, region: RegionOfInterest
 
 
 def upright_frames(path: str) -> Iterator[NDArray[np.uint8]]:
-    """Every frame of a video in grey (H, W), in order, at the size it is stored in and turned as it is shown.
+    """Every frame of a video in grey (H, W), in order, at the size of the first and turned as it is shown.
 
     Raises:
         ScanError: a frame is damaged, or is to be shown mirrored or at an angle.
@@ -82,8 +82,9 @@ def upright_frames(path: str) -> Iterator[NDArray[np.uint8]]:
         for number, frame in enumerate(container.decode(video=0), start=1):
             if frame.is_corrupt:
                 raise ScanError(path, f"frame {number} is damaged")
-            turns = _rotation(path, frame) // 90 if turns is None else turns
-            rgb = converter.reformat(frame, frame.width, frame.height, "rgb24")
+            if turns is None:
+                turns, width, height = _rotation(path, frame) // 90, frame.width, frame.height
+            rgb = converter.reformat(frame, width, height, "rgb24")
             yield np.rot90(luma(np.asarray(rgb.to_ndarray(), np.uint8)), turns)
 
 

@@ -114,7 +114,7 @@ def _load(
 
 def _masked(path: str, image: nibabel.Nifti1Image, region: RegionOfInterest) -> NDArray[np.bool_]:
     """Where a volume's mask is above 0, (X, Y, Z), in the orientation that the volume is shown in."""
-    mask = region.open_volume_mask()
+    mask = open_volume(region.volume_mask)
     region.check_volume_mask(path, image, mask)
     if len(long_axes(mask.shape)) == 3:
         mask = nibabel.as_closest_canonical(mask)

@@ -7,6 +7,7 @@ checked first: what it announces must be a grey image, and fit into the file.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import math
 import os
 import zlib
@@ -18,10 +19,11 @@ from typing import Any
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from nibabel.orientations import OrientationError
+from nibabel.orientations import OrientationError, io_orientation
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from learner_ray.cohort.listing import size_and_time
 from learner_ray.imaging import analyze, dicom_slices, itk
 from learner_ray.imaging.errors import ScanError
 
@@ -55,6 +57,19 @@ class VolumeHeader:
     unit: str = "mm"
     """Unit of these places, as NIfTI names it; ``unknown`` where it is not stated."""
 
+    @property
+    def axes(self) -> list[int]:
+        """The stored axes of a volume that lead to the patient's right or left, the front or back, and up or
+        down.
+
+        Raises:
+            OrientationError, ValueError: the affine matrix states none, as it holds NaN or a row of zeros.
+        """
+        order = io_orientation(self.affine)[:, 0]
+        if np.isnan(order).any():
+            raise OrientationError("its affine matrix does not turn it to the axes of the patient")
+        return [int(axis) for axis in order.argsort()]
+
 
 def read_header(files: Sequence[str]) -> VolumeHeader:
     """The header of a volume.
@@ -67,19 +82,40 @@ def read_header(files: Sequence[str]) -> VolumeHeader:
             not installed.
     """
     if len(files) > 1 and not analyze.is_pair(files):
-        shape, affine = dicom_slices.placed(dicom_slices.read_places(files))
-        return VolumeHeader(shape=shape, affine=affine)
+        return _series_header(files)
     path = files[-1]
     try:
-        if analyze.is_half(path):
-            return _pair_header(path)
-        if format_of(path) in itk.FORMATS:
-            found = itk.read_header(path)
-            _check(path, found.shape, found.voxel, zipped=found.zipped)
-            return VolumeHeader(shape=found.shape, affine=found.affine)
-        return _single_header(path)
+        header = _header_of(path)
+        if len(long_axes(header.shape)) == 3:
+            _ = header.axes  # without them it cannot be shown
+        return header
     except DAMAGE as error:
         raise _unreadable(path, error) from error
+
+
+_series: dict[bytes, VolumeHeader] = {}
+"""Headers of series that this process has read, by the hash of their files' names, sizes and times."""
+
+
+def _series_header(files: Sequence[str]) -> VolumeHeader:
+    """The header of a series. A command asks for it several times, and some hundred slices take long."""
+    stamps = [(path, size_and_time(path)) for path in files]
+    key = hashlib.sha256(repr(stamps).encode()).digest()
+    if key not in _series:
+        shape, affine = dicom_slices.placed(dicom_slices.read_places(files))
+        _series[key] = VolumeHeader(shape=shape, affine=affine)
+    return _series[key]
+
+
+def _header_of(path: str) -> VolumeHeader:
+    """The header of a volume in one file, or in two of which one is named."""
+    if analyze.is_half(path):
+        return _pair_header(path)
+    if format_of(path) in itk.FORMATS:
+        found = itk.read_header(path)
+        _check(path, found.shape, found.voxel, zipped=found.zipped)
+        return VolumeHeader(shape=found.shape, affine=found.affine)
+    return _single_header(path)
 
 
 def open_volume(files: Sequence[str]) -> nibabel.Nifti1Image:
@@ -100,7 +136,7 @@ def open_volume(files: Sequence[str]) -> nibabel.Nifti1Image:
             _pair_header(path)
             return analyze.read_pair(path)
         if format_of(path) in itk.FORMATS:
-            read_header(files)
+            _header_of(path)
             return itk.read_volume(path)
         return _read_single(path)
     except DAMAGE as error:

@@ -21,6 +21,7 @@ from learner_ray.imaging.headers import check_header, parts_of  # noqa: E402
 from learner_ray.imaging.kinds import kind_of_scan  # noqa: E402
 from learner_ray.imaging.reader import read_scan  # noqa: E402
 from learner_ray.imaging.volume import read_volume  # noqa: E402
+from learner_ray.imaging.volume_files import read_header  # noqa: E402
 from tests.imaging.make_dicom import AXIAL, CORONAL, SAGITTAL, brain, write_series  # noqa: E402
 
 COS, SIN = np.cos(0.2), np.sin(0.2)
@@ -72,6 +73,18 @@ def test_slices_are_one_part_of_a_kind_of_their_own(tmp_path: Path) -> None:
     assert parts_of(files[:1]) == [files[:1]] and kind_of_scan(files[:1]) == "dicom"
 
 
+def test_the_headers_of_a_series_are_read_once_until_a_slice_changes(tmp_path: Path) -> None:
+    files = tuple_of(write_series(tmp_path / "a", brain()[:4]))
+    first = read_header(files)
+    assert read_header(files) is first and read_header(files[::-1]) is not first
+    for path, other in zip(
+        files, write_series(tmp_path / "b", brain()[:4], PixelSpacing=["2", "2"]), strict=True
+    ):
+        other.replace(path)
+    assert read_header(files).affine[0, 0] == 2 * first.affine[0, 0]
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DS")  # on writing nan
 def test_what_is_no_whole_series_is_refused(tmp_path: Path) -> None:
     uid = {"SeriesInstanceUID": "1.2.9"}
     whole = write_series(tmp_path / "a", brain(), **uid)
@@ -83,6 +96,7 @@ def test_what_is_no_whole_series_is_refused(tmp_path: Path) -> None:
         "hold several volumes": whole + write_series(tmp_path / "e", brain()[:1], **uid),
         "a slice may be missing": whole[:7] + whole[8:],
         "does not say where its slice lies": write_series(tmp_path / "f", brain(), ImagePositionPatient=[]),
+        "does not say where": write_series(tmp_path / "i", brain(), ImagePositionPatient=["nan", "0", "0"]),
         "is in colour": write_series(tmp_path / "g", brain(), PhotometricInterpretation="PALETTE COLOR"),
         "holds several slices": write_series(tmp_path / "h", brain(), ImageType=["ORIGINAL", "MOSAIC"]),
     }

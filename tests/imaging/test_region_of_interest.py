@@ -1,5 +1,6 @@
 """The network sees what crop and mask leave of a scan, and what does not fit is named with its row."""
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -140,6 +141,16 @@ def test_crops_of_a_turned_volume_are_checked_as_it_is_shown(tmp_path):
     gate.inspect(load(listed(tmp_path, "0,0,40,48", "", scan="t1.nii.gz"), modality="lus"), folds=())
     with pytest.raises(UserError, match="has 40 x 48 pixels"):
         gate.inspect(load(listed(tmp_path, "0,0,48,40", "", scan="t1.nii.gz"), modality="lus"), folds=())
+
+
+@pytest.mark.parametrize("crop", ["", "0,0,40,48"])
+@pytest.mark.parametrize(("value", "said"), [(np.nan, "SVD did not converge"), (0.0, "its affine matrix")])
+def test_a_volume_that_states_no_axes_is_named_before_it_is_read(tmp_path, crop, value, said):
+    image = nibabel.Nifti1Image(head(), np.eye(4))
+    image.header["srow_x"] = value  # which nibabel does not write itself
+    (tmp_path / "t1.nii").write_bytes(image.header.binaryblock + bytes(4) + head().tobytes("F"))
+    with pytest.raises(UserError, match=rf"row 2: .*t1\.nii cannot be read as NIfTI \({said}"):
+        gate.inspect(load(listed(tmp_path, crop, "", scan="t1.nii"), modality="lus"), folds=())
 
 
 def test_cohort_and_cache_know_a_region_only_where_there_is_one(tmp_path):

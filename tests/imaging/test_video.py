@@ -1,11 +1,13 @@
 import sys
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.video import read_video
+from learner_ray.imaging.region_of_interest import RegionOfInterest
+from learner_ray.imaging.video import read_video, text_in_video
 from tests.imaging.make_scans import SHARED_DATA, numbered_frames, numbers_of, write_video
 
 CLIPS = SHARED_DATA / "pocus-ccby" / "clips"
@@ -160,3 +162,22 @@ def test_what_is_no_video_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ScanError, match="cannot be decoded"):
         read_video(str(path), 48)
+
+
+def test_frames_of_another_size_are_scaled_to_that_of_the_first(tmp_path):
+    path = tmp_path / "two-sizes.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuvj420p"
+        for time, (height, width) in enumerate([(96, 128), (48, 64)]):
+            encoder = av.CodecContext.create("mjpeg", "w")
+            encoder.height, encoder.width, encoder.pix_fmt = height, width, "yuvj420p"
+            encoder.time_base = Fraction(1, 10)
+            frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 90, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, encoder.time_base
+            for packet in [*encoder.encode(frame.reformat(format="yuvj420p")), *encoder.encode(None)]:
+                packet.stream = stream
+                container.mux(packet)
+    seen = read_video(str(path), 32, RegionOfInterest("0,0,96,96"))
+    assert seen.shape == (2, 32, 32) and np.abs(seen.astype(int) - 90).max() <= 2
+    assert not text_in_video(str(path))
