@@ -53,14 +53,14 @@ def explain(predictor: Predictor, data: Data, folder: Path, count: int) -> list[
     Args:
         predictor: of a complete final run.
         data: the run's cohort.
-        folder: made where it is missing; pictures that an earlier call left are overwritten.
+        folder: made where it is missing; pictures that an earlier call left go first.
         count: pairs at most.
     """
     pairs, probabilities = _tested(predictor, data)
     names = CLASSES if probabilities.shape[1] == len(CLASSES) else DECLINE_CLASSES
     true = np.minimum(pairs["y"].to_numpy(int), len(names) - 1)
     decided = predictor.progression.decide(probabilities)
-    folder.mkdir(parents=True, exist_ok=True)
+    _clear(folder)
     found = []
     for number, row in enumerate(chosen(true, decided, probabilities)[:count], start=1):
         pair = pairs.iloc[[row]].reset_index(drop=True)
@@ -83,6 +83,14 @@ def explain(predictor: Predictor, data: Data, folder: Path, count: int) -> list[
         )
     write_json(folder / INDEX, _index(predictor, found))
     return found
+
+
+def _clear(folder: Path) -> None:
+    """Makes the folder. Pictures of an earlier call go, what says what they show first: where this call does
+    not end, nothing is said of pictures that are others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in (folder / INDEX, *folder.glob("pair-*.png")):
+        left.unlink(missing_ok=True)
 
 
 def _index(predictor: Predictor, found: Sequence[Explanation]) -> dict[str, Any]:
