@@ -141,13 +141,15 @@ def _check(options: argparse.Namespace) -> str:
     from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
     from learner_ray.core.config import Config
     from learner_ray.imaging import gate
-    from learner_ray.imaging.fields_of_view import describe, fields_of_view, note_differences
     from learner_ray.study.profiles import folds_asked
 
     data = Config().with_values(key_values(options.set)).data
     if options.gallery is not None:
         _require_page(options.gallery)
     cohort = load(options.path, format=options.format, modality=options.modality, missing=options.missing)
+    # Reading headers of volumes is loaded once there are scans: no mistake in a table waits for it.
+    from learner_ray.imaging.fields_of_view import describe, fields_of_view, note_differences
+
     decoded: Decoded | None = None
     if options.gallery is not None:  # first, since a cohort too small to be divided may be looked at, too
         gate.inspect(cohort, folds=())
@@ -166,7 +168,9 @@ def _check(options: argparse.Namespace) -> str:
         fields = fields_of_view(cohort)
         odd_fields = note_differences(cohort, fields) | gate.note_orientations(cohort)
         oddities = {**gate.note_names(cohort), **odd_fields, **gate.note_duplicates(duplicates)}
-    read = "every scan was decoded" if decoded is not None else "headers were read; --decode reads every pixel"
+    read = (
+        "every scan was decoded" if decoded is not None else "headers were read; --decode reads every pixel"
+    )
     warnings = [*(f"warning: {complaint}" for complaint in complaints), *gate.warnings(oddities)]
     return "\n".join([report(cohort), *describe(fields), *warnings, read])
 
