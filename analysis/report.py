@@ -111,16 +111,17 @@ def made(options: argparse.Namespace) -> Report:
     """
     if options.out.exists() and not options.out.is_dir():
         raise ReportError(f"{options.out}: is a file; name a folder for the report, for example --out report")
-    from analysis.results.load import load
-    from analysis.sharing import require_empty, shareable, shareable_study, write_shared
-
     if options.share:
         require_empty(options.out)
+    from analysis.results.load import load
+
     studies = load(options.results).studies
+    # Statistics and drawing are loaded once there is something to report: no mistake waits for them.
+    from analysis.building import build, write
+    from analysis.sharing import shareable, shareable_study, write_shared
+
     if options.share:
         studies = tuple(map(shareable_study, studies))
-    from analysis.building import build, write
-
     with told_if_unwritable(options.out):
         options.out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=options.out):
@@ -133,6 +134,19 @@ def made(options: argparse.Namespace) -> Report:
         else:
             write(report, options.out)
     return report
+
+
+def require_empty(out: Path) -> None:
+    """Refuse a folder that holds something already, which would be handed out with the report.
+
+    Raises:
+        ReportError: it does.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ReportError(
+            f"{out}: is not an empty folder; --share writes into one of its own, so that all in it may be "
+            "handed out: name another --out"
+        )
 
 
 @contextmanager

@@ -16,27 +16,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.page.page import Report, html
-from analysis.results.errors import ReportError
 from analysis.results.study import StudyResults
 
 PERSONAL = {"patient", "pair", "scan", "visit"}
 """Columns by which rows tell who they are about."""
 _FOLDERS = re.compile(r"""(?<![^\s"'(=;,])(?:[A-Za-z]:)?(?:~|\.\.?)?/(?:[^/\s"'<>&;,()]+/)+""")
-
-
-def require_empty(out: Path) -> None:
-    """Refuse a folder that holds something already, which would be handed out with the report.
-
-    Raises:
-        ReportError: it does, or is a file.
-    """
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists():
-        raise ReportError(
-            f"{out}: is not an empty folder; --share writes into one of its own, so that all in it may be "
-            "handed out: name another --out"
-        )
 
 
 def shareable_study(study: StudyResults) -> StudyResults:

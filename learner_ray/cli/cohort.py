@@ -18,6 +18,7 @@ from learner_ray.core.paths import refuse_unwritable
 if TYPE_CHECKING:  # pandas comes with it, which --help does not need
     from learner_ray.cohort import Cohort
     from learner_ray.core.sections import DataConfig
+    from learner_ray.imaging.gate import Decoded
 
 logger = logging.getLogger(__name__)
 
@@ -140,29 +141,36 @@ def _check(options: argparse.Namespace) -> str:
     from learner_ray.cohort.duplicates import find_duplicates, hashes_of_equal_sizes, require_distinct
     from learner_ray.core.config import Config
     from learner_ray.imaging import gate
-    from learner_ray.imaging.fields_of_view import describe, fields_of_view, note_differences
     from learner_ray.study.profiles import folds_asked
 
     data = Config().with_values(key_values(options.set)).data
     if options.gallery is not None:
         _require_page(options.gallery)
     cohort = load(options.path, format=options.format, modality=options.modality, missing=options.missing)
-    fields = fields_of_view(cohort)
-    oddities: Mapping[str, Sequence[str]]
+    # Reading headers of volumes is loaded once there are scans: no mistake in a table waits for it.
+    from learner_ray.imaging.fields_of_view import describe, fields_of_view, note_differences
+
+    decoded: Decoded | None = None
     if options.gallery is not None:  # first, since a cohort too small to be divided may be looked at, too
         gate.inspect(cohort, folds=())
-        _write_gallery(options, cohort, data)
+        decoded = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates)
+        _write_gallery(options.gallery, decoded, data)
     complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
-    decodes = options.decode or options.gallery is not None
-    if decodes:
-        oddities = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates).oddities
+    if options.decode and decoded is None:
+        decoded = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates)
+    oddities: Mapping[str, Sequence[str]]
+    if decoded is not None:
+        fields, oddities = decoded.fields, decoded.oddities
     else:
         duplicates = find_duplicates(cohort, hashes_of_equal_sizes(cohort))
         if not options.allow_duplicates:
             require_distinct(cohort, duplicates)
+        fields = fields_of_view(cohort)
         odd_fields = note_differences(cohort, fields) | gate.note_orientations(cohort)
         oddities = {**gate.note_names(cohort), **odd_fields, **gate.note_duplicates(duplicates)}
-    read = "every scan was decoded" if decodes else "headers were read; --decode reads every pixel"
+    read = (
+        "every scan was decoded" if decoded is not None else "headers were read; --decode reads every pixel"
+    )
     warnings = [*(f"warning: {complaint}" for complaint in complaints), *gate.warnings(oddities)]
     return "\n".join([report(cohort), *describe(fields), *warnings, read])
 
@@ -174,13 +182,13 @@ def _require_page(path: Path) -> None:
     refuse_unwritable(path.parent)
 
 
-def _write_gallery(options: argparse.Namespace, cohort: Cohort, data: DataConfig) -> None:
+def _write_gallery(path: Path, decoded: Decoded, data: DataConfig) -> None:
     """Writes the page, and says so and which scans may show text."""
     from learner_ray.imaging import gate
     from learner_ray.imaging.gallery.gallery import write_gallery
     from learner_ray.imaging.looks import LOOKS
 
-    decoded = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates)
+    cohort = decoded.cohort
     text = gate.burnt_in_text(cohort.shown(crop=data.crop, mask=data.mask))
     about = {scan: [LOOKS[look]] for scan, look in decoded.cache.looks.items()}
     for words, scans in (
@@ -189,9 +197,9 @@ def _write_gallery(options: argparse.Namespace, cohort: Cohort, data: DataConfig
     ):
         for scan in scans:
             about.setdefault(scan, []).append(words)
-    size = write_gallery(options.gallery, decoded.cohort, decoded.cache, data, about)
+    size = write_gallery(path, cohort, decoded.cache, data, about)
     count = f"{len(cohort.scans):,} scans, {size / 1e6:.1f} MB"
-    logger.info("%s: %s; keep it where the data are", options.gallery, count)
+    logger.info("%s: %s; keep it where the data are", path, count)
     for line in gate.warnings(gate.note_text(text)):
         logger.info(line)
 

@@ -9,6 +9,7 @@ hidden. It shows what this network looks at, and proves nothing about the diseas
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,18 +68,17 @@ def _chosen_run(study: Path, asked: str | None) -> Path:
     Raises:
         UserError: there is no study, or no such run.
     """
-    import pandas as pd
-
     from learner_ray.run.folder import RunStore
+    from learner_ray.study.runs_table import read_table
     from learner_ray.study.study_json import read_study
 
     record = read_study(study / "study.json")
     if record is None or not (study / "ledger.parquet").is_file():
         raise UserError(f"{study} is no study with final runs; give its results folder, such as results/lus")
-    ledger = pd.read_parquet(study / "ledger.parquet", columns=["run_hash", "imputed", "distance"])
-    # A control without an encoder has no distance between embeddings, and a failed run's rows are imputed.
-    usable = ledger[~ledger["imputed"] & ledger["distance"].notna()]
-    store, runs = RunStore(study.parent), sorted(usable["run_hash"].unique())
+    ledger = read_table(study / "ledger.parquet").reindex(columns=["run_hash", "distance"])
+    # A control without an encoder has no distance between embeddings, nor has a failed run.
+    runs = sorted(ledger.loc[ledger["distance"].notna(), "run_hash"].unique())
+    store = RunStore(Path(os.path.abspath(study)).parent)
     if asked is not None:
         if asked not in runs:
             raise UserError(

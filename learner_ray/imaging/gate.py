@@ -22,6 +22,7 @@ from learner_ray.imaging.threads import CORES, OPENING, look_at
 
 if TYPE_CHECKING:
     from learner_ray.imaging.cache import PixelCache
+    from learner_ray.imaging.fields_of_view import FieldOfView
 
 
 def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bool = False) -> list[str]:
@@ -117,13 +118,20 @@ class Decoded:
         return {f"{count} left out": bad}
 
     @cached_property
+    def fields(self) -> dict[str, FieldOfView]:
+        """The field of view of every scan that is one volume, by scan id."""
+        from learner_ray.imaging.fields_of_view import fields_of_view
+
+        return fields_of_view(self.cohort)
+
+    @cached_property
     def oddities(self) -> dict[str, list[str]]:
         """What is unusual about scans that were accepted: a sentence for each kind, and the scans it applies
         to."""
-        from learner_ray.imaging.fields_of_view import fields_of_view, note_differences
+        from learner_ray.imaging.fields_of_view import note_differences
         from learner_ray.imaging.looks import describe_looks
 
-        fields = note_differences(self.cohort, fields_of_view(self.cohort))
+        fields = note_differences(self.cohort, self.fields)
         looks = describe_looks(self.cache.looks)
         fields |= note_orientations(self.cohort)
         return {**looks, **note_names(self.cohort), **fields, **note_duplicates(self.duplicates)}

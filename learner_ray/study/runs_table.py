@@ -36,13 +36,22 @@ def runs_table(out: Path) -> pd.DataFrame:
     return pd.concat(whole, ignore_index=True) if whole else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _rows(path: Path, role: str) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of a results folder.
+
+    Raises:
+        UserError: it is damaged.
+    """
     try:
-        table = pd.read_parquet(path)
+        return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({error}): run the study again, which writes it anew and repeats no run"
         ) from error
+
+
+def _rows(path: Path, role: str) -> pd.DataFrame:
+    table = read_table(path)
     if table.empty:
         return table
     table = table.rename(columns=columns_now(table.columns))

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from learner_ray.cohort import CLASSES, DECLINE_CLASSES
+from learner_ray.cohort import CLASSES
 from learner_ray.core.files import replacing, write_json
+from learner_ray.imaging.gallery.pictures import shown_frame
 from learner_ray.imaging.overlay import overlay
 from learner_ray.training.data import Data
 from learner_ray.training.occlusion import occlusion_map
+from learner_ray.training.predictions import hidden_pairs
 from learner_ray.training.predictor import Predictor
-from learner_ray.training.progression import Embedded, clip_pairs, features
+from learner_ray.training.progression import Embedded, class_names, clip_pairs, features, true_classes
 
 FOLDER, INDEX = "explanations", "explanations.json"
 """The pictures' folder below a study, and the file there that says what they show."""
@@ -53,26 +55,27 @@ def explain(predictor: Predictor, data: Data, folder: Path, count: int) -> list[
     Args:
         predictor: of a complete final run.
         data: the run's cohort.
-        folder: made where it is missing; pictures that an earlier call left are overwritten.
+        folder: made where it is missing; pictures that an earlier call left go first.
         count: pairs at most.
     """
-    pairs, probabilities = _tested(predictor, data)
-    names = CLASSES if probabilities.shape[1] == len(CLASSES) else DECLINE_CLASSES
-    true = np.minimum(pairs["y"].to_numpy(int), len(names) - 1)
-    decided = predictor.progression.decide(probabilities)
-    folder.mkdir(parents=True, exist_ok=True)
+    patients, progression = predictor.spec.patients.test, predictor.progression
+    pairs, scans = data.pairs(patients), data.of(patients)
+    embedded = predictor.embed(data, scans["scan"].tolist())
+    probabilities = progression.predict(pairs, scans, embedded)
+    names, true = class_names(progression.config), true_classes(progression.config, pairs)
+    decided, hidden = progression.decide(probabilities), hidden_pairs(data.cohort, pairs)
+    _clear(folder)
     found = []
     for number, row in enumerate(chosen(true, decided, probabilities)[:count], start=1):
         pair = pairs.iloc[[row]].reset_index(drop=True)
-        panels, largest = _panels(predictor, data, pair)
+        panels, largest = _panels(predictor, data, pair, embedded)
         file = f"pair-{number}.png"
         with replacing(folder / file) as temporary:
             Image.fromarray(panels).save(temporary, "PNG")
-        hidden = f"{data.cohort.hashed_patient(pair['patient'][0])}:{pair['earlier'][0]}>{pair['later'][0]}"
         found.append(
             Explanation(
                 file=file,
-                pair=hidden,
+                pair=hidden[row],
                 true=names[true[row]],
                 predicted=names[decided[row]],
                 probability=float(probabilities[row, decided[row]]),
@@ -85,6 +88,14 @@ def explain(predictor: Predictor, data: Data, folder: Path, count: int) -> list[
     return found
 
 
+def _clear(folder: Path) -> None:
+    """Makes the folder. Pictures of an earlier call go, what says what they show first: where this call does
+    not end, nothing is said of pictures that are others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in (folder / INDEX, *folder.glob("pair-*.png")):
+        left.unlink(missing_ok=True)
+
+
 def _index(predictor: Predictor, found: Sequence[Explanation]) -> dict[str, Any]:
     return {
         "run_hash": predictor.spec.hash,
@@ -92,14 +103,6 @@ def _index(predictor: Predictor, found: Sequence[Explanation]) -> dict[str, Any]
         "response": "p(better) - p(worse)" if predictor.progression.config.classes == 3 else "-p(worse)",
         "pictures": [asdict(each) for each in found],
     }
-
-
-def _tested(predictor: Predictor, data: Data) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """The run's test pairs, and their class probabilities (N, C)."""
-    patients = predictor.spec.patients.test
-    pairs = data.pairs(patients)
-    embedded = predictor.embed(data, data.of(patients)["scan"].tolist())
-    return pairs, predictor.progression.predict(pairs, data.of(patients), embedded)
 
 
 def chosen(
@@ -125,24 +128,25 @@ def chosen(
     return found
 
 
-def _panels(predictor: Predictor, data: Data, pair: pd.DataFrame) -> tuple[NDArray[np.uint8], float]:
+def _panels(
+    predictor: Predictor, data: Data, pair: pd.DataFrame, embedded: Embedded
+) -> tuple[NDArray[np.uint8], float]:
     """Four pictures side by side, RGB (H, W, 3), and what their strongest colour stands for.
 
     Of a pair with several clip pairs the first is shown, and its own prediction explained.
     """
     clips = clip_pairs(pair, data.of([pair["patient"][0]])).iloc[:1]
     both = {side: str(clips[side].iloc[0]) for side in ("earlier", "later")}
-    embedded = predictor.embed(data, [*both.values()])
+    number = predictor.spec.config.data.frames
     frames, maps = [], []
     for side, scan in both.items():
-        (clip,) = data.batches([scan], predictor.spec.config.data.frames, "cpu", 1)
+        (clip,) = data.batches([scan], number, "cpu", 1)
 
         def response(copies: Tensor, side: str = side) -> NDArray[np.float64]:
             return _responses(predictor, pair, clips, embedded, side, copies)
 
         maps.append(occlusion_map(clip[0], response))
-        shown = data.frame_indices([scan], predictor.spec.config.data.frames, None)[0]
-        frames.append(data.cache.all_frames[shown[len(shown) // 2 : len(shown) // 2 + 1].numpy()][0])
+        frames.append(shown_frame(data.cache.frames(scan), number))
     largest = float(max(np.abs(values).max() for values in maps))
     tiles = []
     for frame, values in zip(frames, maps, strict=True):

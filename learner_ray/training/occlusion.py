@@ -40,9 +40,10 @@ def occlusion_map(clip: Tensor, response: Response, batch: int = 32) -> NDArray[
     starts = sorted({*range(0, size - window + 1, max(1, window // 2)), size - window})
     corners = list(itertools.product(starts, starts))
     whole = float(response(clip[None])[0])
+    blurred = _blurred(clip, sd=window)
     total, count = np.zeros((size, size)), np.zeros((size, size))
     for some in _parts(corners, batch):
-        lost = whole - response(_hidden(clip, some, window))
+        lost = whole - response(_hidden(clip, blurred, some, window))
         for (top, left), value in zip(some, lost, strict=True):
             total[top : top + window, left : left + window] += value
             count[top : top + window, left : left + window] += 1
@@ -54,9 +55,8 @@ def _parts(corners: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int
         yield corners[start : start + size]
 
 
-def _hidden(clip: Tensor, corners: list[tuple[int, int]], window: int) -> Tensor:
-    """Copies of a clip (T, H, W), each with the window at one corner hidden: (N, T, H, W)."""
-    blurred = _blurred(clip, sd=window)
+def _hidden(clip: Tensor, blurred: Tensor, corners: list[tuple[int, int]], window: int) -> Tensor:
+    """Copies of a clip (T, H, W), each blurred in the window at one corner: (N, T, H, W)."""
     copies = clip.expand(len(corners), *clip.shape).clone()
     for copy, (top, left) in zip(copies, corners, strict=True):
         inside = (..., slice(top, top + window), slice(left, left + window))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from learner_ray.cohort import CLASSES, DECLINE_CLASSES, Cohort
+from learner_ray.cohort import Cohort
 from learner_ray.cohort.cohort import Scan, scan_table
 from learner_ray.cohort.manifest import read_unscored
 from learner_ray.cohort.scan_files import files_of_scan
@@ -29,7 +29,7 @@ from learner_ray.imaging.reader import reader_version
 from learner_ray.run.provenance import versions
 from learner_ray.training.data import Data
 from learner_ray.training.predictor import Predictor
-from learner_ray.training.progression import Embedded
+from learner_ray.training.progression import Embedded, class_names
 
 logger = logging.getLogger(__name__)
 
@@ -127,11 +127,10 @@ def predict(
 def _table(predictor: Predictor, scans: pd.DataFrame, embedded: Embedded) -> tuple[pd.DataFrame, Embeddings]:
     pairs = consecutive(scans)
     changes = pairs.rename(columns={"earlier": "since", "later": "visit"})
-    classes = predictor.progression.config.classes
-    probabilities = np.empty((0, classes))
+    names = class_names(predictor.progression.config)
+    probabilities = np.empty((0, len(names)))
     if len(pairs):
         probabilities = predictor.progression.predict(pairs, scans, embedded)
-    names = CLASSES if classes == 3 else DECLINE_CLASSES
     for column, name in enumerate(names):
         changes[f"p_{name}".replace(" ", "_")] = probabilities[:, column]
     changes["decided"] = [names[c] for c in predictor.progression.decide(probabilities)]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from learner_ray.cohort import CLASSES, DECLINE_CLASSES
 from learner_ray.core.config import ProgressionConfig
 from learner_ray.core.seeding import random_key
 from learner_ray.training.classifiers import (
@@ -119,6 +120,11 @@ def _known_places(pairs: pd.DataFrame, places: Sequence[str]) -> list[Array]:
 def stacked(embeddings: Mapping[str, Array], scans: Iterable[str]) -> Array:
     """The embeddings of some scans as one array (N, D)."""
     return np.stack([embeddings[scan] for scan in scans]).astype(float)
+
+
+def class_names(config: ProgressionConfig) -> tuple[str, ...]:
+    """The names of the classes, in their order."""
+    return CLASSES if config.classes == len(CLASSES) else DECLINE_CLASSES
 
 
 def true_classes(config: ProgressionConfig, pairs: pd.DataFrame) -> NDArray[np.int64]:

@@ -52,6 +52,15 @@ def test_package_imports_neither_ray_nor_torch():
     assert done.stdout.strip() == "set()", done.stderr
 
 
+@pytest.mark.parametrize("options", [[], ["--share"]])
+def test_no_mistake_waits_for_statistics_and_drawing(tmp_path, options):
+    run = "import analysis.report, sys; analysis.report.main(sys.argv[1:])"
+    code = f"{run}; print({{'scipy', 'matplotlib'}} & {{*sys.modules}})"
+    command = [sys.executable, "-c", code, str(tmp_path / "none"), "--out", str(tmp_path / "out"), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "no such folder" in done.stderr and done.stdout.strip() == "set()"
+
+
 def test_headline_holds_what_the_ledger_says(folders, tmp_path):
     assert main([*map(str, folders), "--out", str(tmp_path), "--draws", "500"]) == 0
     table = pd.read_csv(tmp_path / "tables/headline.csv")

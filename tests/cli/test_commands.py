@@ -159,6 +159,13 @@ def test_a_scan_that_is_none_is_told_before_ray_and_torch_are_loaded(tmp_path: P
         assert code == "2" and "av" in loaded and not loaded & (HEAVY - FOR_TABLES - FOR_HEADERS)
 
 
+def test_a_mistake_in_a_cohort_waits_for_nothing_that_reads_scans(tmp_path: Path) -> None:
+    """Seen: nibabel and scipy, which doubled the time."""
+    for options in ([], ["--gallery", str(tmp_path / "g.html")]):
+        code, loaded = packages("learner_ray.check", str(tmp_path / "none.csv"), *options)
+        assert code == "2" and not loaded & (HEAVY - FOR_TABLES - {"pyarrow"})
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from learner_ray.imaging.overlay import overlay
+from learner_ray.training import explaining
+from learner_ray.training.data import Data, open_data
 from learner_ray.training.explaining import chosen
 from learner_ray.training.occlusion import occlusion_map
+from learner_ray.training.predictions import hidden_pairs
+from learner_ray.training.predictor import Predictor
 
 SIZE = 32
 
@@ -72,6 +76,36 @@ def write_lesions(folder: Path, rng: np.random.Generator) -> Path:
             lines.append(f"p{patient}-{visit}.png,p{patient},{visit},{score}")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     return folder / "manifest.csv"
+
+
+@pytest.mark.slow
+def test_pictures_of_an_earlier_call_are_never_told_of_as_this_one_s(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: after Ctrl-C the list told of the earlier run's pictures, of which some were the later run's."""
+    from tests.training.test_run import FINAL, finish, spec
+
+    run = spec(manifest, FINAL, train__epochs=1)
+    predictor = Predictor.load(finish(run, tmp_path / "run").path)
+    data, out = open_data(run.source, run.config.data.pixels), tmp_path / "explanations"
+    monkeypatch.setattr(explaining, "occlusion_map", lambda clip, response: np.zeros(clip.shape[1:]))
+    found = explaining.explain(predictor, data, out, 6)
+    assert len(found) > 1 and {each.pair for each in found} <= {*ledger_names(predictor, data)}
+    assert sorted(path.name for path in out.glob("*.png")) == [each.file for each in found]
+    explaining.explain(predictor, data, out, 1)
+    assert [path.name for path in out.glob("*.png")] == ["pair-1.png"]
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explaining, "occlusion_map", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        explaining.explain(predictor, data, out, 6)
+    assert not (out / explaining.INDEX).exists()
+
+
+def ledger_names(predictor: Predictor, data: Data) -> list[str]:
+    return hidden_pairs(data.cohort, data.pairs(predictor.spec.patients.test))
 
 
 @pytest.mark.long
