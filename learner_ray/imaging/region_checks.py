@@ -43,7 +43,7 @@ def _check_volume(part: tuple[str, ...], region: RegionOfInterest) -> None:
         sides = [sides[int((towards == axis).argmax())] for axis in range(2)]
     region.box(part[0], sides[0], sides[1])
     if region.mask:
-        region.check_volume_mask(part[0], volume, region.open_volume_mask())
+        region.check_volume_mask(volume, region.open_volume_mask())
 
 
 def _shown_size(path: str) -> tuple[int, int]:

@@ -83,7 +83,7 @@ class RegionOfInterest:
             where = f" within crop {self.crop}" if self.crop else ""
             raise ScanError(self.mask, f"is nowhere above 0{where}, so it hides all of its scan; correct it")
 
-    def check_volume_mask(self, path: str, volume: SpatialImage, mask: SpatialImage) -> None:
+    def check_volume_mask(self, volume: SpatialImage, mask: SpatialImage) -> None:
         """Refuses a mask that does not lie on a volume voxel by voxel. Reads headers alone.
 
         Raises:
@@ -93,7 +93,7 @@ class RegionOfInterest:
         if shapes[0] != shapes[1]:
             raise ScanError(self.mask, _other_size("voxels", shapes[0], shapes[1]))
         if not np.allclose(mask.affine, volume.affine, atol=_SAME_PLACE_MM):
-            reason = f"lies elsewhere in space than {path} by its header; resample it to the scan's grid"
+            reason = "lies elsewhere in space than its scan by its header; resample it to the scan's grid"
             raise ScanError(self.mask, reason)
 
     def open_volume_mask(self) -> SpatialImage:
