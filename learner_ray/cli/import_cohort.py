@@ -153,6 +153,10 @@ def _registered(out: Path, imported: Imported) -> Imported:
     from learner_ray.cohort.sources.writing import write_import
     from learner_ray.imaging.registration import register_to_first
 
+    if any(row.get("crop") or row.get("mask") for row in imported.rows):
+        raise UserError(
+            "--register moves volumes away from their crops and masks: leave the option or these columns out"
+        )
     write_import(_unregistered(out), imported.rows, imported.sidecar, left_out=())
     cohort = _read_again(_unregistered(out), imported)
     written = register_to_first(cohort, out.absolute().with_name(f"{out.stem}-registered"), _Progress())
