@@ -165,7 +165,7 @@ def _registered(out: Path, imported: Imported) -> Imported:
         {**row, "path": str(written[line].relative_to(home)), "files": ""} if line in written else row
         for line, row in enumerate(imported.rows, start=2)
     ]
-    print(f"registered: {len(written)} volumes, in {out.stem}-registered")
+    print(f"registered: {len(written)} volumes, in {out.stem}-registered; before: {_unregistered(out)}")
     return replace(imported, rows=rows)
 
 
