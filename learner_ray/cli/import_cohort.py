@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,8 @@ def _import(args: argparse.Namespace) -> int:
 
     if not args.dry_run:
         refuse_existing(args.out)
+        if args.register:
+            refuse_existing(_unregistered(args.out))
     if args.register:
         from learner_ray.imaging.registration import require_simpleitk
 
@@ -124,36 +126,52 @@ def _import(args: argparse.Namespace) -> int:
 def _write(out: Path, imported: Imported, *, register: bool) -> int:
     """Writes the files and reads the manifest again as a sweep would."""
     from learner_ray.cli.cohort import report
-    from learner_ray.cohort.manifest import read_manifest
     from learner_ray.cohort.sources.writing import write_import
 
     if not imported.rows:
         raise UserError("no scan has a score, so nothing was written; --dry-run lists what was found")
+    if register:
+        imported = _registered(out, imported)
     written = write_import(out, imported.rows, imported.sidecar, imported.left_out)
     print(f"written: {', '.join(str(path) for path in written)}")
-    try:
-        cohort = read_manifest(out, modality=str(imported.sidecar["modality"]))
-    except UserError as error:
-        raise UserError(f"{error}\nThe manifest was written: correct it there, or in the data.") from error
-    if register:
-        _register(out, imported, cohort)
-    print(f"{report(cohort)}\nnext: learner-ray check {out}")
+    print(f"{report(_read_again(out, imported))}\nnext: learner-ray check {out}")
     return 0
 
 
-def _register(out: Path, imported: Imported, cohort: Cohort) -> None:
-    """Registers the volumes that a manifest lists, and has it list what came of them."""
+def _read_again(manifest: Path, imported: Imported) -> Cohort:
+    from learner_ray.cohort.manifest import read_manifest
+
+    try:
+        return read_manifest(manifest, modality=str(imported.sidecar["modality"]))
+    except UserError as error:
+        raise UserError(f"{error}\nThe manifest was written: correct it there, or in the data.") from error
+
+
+def _registered(out: Path, imported: Imported) -> Imported:
+    """An import that lists what came of registering its volumes. Until all are made, only the manifest of
+    the volumes as they were exists: a sweep shall not take it for that of the registered ones."""
     from learner_ray.cohort.sources.writing import write_import
     from learner_ray.imaging.registration import register_to_first
 
+    if any(row.get("crop") or row.get("mask") for row in imported.rows):
+        raise UserError(
+            "--register moves volumes away from their crops and masks: leave the option or these columns out"
+        )
+    write_import(_unregistered(out), imported.rows, imported.sidecar, left_out=())
+    cohort = _read_again(_unregistered(out), imported)
     written = register_to_first(cohort, out.absolute().with_name(f"{out.stem}-registered"), _Progress())
     home = out.absolute().parent
     rows = [
         {**row, "path": str(written[line].relative_to(home)), "files": ""} if line in written else row
         for line, row in enumerate(imported.rows, start=2)
     ]
-    write_import(out, rows, imported.sidecar, imported.left_out)
-    print(f"registered: {len(written)} volumes, in {out.stem}-registered")
+    print(f"registered: {len(written)} volumes, in {out.stem}-registered; before: {_unregistered(out)}")
+    return replace(imported, rows=rows)
+
+
+def _unregistered(out: Path) -> Path:
+    """Where the manifest of the volumes as they were lies, beside that of the registered ones."""
+    return out.with_name(f"{out.stem}-unregistered.csv")
 
 
 def _what(words: Sequence[str]) -> tuple[Any, Path]:

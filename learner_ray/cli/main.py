@@ -74,7 +74,7 @@ VERBS: dict[str, tuple[Main, str]] = {
     "sweep": (_sweep, "search each arm, train and test the selected configurations, show the table"),
     "plan": (_plan, "print runs, hours and the minimum detectable difference of a sweep; run nothing"),
     "check": (_check, "check a cohort before a sweep, or the files of a results folder"),
-    "import": (_import, "make a manifest of a data set: BIDS, CAPS, ADNI, OASIS, a table"),
+    "import": (_import, "make a manifest of a data set: BIDS, CAPS, ADNI, OASIS, DICOM, a table"),
     "draft": (_draft, "begin a manifest: list the scans of a folder"),
     "train": (_train, "train one run again, and compare the numbers"),
     "predict": (_predict, "apply a final run's encoder to new scans"),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from learner_ray.cohort.content import content_hashes
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.covariates import SEEN
+from learner_ray.cohort.crop import normal_crop
 from learner_ray.cohort.missing import Listed
 from learner_ray.cohort.patients import normal_form
 from learner_ray.cohort.score import Score
@@ -92,7 +93,8 @@ class Cohort:
     """All scans of one modality with one score, as a reader checked them.
 
     Raises:
-        ValueError: ``scans`` lacks a column, a scan id occurs twice, or one patient has two spellings.
+        ValueError: ``scans`` lacks a column, a scan id occurs twice, one patient has two spellings, or a crop
+            is not written as ``Scan`` has it.
     """
 
     name: str
@@ -124,6 +126,11 @@ class Cohort:
         patients = self.scans["patient"].unique()
         if len({normal_form(patient) for patient in patients}) < len(patients):
             raise ValueError("a patient is written in two ways; readers of a listing refuse it with its rows")
+        for crop in self.scans["crop"].unique():
+            if crop != normal_crop(crop):
+                raise ValueError(
+                    f"crop {crop!r} is not x0,y0,x1,y1 in whole pixels, with x0 < x1 and y0 < y1"
+                )
         ordered = self.scans[COLUMNS].sort_values(["patient", "order", "scan"], ignore_index=True)
         object.__setattr__(self, "scans", ordered)
 

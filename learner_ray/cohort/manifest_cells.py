@@ -10,6 +10,7 @@ from datetime import datetime
 from glob import glob
 from pathlib import Path
 
+from learner_ray.cohort.crop import normal_crop
 from learner_ray.cohort.scan_files import files_of_scan
 
 TIMES = ("visit", "date", "day")
@@ -40,17 +41,12 @@ def listed_files(folder: Path, values: Mapping[str, str], named: str, wrong: lis
 def part_seen(folder: Path, values: Mapping[str, str], wrong: list[str]) -> tuple[str, str]:
     """The part of a row's scan that is to be seen: its ``crop``, rewritten as ``x0,y0,x1,y1``, and the
     absolute path of its ``mask``; each empty where the cell is."""
-    crop = mask = ""
-    if values["crop"]:
-        found = re.fullmatch(r"(\d+)[,; ]+(\d+)[,; ]+(\d+)[,; ]+(\d+)", values["crop"], re.ASCII)
-        left, top, right, bottom = map(int, found.groups()) if found else (0, 0, 0, 0)
-        if left < right and top < bottom:
-            crop = f"{left},{top},{right},{bottom}"
-        else:
-            wrong.append(
-                f"crop {values['crop']!r} is no part of a picture: write it as x0,y0,x1,y1 in whole pixels "
-                "from the top left, with x0 < x1 and y0 < y1"
-            )
+    crop, mask = normal_crop(values["crop"]), ""
+    if values["crop"] and not crop:
+        wrong.append(
+            f"crop {values['crop']!r} is no part of a picture: write it as x0,y0,x1,y1 in whole pixels "
+            "from the top left, with x0 < x1 and y0 < y1"
+        )
     if values["mask"]:
         mask = os.path.abspath(folder / values["mask"])
         if not os.path.isfile(mask):

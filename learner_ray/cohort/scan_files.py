@@ -25,10 +25,8 @@ def files_of_scan(path: str) -> tuple[str, ...] | str:
     Args:
         path: where it is a folder, hidden files in it do not count.
     """
-    if os.path.isdir(path):
-        return _slices(Path(path))
     if not os.path.isfile(path):
-        return "does not exist; correct the path"
+        return _slices(Path(path)) if os.path.isdir(path) else "does not exist; correct the path"
     if os.path.splitext(path)[1].lower() not in _PARTNERS:
         return (path,)
     partner = partner_of(path)

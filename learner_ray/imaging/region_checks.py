@@ -40,7 +40,7 @@ def _check_volume(part: tuple[str, ...], region: RegionOfInterest) -> None:
         axes = header.axes
     region.box(part[0], header.shape[axes[0]], header.shape[axes[1]])
     if region.mask:
-        region.check_volume_mask(part[0], header, read_header(region.volume_mask))
+        region.check_volume_mask(header, read_header(region.volume_mask))
 
 
 def _shown_size(path: str) -> tuple[int, int]:

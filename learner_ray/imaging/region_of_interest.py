@@ -84,9 +84,9 @@ class RegionOfInterest:
             raise ScanError(self.mask, f"is nowhere above 0{where}, so it hides all of its scan; correct it")
 
     def check_volume_mask(
-        self, path: str, volume: SpatialImage | VolumeHeader, mask: SpatialImage | VolumeHeader
+        self, volume: SpatialImage | VolumeHeader, mask: SpatialImage | VolumeHeader
     ) -> None:
-        """Refuses a mask that does not lie on a volume voxel by voxel.
+        """Refuses a mask that does not lie on a volume voxel by voxel. Reads headers alone.
 
         Raises:
             ScanError: its shape or its position is another one.
@@ -95,7 +95,7 @@ class RegionOfInterest:
         if shapes[0] != shapes[1]:
             raise ScanError(self.mask, _other_size("voxels", shapes[0], shapes[1]))
         if not np.allclose(mask.affine, volume.affine, atol=_SAME_PLACE_MM):
-            reason = f"lies elsewhere in space than {path} by its header; resample it to the scan's grid"
+            reason = "lies elsewhere in space than its scan by its header; resample it to the scan's grid"
             raise ScanError(self.mask, reason)
 
     @property

@@ -85,7 +85,7 @@ def _load(
     image, path = open_volume(files), files[0]
     try:
         axes = long_axes(image.shape)
-        inside = _masked(path, image, region) if region.mask else None
+        inside = _masked(image, region) if region.mask else None
         if len(axes) == 3:
             image = nibabel.as_closest_canonical(image)
             axes = long_axes(image.shape)
@@ -112,10 +112,10 @@ def _load(
     return voxels, spacing, sides
 
 
-def _masked(path: str, image: nibabel.Nifti1Image, region: RegionOfInterest) -> NDArray[np.bool_]:
+def _masked(image: nibabel.Nifti1Image, region: RegionOfInterest) -> NDArray[np.bool_]:
     """Where a volume's mask is above 0, (X, Y, Z), in the orientation that the volume is shown in."""
     mask = open_volume(region.volume_mask)
-    region.check_volume_mask(path, image, mask)
+    region.check_volume_mask(image, mask)
     if len(long_axes(mask.shape)) == 3:
         mask = nibabel.as_closest_canonical(mask)
     inside: NDArray[np.bool_] = np.asarray(mask.dataobj).squeeze() > 0

@@ -89,6 +89,13 @@ def test_what_a_caller_does_to_the_pairs_stays_with_him():
     assert cohort.pairs()["y"].tolist() == [1]
 
 
+@pytest.mark.parametrize("crop", ["9,0,9,9", "1 2 3 4", "1,2,3", "1,2,3," + "9" * 5000])
+def test_a_crop_of_any_source_is_a_part_of_a_picture(crop):
+    scan = Scan(scan="s", files=(), patient="A", visit="1", order=1, score=1, crop=crop, source="", row=1)
+    with pytest.raises(ValueError, match="is not x0,y0,x1,y1"):
+        Cohort(name="c", modality="lus", score=MMSE, scans=scan_table([scan]))
+
+
 def test_scan_ids_are_unique():
     scan = Scan(scan="s", files=(), patient="A", visit="1", order=1.0, score=1.0, source="", row=1)
     with pytest.raises(ValueError, match="unique"):

@@ -132,6 +132,8 @@ def test_a_mask_of_a_volume_lies_on_it_voxel_by_voxel(tmp_path, shape, shift, sa
         gate.inspect(load(manifest, modality="lus"), folds=())
     with pytest.raises(UserError, match=rf"row 2: .*mask\.nii\.gz {said}"):
         gate.decode(load(manifest, modality="lus"), PixelSettings(32))
+    [bad] = gate.bad_headers(load(manifest, modality="lus"))
+    assert "/" not in bad.unnamed, "study.json names no path of a scan"
 
 
 def test_crops_of_a_turned_volume_are_checked_as_it_is_shown(tmp_path):

@@ -86,6 +86,30 @@ def test_an_import_lists_registered_files_and_leaves_the_first_visit_as_it_is(vi
         assert apart(visits[0], out.parent / row["path"]) < apart(*visits) / 4
 
 
+def test_an_import_that_cannot_register_leaves_no_manifest_that_looks_registered(tmp_path, capsys):
+    pytest.importorskip("SimpleITK")
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.nii").write_bytes(b"damaged")
+    lines = ["path,patient,visit,MMSE", "a.nii,P,1,29", "b.nii,P,2,25", "c.nii,Q,1,28"]
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "made" / "manifest.csv"
+    command = ["import", str(tmp_path / "table.csv"), "--score", "MMSE", "--modality", "mri", "--register"]
+    assert main([*command, "--out", str(out)]) == 2
+    assert "b.nii cannot be registered to" in capsys.readouterr().err and not out.exists()
+    assert main([*command, "--out", str(out)]) == 2
+    assert "manifest-unregistered.csv exists: name another file" in capsys.readouterr().err
+
+
+def test_crops_of_volumes_that_move_are_refused(tmp_path, capsys):
+    pytest.importorskip("SimpleITK")
+    (tmp_path / "a.nii").write_bytes(b"a")
+    (tmp_path / "table.csv").write_text('path,patient,visit,MMSE,crop\na.nii,P,1,29,"0,0,9,9"\n')
+    command = ["import", str(tmp_path / "table.csv"), "--score", "MMSE", "--modality", "mri", "--register"]
+    assert main([*command, "--out", str(tmp_path / "made" / "manifest.csv")]) == 2
+    assert "away from their crops and masks" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
 def test_without_the_package_nothing_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     (tmp_path / "table.csv").write_text("path,patient,visit,MMSE\na.nii,P,1,29\n")

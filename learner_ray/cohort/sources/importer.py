@@ -46,6 +46,8 @@ class FoundScan:
     """Its file, or the folder that holds its files."""
     files: tuple[Path, ...] = ()
     """Its files where there are several."""
+    mask: Path | None = None
+    """The file that says where it is to be seen; None where there is none."""
     patient: str
     """Id of the patient, as written."""
     visit: str = ""

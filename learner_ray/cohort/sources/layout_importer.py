@@ -22,7 +22,7 @@ from learner_ray.cohort.sources.importer import (
 )
 from learner_ray.core.errors import UserError
 
-_MORE = ("view", "site", "device", "age", "sex", "education_years")
+_MORE = ("view", "site", "device", "age", "sex", "education_years", "spo2", "crop")
 
 
 class LayoutImporter(Importer):
@@ -75,6 +75,7 @@ def _found(cohort: Cohort, left_out: list[LeftOut]) -> Found:
         found = FoundScan(
             path=Path(scan["files"][0]),
             files=tuple(map(Path, scan["files"])) if len(scan["files"]) > 1 else (),
+            mask=Path(scan["mask"]) if scan["mask"] else None,
             patient=scan["patient"],
             visit=f"{scan['order']:g}" if math.isnan(day) else scan["visit"],
             when=None if math.isnan(day) else Moment(days=day, dated=False, clock=True),

@@ -23,7 +23,7 @@ from learner_ray.cohort.sources.importer import (
 from learner_ray.cohort.sources.scores import PREFIX, lacking, moments_of, read_scores, roles_of, score_cells
 from learner_ray.core.errors import UserError
 
-_TEXTS, _NUMBERS = ("view", "site", "device", "sex"), ("age", "education_years", "rating")
+_TEXTS, _NUMBERS = ("view", "site", "device", "sex", "crop"), ("age", "education_years", "rating")
 
 
 class Listing(Importer):
@@ -52,7 +52,8 @@ class Listing(Importer):
         scans = {}
         for row, cells in table.rows:
             progress(row, "rows")
-            file = Path(os.path.abspath(path.parent / cells[columns["path"]].replace("\\", "/")))
+            file = _beside(path, cells[columns["path"]])
+            mask = cells.get(columns.get("mask", ""), "")
             wrong = _unusable(cells[columns["path"]], cells[columns["patient"]], file)
             if wrong:
                 left_out.append(
@@ -62,6 +63,7 @@ class Listing(Importer):
             scans[row] = FoundScan(
                 path=file,
                 files=(Path(glob.escape(str(file))) / "*",) if file.is_dir() else (),
+                mask=_beside(path, mask) if mask else None,
                 patient=cells[columns["patient"]],
                 visit=cells.get(columns.get("visit", ""), ""),
                 when=whens.get(row),
@@ -111,6 +113,11 @@ def _own(
         score=value,
         more=more.get(row, {}),
     )
+
+
+def _beside(table: Path, written: str) -> Path:
+    """The absolute path of a file that a table names, by its own folder."""
+    return Path(os.path.abspath(table.parent / written.replace("\\", "/")))
 
 
 def _unusable(written: str, patient: str, file: Path) -> str:

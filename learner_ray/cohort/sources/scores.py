@@ -35,6 +35,7 @@ NAMES: Mapping[str, Sequence[str]] = {
     "age": ("age",), "sex": ("sex", "M/F", "PTGENDER"),
     "education_years": ("education_years", "EDUC", "PTEDUCAT"),
     "rating": ("rating",),
+    "crop": ("crop",), "mask": ("mask",),
 }  # fmt: skip
 """What tables call each role; the first that is there counts."""
 ALIASES: Mapping[str, Sequence[str]] = {"mmse": ("MMSE", "MMSCORE", "MMS", "MMSE_total", "mmse_score")}

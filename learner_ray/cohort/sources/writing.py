@@ -22,8 +22,8 @@ from learner_ray.core.files import write_atomic
 
 COLUMNS = (
     "path", "files", "patient", "visit", "day", "score", "view", "site", "device", "age", "sex",
-    "education_years", "rating", "spo2", "flag", "scan_date", "score_date", "score_days", "score_rule",
-    "score_row",
+    "education_years", "rating", "spo2", "crop", "mask", "flag", "scan_date", "score_date", "score_days",
+    "score_rule", "score_row",
 )  # fmt: skip
 """The columns of an imported manifest, those without any cell left out."""
 
@@ -71,6 +71,7 @@ def _row(each: Joined, home: Path, day: str, *, named: bool) -> Row:
     cells = {
         "path": _from(home, scan.path),
         "files": ";".join(_from(home, file) for file in scan.files),
+        "mask": _from(home, scan.mask) if scan.mask else "",
         "patient": scan.patient,
         "visit": scan.visit if named else "",
         "day": day,

@@ -5,6 +5,12 @@ from collections import Counter
 
 import pytest
 
+from learner_ray.cohort import SF_RATIO, Cohort
+from learner_ray.cohort.cohort import Scan, scan_table
+from learner_ray.cohort.sources.base import SourceLayout
+from learner_ray.cohort.sources.importer import ImportOptions
+from learner_ray.cohort.sources.layout_importer import found_in
+from learner_ray.core.components import SOURCES
 from learner_ray.core.errors import UserError
 from tests.cohort.sources.run import cells, imported, reasons
 
@@ -58,3 +64,23 @@ def test_oasis2_as_distributed(unpacked):
         ("mpr-1.nifti.img", "2", "457", "30"),
     ]
     assert Counter(reasons(result).values()) == {"the session has no image on disk": 371}
+
+
+def test_what_a_layout_says_of_a_scan_is_in_the_import(tmp_path, monkeypatch):
+    monkeypatch.setattr(SOURCES, "_added", {})
+    said = {"site": "A", "spo2": 91.5, "crop": "0,0,9,9", "mask": str(tmp_path / "m.png")}
+
+    class Mine(SourceLayout):
+        name = "mine"
+        needs = "anything"
+
+        def recognises(self, folder):
+            return True
+
+        def read(self, folder, missing=()):
+            scan = {"files": ("a.png",), "patient": "P", "visit": "1", "order": 1.0, "score": 300.0}
+            scans = scan_table([Scan(scan="a", **scan, **said, source="s.csv", row=2)])
+            return Cohort(name="own", modality="lus", score=SF_RATIO, scans=scans)
+
+    [scan] = found_in(Mine(), tmp_path, ImportOptions()).scans
+    assert {**scan.more, "mask": str(scan.mask)} == {**said, "spo2": "91.5"}

@@ -130,6 +130,18 @@ def test_ages_and_ratings_with_decimal_commas(tmp_path):
     assert cells(result, "site", "age", "rating") == [("1,5", "72.5", "19.5")]
 
 
+def test_crop_and_mask_of_a_table_are_those_of_the_manifest(tmp_path):
+    head, scan = "path,patient,day,MMSE,crop,mask\n", "../clips/{}.mp4,1,{},20,{},{}\n"
+    rows = head + scan.format("a", 0, '"1,2,30,40"', "masks\\m.png") + scan.format("b", 9, "", "")
+    plant(tmp_path, {**CLIPS, "tables/masks/m.png": b"x", "tables/s.csv": rows})
+    result = imported(tmp_path / "tables/s.csv", out=tmp_path / "m.csv", score="MMSE", modality="mri")
+    assert cells(result, "crop", "mask") == [("1,2,30,40", "tables/masks/m.png"), ("", "")]
+    write_import(tmp_path / "m.csv", result.rows, result.sidecar, result.left_out)
+    scans = read_unscored(tmp_path / "m.csv")
+    assert [*scans["crop"]] == ["1,2,30,40", ""]
+    assert [*scans["mask"]] == [str(tmp_path / "tables/masks/m.png"), ""]
+
+
 def test_minutes_count_however_many_days_came_before(tmp_path):
     rows = "path,patient,day,MMSE\nclips/a.mp4,1,10000.12,20\nclips/b.mp4,1,10000.14,25\n"
     plant(tmp_path, {**CLIPS, "s.csv": rows})
