@@ -24,6 +24,7 @@ _END = re.compile(rb"^ElementDataFile *=.*\n|^\r?\n", re.MULTILINE)
 _DETACHED = re.compile(rb"^(data ?file *:|ElementDataFile *=(?! *LOCAL))", re.MULTILINE | re.IGNORECASE)
 _ZIPPED = re.compile(rb"^(encoding *: *gz|CompressedData *= *True)", re.MULTILINE | re.IGNORECASE)
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
+_ADDRESS = re.compile(r"\w+\(0x[0-9a-f]+\): ")
 _VOXEL = re.compile(r"(\d+)-bit (unsigned|signed|float)")
 
 
@@ -112,7 +113,8 @@ def _run(path: str, read: Any) -> Any:
     try:
         return read()
     except RuntimeError as error:
-        reason = str(error).rpartition("ERROR: ")[2]
+        # The cache keeps the reason: no address in memory, and no path, since the file may be moved.
+        reason = _ADDRESS.sub("", str(error).rpartition("ERROR: ")[2]).replace(path, "the file")
         raise ScanError(path, f"cannot be read by SimpleITK ({reason[:200]})") from error
 
 
