@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 from analysis.results.old_names import translated_row
@@ -16,7 +17,7 @@ class DamagedRunFileError(Exception):
 
 def run_folder(study: StudyResults, run_hash: str) -> Path:
     """The folder of a run, shared by all studies of one root."""
-    return study.folder.parent / "runs" / run_hash
+    return Path(os.path.abspath(study.folder)).parent / "runs" / run_hash  # the folder may be named "."
 
 
 def read_progress(study: StudyResults, run_hash: str) -> list[dict[str, float]]:
