@@ -44,6 +44,7 @@ def sweep(args: argparse.Namespace, weighting: str) -> Path:
         "--profile", "laptop", "--trials", "0", "--folds", str(args.folds), "--seeds", str(args.seeds),
         "--arms", args.arms, "--set", f"loss.weighting={weighting}",
         "--set", f"loss.contrastive_weight={args.weight}", *(["--data", args.data] if args.data else []),
+        *(part for edit in args.set for part in ("--set", edit)),
     ]  # fmt: skip
     code = subprocess.run(command).returncode
     if code not in (0, 3):  # 3: some runs failed, and the table says so
@@ -104,10 +105,11 @@ def main() -> None:
     parser.add_argument("--weight", type=float, default=1.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for all runs")
     args = parser.parse_args()
     for weighting in ("raw", "balanced"):
         found = table(sweep(args, weighting))
-        print(f"{args.modality}, {args.data or 'phantom'}: {weighting} weights of {args.weight:g}")
+        print(f"{args.modality}, {args.data or 'phantom'}: {weighting} weights of {args.weight:g}", *args.set)
         print(found.to_string(), flush=True)
 
 
