@@ -11,21 +11,23 @@ print(experiment.table())
 from __future__ import annotations
 
 import logging
+import math
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from learner_ray.cohort.listing import NAME, content_list
-from learner_ray.core.errors import Interrupted
+from learner_ray.core.errors import Interrupted, TimeOverError
 from learner_ray.core.files import write_json
 from learner_ray.imaging.cache_removal import note_if_large
 from learner_ray.imaging.gate import Decoded, warnings
 from learner_ray.imaging.pixel_store import pixel_folder
 from learner_ray.study.external import read_external, read_external_scans, refuse_another, remember
 from learner_ray.study.inputs import plan_request, read_cohort, read_request, read_scans
-from learner_ray.study.options import RETRY, SweepOptions
+from learner_ray.study.options import JOB, RETRY, SweepOptions, flag
 from learner_ray.study.repeat_command import equivalent_command
 from learner_ray.study.study import Study
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mist
     import pandas as pd
 
     from learner_ray.engine.connection import Devices
+    from learner_ray.study.budget import Budget
     from learner_ray.study.external import External
     from learner_ray.study.plan import Plan
     from learner_ray.study.plan_report import PlanReport
@@ -135,6 +138,9 @@ class Experiment:
                 slots=slots_of(self.options, devices),
                 ledger=self.out / "ledger.parquet",
                 looks=looks_of(self.out, self.options.looks),
+                price_per_hour=self.options.price_per_hour,
+                hours=_hours(self.options),
+                device_hours=self.options.max_device_hours or math.inf,
             )
 
     def run(self) -> SweepResult:
@@ -143,10 +149,11 @@ class Experiment:
         Raises:
             UserError: the cohort, the options or the devices do not allow the study, or the results folder
                 holds another one, or one of other numerics that is not complete.
-            PlaceError: a fault of the place ended it early; what had ended is kept.
+            PlaceError: a fault of the place ended it early, or its time was over (``TimeOverError``); what
+                had ended is kept.
             Interrupted: a signal ended it early, Ctrl-C for one; what had ended is kept.
         """
-        results = self._request.results
+        results, budget = self._request.results, _budget(self.options)
         with self._prepared() as (plan, decoded, external, devices), results.alone():
             from learner_ray.study.ledger import write_tables
             from learner_ray.study.summary import summary
@@ -154,11 +161,15 @@ class Experiment:
             results.fetch()
             self._record(plan, decoded, external)
             results.publish()
-            runner = self._runner(plan)
+            runner = self._runner(plan, budget)
             stopped_by = self._run_rest(plan, runner, devices)
+            while stopped_by is None and budget and budget.closes_at is not None:
+                plan = self._close(plan, runner, budget, decoded, external)
+                runner = self._runner(plan, budget)
+                stopped_by = self._run_rest(plan, runner, devices)
             write_tables(plan, runner, results.out)
             untested: Mapping[str, str] = {}
-            if external is not None and stopped_by is None:
+            if external is not None and stopped_by is None and runner.is_done:
                 from learner_ray.engine.external_runs import test_on_external
 
                 tested = test_on_external(external, plan, runner, results, self.options, devices)
@@ -166,6 +177,8 @@ class Experiment:
             results.publish()
             if stopped_by is not None:
                 raise Interrupted(stopped_by)
+            if budget and not runner.is_done:
+                raise TimeOverError(budget.over(runner.remaining))
             of_external = external.summary(results.out, untested) if external else ""
             said = summary(runner, results.out, of_external)
             results.publish_looks()  # it shows verdicts
@@ -178,8 +191,32 @@ class Experiment:
                 summary=said,
             )
 
-    def _record(self, plan: Plan, decoded: Decoded, external: External | None) -> None:
-        """Writes what the study is, before anything runs; refuses what may not be added to its folder."""
+    def _close(
+        self, plan: Plan, runner: StudyRunner, budget: Budget, decoded: Decoded, external: External | None
+    ) -> Plan:
+        """Closes the searches of a running study where its time asks for it; the plan of what is left."""
+        from learner_ray.study.closing import closed_plan, closing_record
+
+        results = self._request.results
+        logger.warning(str(budget))
+        trials, before = budget.closes_at or 1, results.study() or {}
+        planned = (before.get("closed") or {}).get("planned_trials", plan.size.trials)
+        closed = closing_record(runner, budget.by, trials, planned)
+        # The runs' files are the truth: tables and curves are written anew, of the trials that count.
+        shutil.rmtree(results.out / "tensorboard", ignore_errors=True)
+        plan = closed_plan(plan, trials)
+        self._record(plan, decoded, external, closed)
+        return plan
+
+    def _record(
+        self,
+        plan: Plan,
+        decoded: Decoded,
+        external: External | None,
+        closed: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Writes what the study is, before anything runs, or how its searches were closed; refuses what may
+        not be added to its folder."""
         from learner_ray.study.freeze import amendment_notice
         from learner_ray.study.other_numerics import refuse_to_add
         from learner_ray.study.record import record
@@ -199,6 +236,7 @@ class Experiment:
             allow_duplicates=self.options.allow_duplicates,
             looks=self.options.looks,
             sample_size=lambda: sample_size_record(plan, self.options.looks or 1),
+            closed=closed,
         )
         if amended := amendment_notice(before, study):
             logger.warning(amended)
@@ -284,7 +322,7 @@ class Experiment:
             said += "\nOn a cluster: the same with --cluster cluster/gpu.yaml, see cluster/README.md"
         return said
 
-    def _runner(self, plan: Plan) -> StudyRunner:
+    def _runner(self, plan: Plan, budget: Budget | None) -> StudyRunner:
         """The runner of a plan, with all that are told of its runs."""
         from learner_ray.engine.curves import Curves
         from learner_ray.engine.progress import Progress
@@ -309,6 +347,7 @@ class Experiment:
                 LedgerWriter(plan, results.out),
                 results,
             ],
+            budget=budget,
         )
 
     def _run_rest(self, plan: Plan, runner: StudyRunner, devices: Devices) -> int | None:
@@ -319,6 +358,23 @@ class Experiment:
         from learner_ray.engine.run_plan import run_plan
 
         return run_plan(plan, runner, self._request.results, self.options, devices)
+
+
+def _budget(options: SweepOptions) -> Budget | None:
+    """The time that the options give a study, from now on; None where they set no limit."""
+    from learner_ray.study.budget import Budget
+
+    device_hours = options.max_device_hours or math.inf
+    limits = {"hours": options.hours, "max_device_hours": options.max_device_hours}
+    by = " and ".join(f"{flag(name)} {value}" for name, value in limits.items() if value is not None)
+    return Budget(by, seconds=3600 * _hours(options), device_seconds=3600 * device_hours) if by else None
+
+
+def _hours(options: SweepOptions) -> float:
+    """The hours that a start of the study may take."""
+    from learner_ray.engine.job_limit import hours_of_job
+
+    return hours_of_job() if options.hours == JOB else float(options.hours or math.inf)
 
 
 def encoder_bytes(plan: Plan) -> int:

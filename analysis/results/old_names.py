@@ -15,7 +15,7 @@ CONFIG_KEYS = {"progression.judged_by": "progression.selection_metric"}
 """Single keys of a configuration, dotted."""
 STUDY_KEYS = {"scheduler": "pruner", "search_metric": "selection_metric"}
 """Keys of study.json."""
-UNRECORDED = {"parallel_trials": 1}
+UNRECORDED = {"parallel_trials": 1, "closed": None}
 """What was so in every study whose study.json lacks the key."""
 ARM_KEYS = {"salt": "seed_offset"}
 """Keys of an arm in study.json."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, NoReturn
 
-from learner_ray.core.errors import Interrupted, PlaceError, StorageError, UserError
+from learner_ray.core.errors import Interrupted, PlaceError, StorageError, TimeOverError, UserError
 from learner_ray.core.files import storage_fault
 from learner_ray.core.paths import mistaken_path
 
@@ -70,10 +70,10 @@ def answer(
             print(INTERRUPTED.format(again))
         return 128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)
     except PlaceError as error:
-        return _unfinished(str(error), again, storage=isinstance(error, StorageError))
+        return _unfinished(str(error), again, _remedy(error))
     except MemoryError as error:
         said = " ".join(str(error).split()) or "more was asked for than there is"
-        return _unfinished(f"this machine has not enough memory: {said}", again, storage=False)
+        return _unfinished(f"this machine has not enough memory: {said}", again)
     except OSError as error:
         return _told_of_files(error, again)
     finally:
@@ -120,21 +120,30 @@ def _told_of_files(error: OSError, again: str) -> int:
     if error.filename is None and isinstance(error, BrokenPipeError):  # as of `| head`, which has seen enough
         return 128 + signal.SIGPIPE
     if error.filename is None and error.errno == errno.ENOSPC:
-        return _unfinished("no room is left for the output, or for a file", again, storage=True)
+        return _unfinished("no room is left for the output, or for a file", again, MAKE_ROOM)
     mistake = mistaken_path(error)
     if mistake:
         return _told(mistake, MISTAKE)
     fault = storage_fault(error, None)
     if not fault:
         raise error
-    return _unfinished(fault, again, storage=True)
+    return _unfinished(fault, again, MAKE_ROOM)
 
 
-def _unfinished(fault: str, again: str, *, storage: bool) -> int:
+MEND, MAKE_ROOM, NO_REMEDY = "mend this, then ", "make room, or bring the storage back, then ", ""
+
+
+def _remedy(error: PlaceError) -> str:
+    """What is to be done before the same command can go on."""
+    if isinstance(error, TimeOverError):
+        return NO_REMEDY
+    return MAKE_ROOM if isinstance(error, StorageError) else MEND
+
+
+def _unfinished(fault: str, again: str, remedy: str = MEND) -> int:
     if not again:
         return _told(fault, UNFINISHED)
-    remedy = "make room, or bring the storage back" if storage else "mend this"
-    said = f"{fault}. Completed runs are saved: {remedy}, then rerun the same command to resume:\n  {again}"
+    said = f"{fault}. Completed runs are saved: {remedy}rerun the same command to resume:\n  {again}"
     return _told(said, UNFINISHED)
 
 

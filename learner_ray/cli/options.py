@@ -82,7 +82,7 @@ def _arguments(option: Field[Any], kind: Any) -> dict[str, Any]:
 def _parser_of(kind: Any) -> Callable[[str], Any]:
     if kind in (int, int | None):
         return _whole
-    if kind is float:
+    if kind in (float, float | None):
         return _number
     return _names if kind in (tuple[str, ...], tuple[str, ...] | None) else str
 

@@ -20,6 +20,10 @@ class StorageError(PlaceError):
     """Results can no longer be written. Completed runs are kept; the same command resumes from there."""
 
 
+class TimeOverError(PlaceError):
+    """The time that a study was given is over. Completed runs are kept; the same command resumes."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal ended a study early. What had ended is kept; the same call or command goes on from there.
 

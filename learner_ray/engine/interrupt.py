@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,16 +16,18 @@ from learner_ray.core.files import Standing, storage_fault
 
 
 class Interrupt(tune.Stopper):  # type: ignore[misc]
-    """Ends the experiment on SIGINT, on SIGTERM, for a fault of the place or where no worker group starts.
+    """Ends the experiment on SIGINT, on SIGTERM, for a fault of the place, where no worker group starts, and
+    when its time is over.
 
     The caller says how to go on.
 
     Args:
         root: the folder of all runs.
         home: the study's own folder. Somebody may remove it, and then nothing is to be written there.
+        is_over: says whether nothing more is to run, though runs are left.
     """
 
-    def __init__(self, root: Path, home: Path) -> None:
+    def __init__(self, root: Path, home: Path, is_over: Callable[[], bool] = lambda: False) -> None:
         self.signal: int | None = None
         self.fault: PlaceError | None = None
         self.start_failure = ""
@@ -33,6 +35,7 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
         self.over = False
         """Whether all runs have ended, and only trials that hold a device put aside are left."""
         self._root = root
+        self._is_over = is_over
         self._home, self._standing = home, Standing(home)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -45,7 +48,8 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
     def stop_all(self) -> bool:
         """Whether the experiment ends now. Tune asks at every step of its loop."""
         self._look_at_home()
-        return self.signal is not None or self.fault is not None or bool(self.start_failure) or self.over
+        stopped = self.signal is not None or self.fault is not None or bool(self.start_failure)
+        return stopped or self.over or self._is_over()
 
     def _look_at_home(self) -> bool:
         """Whether the study's folder has gone."""

@@ -58,6 +58,8 @@ def run_plan(
         sharing = measure_sharing(largest_trial(plan), options.trials_per_gpu, ways=ways)
     share = sharing.runs
     slots = slots_of(options, devices, share)
+    if runner.budget:
+        runner.budget.devices = slots
     worker_groups = None
     if size > 1:
         from learner_ray.engine.worker_groups import WorkerGroups

@@ -62,14 +62,14 @@ def run_study(
         clock: by which silence is measured, in seconds.
 
     Returns:
-        The signal that ended the study early, or None.
+        The signal that ended the study early, or None; None, too, where the runner says that it is over.
 
     Raises:
         PlaceError: a fault of the place, such as data that have gone; runs that had ended are kept.
         UserError: no worker group could be started.
     """
     watchdog = Watchdog(hung_after_s, clock)
-    interrupt = Interrupt(runner.store.root, scratch.parent)
+    interrupt = Interrupt(runner.store.root, scratch.parent, lambda: runner.is_over)
     gpu = worker_groups.gpu if worker_groups else resources.get("gpu", 0) == 1
     groups = worker_groups.groups if worker_groups else 0
     attempts = Attempts(lambda: groups or device_count())
@@ -134,7 +134,7 @@ def _raise_what_ended_it(interrupt: Interrupt, runner: StudyRunner) -> None:
             f"no worker group could be started: {interrupt.start_failure}; ask for fewer with "
             "--devices-per-trial, or wait until devices are free"
         )
-    if interrupt.signal is None and not runner.is_done:
+    if interrupt.signal is None and not runner.is_done and not runner.is_over:
         raise PlaceError("processes or worker groups died too often, and Ray Tune has given up")
 
 

@@ -55,6 +55,7 @@ def study_now(study: Mapping[str, Any]) -> dict[str, Any]:
     now = {_STUDY_KEYS.get(key, key): value for key, value in study.items()}
     now.setdefault("numerics", UNNAMED)
     now.setdefault("parallel_trials", 1)
+    now.setdefault("closed", None)
     if isinstance(now.get("base"), dict):
         # Whole: with the keys that came later, without those that its loss does not have and nobody set.
         now["base"] = Config.from_dict(now["base"]).to_dict()

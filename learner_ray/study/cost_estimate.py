@@ -11,6 +11,7 @@ import numpy as np
 
 from learner_ray.core.components import PRUNERS
 from learner_ray.run.throughput import Throughput, paced_as
+from learner_ray.study.forecast import RunsLeft
 from learner_ray.study.lag import trials_before
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec
@@ -30,8 +31,6 @@ class ArmCost:
     audits: int
     finals: int
     device_seconds: float
-    search_seconds: float
-    """The part of the device time that trials take."""
 
 
 NO_TIME = Throughput(train_per_scan=0, evaluate_per_scan=0)
@@ -48,21 +47,40 @@ def estimate_cost(plan: Plan, throughput: Mapping[str, Throughput]) -> list[ArmC
         throughput: by :func:`paced_as`, the encoder and its views; an encoder that no arm pretrains costs
             nothing, as embedding alone takes hardly any time.
     """
+    left = runs_left(plan, throughput)
     costs = []
     for arm in plan.arms:
         groups = [group for group in plan.groups if group.arm is arm]
-        seconds = [_group_seconds(plan, g, throughput.get(paced_as(g.config), NO_TIME)) for g in groups]
         costs.append(
             ArmCost(
                 arm=arm.name,
                 trials=sum(group.trials for group in groups),
                 audits=sum(group.audit_runs for group in groups),
                 finals=sum(group.settings.seeds for group in groups),
-                device_seconds=sum(searched + after for searched, after in seconds),
-                search_seconds=sum(searched for searched, _ in seconds),
+                device_seconds=sum(left[group.name].seconds for group in groups),
             )
         )
     return costs
+
+
+def runs_left(plan: Plan, throughput: Mapping[str, Throughput]) -> dict[str, RunsLeft]:
+    """All runs of a plan that has not begun, by the name of their group; the arguments are those of
+    :func:`estimate_cost`. The trials of a group are taken to be of one length, and so are its audits and
+    final runs."""
+    left = {}
+    for group in plan.groups:
+        pace = throughput.get(paced_as(group.config), NO_TIME)
+        searched, after = _group_seconds(plan, group, pace)
+        repeats = group.audit_runs + group.settings.seeds
+        left[group.name] = RunsLeft(
+            trials=group.trials,
+            trial_seconds=searched / max(1, group.trials),
+            repeats=repeats,
+            repeat_seconds=after / repeats,
+            parallel_trials=plan.settings.parallel_trials,
+            chosen_by=group.chosen_by,
+        )
+    return left
 
 
 def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) -> tuple[float, float]:
@@ -70,7 +88,7 @@ def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) ->
     if not group.config.progression.uses_encoder:
         return 0.0, 0.0
     epochs = group.config.train.epochs if group.config.pretrains else 0
-    trial, final = _scans(plan, group, final=False), _scans(plan, group, final=True)
+    trial, final = scans_of(plan, group, final=False), scans_of(plan, group, final=True)
     trial_epoch = (
         trial["pretrain"] * throughput.train_per_scan + trial["embed"] * throughput.evaluate_per_scan
     )
@@ -83,8 +101,8 @@ def _group_seconds(plan: Plan, group: FoldSearchSpec, throughput: Throughput) ->
     return trial_epochs * trial_epoch, after
 
 
-def _scans(plan: Plan, group: FoldSearchSpec, *, final: bool) -> dict[str, int]:
-    """Scans that one run pretrains on, and that it embeds."""
+def scans_of(plan: Plan, group: FoldSearchSpec, *, final: bool) -> dict[str, int]:
+    """How many scans one run pretrains on (``pretrain``) and embeds (``embed``)."""
     per_patient = plan.cohort.scans["patient"].value_counts()
     patients = group.patients(final=final)
     embedded = (*patients.classifier, *patients.validation, *patients.test)

@@ -106,7 +106,24 @@ class Simulated:
     interrupted: bool
 
 
-def simulate(runner: StudyRunner, trainer: Trainer, *, devices: int, until: float = math.inf) -> Simulated:
+class FakeTime:
+    """The time of a fake clock, in seconds; called, it is the time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def simulate(
+    runner: StudyRunner,
+    trainer: Trainer,
+    *,
+    devices: int,
+    until: float = math.inf,
+    time: FakeTime | None = None,
+) -> Simulated:
     """Runs a runner's runs on a fake clock.
 
     Args:
@@ -115,17 +132,21 @@ def simulate(runner: StudyRunner, trainer: Trainer, *, devices: int, until: floa
         devices: runs at a time.
         until: seconds on the clock after which everything is killed; another runner on the same store
             goes on.
+        time: the clock, for a runner with a budget that goes by it; it goes on from where it is. Without it:
+            a new one.
     """
     store = runner.store
     if not isinstance(store, MemoryStore):
         raise TypeError("a study is simulated on a MemoryStore: real runs are not to be written over")
-    clock = _Clock(runner)
+    clock = _Clock(runner, time or FakeTime())
+    if runner.budget:
+        runner.budget.devices = devices
     numbers = itertools.count()
     while True:
         while len(clock.events) < devices and (planned := runner.next_run()) is not None:
             clock.plan(_Running(next(numbers), planned, store.folder(planned.spec.hash), trainer))
-        if not clock.events:
-            return Simulated(seconds=clock.now, epochs=clock.epochs, interrupted=False)
+        if not clock.events or runner.is_over:
+            return Simulated(seconds=clock.time.now, epochs=clock.epochs, interrupted=runner.is_over)
         if clock.events[0].at > until:
             return Simulated(seconds=until, epochs=clock.epochs, interrupted=True)
         clock.advance()
@@ -165,8 +186,8 @@ class _Event:
 class _Clock:
     """The time, and what is about to happen: one event per busy device."""
 
-    def __init__(self, runner: StudyRunner) -> None:
-        self.now = 0.0
+    def __init__(self, runner: StudyRunner, time: FakeTime) -> None:
+        self.time = time
         self.epochs = 0
         self.events: list[_Event] = []
         self._runner = runner
@@ -179,12 +200,12 @@ class _Clock:
             self._runner.ended(running.planned)
             return
         seconds, row = epoch
-        heapq.heappush(self.events, _Event(self.now + seconds, running.number, row, running))
+        heapq.heappush(self.events, _Event(self.time.now + seconds, running.number, row, running))
 
     def advance(self) -> None:
         """Goes to the next event."""
         event = heapq.heappop(self.events)
-        running, self.now = event.running, event.at
+        running, self.time.now = event.running, event.at
         if event.row["epoch"] > len(running.run.rows):
             running.run.rows.append(event.row)
             self.epochs += 1

@@ -139,6 +139,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str,
     Raises:
         UserError: the cohort cannot be split so, or a package that the sampler needs is missing.
     """
+    from learner_ray.study.closing import size_now
     from learner_ray.study.other_numerics import recipe_then
     from learner_ray.study.plan import make_plan
     from learner_ray.study.samplers import make_sampler
@@ -151,7 +152,7 @@ def plan_request(request: Request, cohort: Cohort, *, gpus: int, precision: str,
         cohort,
         request.source,
         profile=profile,
-        size=options.size_of(profile),
+        size=size_now(request.results.study(), options.size_of(profile), extend=options.extend),
         arms=request.arms,
         edits=options.edits,
         precision=precision,

@@ -15,6 +15,8 @@ PROTOCOLS = ("nested", "development")
 PLACES = ("site", "device")
 
 MATCHES = ("compute",)
+JOB = "job"
+"""The value of ``hours`` that stands for what the Slurm job has left."""
 
 RETRY = {"failed": ("audit", "final"), "failed-trials": ("trial", "audit", "final")}
 """The values of ``retry``, and the roles of runs that each stands for."""
@@ -76,6 +78,15 @@ class SweepOptions:
     """Trials of each search that run at a time, instead of the profile's number. A trial then goes by those
     with numbers smaller by 2 P or more, so that the order in which they end does not matter. P is recorded as
     a part of the study."""
+    hours: str | None = _option(metavar="H")
+    """Hours that this start may take, or "job" for what the Slurm job has left. Where they do not suffice,
+    the searches of all arms and folds close at one number of trials, such that all final runs end in time;
+    scores play no part in it. It is recorded in study.json, and --extend opens the searches again."""
+    max_device_hours: float | None = _option(metavar="H")
+    """Device hours that the whole study may take, in all its starts; where they do not suffice, searches
+    close as with --hours."""
+    price_per_hour: float | None = _option(metavar="PRICE")
+    """Price of a device for an hour, in any currency: --plan then says what the study costs."""
     epochs: int | None = _option(metavar="N")
     """Epochs of pretraining, instead of the profile's number."""
     pruner: str | None = _option(metavar="NAME")
@@ -150,6 +161,11 @@ class SweepOptions:
             value = getattr(self, name)
             if value is not None and not _is_whole(value):
                 raise UserError(f"{flag(name)} must be a whole number, not {value!r}")
+        for name in ("max_device_hours", "price_per_hour"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise UserError(f"{flag(name)} must be a number above 0, not {value!r}")
+        self._check_hours()
         if not 0 < self.hung_after < math.inf:
             raise UserError(f"--hung-after must be a number of seconds above 0, not {self.hung_after!r}")
         self.size_of("laptop")  # refuses sizes that no plan could have
@@ -158,6 +174,17 @@ class SweepOptions:
                 f"--set seed={self.set['seed']}: every run has a seed of its own, made from the study's: "
                 "give --seed N"
             )
+
+    def _check_hours(self) -> None:
+        if self.hours in (None, JOB):
+            return
+        try:
+            hours = float(self.hours or "")
+        except ValueError:
+            hours = math.nan
+        if not 0 < hours < math.inf:
+            raise UserError(f'--hours must be a number of hours above 0, or "{JOB}", not {self.hours!r}')
+        object.__setattr__(self, "hours", f"{hours:g}")
 
     def _check_designs(self) -> None:
         if self.splits is not None and self.leave_out:

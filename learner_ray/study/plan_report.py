@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from analysis.statistics.metrics import ReportMetric
 from analysis.statistics.power import POWER
 from learner_ray.core.durations import duration
 from learner_ray.run.throughput import Throughput
-from learner_ray.study.cost_estimate import ArmCost, estimate_cost
+from learner_ray.study.cost_estimate import ArmCost, estimate_cost, runs_left
+from learner_ray.study.forecast import RunsLeft, makespan, most_trials
 from learner_ray.study.plan import Plan
 from learner_ray.study.sample_size import sample_size
 
@@ -35,6 +37,12 @@ class PlanReport:
     """The table of final runs that the study has already, whose noise tells what it could detect."""
     looks: int = 1
     """Looks at the results that are declared."""
+    price_per_hour: float | None = None
+    """Price of a device for an hour; None where it is not known."""
+    hours: float = math.inf
+    """Hours that the study may take."""
+    device_hours: float = math.inf
+    """Device hours that it may take."""
 
     def __str__(self) -> str:
         return f"{self.heading}\n{self.costs}"
@@ -63,22 +71,71 @@ class PlanReport:
             f"{cost.finals:4d} final runs  {duration(cost.device_seconds)} of device time"
             for cost in self.arm_costs
         ]
-        seconds, searched = self.device_seconds, sum(cost.search_seconds for cost in self.arm_costs)
-        wall = searched / min(self.slots, self.plan.width) + (seconds - searched) / self.slots
         total = (
-            f"In all {self.runs} runs, {duration(seconds)} of device time{self._timed}, about "
-            f"{duration(wall)} with {self.slots} at a time{self._searching}; "
+            f"In all {self.runs} runs, {duration(self.device_seconds)} of device time{self._timed}, about "
+            f"{duration(self.wall_seconds)} with {self.slots} at a time{self._in_use}; "
             f"{self.encoder_bytes / 1e9:.1f} GB of disk for final encoders."
         )
+        limits = [text for text in (self._price, self._within_limits) if text]
         known = [self.not_timed] if self._timed and self.not_timed else []
-        return "\n".join([*rows, total, *known, detectable(self.plan, self.ledger, self.looks)])
+        return "\n".join([*rows, total, *limits, *known, detectable(self.plan, self.ledger, self.looks)])
+
+    @cached_property
+    def _left(self) -> Mapping[str, RunsLeft]:
+        return runs_left(self.plan, self.throughput)
+
+    @cached_property
+    def wall_seconds(self) -> float:
+        """Seconds from the first start to the last end, if all devices are there throughout."""
+        return makespan(self._left, self.slots)
 
     @property
-    def _searching(self) -> str:
-        """How many run at a time before the searches have ended, where it is fewer."""
-        width = self.plan.width
+    def _price(self) -> str:
+        """What the devices cost, in a sentence; empty where no price is known."""
+        if self.price_per_hour is None:
+            return ""
+        used = self.price_per_hour * self.device_seconds / 3600
+        held = self.price_per_hour * self.wall_seconds * self.slots / 3600
+        return (
+            f"At {self.price_per_hour:g} per device and hour: {used:.2f} for the device time, {held:.2f} if "
+            f"all {self.slots} are paid for to the end."
+        )
+
+    @property
+    def _within_limits(self) -> str:
+        """How many trials fit into the time, in a sentence; empty where there is no limit, or all fit."""
+
+        def suffices_for(trials: int) -> bool:
+            left = {name: replace(e, trials=min(trials, e.trials)) for name, e in self._left.items()}
+            device_hours = sum(each.seconds for each in left.values()) / 3600
+            return makespan(left, self.slots) / 3600 <= self.hours and device_hours <= self.device_hours
+
+        planned = max(group.trials for group in self.plan.groups)
+        if not planned or suffices_for(planned):
+            return ""
+        most = most_trials(planned, suffices_for)
+        if not suffices_for(most):
+            return "The time does not suffice, even with one trial of each search."
+        return f"The time suffices for about {most} of {planned} trials of each search: they close there."
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the devices that is in use, on average until the last run ends."""
+        return self.device_seconds / (self.wall_seconds * self.slots) if self.wall_seconds else 0.0
+
+    @property
+    def _in_use(self) -> str:
+        """The share of the devices that is in use, and how many can be while it searches, where these are
+        fewer than all."""
+        if not self.wall_seconds:
+            return ""
+        said = f"{self.utilisation:.0%} of them in use"
         searches = any(cost.trials for cost in self.arm_costs)
-        return f" ({width} while it searches)" if searches and width < self.slots else ""
+        return (
+            f", {said} ({width} while it searches)"
+            if searches and (width := self.plan.width) < self.slots
+            else f", {said}"
+        )
 
     @property
     def _timed(self) -> str:

@@ -119,6 +119,7 @@ def describe(
         "pruner": pruner_text(plan.settings.pruner),
         "sampler": plan.settings.sampler,
         "parallel_trials": plan.settings.parallel_trials,
+        "closed": None,
         "development": plan.development,
         "fixed_at": _fixed_at(plan),
         "threads": plan.settings.threads,
@@ -206,6 +207,7 @@ def record(
     allow_duplicates: bool = False,
     looks: int | None = None,
     sample_size: Callable[[], Mapping[str, Any] | None] = lambda: None,
+    closed: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes ``study.json`` and ``splits.json`` at the first start; later checks that they are this study's.
 
@@ -222,6 +224,7 @@ def record(
         allow_duplicates: whether files with the same content were let pass.
         looks: how many looks at the results are declared at the first start; None for one.
         sample_size: works out, at the first start, what the study could find: takes seconds.
+        closed: how the searches of a study that runs were closed, where the plan is what is left of it.
 
     Raises:
         UserError: the folder holds another study, or one whose files were changed, or that declared another
@@ -229,6 +232,8 @@ def record(
     """
     now = describe(plan, left_out, unreadable=unreadable, command=command, allow_duplicates=allow_duplicates)
     before = read_study(folder / "study.json")
+    if before is not None and closed is not None:
+        return _extended(plan, before, now | {"closed": dict(closed)}, folder)
     if before is None:
         _require_unused(folder)
         _check_splits(folder, now["split_hash"])
@@ -255,8 +260,10 @@ def record(
 
 
 def _extended(plan: Plan, before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The record of a study that takes in more than it had before."""
-    kept = ("created", "frozen", "extended", "external")  # "extended": of older versions
+    """The record of a study that has more than before, or whose searches were closed."""
+    kept = ["created", "frozen", "extended", "external"]  # "extended": of older versions
+    if now["trials"] == before["trials"]:
+        kept.append("closed")
     now |= {key: before[key] for key in kept if key in before}
     now["amendments"] = amended(before, now, folder)
     _write(plan, now, folder)

@@ -12,6 +12,7 @@ from typing import Any
 
 from learner_ray.run.folder import RunStore
 from learner_ray.study.arm_search import ArmSearch, StudyFactory
+from learner_ray.study.budget import Budget
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
 from learner_ray.study.retry import Retry
@@ -29,6 +30,7 @@ class StudyRunner:
         optuna_study: makes the Optuna study of a group's name.
         retry: roles of runs that are trained again, once, where they have failed.
         callbacks: are informed of what happens.
+        budget: the time that the study has; without it there is no end to it.
     """
 
     def __init__(
@@ -39,9 +41,11 @@ class StudyRunner:
         optuna_study: StudyFactory,
         retry: Collection[str] = (),
         callbacks: Sequence[Callback] = (),
+        budget: Budget | None = None,
     ) -> None:
         self.store = store
-        self.callbacks = list(callbacks)
+        self.budget = budget
+        self.callbacks = [*callbacks, *([budget] if budget else [])]
         again = Retry(roles=frozenset(retry))
         made: dict[str, ArmSearch] = {}
         for group in sorted(groups, key=lambda group: bool(group.chosen_by)):  # those that search come first
@@ -67,6 +71,12 @@ class StudyRunner:
     def is_done(self) -> bool:
         """Whether every run has ended that can be."""
         return not self._open
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to run though runs are left: the time is over, or the searches are to be
+        closed and the study to be planned anew."""
+        return self.budget is not None and (self.budget.closes_at is not None or self.budget.has_run_out)
 
     @property
     def remaining(self) -> int:
@@ -104,7 +114,7 @@ class StudyRunner:
         that must run one after the other.
         """
         self._refill()
-        if not self._ready:
+        if not self._ready or (self.budget and not self.budget.allows(self._ready[0][-1])):
             return None
         planned = heapq.heappop(self._ready)[-1]
         for callback in self.callbacks:

@@ -14,11 +14,13 @@ from learner_ray.cohort import load, load_splits, save_splits
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.core.errors import UserError
 from learner_ray.run.spec import Source
+from learner_ray.study.closing import closed_plan, size_now
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
 from learner_ray.study.sample_size import sample_size_record
 from learner_ray.study.study_file import load_study
+from learner_ray.study.study_json import read_study
 
 SMALL: dict[str, Any] = {"trials": 2, "folds": 2, "repeats": 1, "seeds": 1}
 
@@ -228,3 +230,26 @@ def test_what_a_loss_was_published_with_is_recorded_beside_where_its_search_begi
     study = record(plan(manifest, arms=("mse", "adacon", "log_ratio")), tmp_path / "lus", [])
     assert study["published"] == {"adacon": {"loss.temperature": 1 / 150, "loss.contrastive_weight": 0.75}}
     assert study["starts"]["adacon"]["loss.contrastive_weight"] == 1.0
+
+
+def test_closed_searches_stay_so_until_the_study_is_extended(
+    manifest: Path, tmp_path: Path
+) -> None:
+    """The same command, which asks for all trials, means the closed study; --extend opens it again."""
+    folder, asked = tmp_path / "lus", Size(**{**SMALL, "trials": 5})
+    record(plan(manifest, trials=5), folder, [])
+    closed = {"by": "--hours 2", "planned_trials": 5, "unused_trials": 1, "unused_device_seconds": 9.0}
+    record(closed_plan(plan(manifest, trials=5), 3), folder, [], closed=closed)
+    study = read_study(folder / "study.json")
+    assert study and (study["trials"], study["closed"]) == (3, closed)
+    assert study["frozen"]["planned"]["trials"] == 5
+    assert study["amendments"][0]["changes"] == [{"what": "trials", "from": 5, "to": 3}]
+    size = size_now(study, asked, extend=False)
+    assert size.trials == 3 and size_now(study, asked, extend=True) == asked
+    record(plan(manifest, trials=3), folder, [])
+    record(plan(manifest, trials=3, seeds=2), folder, [], extend=True)
+    extended = read_study(folder / "study.json")
+    assert extended and extended["closed"] == closed
+    record(plan(manifest, trials=5, seeds=2), folder, [], extend=True)
+    opened = read_study(folder / "study.json")
+    assert opened and (opened["trials"], opened["closed"]) == (5, None)

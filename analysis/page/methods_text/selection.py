@@ -130,10 +130,26 @@ def _extent(record: StudyRecord) -> str:
             trials=trials,
             where=where,
         ),
+        _closed(record),
         sentence(
             "Not searched: {others}.",
             others=labels(arm for arm in record.study.arms if not arm.searched),
         ),
+    )
+
+
+def _closed(record: StudyRecord) -> str:
+    """How the searches were closed before their planned end, if they were."""
+    if record.get("closed") is None:
+        return ""
+    return sentence(
+        "Planned were {planned} of each search: the limit {by} closed all at that smaller number, by a "
+        "forecast of time alone and without regard to scores; {unused} beyond it had ended (device time: "
+        "{seconds} s), and did not count.",
+        planned=counted(record.get("closed", "planned_trials"), "trial"),
+        by=record.get("closed", "by"),
+        unused=counted(record.get("closed", "unused_trials"), "trial"),
+        seconds=record.get("closed", "unused_device_seconds"),
     )
 
 
