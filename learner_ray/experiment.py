@@ -238,7 +238,7 @@ class Experiment:
             sample_size=lambda: sample_size_record(plan, self.options.looks or 1),
             closed=closed,
         )
-        if amended := amendment_notice(before, study):
+        if not closed and (amended := amendment_notice(before, study)):
             logger.warning(amended)
         write_json(results.out / NAME, content_list(plan.cohort, decoded.stamps, decoded.cache.looks))
         remember(external, results.out)

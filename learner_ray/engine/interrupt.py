@@ -38,6 +38,10 @@ class Interrupt(tune.Stopper):  # type: ignore[misc]
         self._is_over = is_over
         self._home, self._standing = home, Standing(home)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what Tune cannot write to its own files, which are never read."""
+        return {name: value for name, value in vars(self).items() if name != "_is_over"}
+
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import Counter, defaultdict
@@ -123,7 +124,8 @@ class Budget(Callback):
         """Why the searches are closed, in a sentence."""
         return (
             f"The searches of all arms and folds close at {self.closes_at} trials each, so that all final "
-            f"runs end within {self.by}: about {duration(self.forecast)} to go"
+            f"runs end within {self.by}: about {duration(self.forecast)} to go. study.json and the report "
+            "say so; the same command goes on with this number"
         )
 
     def over(self, runs: int) -> str:
@@ -131,12 +133,19 @@ class Budget(Callback):
         return f"The time of {self.by} is over, and {runs} run{'s are' if runs != 1 else ' is'} left"
 
     def _most_trials(self) -> int:
-        """The largest number of trials of each search with which all runs end in time; 1 where none does."""
+        """The largest number of trials of each search with which all runs end in time; where none does, the
+        trials that have ended in all searches, or one."""
         most = max(group.trials for group in self._groups)
         # What was closed once is closed again only where it would not end in time without the reserve.
         if not self._pace.is_known or self._suffices_for(most, reserves=not self._closed):
             return most
-        return most_trials(most, self._suffices_for)
+        return most_trials(most, self._suffices_for, least=max(1, self._ended_everywhere()))
+
+    def _ended_everywhere(self) -> int:
+        """How many trials, from the first on, have ended in all searches: with fewer no time is spared."""
+        searches = [name for name, search in self._searches.items() if search.group.trials]
+        ended = (self._trials[name] for name in searches)
+        return min(next(n for n in itertools.count() if n not in numbers) for numbers in ended)
 
     def _suffices_for(self, trials: int, *, reserves: bool = True) -> bool:
         seconds, device_seconds = self._seconds_for(trials)
@@ -160,8 +169,11 @@ class Budget(Callback):
         for begun, _, planned in self._started.values():
             running[planned.group].append((begun, planned))
         left = {name: self._left(each, trials, running[name]) for name, each in self._searches.items()}
-        devices = {name: self._pace.devices(search.group) for name, search in self._searches.items()}
-        return makespan(left, self.devices), sum(devices[name] * left[name].seconds for name in left)
+        device_seconds = 0.0
+        for name, each in left.items():
+            epochs = max(0.0, each.seconds - self._pace.overhead * each.runs)
+            device_seconds += self._pace.devices(self._searches[name].group) * epochs
+        return makespan(left, self.devices), device_seconds
 
     def _left(self, search: ArmSearch, trials: int, running: list[tuple[float, PlannedRun]]) -> RunsLeft:
         """What is left of a search, with so many trials; its running runs are given with their beginnings."""

@@ -30,6 +30,11 @@ class RunsLeft:
     """Name of the search whose choice the repeats wait for; empty where it is this one's own."""
 
     @property
+    def runs(self) -> int:
+        """The number of runs that have not ended."""
+        return self.trials + self.repeats + len(self.running_trials) + len(self.running_repeats)
+
+    @property
     def seconds(self) -> float:
         """What all of it takes together on one device."""
         running = sum(self.running_trials) + sum(self.running_repeats)
@@ -48,14 +53,16 @@ def makespan(left: Mapping[str, RunsLeft], devices: int) -> float:
     return _Schedule(left, devices).run()
 
 
-def most_trials(planned: int, suffices_for: Callable[[int], bool]) -> int:
-    """The largest number of trials of each search for which the time suffices; 1 where it does for none.
+def most_trials(planned: int, suffices_for: Callable[[int], bool], least: int = 1) -> int:
+    """The largest number of trials of each search for which the time suffices; the least where it does for
+    none.
 
     Args:
         planned: the most there may be.
         suffices_for: whether it does for so many; where it does, it does for fewer.
+        least: the fewest there may be.
     """
-    low, high = 1, planned + 1
+    low, high = least, planned + 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if suffices_for(middle) else (low, middle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Pace:
         self._known: dict[str, int] = {}
         """By run hash, the number of its epochs that were taken in."""
         self._ended, self._run_share = 0, 0.0
-        self._overheads, self._overhead = 0, 0.0
+        self._overheads: list[float] = []
 
     @property
     def is_known(self) -> bool:
@@ -63,13 +64,12 @@ class Pace:
 
     def take_overhead(self, seconds: float) -> None:
         """Takes in what a run took beside its epochs."""
-        self._overheads += 1
-        self._overhead += max(0.0, seconds)
+        insort(self._overheads, max(0.0, seconds))
 
     @property
     def overhead(self) -> float:
-        """What a run takes beside its epochs, on average."""
-        return self._overhead / self._overheads if self._overheads else 0.0
+        """What a run takes beside its epochs: the median, since a device's first run starts a process."""
+        return self._overheads[len(self._overheads) // 2] if self._overheads else 0.0
 
     def devices(self, group: FoldSearchSpec) -> int:
         """The devices of a run of a group."""

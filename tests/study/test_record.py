@@ -232,9 +232,7 @@ def test_what_a_loss_was_published_with_is_recorded_beside_where_its_search_begi
     assert study["starts"]["adacon"]["loss.contrastive_weight"] == 1.0
 
 
-def test_closed_searches_stay_so_until_the_study_is_extended(
-    manifest: Path, tmp_path: Path
-) -> None:
+def test_closed_searches_stay_so_until_the_study_is_extended(manifest: Path, tmp_path: Path) -> None:
     """The same command, which asks for all trials, means the closed study; --extend opens it again."""
     folder, asked = tmp_path / "lus", Size(**{**SMALL, "trials": 5})
     record(plan(manifest, trials=5), folder, [])
