@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from learner_ray.core.durations import duration
-from learner_ray.study.callback import Callback
+from learner_ray.study.callback import Limit
 from learner_ray.study.forecast import RunsLeft, makespan, most_trials
 from learner_ray.study.pace import Pace
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
@@ -26,7 +26,7 @@ LOOKS = 200
 """How often the forecast is made anew while the time passes."""
 
 
-class Budget(Callback):
+class Budget(Limit):
     """How much time a study has, and how many trials of each search fit into it.
 
     The searches of all arms and folds are closed at one common number of trials, so that no arm has more than
@@ -49,10 +49,6 @@ class Budget(Callback):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.by = by
-        self.devices = 1
-        """Runs at a time."""
-        self.closes_at: int | None = None
-        """The number of trials at which all searches are to be closed; None while none is needed."""
         self.forecast = math.nan
         """Seconds that are left to go at that number."""
         self._clock = clock

@@ -24,3 +24,21 @@ class Callback:
 
     def on_end(self, outcome: RunResult) -> None:
         """A run ended, now or in an earlier start of the study."""
+
+
+class Limit(Callback):
+    """Ends a study before all its runs have ended. Without a subclass that says so there is no end."""
+
+    devices: int = 1
+    """Runs at a time; whoever has the devices sets it."""
+    closes_at: int | None = None
+    """The number of trials at which all searches are to be closed; None while none is needed."""
+
+    @property
+    def has_run_out(self) -> bool:
+        """Whether nothing more may run."""
+        return False
+
+    def allows(self, planned: PlannedRun) -> bool:
+        """Whether a run may begin. Where it may not, ``closes_at`` is set."""
+        return True

@@ -12,8 +12,7 @@ from typing import Any
 
 from learner_ray.run.folder import RunStore
 from learner_ray.study.arm_search import ArmSearch, StudyFactory
-from learner_ray.study.budget import Budget
-from learner_ray.study.callback import Callback
+from learner_ray.study.callback import Callback, Limit
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
 from learner_ray.study.retry import Retry
 from learner_ray.study.study import Space
@@ -41,7 +40,7 @@ class StudyRunner:
         optuna_study: StudyFactory,
         retry: Collection[str] = (),
         callbacks: Sequence[Callback] = (),
-        budget: Budget | None = None,
+        budget: Limit | None = None,
     ) -> None:
         self.store = store
         self.budget = budget

@@ -99,7 +99,7 @@ def test_device_time_is_a_limit_of_its_own() -> None:
 def test_time_that_is_over_leaves_runs_and_says_how_many() -> None:
     study, ended, _ = within(20, 0, devices=1, trials=12)
     assert 20 <= ended < 25 and study.is_over and not study.is_done
-    assert study.budget is not None
+    assert isinstance(study.budget, Budget)
     assert study.budget.over(study.remaining).endswith(f"is over, and {study.remaining} runs are left")
 
 
