@@ -1,6 +1,6 @@
 """What trials that run at a time gain in wall time, and what they cost in quality, on a fake clock.
 
-    python benchmarks/parallel_trials.py [--quick] [--replicates 40] [--samplers tpe,random]
+    python benchmarks/parallel_trials.py [--regret] [--replicates 40] [--samplers tpe,random] [--budget 24]
 
 First, the speed-up of whole studies on many devices by the number of trials of a search at a time: searched
 trials of 25 epochs under halving, durations of epochs that vary twofold from run to run. Then the regret of
@@ -31,11 +31,8 @@ from learner_ray.study.profiles import PROFILES
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Arm
 
-PARALLEL = (1, 2, 4, 8, 16)
 DEVICES = (8, 64, 256, 1000)
 ARMS = 6
-BUDGET = 24
-"""Whole schedules that a search may cost in the table of regret."""
 
 
 def groups(arms: int, folds: int, trials: int, seeds: int, parallel: int) -> list[FoldSearchSpec]:
@@ -99,8 +96,12 @@ def speed_ups() -> None:
 
 def search(landscape: Landscape, group: FoldSearchSpec, until: float) -> list[RunResult]:
     """The trials of one group that have ended after some seconds, on as many devices as run at a time."""
+    parallel = group.settings.parallel_trials
+    if group.settings.pruner == "none":
+        # Random trials are then handed out all at once: no more of them than there is time for.
+        group = replace(group, trials=parallel * math.ceil(until / EPOCHS) + 1)
     study = StudyRunner([group], space, MemoryStore(), lambda _: optuna.create_study(direction="maximize"))
-    simulate(study, landscape.train, devices=group.settings.parallel_trials, until=until)
+    simulate(study, landscape.train, devices=parallel, until=until)
     return study.outcomes
 
 
@@ -113,21 +114,22 @@ def regret(landscape: Landscape, outcomes: list[RunResult]) -> float:
     return landscape.final(chosen.planned.spec.config) - BEST
 
 
-def qualities(landscape: Landscape, pruner: str, sampler: str, parallel: int) -> tuple[float, float]:
-    """Regret at equal epochs of trials that have ended, ``BUDGET`` schedules, and at equal wall time, that of
-    a quarter of them."""
+def qualities(
+    landscape: Landscape, pruner: str, sampler: str, parallel: int, budget: int
+) -> tuple[float, float]:
+    """Regret after as many epochs of ended trials, and at equal wall time, that of a quarter of them."""
     group = group_of(landscape, pruner, sampler)
     group = replace(group, settings=replace(group.settings, parallel_trials=parallel))
-    budget = BUDGET * EPOCHS
     # Half as long again as P devices need for the budget, since a lag leaves some idle now and then.
-    outcomes = search(landscape, group, until=1.5 * budget / parallel + EPOCHS)
+    spare = 1.5 if parallel > 1 else 1.0
+    outcomes = search(landscape, group, until=spare * budget / parallel + EPOCHS)
     spent = np.cumsum([len(outcome.progress) for outcome in outcomes])
     assert spent[-1] + EPOCHS > budget
     at_equal_epochs = [o for o, epochs in zip(outcomes, spent, strict=True) if epochs <= budget]
     return regret(landscape, at_equal_epochs), regret(landscape, search(landscape, group, until=budget / 4))
 
 
-def regrets(samplers: list[str], replicates: int) -> None:
+def regrets(samplers: list[str], parallels: list[int], budget: int, replicates: int) -> None:
     """The table of regret."""
     print(
         "\n| sampler | pruner | curves | P | regret at equal epochs | at equal wall time |\n"
@@ -136,10 +138,10 @@ def regrets(samplers: list[str], replicates: int) -> None:
     for sampler in samplers:
         for pruner in ("halving", "none"):
             for crossing in (False, True):
-                for parallel in PARALLEL if sampler in ("tpe", "random") else (1, 4):
+                for parallel in parallels:
                     found = np.array(
                         [
-                            qualities(Landscape(n, crossing), pruner, sampler, parallel)
+                            qualities(Landscape(n, crossing), pruner, sampler, parallel, budget * EPOCHS)
                             for n in range(replicates)
                         ]
                     )
@@ -154,14 +156,17 @@ def regrets(samplers: list[str], replicates: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two replicates, no speed-ups")
+    parser.add_argument("--regret", action="store_true", help="the table of regret alone")
     parser.add_argument("--replicates", type=int, default=40)
     parser.add_argument("--samplers", default="tpe,random")
+    parser.add_argument("--parallel", default="1,2,4,8,16", help="trials of a search at a time")
+    parser.add_argument("--budget", type=int, default=24, help="whole schedules that a search may cost")
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if not args.quick:
+    if not args.regret:
         speed_ups()
-    regrets(args.samplers.split(","), 2 if args.quick else args.replicates)
+    parallels = [int(each) for each in args.parallel.split(",")]
+    regrets(args.samplers.split(","), parallels, args.budget, args.replicates)
 
 
 if __name__ == "__main__":

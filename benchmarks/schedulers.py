@@ -63,6 +63,7 @@ class Landscape:
 
     seed: int
     crossing: bool
+    noise: float = NOISE
 
     def position(self, config: Config) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The configuration in the unit cube."""
@@ -83,7 +84,7 @@ class Landscape:
     def _rows(self, spec: RunSpec) -> Iterator[dict[str, Any]]:
         final = self.final(spec.config)
         rate = 2 * RATE * float(self.position(spec.config)[0]) + RATE / 2 if self.crossing else RATE
-        noise = np.random.default_rng(random_key(self.seed, spec.hash)).normal(0, NOISE, EPOCHS)
+        noise = np.random.default_rng(random_key(self.seed, spec.hash)).normal(0, self.noise, EPOCHS)
         end = (EPOCHS + 1) ** -rate
         for epoch in range(1, EPOCHS + 1):
             left = ((epoch + 1) ** -rate - end) / (1 - end)
