@@ -46,12 +46,14 @@ def _sweep(parsed: argparse.Namespace, given: Sequence[str], command: str) -> in
 
     experiment = Experiment(parsed.study, parsed.data, parsed.out, options, command=command)
     if parsed.cluster is not None:
+        from learner_ray.engine.launcher import price_per_hour
         from learner_ray.engine.remote_sweep import run_on_cluster
 
+        price = price_per_hour(parsed.cluster) if parsed.plan and options.price_per_hour is None else None
         study_file = parsed.study if parsed.study.endswith(".py") else None
         return run_on_cluster(
             parsed.cluster,
-            for_cluster(given),
+            (*for_cluster(given), *(["--price-per-hour", f"{price:g}"] if price else [])),
             out=experiment.out,
             stored_at=experiment.place,
             study_file=study_file,

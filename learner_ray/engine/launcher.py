@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import yaml
 from ray.job_submission import JobSubmissionClient
@@ -35,6 +36,28 @@ def cluster_name(file: Path) -> str:
     Raises:
         UserError: it is no cluster file.
     """
+    return str(_cluster_file(file)["cluster_name"])
+
+
+def price_per_hour(file: Path) -> float | None:
+    """The price of a device for an hour that a cluster file names, as ``price_per_hour`` below ``provider``,
+    where Ray takes keys that it does not know; None where it names none.
+
+    Raises:
+        UserError: it is no cluster file, or the price is no number above zero.
+    """
+    price = _cluster_file(file)["provider"].get("price_per_hour")
+    if price is None:
+        return None
+    if not isinstance(price, int | float) or isinstance(price, bool) or not 0 < price < math.inf:
+        raise UserError(
+            f"{file}: provider.price_per_hour is {price!r}: give a number above 0, or leave it out"
+        )
+    return float(price)
+
+
+def _cluster_file(file: Path) -> dict[str, Any]:
+    """The content of a cluster file, which has a name and a provider."""
     whole = "give a file as `ray up` takes it; see cluster/README.md"
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -45,7 +68,7 @@ def cluster_name(file: Path) -> str:
     name = config.get("cluster_name") if isinstance(config, dict) else None
     if not isinstance(name, str) or not isinstance(config.get("provider"), dict):
         raise UserError(f"--cluster {file} lacks cluster_name or provider; {whole}")
-    return name
+    return dict(config)
 
 
 @contextmanager
