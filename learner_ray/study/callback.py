@@ -30,7 +30,7 @@ class Limit(Callback):
     """Ends a study before all its runs have ended. Without a subclass that says so there is no end."""
 
     devices: int = 1
-    """Runs at a time; whoever has the devices sets it."""
+    """Runs at a time, as the engine sets it."""
     closes_at: int | None = None
     """The number of trials at which all searches are to be closed; None while none is needed."""
 

@@ -12,8 +12,8 @@ from typing import Any
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun
 
 WHOLE_TRIALS = 3
-"""As many trials are taken to have run their whole schedule before the first has ended: what was measured
-counts more the more trials have ended."""
+"""So many trials count as if they had run their whole schedule before any has ended, so that the first that
+are stopped early do not decide alone."""
 
 
 @dataclass
