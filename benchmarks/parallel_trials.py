@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.schedulers import BEST, EPOCHS, Landscape, group_of, space
 from learner_ray.cohort import Fold
 from learner_ray.run.spec import RunSpec
-from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
-from learner_ray.study.planned_run import FoldSearchSpec, RunResult
+from learner_ray.study.callback import Callback
+from learner_ray.study.fake_clock import Curve, FakeTime, MemoryStore, simulate
+from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
 from learner_ray.study.profiles import PROFILES
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Arm
@@ -64,16 +65,49 @@ def uneven(spec: RunSpec) -> Curve:
     return Curve(rows=rows())
 
 
-def wall(found: list[FoldSearchSpec], devices: int) -> tuple[float, float]:
-    """Seconds of a study on so many devices, and the device-seconds of its runs."""
-    store = MemoryStore()
-    study = StudyRunner(found, space, store, lambda _: optuna.create_study(direction="maximize"))
-    seconds = simulate(study, uneven, devices=devices).seconds
-    return seconds, sum(sum(row["seconds/train"] for row in o.progress) for o in study.outcomes)
+class Occupancy(Callback):
+    """When each run began and ended."""
+
+    def __init__(self, time: FakeTime) -> None:
+        self._time = time
+        self._begun: dict[str, float] = {}
+        self.spans: list[tuple[float, float]] = []
+
+    def on_start(self, planned: PlannedRun) -> None:
+        self._begun[planned.label] = self._time()
+
+    def on_end(self, outcome: RunResult) -> None:
+        self.spans.append((self._begun.pop(outcome.planned.label), self._time()))
+
+    def share(self, most: int) -> float:
+        """The share of so many devices that is in use until the last run begins."""
+        until = max(begin for begin, _ in self.spans)
+        changes = sorted([(begin, 1) for begin, _ in self.spans] + [(end, -1) for _, end in self.spans])
+        used, running, before = 0.0, 0, 0.0
+        for now, change in changes:
+            used += (min(now, until) - before) * min(running, most)
+            before, running = min(now, until), running + change
+        return used / (until * most)
+
+
+def wall(found: list[FoldSearchSpec], devices: int, most: int) -> tuple[float, float, float]:
+    """Seconds of a study on so many devices, the device-seconds of its runs, and the share of ``most``
+    devices that is in use until the last run begins."""
+    time = FakeTime()
+    occupancy = Occupancy(time)
+    study = StudyRunner(
+        found,
+        space,
+        MemoryStore(),
+        lambda _: optuna.create_study(direction="maximize"),
+        callbacks=[occupancy],
+    )
+    seconds = simulate(study, uneven, devices=devices, time=time).seconds
+    return seconds, sum(end - begin for begin, end in occupancy.spans), occupancy.share(most)
 
 
 def speed_ups() -> None:
-    """The table of speed-ups."""
+    """The table of speed-ups, with the share in use, until the last start, of the devices that can be."""
     shapes = {
         f"{name}, {ARMS} arms": (ARMS, size.folds * size.repeats, size.trials, size.seeds)
         for name, size in PROFILES.items()
@@ -88,9 +122,9 @@ def speed_ups() -> None:
         for parallel in (1, 4, 16):
             cells = []
             for devices in DEVICES:
-                seconds, busy = wall(groups(*shape, parallel), devices)
                 most = min(devices, shape[0] * shape[1] * min(parallel, shape[2]))
-                cells.append(f"{busy / seconds:.1f} x ({busy / seconds / most:.2f})")
+                seconds, busy, share = wall(groups(*shape, parallel), devices, most)
+                cells.append(f"{busy / seconds:.1f} x ({busy / seconds / most:.2f}; {share:.2f})")
             print(f"| {name} | {parallel} | " + " | ".join(cells) + " |", flush=True)
 
 
