@@ -305,7 +305,7 @@ class Experiment:
             roles,
             callbacks=[
                 Progress(plan.runs_per_arm),
-                Curves(tensorboard, results.store, plan.space, arms),
+                Curves(tensorboard, results.store, plan.space, arms, self.options.tensorboard),
                 LedgerWriter(plan, results.out),
                 results,
             ],
