@@ -72,7 +72,7 @@ def wall(found: list[FoldSearchSpec], devices: int) -> tuple[float, float]:
     store = MemoryStore()
     study = StudyRunner(found, space, store, lambda _: optuna.create_study(direction="maximize"))
     seconds = simulate(study, uneven, devices=devices).seconds
-    return seconds, sum(sum(row["seconds/train"] for row in o.progress) for o in study.outcomes)
+    return seconds, sum(o.device_seconds for o in study.outcomes)
 
 
 def speed_ups() -> None:
@@ -121,7 +121,7 @@ def qualities(landscape: Landscape, pruner: str, sampler: str, parallel: int) ->
     budget = BUDGET * EPOCHS
     # Half as long again as P devices need for the budget, since a lag leaves some idle now and then.
     outcomes = search(landscape, group, until=1.5 * budget / parallel + EPOCHS)
-    spent = np.cumsum([len(outcome.progress) for outcome in outcomes])
+    spent = np.cumsum([outcome.epochs for outcome in outcomes])
     assert spent[-1] + EPOCHS > budget
     at_equal_epochs = [o for o, epochs in zip(outcomes, spent, strict=True) if epochs <= budget]
     return regret(landscape, at_equal_epochs), regret(landscape, search(landscape, group, until=budget / 4))

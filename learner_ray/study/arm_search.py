@@ -234,9 +234,8 @@ class ArmSearch:
         if outcome.planned.role != "trial":
             return
         number = outcome.planned.number
-        scores = {row["epoch"]: selection_score(row) for row in outcome.progress}
         self._ended[number] = outcome
-        self._seen[number] = self._progress(outcome.planned, scores, outcome)
+        self._seen[number] = self._progress(outcome.planned, outcome.scores, outcome)
         del self._distributions[number]
         while len(self._in_order) in self._seen:
             self._in_order.append(self._seen.pop(len(self._in_order)))
@@ -281,9 +280,9 @@ class ArmSearch:
 
         for number in range(self._suggested - len(self._asked), count):
             trial, outcome = self._asked.pop(number), self._ended[number]
-            for row in outcome.progress:
-                if math.isfinite(selection_score(row)):
-                    trial.report(row["selection_score"], row["epoch"])
+            for epoch, score in outcome.scores.items():
+                if math.isfinite(score):
+                    trial.report(score, epoch)
             trial.set_user_attr("run_hash", outcome.planned.spec.hash)
             state, value = ending(outcome.state, outcome.selection_score)
             self._study.tell(trial, value, state=state)
