@@ -232,7 +232,8 @@ def _plain_type(section: str, name: str) -> Any:
     if not section:
         return int if name == "seed" else None
     kind = field_types(Config).get(section)
-    return field_types(kind).get(name) if dataclasses.is_dataclass(kind) else None
+    is_section: bool = dataclasses.is_dataclass(kind)
+    return field_types(kind).get(name) if is_section else None
 
 
 @dataclass
