@@ -168,7 +168,7 @@ def make_job(kind: str, trials: int, slots: int, manifest: str, folder: str) -> 
         precision="float32",
         seed=0,
         threads=1,
-        scheduler="none",
+        pruner="none",
     )
     # All train on the same patients: folds differ by one, which is 6 % of the work, and the other ways have
     # one group alone.

@@ -157,7 +157,7 @@ def qualities(
     # Half as long again as P devices need for the budget, since a lag leaves some idle now and then.
     spare = 1.5 if parallel > 1 else 1.0
     outcomes = search(landscape, group, until=spare * budget / parallel + EPOCHS)
-    spent = np.cumsum([len(outcome.progress) for outcome in outcomes])
+    spent = np.cumsum([outcome.epochs for outcome in outcomes])
     assert spent[-1] + EPOCHS > budget
     at_equal_epochs = [o for o, epochs in zip(outcomes, spent, strict=True) if epochs <= budget]
     return regret(landscape, at_equal_epochs), regret(landscape, search(landscape, group, until=budget / 4))

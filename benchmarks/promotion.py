@@ -152,7 +152,7 @@ def by_product(landscape: Landscape, group: FoldSearchSpec) -> Ended:
     parallel = group.settings.parallel_trials
     spare = 1.5 if parallel > 1 else 1.0  # a lag leaves some devices idle now and then
     outcomes = search(landscape, group, until=spare * max(BUDGETS) * EPOCHS / parallel + EPOCHS)
-    scores = [(o.planned.spec.config, [row["selection_score"] for row in o.progress]) for o in outcomes]
+    scores = [(o.planned.spec.config, [*o.scores.values()]) for o in outcomes]
     return scores, [len(each) for _, each in scores]
 
 

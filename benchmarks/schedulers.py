@@ -115,7 +115,7 @@ def search(landscape: Landscape, pruner: str, sampler: str) -> list[RunResult]:
 
 def regrets(landscape: Landscape, outcomes: list[RunResult]) -> list[float]:
     """Of the trial that would be chosen at each budget: the best one that ran to its end."""
-    spent = np.cumsum([len(outcome.progress) for outcome in outcomes])
+    spent = np.cumsum([outcome.epochs for outcome in outcomes])
     found = []
     for budget in BUDGETS:
         complete = [

@@ -343,7 +343,7 @@ class Experiment:
             roles,
             callbacks=[
                 Progress(plan.runs_per_arm),
-                Curves(tensorboard, results.store, plan.space, arms),
+                Curves(tensorboard, results.store, plan.space, arms, self.options.tensorboard),
                 LedgerWriter(plan, results.out),
                 results,
             ],
@@ -367,7 +367,14 @@ def _budget(options: SweepOptions) -> Budget | None:
     device_hours = options.max_device_hours or math.inf
     limits = {"hours": options.hours, "max_device_hours": options.max_device_hours}
     by = " and ".join(f"{flag(name)} {value}" for name, value in limits.items() if value is not None)
-    return Budget(by, seconds=3600 * _hours(options), device_seconds=3600 * device_hours) if by else None
+    if not by:
+        return None
+    return Budget(
+        by,
+        seconds=3600 * _hours(options),
+        device_seconds=3600 * device_hours,
+        devices_per_run=options.devices_per_trial,
+    )
 
 
 def _hours(options: SweepOptions) -> float:

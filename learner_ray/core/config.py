@@ -137,20 +137,19 @@ class Config:
         return self.with_values({f"{section}.name": getattr(self, section).name for section in COMPONENTS})
 
     def _with_values(self, values: Mapping[str, Any], *, strict: bool) -> Config:
-        known = all_keys()
         given: dict[str, dict[str, Any]] = {}
         top: dict[str, Any] = {}
         for old, value in values.items():
             key = key_now(old)
             section, _, name = key.rpartition(".")
             if section not in COMPONENTS:
-                value = _coerce(key, value, known[key].type if key in known else None)
+                value = _coerce(key, value, _plain_type(section, name))
             (given.setdefault(section, {}) if section else top)[name] = value
         unused = dict(self.unused)
         for section, changes in given.items():
             if section in COMPONENTS:
                 before = getattr(self, section)
-                top[section], unused = _component(before, changes, unused, known, strict=strict)
+                top[section], unused = _component(before, changes, unused, strict=strict)
             else:
                 top[section] = dataclasses.replace(getattr(self, section), **changes)
         changed = dataclasses.replace(self, **top, unused=unused)
@@ -172,7 +171,6 @@ def _component(
     before: LossConfig | EncoderConfig,
     changes: Mapping[str, Any],
     unused: dict[str, Any],
-    known: Mapping[str, Key],
     *,
     strict: bool,
 ) -> tuple[Any, dict[str, Any]]:
@@ -186,7 +184,10 @@ def _component(
         carried[key.removeprefix(prefix)] = unused.pop(key)
     types = field_types(cls)
     values: dict[str, Any] = {}
-    for field_name, value in {**carried, **changes, "name": name}.items():
+    stated = {**carried, **changes, "name": name}
+    # Of other components: hardly ever, and to collect their keys takes as long as all else here.
+    known = all_keys() if unused or not stated.keys() <= types.keys() else {}
+    for field_name, value in stated.items():
         key = prefix + field_name
         if field_name in types:
             values[field_name] = _coerce(key, value, types[field_name])
@@ -224,6 +225,15 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def field_types(cls: type) -> dict[str, Any]:
     """The type of every field of a section."""
     return get_type_hints(cls)
+
+
+def _plain_type(section: str, name: str) -> Any:
+    """The type of a key that depends on no component; None where there is no such key."""
+    if not section:
+        return int if name == "seed" else None
+    kind = field_types(Config).get(section)
+    is_section: bool = dataclasses.is_dataclass(kind)
+    return field_types(kind).get(name) if is_section else None
 
 
 @dataclass

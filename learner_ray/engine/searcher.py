@@ -252,6 +252,11 @@ class RunSearcher(Searcher):  # type: ignore[misc]
             return
         self.runner.ended(planned)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune writes its search down when it begins, with all results of a resumed study, and no
+        study is ever read from there."""
+        return {}
+
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Saves nothing: the runs' own files are the state, and a resumed study asks anew."""
 

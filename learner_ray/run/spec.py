@@ -103,7 +103,7 @@ class RunSpec:
             "config": config,
             "cohort": self.source.cohort_hash,
             "bad_scans": sorted(self.source.bad_scans),
-            "patients": {role: sorted(who) for role, who in asdict(self.patients).items()},
+            "patients": {role: sorted(who) for role, who in vars(self.patients).items()},
         }
         if self.numerics != UNNAMED:  # where it is, the hash is that of the versions that had no number
             identity["numerics"] = self.numerics

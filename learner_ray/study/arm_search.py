@@ -22,6 +22,7 @@ from learner_ray.study.study import Space, Suggest, distributions_of
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.distributions import BaseDistribution
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,15 @@ class ArmSearch:
         """How many trials were suggested."""
         self._asked: dict[int, optuna.Trial] = {}
         """By number, those of them whose outcome the Optuna study does not know."""
-        self._ended: dict[int, tuple[RunResult, TrialProgress]] = {}
+        self._distributions: dict[int, dict[str, BaseDistribution]] = {}
+        """By number, what the values of the trials that have not ended were drawn from: Optuna copies it each
+        time that it is asked."""
+        self._ended: dict[int, RunResult] = {}
         """By number, the trials that have ended."""
+        self._seen: dict[int, TrialProgress] = {}
+        """By number, those of them that ended before one with a lower number, as a pruner sees them."""
+        self._in_order: list[TrialProgress] = []
+        """The trials that have ended, as a pruner sees them, up to the first one that has not."""
         self._scores: dict[int, dict[int, float]] = {}
         """By the number of a running trial, the selection score of every epoch it has reported."""
         self._best: RunResult | None = None
@@ -81,7 +89,7 @@ class ArmSearch:
     @property
     def trial_outcomes(self) -> list[RunResult]:
         """The results of the trials that have ended, in order of their numbers."""
-        return [self._ended[number][0] for number in sorted(self._ended)]
+        return [self._ended[number] for number in sorted(self._ended)]
 
     @property
     def best(self) -> RunResult | None:
@@ -167,7 +175,7 @@ class ArmSearch:
         settings = self.group.settings
         told = trials_known(settings.sampler, number, settings.lag)
         needed = max(told, self._compared(number)) if self._prunes else told
-        if number == self.group.trials or any(each not in self._ended for each in range(needed)):
+        if number == self.group.trials or needed > len(self._in_order):
             return False
         free = settings.parallel_trials > 1 and not self._prunes and told == 0
         return free or len(self._running) < settings.parallel_trials
@@ -193,7 +201,7 @@ class ArmSearch:
         trial = self._study.ask()
         suggest = Suggest(trial, group.fixed)
         self._space(suggest, group.config)
-        self._asked[number] = trial
+        self._asked[number], self._distributions[number] = trial, trial.distributions
         self._suggested += 1
         config = replace(group.config.with_values(suggest.values), seed=group.run_seed("trial"))
         return PlannedRun(
@@ -226,8 +234,11 @@ class ArmSearch:
         if outcome.planned.role != "trial":
             return
         number = outcome.planned.number
-        scores = {row["epoch"]: selection_score(row) for row in outcome.progress}
-        self._ended[number] = outcome, self._progress(outcome.planned, scores, outcome)
+        self._ended[number] = outcome
+        self._seen[number] = self._progress(outcome.planned, outcome.scores, outcome)
+        del self._distributions[number]
+        while len(self._in_order) in self._seen:
+            self._in_order.append(self._seen.pop(len(self._in_order)))
         if outcome.state == "complete" and math.isfinite(outcome.selection_score):
             self._best = max((each for each in (self._best, outcome) if each), key=_rank)
         self._scores.pop(number, None)
@@ -246,7 +257,8 @@ class ArmSearch:
             scores.update({each["epoch"]: selection_score(each) for each in rows})
         scores[epoch] = selection_score(row)
         known = {each: score for each, score in scores.items() if each <= epoch}
-        earlier = [self._ended[number][1] for number in range(self._compared(planned.number))]
+        earlier = self._in_order[: self._compared(planned.number)]
+        assert len(earlier) == self._compared(planned.number)  # or it would not have begun
         return self.pruner.should_prune(self._progress(planned, known), earlier)
 
     def _progress(
@@ -257,7 +269,7 @@ class ArmSearch:
             number=planned.number,
             scores=dict(sorted(scores.items())),
             parameters=planned.parameters,
-            distributions=self._asked[planned.number].distributions,
+            distributions=self._distributions[planned.number],
             state=result.state if result else "running",
             selection_score=result.selection_score if result else math.nan,
         )
@@ -267,10 +279,10 @@ class ArmSearch:
         from learner_ray.study.optuna_pruners import ending
 
         for number in range(self._suggested - len(self._asked), count):
-            trial, (outcome, _) = self._asked.pop(number), self._ended[number]
-            for row in outcome.progress:
-                if math.isfinite(selection_score(row)):
-                    trial.report(row["selection_score"], row["epoch"])
+            trial, outcome = self._asked.pop(number), self._ended[number]
+            for epoch, score in outcome.scores.items():
+                if math.isfinite(score):
+                    trial.report(score, epoch)
             trial.set_user_attr("run_hash", outcome.planned.spec.hash)
             state, value = ending(outcome.state, outcome.selection_score)
             self._study.tell(trial, value, state=state)

@@ -37,6 +37,7 @@ class Budget(Limit):
         by: the options that set it, for messages, such as ``--hours 2``.
         seconds: of the clock, from now on.
         device_seconds: of all devices, in all starts of the study together.
+        devices_per_run: the devices that each run takes.
         clock: in seconds.
     """
 
@@ -46,6 +47,7 @@ class Budget(Limit):
         *,
         seconds: float = math.inf,
         device_seconds: float = math.inf,
+        devices_per_run: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.by = by
@@ -54,7 +56,7 @@ class Budget(Limit):
         self._clock = clock
         self._ends_at = clock() + seconds
         self._device_seconds = device_seconds
-        self._pace = Pace()
+        self._pace = Pace(devices_per_run)
         self._every = seconds / LOOKS if math.isfinite(seconds) else 0.0
         self._closed = False
 
@@ -77,20 +79,20 @@ class Budget(Limit):
 
     def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
         """Learns from an epoch."""
-        self._pace.take_epoch(planned, row)
+        took = row["seconds/train"] + row["seconds/evaluate"]
+        self._pace.take_epochs(planned, row["epoch"], took)
         if planned.label in self._started:
             begun, seconds, _ = self._started[planned.label]
-            seconds += row["seconds/train"] + row["seconds/evaluate"]
-            self._started[planned.label] = begun, seconds, planned
+            self._started[planned.label] = begun, seconds + took, planned
 
     def on_end(self, outcome: RunResult) -> None:
         """Learns from a run that has ended, now or in an earlier start."""
         planned = outcome.planned
-        for row in outcome.progress:
-            self._pace.take_epoch(planned, row)
+        each = outcome.device_seconds / self._pace.devices / max(1, outcome.epochs)
+        self._pace.take_epochs(planned, outcome.epochs, each)
         if planned.role == "trial":
             self._trials[planned.group].add(planned.number)
-            self._pace.take_trial(len(outcome.progress), planned.spec.config.train.epochs)
+            self._pace.take_trial(outcome.epochs, planned.spec.config.train.epochs)
         else:
             self._repeats[planned.group] += 1
         if planned.label in self._started:
@@ -166,9 +168,9 @@ class Budget(Limit):
             running[planned.group].append((begun, planned))
         left = {name: self._left(each, trials, running[name]) for name, each in self._searches.items()}
         device_seconds = 0.0
-        for name, each in left.items():
+        for each in left.values():
             epochs = max(0.0, each.seconds - self._pace.overhead * each.runs)
-            device_seconds += self._pace.devices(self._searches[name].group) * epochs
+            device_seconds += self._pace.devices * epochs
         return makespan(left, self.devices), device_seconds
 
     def _left(self, search: ArmSearch, trials: int, running: list[tuple[float, PlannedRun]]) -> RunsLeft:

@@ -17,7 +17,6 @@ from learner_ray.cohort.ratings import rating_table
 from learner_ray.core.errors import StorageError
 from learner_ray.core.files import write_parquet
 from learner_ray.run.folder import RunStore
-from learner_ray.run.progress import median_gradient_ratio, selection_score
 from learner_ray.study.callback import Callback
 from learner_ray.study.imputed import majority_rows
 from learner_ray.study.plan import Plan
@@ -30,6 +29,9 @@ from learner_ray.training.predictions import hidden_pairs
 SORTED_BY = ["arm", "repeat", "fold"]
 
 SECONDS_BETWEEN_WRITES = 20.0
+TIMES_ITS_DURATION = 20.0
+"""Between two writes also passes so many times what a write takes: all of the tables is written anew, which
+would take all of a large study's time."""
 
 FAILED = ("failed", "diverged")
 NO_TRIAL = "no trial of its search is complete, so there is no setting to train anew"
@@ -46,19 +48,21 @@ class LedgerWriter(Callback):
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan = plan
         self._folder = folder
-        self._written_at = -math.inf
+        self._due = -math.inf
 
     def on_begin(self, runner: StudyRunner) -> None:
         self._runner = runner
 
     def on_end(self, outcome: RunResult) -> None:
-        if time.monotonic() - self._written_at > SECONDS_BETWEEN_WRITES:
+        if time.monotonic() >= self._due:
             self.write()
 
     def write(self) -> None:
         """Writes the tables of all runs that have ended so far."""
+        begun = time.monotonic()
         write_tables(self._plan, self._runner, self._folder)
-        self._written_at = time.monotonic()
+        ended = time.monotonic()
+        self._due = ended + max(SECONDS_BETWEEN_WRITES, TIMES_ITS_DURATION * (ended - begun))
 
 
 def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
@@ -70,13 +74,16 @@ def write_tables(plan: Plan, runner: StudyRunner, folder: Path) -> None:
     class of its training patients predicts. So has one that can never be, since its search failed. Arms that
     can add to the earlier score have rows of a second name, ``ARM + earlier score``, too.
     """
-    outcomes = runner.outcomes
-    trials = [trial_row(plan, outcome) for outcome in outcomes if outcome.planned.role == "trial"]
-    audits = [audit_row(plan, outcome) for outcome in outcomes if outcome.planned.role == "audit"]
+    of_role: dict[str, list[dict[str, Any]]] = {"trial": [], "audit": []}
+    for search in runner.groups.values():
+        for outcome in search.outcomes:
+            if not outcome.planned.final:
+                row = trial_row if outcome.planned.role == "trial" else audit_row
+                of_role[outcome.planned.role].append(row(search.group, outcome))
     finals = final_runs(runner)
     tables = Tables(plan, runner.store)
-    _write(pd.DataFrame(trials), [*SORTED_BY, "trial"], folder / "trials.parquet")
-    _write(pd.DataFrame(audits), [*SORTED_BY, "seed"], folder / "audits.parquet")
+    _write(pd.DataFrame(of_role["trial"]), [*SORTED_BY, "trial"], folder / "trials.parquet")
+    _write(pd.DataFrame(of_role["audit"]), [*SORTED_BY, "seed"], folder / "audits.parquet")
     _write(pd.DataFrame([run.row for run in finals]), [*SORTED_BY, "seed"], folder / "finals.parquet")
     pairs = _concat([tables.pairs(run) for run in finals] + tables.with_earlier_score(finals))
     _write(pairs, [*SORTED_BY, "seed", "pair"], folder / "ledger.parquet")
@@ -102,7 +109,7 @@ class FinalRun:
     epochs: int = 0
     device_seconds: float = 0.0
     gradient_ratio: float = math.nan
-    """Median over the epochs; NaN where nothing was pretrained."""
+    """As :attr:`RunResult.gradient_ratio`."""
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -132,9 +139,9 @@ def final_runs(runner: StudyRunner) -> list[FinalRun]:
                     run_hash=outcome.planned.spec.hash,
                     state=outcome.state,
                     error=outcome.reason if outcome.state in FAILED else "",
-                    epochs=len(outcome.progress),
+                    epochs=outcome.epochs,
                     device_seconds=outcome.device_seconds,
-                    gradient_ratio=median_gradient_ratio(outcome.progress),
+                    gradient_ratio=outcome.gradient_ratio,
                 )
             )
         found += [
@@ -238,18 +245,17 @@ def protocol(plan: Plan) -> str:
     return ", ".join(parts)
 
 
-def audit_row(plan: Plan, outcome: RunResult) -> dict[str, Any]:
+def audit_row(group: FoldSearchSpec, outcome: RunResult) -> dict[str, Any]:
     """The row of an audit: the selected trial under another seed, with the score of its last epoch, which
     nobody chose."""
-    row = trial_row(plan, outcome)
-    last = selection_score(outcome.progress[-1]) if outcome.progress else math.nan
+    row = trial_row(group, outcome)
+    last = outcome.scores.get(outcome.epochs, math.nan)
     keys = ("arm", "repeat", "fold", "run_hash", "state", "epochs", "device_seconds", "error")
     return {**{key: row[key] for key in keys}, "seed": outcome.planned.number, "selection_score": last}
 
 
-def trial_row(plan: Plan, outcome: RunResult) -> dict[str, Any]:
+def trial_row(group: FoldSearchSpec, outcome: RunResult) -> dict[str, Any]:
     """The row of a trial: its identity, parameters, state and cost. A higher selection score is better."""
-    group = next(g for g in plan.groups if g.name == outcome.planned.group)
     return {
         "arm": group.arm.name,
         "repeat": group.fold.repeat,
@@ -260,7 +266,7 @@ def trial_row(plan: Plan, outcome: RunResult) -> dict[str, Any]:
         "state": outcome.state,
         "selection_score": outcome.selection_score,
         "best_epoch": outcome.best_epoch,
-        "epochs": len(outcome.progress),
+        "epochs": outcome.epochs,
         "device_seconds": outcome.device_seconds,
         "error": outcome.reason if outcome.state in FAILED else "",
     }

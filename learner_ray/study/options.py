@@ -18,6 +18,8 @@ MATCHES = ("compute",)
 JOB = "job"
 """The value of ``hours`` that stands for what the Slurm job has left."""
 
+CURVES = ("all", "best", "none")
+
 RETRY = {"failed": ("audit", "final"), "failed-trials": ("trial", "audit", "final")}
 """The values of ``retry``, and the roles of runs that each stands for."""
 
@@ -100,6 +102,10 @@ class SweepOptions:
     """Runs that share a GPU. Without it: measured, if many runs are left."""
     max_concurrent: int | None = _option(metavar="N")
     """Most runs at a time. Without it: as many as the devices hold."""
+    tensorboard: str | None = _option(choices=CURVES)
+    """Whose curves TensorBoard shows: all runs; the best, which are final runs, the ten best trials of each
+    arm and a summary of its search, once they have ended; or none. Without it: all of a study of up to 500
+    runs, else the best."""
     hung_after: float = _option(1800.0, metavar="SECONDS")
     """Ends a run that finishes no epoch within this time, and starts it once more."""
     retry: str | None = _option(choices=tuple(RETRY))

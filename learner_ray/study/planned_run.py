@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from learner_ray.cohort import Fold
@@ -11,7 +12,7 @@ from learner_ray.core.config import Config
 from learner_ray.core.numerics import NUMERICS
 from learner_ray.core.seeding import random_key
 from learner_ray.run.folder import RunFolder
-from learner_ray.run.progress import selection_score
+from learner_ray.run.progress import median_gradient_ratio, selection_score
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.study.lag import lag_of
 from learner_ray.study.pruner_choice import PrunerChoice
@@ -119,12 +120,21 @@ class FoldSearchSpec:
         pretrain = tuple(p for p in training if p not in set(held_out))
         return Patients(pretrain=pretrain, classifier=held_out, validation=validation, test=test)
 
+    # Made once for all runs of the group, which share the lists: 100,000 copies would fill the memory.
+    @cached_property
+    def _trial_patients(self) -> Patients:
+        return self.patients(final=False)
+
+    @cached_property
+    def _final_patients(self) -> Patients:
+        return self.patients(final=True)
+
     def spec(self, config: Config, *, final: bool) -> RunSpec:
         """The complete specification of a run of this group with a configuration."""
         sees_covariates = config.progression.input == "covariates"
         return RunSpec(
             config=config,
-            patients=self.patients(final=final),
+            patients=self._final_patients if final else self._trial_patients,
             source=self.source if sees_covariates else replace(self.source, covariates_hash=""),
             threads=self.settings.threads,
             numerics=self.settings.numerics,
@@ -171,8 +181,17 @@ class RunResult:
     """The best score over the later half of the schedule's epochs, or over all of a trial that was stopped
     before; higher is better; NaN where there is none."""
     best_epoch: int
-    progress: list[dict[str, Any]]
+    scores: dict[int, float]
+    """The selection score of every finished epoch, from epoch 1 on; NaN where it has none. Of the progress
+    rows no more is kept: those of 100,000 runs would take gigabytes."""
     device_seconds: float
+    gradient_ratio: float = math.nan
+    """Median over the epochs; NaN where nothing was pretrained."""
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the run has finished."""
+        return len(self.scores)
 
     @classmethod
     def read(cls, planned: PlannedRun, folder: RunFolder) -> RunResult | None:
@@ -181,20 +200,21 @@ class RunResult:
         if state is None:
             return None
         progress = folder.progress()
-        scored = [row for row in progress if math.isfinite(selection_score(row))]
+        scores = {row["epoch"]: selection_score(row) for row in progress}
+        scored = [epoch for epoch, score in scores.items() if math.isfinite(score)]
         # Before half its schedule an encoder has hardly learned, but on few pairs its selection score can by
         # chance be the best of all.
-        later = [row for row in scored if 2 * row["epoch"] >= planned.spec.config.train.epochs]
-        nothing: dict[str, Any] = {"selection_score": math.nan, "epoch": 0}
-        best = max(later or scored, key=lambda row: row["selection_score"], default=nothing)
+        later = [epoch for epoch in scored if 2 * epoch >= planned.spec.config.train.epochs]
+        best = max(later or scored, key=scores.__getitem__, default=0)
         return cls(
             planned=planned,
             state=state["state"],
             reason=state["reason"],
-            selection_score=best["selection_score"],
-            best_epoch=best["epoch"],
-            progress=progress,
+            selection_score=scores.get(best, math.nan),
+            best_epoch=best,
+            scores=scores,
             device_seconds=sum(
                 row.get("devices", 1) * (row["seconds/train"] + row["seconds/evaluate"]) for row in progress
             ),
+            gradient_ratio=median_gradient_ratio(progress),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from learner_ray.engine.curves import Curves
 from learner_ray.run.folder import RunStore
-from tests.study.small_study import groups, runner
+from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
+from learner_ray.study.runner import StudyRunner
+from tests.study.small_study import curve, groups, runner
 
 ODD = ("w/o shift", "../up", "..", "/etc", "a/r0-f0", "a", "größe $x<y$")
 
@@ -37,6 +40,51 @@ def test_odd_arms_have_curves_of_their_own_inside_the_folder(tmp_path: Path) -> 
         start = read.summary_metadata["_hparams_/session_start_info"].plugin_data.content
         arms.add(HParamsPluginData.FromString(start).session_start_info.hparams["arm"].string_value)
     assert arms == set(ODD)
+
+
+def test_a_large_study_shows_its_best_trials_and_a_summary_whatever_the_order(tmp_path: Path) -> None:
+    """Beside the final runs, the ten best trials of each arm; after a kill and a resume they are the same."""
+    shown = []
+    for name, devices, until in (("one", 1, math.inf), ("many", 7, math.inf), ("killed", 3, 60.0)):
+        store, folder = MemoryStore(), tmp_path / name
+        for end in {until, math.inf}:
+            study = small(store, folder, "best")
+            simulate(study, lambda spec: Curve(rows=curve(spec)), devices=devices, until=end)
+        files = sorted(path for path in folder.rglob("events.*") if ".hparams" not in path.parts)
+        shown.append({str(path.parent.relative_to(folder)): read(path.parent) for path in files})
+    assert shown[0] == shown[1] == shown[2]
+    outcomes = [o for o in study.outcomes if o.planned.arm == "mse"]
+    finals = {o.planned.label for o in outcomes if o.planned.final}
+    trials = [o for o in outcomes if not o.planned.final]
+    best = sorted(trials, key=lambda o: (-o.selection_score, o.planned.label))[:10]
+    assert len(trials) == 24
+    mse = {place for place in shown[0] if place.startswith("mse/")}
+    assert mse == finals | {o.planned.label for o in best} | {"mse/search"}
+    summary = shown[0]["mse/search"]
+    assert [step for step, _ in summary["search/device_seconds"]] == list(range(12))
+    assert summary["search/device_seconds"][-1][1] == pytest.approx(sum(o.device_seconds for o in trials))
+    stopped = sum(o.state == "stopped" for o in trials)
+    assert stopped and summary["search/stopped"][-1][1] == stopped
+
+
+@pytest.mark.parametrize(("shown", "folders"), [(None, 32), ("all", 32), ("none", 0)])
+def test_a_small_study_shows_all_runs_unless_it_shows_none(
+    tmp_path: Path, shown: str | None, folders: int
+) -> None:
+    study = small(MemoryStore(), tmp_path, shown, trials=6)
+    simulate(study, lambda spec: Curve(rows=curve(spec)), devices=2)
+    files = [path for path in tmp_path.rglob("events.*") if ".hparams" not in path.parts]
+    assert len(files) == folders
+
+
+def small(store: RunStore, folder: Path, shown: str | None, trials: int = 12) -> StudyRunner:
+    curves = Curves(folder, store, {}, ["mse", "contrastive"], shown)
+    return runner(store, callbacks=[curves], trials=trials)
+
+
+def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(folder)).Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 @pytest.mark.ray

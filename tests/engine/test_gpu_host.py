@@ -217,7 +217,7 @@ def test_when_their_host_is_killed_both_runs_are_tried_again_and_no_host_is_left
     runner = study(manifest, tmp_path / "r", arms=("mse", "contrastive"), epochs=3)
     hosted(runner, marks, goes)
     assert set(states(runner).values()) == {"complete"} and len(states(runner)) == 2
-    assert all([row["epoch"] for row in outcome.progress] == [1, 2, 3] for outcome in runner.outcomes)
+    assert all([*outcome.scores] == [1, 2, 3] for outcome in runner.outcomes)
     hosts = [int(path.name.partition("-")[2]) for path in marks.glob("host-*")]
     assert len(hosts) == 2, "one was replaced by one"
     assert all(gone(process) for process in hosts)

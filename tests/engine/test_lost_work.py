@@ -37,7 +37,7 @@ def test_a_run_killed_five_times_each_after_a_new_epoch_ends_complete(
     killed = study(manifest, tmp_path / "r", epochs=6)
     go(killed, dies)
     assert states(killed) == {"mse/r0-f0/final-s0": "complete"}
-    assert [row["epoch"] for row in killed.outcomes[0].progress] == [1, 2, 3, 4, 5, 6]
+    assert [*killed.outcomes[0].scores] == [1, 2, 3, 4, 5, 6]
     assert capfd.readouterr().out.count("starting it again") == 5
 
 

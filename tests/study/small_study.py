@@ -87,7 +87,7 @@ def story(runner: StudyRunner) -> list[tuple[str, str, str, int, float]]:
             o.planned.label,
             o.planned.spec.hash,
             o.state,
-            len(o.progress),
+            o.epochs,
             o.selection_score if not o.planned.final else 0.0,
         )
         for o in runner.outcomes

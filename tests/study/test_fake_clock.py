@@ -49,7 +49,7 @@ def test_one_device_takes_the_sum_of_all_epochs_and_many_the_longest_group() -> 
     assert one.seconds == one.epochs == many.epochs
     study = runner(MemoryStore(), seeds=1)
     simulate(study, even, devices=4)
-    longest = max(sum(len(o.progress) for o in group.outcomes) for group in study.groups.values())
+    longest = max(sum(o.epochs for o in group.outcomes) for group in study.groups.values())
     assert many.seconds == longest
 
 

@@ -188,7 +188,7 @@ def test_arms_are_treated_alike(choice: Any) -> None:
     simulate(study, lambda spec: Curve(rows=curve(spec)) if spec.is_final else equal(spec), devices=2)
     for fold in ("r0-f0", "r0-f1"):
         mse, contrastive = (study.groups[f"{arm}/{fold}"].trial_outcomes for arm in ("mse", "contrastive"))
-        assert [(o.state, len(o.progress)) for o in mse] == [(o.state, len(o.progress)) for o in contrastive]
+        assert [(o.state, o.epochs) for o in mse] == [(o.state, o.epochs) for o in contrastive]
 
 
 def _trials(search: Any) -> dict[int, str]:
@@ -218,7 +218,7 @@ def test_no_pruner_is_asked_at_the_end_of_a_schedule(choice: Any) -> None:
     """A trial that has run it whole is complete: a killed study could not tell whether it was asked."""
     study = runner(MemoryStore(), pruner=choice, trials=9)
     simulate(study, trainer, devices=2)
-    assert all(len(o.progress) < 8 for o in study.outcomes if o.state == "stopped")
+    assert all(o.epochs < 8 for o in study.outcomes if o.state == "stopped")
 
 
 @every_pruner

@@ -77,7 +77,7 @@ def test_a_failed_trial_with_all_its_epochs_keeps_its_place_and_is_not_trained(t
     study, trained = resumed(tmp_path, ALL)
     assert TRIAL not in trained and not study.failed
     trial = study.groups["mse/r0-f0"].outcomes[1]
-    assert trial.state == "complete" and len(trial.progress) == 8
+    assert trial.state == "complete" and trial.epochs == 8
 
 
 @pytest.mark.parametrize("rows", [7, 8])

@@ -25,7 +25,7 @@ def test_halving_stops_some_trials_and_never_a_final_run(tmp_path: Path) -> None
     run(study)
     stopped = [o for o in study.outcomes if o.state == "stopped"]
     assert stopped and not any(o.planned.final for o in stopped)
-    assert all(len(o.progress) < 8 for o in stopped)
+    assert all(o.epochs < 8 for o in stopped)
 
 
 def test_the_final_run_takes_the_best_trials_setting_to_its_best_epoch(tmp_path: Path) -> None:

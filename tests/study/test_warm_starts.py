@@ -23,7 +23,7 @@ def test_a_study_of_the_same_root_trains_only_what_is_new() -> None:
     assert epochs < simulate(alone, learn, devices=2).epochs
     known = {outcome.planned.spec.hash for outcome in first.outcomes}
     new = [outcome for outcome in second.outcomes if outcome.planned.spec.hash not in known]
-    assert epochs == sum(len(outcome.progress) for outcome in new)
+    assert epochs == sum(outcome.epochs for outcome in new)
 
 
 def test_no_search_learns_from_another_fold() -> None:
