@@ -18,7 +18,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from learner_ray.study.planned_run import RunResult
 
 _numbers = itertools.count()
-"""Of the event files of this process: files that begin in one second have names of their own."""
+"""Numbers for the event files of this process, so that no two of one second have one name."""
 
 
 class EventFile:

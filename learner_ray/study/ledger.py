@@ -109,7 +109,7 @@ class FinalRun:
     epochs: int = 0
     device_seconds: float = 0.0
     gradient_ratio: float = math.nan
-    """As :attr:`RunResult.gradient_ratio`."""
+    """Median over the epochs; NaN where nothing was pretrained."""
 
     @property
     def labels(self) -> dict[str, Any]:
