@@ -188,7 +188,11 @@ def through_ray(plan: Plan, out: Path) -> Found:
     """Runs a study through Ray Tune on two slots."""
     start_local(2)
     runner, _ = runner_of(plan, out)
-    begun, processor_begun, profile = time.monotonic(), time.process_time(), cProfile.Profile()
+    begun, processor_begun, profile = (
+        time.monotonic(),
+        time.process_time(),
+        cProfile.Profile(time.process_time),
+    )
     profile.runcall(
         run_study,
         runner,

@@ -18,7 +18,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from learner_ray.study.planned_run import RunResult
 
 _numbers = itertools.count()
-"""Numbers for the event files of this process: those that begin in one second differ in name by them."""
+"""Numbers for the event files of this process, so that no two of one second have one name."""
 
 
 class EventFile:

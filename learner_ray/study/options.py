@@ -103,9 +103,9 @@ class SweepOptions:
     max_concurrent: int | None = _option(metavar="N")
     """Most runs at a time. Without it: as many as the devices hold."""
     tensorboard: str | None = _option(choices=CURVES)
-    """The runs of which TensorBoard shows curves: all; the best, which are final runs, the ten best trials of
-    each arm and a summary of its search, once they have ended; or none. Without it: all of a study of up to
-    500 runs, else the best."""
+    """Shows curves in TensorBoard of all runs; of the best, which are the final runs, the ten best trials of
+    each arm once they have ended, and a summary of its search; or of none. Without it: all in a study of up
+    to 500 runs, else the best."""
     hung_after: float = _option(1800.0, metavar="SECONDS")
     """Ends a run that finishes no epoch within this time, and starts it once more."""
     retry: str | None = _option(choices=tuple(RETRY))
