@@ -83,6 +83,12 @@ def parser(prog: str) -> argparse.ArgumentParser:
         help="DICOM: where patients' ids come from (default: tag, that is PatientID).",
     )
     scans.add_argument(
+        "--patients",
+        type=Path,
+        metavar="TABLE",
+        help="DICOM: whose files or folders are, in columns path and patient; counts before their tags.",
+    )
+    scans.add_argument(
         "--view-from", default="", metavar="REGEX", help="DICOM: view, in descriptions or file names."
     )
     scans.add_argument(
@@ -204,7 +210,7 @@ def _options(args: argparse.Namespace) -> ImportOptions:
         raise UserError(
             f"--columns {unknown[0]}=...: no such column of a manifest; known: {', '.join(ROLES)}"
         )
-    for table in (args.scores, args.bids):
+    for table in (args.scores, args.bids, args.patients):
         if table is not None and not table.exists():
             raise UserError(f"{table} does not exist")
     if args.fio2 and (args.flow or args.device):

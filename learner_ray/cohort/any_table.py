@@ -28,6 +28,8 @@ _MARKS = {
 }
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_UNIT = re.compile(r"\s*[(\[][^()\[\]]*[)\]]$")
+"""What stands in brackets after a name, such as a unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,13 @@ class Table:
             return name
         wanted = _folded(name)
         return next((column for column in self.columns if _folded(column) == wanted), None)
+
+    def named(self, name: str) -> str | None:
+        """A column that the user names, as :meth:`column` finds it, else the only one that has this name
+        before a unit in brackets: ``SpO2`` is ``SpO2 (%)``. Not for names that are guessed: ``date (birth)``
+        is no date of a visit."""
+        bare = [column for column in self.columns if _folded(_UNIT.sub("", column)) == _folded(name)]
+        return self.column(name) or (bare[0] if len(bare) == 1 else None)
 
     def number(self, text: str) -> float | None:
         """The number in a cell, with a decimal point or comma; None where there is none, or where a comma may

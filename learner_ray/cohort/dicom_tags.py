@@ -73,6 +73,7 @@ class Tags:
     def class_name(self) -> str:
         """The name of the SOP class, such as ``RT Plan Storage``, or its number where it has none."""
         uid = self.dataset.get("SOPClassUID")
+        uid = uid or getattr(self.dataset, "file_meta", {}).get("MediaStorageSOPClassUID")  # of a DICOMDIR
         return str(getattr(uid, "name", uid or "no SOP class"))
 
     @property

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from learner_ray.imaging.cache import PixelCache
     from learner_ray.imaging.fields_of_view import FieldOfView
 
+_FEW_FOLDS = 10
+"""Fewer folds than this are tried where those that were asked for are not possible."""
+
 
 def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bool = False) -> list[str]:
     """Checks that a cohort can be divided into folds with patients of every class, and that its files open.
@@ -59,8 +62,19 @@ def _check_folds(cohort: Cohort, folds: Sequence[int], seed: int) -> list[str]:
             complaints.append(f"{number} folds are not possible: {error}")
             refused = error
     if complaints and len(complaints) == len(set(folds)):
-        raise refused
+        fewer = _fewer_folds(cohort, min(folds), seed)
+        raise UserError(f"{refused}{fewer}") from refused
     return complaints
+
+
+def _fewer_folds(cohort: Cohort, than: int, seed: int) -> str:
+    """What is possible where a number of folds is not."""
+    than = min(than, _FEW_FOLDS)
+    for number in range(than - 1, 1, -1):
+        with suppress(UserError):
+            make_splits(cohort, folds=number, repeats=1, seed=seed)
+            return f"; {number} folds are possible: --folds {number}"
+    return f"; no number from 2 to {than - 1} is possible: there are too few patients" if than > 2 else ""
 
 
 def bad_headers(cohort: Cohort) -> list[BadScan]:

@@ -175,7 +175,7 @@ def test_one_of_the_profiles_numbers_of_folds_is_enough(listed: Path) -> None:
     cohort = load(listed, modality="lus")
     (complaint,) = gate.inspect(cohort, folds=[2, 100])
     assert complaint.startswith("100 folds are not possible: ")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"use fewer folds.*; \d folds are possible: --folds \d"):
         gate.inspect(cohort, folds=[100])
 
 

@@ -34,6 +34,8 @@ from learner_ray.core.errors import UserError
 
 MODALITIES = {"ultrasound": "lus", "radiograph": "xray", "mr": "mri"}
 """What a cohort of a kind of files is called; the kinds that are imported."""
+_TABLES = (".csv", ".tsv", ".xlsx", ".xlsm")
+"""Ends of names of what may be the table of scores, beside the folders of an export."""
 _LOOKED_AT, _PARSED = 2000, 50
 """Files among which one must say that it is DICOM, or prove to be, for a folder to count as DICOM."""
 
@@ -59,7 +61,9 @@ class Dicom(Importer):
 
     def find(self, path: Path, options: ImportOptions, progress: Progress) -> Found:
         if options.scores is None:
-            raise UserError("DICOM files hold no scores: name the table that does in --scores")
+            beside = [each for each in sorted(path.iterdir()) if each.suffix.lower() in _TABLES]
+            such = f", such as {', '.join(map(str, beside[:3]))}" if beside else ""
+            raise UserError(f"DICOM files hold no scores: name the table that does in --scores{such}")
         view = expression("--view-from", options.view_from) if options.view_from else None
         notes: list[str] = []
         left_out: list[LeftOut] = []
@@ -70,7 +74,7 @@ class Dicom(Importer):
             like = expression("--series", options.series or T1, group=False)
             series = {each.first.path: each for each in t1_series(files, like, left_out)}
             files = [each.first for each in series.values()]
-        patients = patients_of(path, files, options.patient_from, notes)
+        patients = patients_of(path, files, options.patient_from, options.patients, notes)
         files = _usable(files, patients, left_out)
         if kind == "ultrasound":
             files = _without_stills(files, left_out, notes)
@@ -156,7 +160,7 @@ def _usable(
     usable = []
     for file in files:
         if not patients[file.path]:
-            reason = "PatientID is empty: take patients from --patient-from folder, or a regular expression"
+            reason = "PatientID is empty: fill in patient in this list and give it as --patients"
             left_out.append(_left(file, reason))
         elif file.when is None:
             left_out.append(_left(file, "no StudyDate: its visit cannot be placed in time"))

@@ -7,12 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from learner_ray.cohort.any_table import open_table
+from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.sources.dicom_files import DicomFile
 from learner_ray.core.errors import UserError
 
+_OF_A_ROW = re.compile(r", row \d+$")
+"""Ends the path of a row of a table in the list of what was left out."""
+
 
 def patients_of(
-    folder: Path, files: Sequence[DicomFile], taken_from: str, notes: list[str]
+    folder: Path, files: Sequence[DicomFile], taken_from: str, named: Path | None, notes: list[str]
 ) -> dict[Path, str]:
     """The patient of each file, by its path; empty where there is none.
 
@@ -21,21 +26,59 @@ def patients_of(
         files: the files.
         taken_from: ``tag`` or nothing for PatientID, ``folder`` for the first folder below, else a regular
             expression whose first group is found in the path below the folder.
-        notes: patients that PatientID does not tell apart as paths do are counted there.
+        named: a table of files or folders and the patients they are of, which counts before all else; None
+            where there is none.
+        notes: patients that PatientID does not tell apart as paths or the table do are counted there.
 
     Raises:
-        UserError: the expression is none, or has no group.
+        UserError: the expression is none, or has no group; or the table is faulty.
     """
+    patients = _by_tag_or_path(folder, files, taken_from)
+    if named is not None:
+        by_path = _table_of_patients(folder, named)
+        for file in files:
+            above = (file.path.absolute(), *file.path.absolute().parents)  # the file itself, then its folders
+            patients[file.path] = next((by_path[p] for p in above if p in by_path), patients[file.path])
+        notes.append(f"{named.name} names the patients of {len(by_path)} files or folders")
+    notes += _contradictions({(file.patient, patients[file.path]) for file in files if file.patient})
+    return patients
+
+
+def _by_tag_or_path(folder: Path, files: Sequence[DicomFile], taken_from: str) -> dict[Path, str]:
     if taken_from in ("", "tag"):
         return {file.path: file.patient for file in files}
     below = {file.path: file.path.relative_to(folder) for file in files}
     if taken_from == "folder":
-        patients = {path: parts.parts[0] if len(parts.parts) > 1 else "" for path, parts in below.items()}
-    else:
-        pattern = expression("--patient-from", taken_from)
-        patients = {path: first_group(pattern, parts.as_posix()) for path, parts in below.items()}
-    notes += _contradictions({(file.patient, patients[file.path]) for file in files if file.patient})
-    return patients
+        return {path: parts.parts[0] if len(parts.parts) > 1 else "" for path, parts in below.items()}
+    pattern = expression("--patient-from", taken_from)
+    return {path: first_group(pattern, parts.as_posix()) for path, parts in below.items()}
+
+
+def _table_of_patients(folder: Path, named: Path) -> dict[Path, str]:
+    """The patients that a table names, by the absolute path of a file or folder. Rows without a patient say
+    nothing, nor do those about rows of other tables, so that the list of what was left out can be filled in.
+
+    Raises:
+        UserError: a column is lacking, or a row names nothing below ``folder``; all such rows are listed.
+    """
+    table = open_table(named)
+    path, patient = table.named("path"), table.named("patient")
+    if path is None or patient is None:
+        raise UserError(f"{named}, row 1: --patients needs the columns path and patient")
+    faults, found = Faults(str(named)), dict[Path, str]()
+    for row, cells in table.rows:
+        if not cells[patient] or _OF_A_ROW.search(cells[path]):
+            continue
+        places = (folder / cells[path], Path(cells[path]))
+        place = next((each.absolute() for each in places if cells[path] and each.exists()), None)
+        if place is None or not place.is_relative_to(folder.absolute()):
+            faults.add(row, f"path {cells[path]!r} names no file or folder below {folder}; correct it")
+        elif found.setdefault(place, cells[patient]) != cells[patient]:
+            faults.add(
+                row, f"{cells[path]} is of {found[place]} in an earlier row, and of {cells[patient]} here"
+            )
+    faults.raise_any()
+    return found
 
 
 def _contradictions(pairs: set[tuple[str, str]]) -> list[str]:
@@ -43,9 +86,10 @@ def _contradictions(pairs: set[tuple[str, str]]) -> list[str]:
     ids = Counter(tag for tag, _ in pairs)
     named = Counter(patient for _, patient in pairs)
     split, mixed = (sum(count > 1 for count in counts.values()) for counts in (ids, named))
+    by = "by --patient-from or --patients"
     said = {
-        f"{split} PatientIDs belong to several patients by --patient-from: one person twice?": split,
-        f"{mixed} patients by --patient-from have several PatientIDs: two persons?": mixed,
+        f"{split} PatientIDs belong to several patients {by}: one person twice?": split,
+        f"{mixed} patients {by} have several PatientIDs: two persons?": mixed,
     }
     return [sentence for sentence, count in said.items() if count]
 

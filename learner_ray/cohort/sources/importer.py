@@ -160,6 +160,8 @@ class ImportOptions:
     """What kind of scans are meant, where there are several."""
     patient_from: str = ""
     """DICOM: ``tag``, ``folder``, or a regular expression for the patient in a file's path."""
+    patients: Path | None = None
+    """DICOM: table that names the patient of files or folders; None where there is none."""
     out: Path = Path("manifest.csv")
     """The manifest to come."""
     dry_run: bool = False

@@ -21,6 +21,8 @@ from learner_ray.cohort.sources.importer import RULES, FoundScan, LeftOut, Score
 
 NO_SCORE = "no score: "
 """How the reason of a scan without a score begins."""
+_NAMED = 5
+"""Rows that a note names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,9 @@ class Joined:
     """``scan``, ``visit`` or ``nearest``."""
     distance: float
     """Days from the scan to its score, negative where the score came first; NaN where a time is unknown."""
+    nearer: str = ""
+    """Table and row of a nearer row of the patient that holds no score, as ``vitals.csv:5``; empty where
+    there is none, or the score is not the nearest by time."""
 
 
 def join(
@@ -157,6 +162,13 @@ def notes_of(joined: Sequence[Joined], window: float) -> list[str]:
     far = [abs(each.distance) for each in joined if not math.isnan(each.distance)]
     if far:
         notes.append(f"a score is at most {max(far):.3g} days from its scan, in the median {median(far):.3g}")
+    older = sorted({each.nearer for each in joined if each.nearer})
+    if older:
+        count = sum(bool(each.nearer) for each in joined)
+        notes.append(
+            f"{count} scans have a score though a nearer row of the patient holds none or was left out: "
+            f"{', '.join(older[:_NAMED])}{', ...' if len(older) > _NAMED else ''}"
+        )
     beyond = sum(distance > window for distance in far)
     if beyond:
         notes.append(
@@ -182,7 +194,10 @@ def _best(scan: FoundScan, rule: str, rows: Sequence[ScoreRow]) -> Joined | None
     best = min(usable, key=lambda row: _nearness(scan, row))
     if scan.group and not scan.visit:  # so that its repeats are known to be of one visit
         scan = replace(scan, visit=best.visit)
-    return Joined(scan=scan, score=best, rule=rule, distance=_distance(scan, best))
+    distance = _distance(scan, best)
+    without = [row for row in rows if math.isnan(row.score) and abs(_distance(scan, row)) < abs(distance)]
+    nearer = f"{without[0].table.name}:{without[0].row}" if without and rule == "nearest" else ""
+    return Joined(scan=scan, score=best, rule=rule, distance=distance, nearer=nearer)
 
 
 def _distance(scan: FoundScan, row: ScoreRow) -> float:
@@ -208,7 +223,10 @@ def _why_not(scan: FoundScan, rows: Sequence[ScoreRow], window: float | None) ->
     """
     if not rows:
         return "no row of this patient"
-    missing = next((row for row in rows if math.isnan(row.score) and _same_visit(scan, row)), None)
+    none = [row for row in rows if math.isnan(row.score)]
+    missing = next((row for row in none if _same_visit(scan, row)), None)
+    near = [row for row in none if window is not None and abs(_distance(scan, row)) <= window]
+    missing = missing or min(near, key=lambda row: _nearness(scan, row), default=None)
     said = [f"missing in {missing.table.name}, row {missing.row}"] if missing else []
     timed = [row for row in rows if not math.isnan(row.score + _distance(scan, row))]
     if window is not None and timed:

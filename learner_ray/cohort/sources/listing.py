@@ -20,7 +20,15 @@ from learner_ray.cohort.sources.importer import (
     Progress,
     ScoreRow,
 )
-from learner_ray.cohort.sources.scores import PREFIX, lacking, moments_of, read_scores, roles_of, score_cells
+from learner_ray.cohort.sources.scores import (
+    PREFIX,
+    lacking,
+    lacks_column,
+    moments_of,
+    read_scores,
+    roles_of,
+    score_cells,
+)
 from learner_ray.core.errors import UserError
 
 _TEXTS, _NUMBERS = ("view", "site", "device", "sex", "crop"), ("age", "education_years", "rating")
@@ -43,10 +51,10 @@ class Listing(Importer):
         other = open_table(options.scores) if options.scores else None
         own, of_scores = (options, options) if other is None else _shared_out(table, other, options)
         columns = roles_of(table, own)
-        lacks = next((role for role in ("path", "patient") if role not in columns), "")
-        lacks = lacks or ("" if columns.keys() & {"visit", "date", "day"} else "date")
+        lacks = [role for role in ("path", "patient") if role not in columns]
+        lacks += [] if columns.keys() & {"visit", "date", "day"} else ["date"]
         if lacks:
-            raise UserError(lacking(table, lacks))
+            raise lacking(table, [lacks_column(role) for role in lacks])
         notes.append(f"{path.name}: " + ", ".join(f"{role} is {name}" for role, name in columns.items()))
         whens = moments_of(table, columns, options)
         scans = {}
@@ -91,8 +99,8 @@ def _shared_out(table: Table, scores: Table, options: ImportOptions) -> tuple[Im
         UserError: one is in neither.
     """
     plain = {role: name for role, name in options.columns.items() if not role.startswith(PREFIX)}
-    own = {role: name for role, name in plain.items() if table.column(name)}
-    theirs = {role: name for role, name in plain.items() if scores.column(name)}
+    own = {role: name for role, name in plain.items() if table.named(name)}
+    theirs = {role: name for role, name in plain.items() if scores.named(name)}
     absent = [f"{role}={name}" for role, name in plain.items() if role not in own and role not in theirs]
     if absent:
         raise UserError(f"--columns {absent[0]}: neither {table.path} nor {scores.path} has such a column")

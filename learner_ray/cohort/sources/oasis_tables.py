@@ -42,7 +42,7 @@ def scores_of_sessions(
     Raises:
         UserError: there is no table, or it is faulty.
     """
-    path = session_table(root)[0] if study == 2 else _cross_sectional(root)
+    path = session_table(_holding(root, "oasis_longitudinal*"))[0] if study == 2 else _cross_sectional(root)
     table = open_table(path)
     options = replace(options, columns={**_SESSIONS[study], **options.columns})
     rows = read_scores(table, options, notes, left_out)
@@ -75,7 +75,14 @@ def with_rows(
     ]
 
 
+def _holding(root: Path, pattern: str) -> Path:
+    """The folder that holds a table: the one that was named, else the only one right below it that does."""
+    below = [] if any(root.glob(pattern)) else sorted({path.parent for path in root.glob(f"*/{pattern}")})
+    return below[0] if len(below) == 1 else root
+
+
 def _cross_sectional(root: Path) -> Path:
+    root = _holding(root, "oasis_cross-sectional*")
     found = sorted(p for p in root.glob("oasis_cross-sectional*") if p.suffix.lower() in SUFFIXES)
     if len(found) != 1:
         names = " and ".join(path.name for path in found) or "no oasis_cross-sectional.csv or .xlsx"

@@ -39,10 +39,11 @@ FLAT_ABOVE = 97.0
 _LOWEST_SPO2 = 30.0
 
 _DEVICES: Mapping[str, str] = {
-    "room air": r"room ?air|air|ra|none|no oxygen|raumluft|ohne",
-    "nasal cannula": r"(nasal )?(cannula|prongs?|specs)|nc|nasenbrille|nasal",
-    "reservoir mask": r"(mask with )?reservoir( mask)?|non ?rebreath(er|ing)( mask)?|nrb|nrbm|nrm",
-    "simple mask": r"(simple |face |simple face )?mask|sfm|gesichtsmaske",
+    "room air": r"room ?air|air|ra|none|no oxygen|raumluft|ohne|kein(e|en)? (o2|sauerstoff)",
+    "nasal cannula": r"(nasal )?(cannula|prongs?|specs)|nc|nasenbrille|(o2|sauerstoff) ?brille|nasal",
+    "reservoir mask": r"(mask with )?reservoir( mask)?|non ?rebreath(er|ing)( mask)?|nrb|nrbm|nrm"
+    r"|(o2 |sauerstoff)?maske mit reservoir|reservoirmaske",
+    "simple mask": r"(simple |face |simple face )?mask|sfm|(einfache )?(gesichts|sauerstoff|o2 )?maske",
 }
 _SET = r"hfn[co]|high ?flow.*|venturi.*|venti( mask)?|ventilat(or|ed)|.*ventilation|niv|cpap|bipap|ett"
 
@@ -50,22 +51,24 @@ _SET = r"hfn[co]|high ?flow.*|venturi.*|venti( mask)?|ventilat(or|ed)|.*ventilat
 def sf_of_rows(
     table: Table, options: ImportOptions, notes: list[str], left_out: list[LeftOut]
 ) -> tuple[dict[int, float], dict[int, dict[str, str]]]:
-    """The S/F ratio of each row, NaN where a value is missing, and the row's saturation.
+    """The S/F ratio of each row, NaN where a value is missing or not known, and the row's saturation.
 
     Args:
         table: the records.
         options: names the columns.
         notes: how FiO2 was read is added.
-        left_out: rows whose flow and device are not in the table are added, with the reason.
+        left_out: rows whose flow and device are not in the table of estimates are added, with the reason.
 
     Raises:
         UserError: a column is not named or not there, or cells are out of range; all such rows are listed.
     """
-    saturation = _column(table, "--spo2", options.spo2)
+    if lacks := lacking_oxygen(table, options):
+        raise UserError(f"{table.path}, row 1: {'; '.join(lacks)}; found: {', '.join(table.columns[:12])}")
+    saturation = _column(table, options.spo2)
     faults = Faults(str(table.path))
     spo2 = _read(table, saturation, options, faults, _saturation, "from 30 to 100 %, or 0.3 to 1")
     if options.fio2:
-        column = _column(table, "--fio2", options.fio2)
+        column = _column(table, options.fio2)
         fio2 = _read(table, column, options, faults, _fraction, "0.21 to 1, or 21 to 100 %")
         notes.append(_units(table, column, options))
     else:
@@ -77,17 +80,23 @@ def sf_of_rows(
     return values, more
 
 
-def _column(table: Table, option: str, name: str) -> str:
-    if not name:
-        raise UserError(
-            "--score sf needs --spo2 COLUMN, and either --fio2 COLUMN or --flow COLUMN with --device COLUMN; "
-            f"{table.path} has: {', '.join(table.columns[:12])}"
-        )
-    column = table.column(name)
-    if column is None:
-        raise UserError(
-            f"{table.path}, row 1: {option} {name}: no such column; found: {', '.join(table.columns[:12])}"
-        )
+def lacking_oxygen(table: Table, options: ImportOptions) -> list[str]:
+    """Why the columns of saturation and oxygen are not known, a sentence each; none where they are."""
+    oxygen = [("--fio2", options.fio2)]
+    if not options.fio2:
+        oxygen = [("--flow", options.flow), ("--device", options.device)]
+    named = [("--spo2", options.spo2), *oxygen]
+    absent = [f"{option} {name}: no such column" for option, name in named if name and not table.named(name)]
+    if all(name for _, name in named):
+        return absent
+    needs = "--score sf needs --spo2 COLUMN, and either --fio2 COLUMN or --flow COLUMN with --device COLUMN"
+    return [needs, *absent]
+
+
+def _column(table: Table, name: str) -> str:
+    """A column that is there, as the table writes it."""
+    column = table.named(name)
+    assert column is not None  # by ``lacking_oxygen``
     return column
 
 
@@ -145,8 +154,9 @@ def _units(table: Table, column: str, options: ImportOptions) -> str:
 def _estimated(
     table: Table, options: ImportOptions, faults: Faults, left_out: list[LeftOut]
 ) -> dict[int, float]:
-    """FiO2 by row from flow and device; rows that are not in the table are left out."""
-    flows, devices = _column(table, "--flow", options.flow), _column(table, "--device", options.device)
+    """FiO2 by row from flow and device; where it does not follow from them it is NaN, and the row is left
+    out."""
+    flows, devices = _column(table, options.flow), _column(table, options.device)
     found = {}
     for row, cells in table.rows:
         text, device = cells[flows], cells[devices]
@@ -162,8 +172,7 @@ def _estimated(
         value = estimated_fio2(device, None if is_missing(text, options.missing) else flow)
         if isinstance(value, str):
             left_out.append(LeftOut(path=f"{table.path}, row {row}", reason=value))
-        else:
-            found[row] = value
+        found[row] = math.nan if isinstance(value, str) else value
     return found
 
 

@@ -12,7 +12,7 @@ from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.missing import is_missing
 from learner_ray.cohort.patients import check_spellings
 from learner_ray.cohort.sources.importer import ImportOptions, LeftOut, ScoreRow
-from learner_ray.cohort.sources.oxygen import sf_of_rows
+from learner_ray.cohort.sources.oxygen import lacking_oxygen, sf_of_rows
 from learner_ray.core.errors import UserError
 
 SF = "sf"
@@ -65,13 +65,7 @@ def read_scores(
     notes += table.notes
     options = replace(options, columns=of_scores(options.columns))
     columns = roles_of(table, options)
-    if "patient" not in columns:
-        raise UserError(lacking(table, "patient"))
-    if not columns.keys() & {"visit", "date", "day", "image"}:
-        raise UserError(
-            f"{path}, row 1: nothing says to which visit a score belongs (visit, date, day or image): it may "
-            f"be a baseline value, which is no score of each visit; {_how(table, 'date')}"
-        )
+    _require_roles(table, columns, options)
     values, more = score_cells(table, columns, options, notes, left_out)
     whens = moments_of(table, columns, options)
     used = [f"{role} is {columns[role]}" for role in _JOINED_BY if role in columns]
@@ -114,15 +108,15 @@ def roles_of(table: Table, options: ImportOptions) -> dict[str, str]:
     """
     columns = {}
     for role, name in options.columns.items():
-        column = table.column(name)
+        column = table.named(name)
         if column is None:
-            raise UserError(f"{table.path}, row 1: --columns {role}={name}: {_found(table)}")
+            raise UserError(f"{table.path}, row 1: --columns {role}={name}: no such column; {_found(table)}")
         columns[role] = column
     known = {**NAMES, "score": score_names(options.score)}
     taken = set(columns.values())
     if options.score == SF:  # what the oxygen is given by is no scanner
         oxygen = (options.spo2, options.fio2, options.flow, options.device)
-        taken |= {column for name in oxygen if name and (column := table.column(name))}
+        taken |= {column for name in oxygen if name and (column := table.named(name))}
     for role, names in known.items():
         column = next((c for name in names if (c := table.column(name)) and c not in taken), None)
         if role not in columns and column is not None:
@@ -151,9 +145,7 @@ def score_cells(
     if options.score == SF:
         return sf_of_rows(table, options, notes, left_out)
     if "score" not in columns:
-        raise UserError(
-            lacking(table, "score") if options.score else f"{table.path}: name its score in --score"
-        )
+        raise lacking(table, _lacks_score(options))
     faults = Faults(str(table.path))
     values = {}
     for row, cells in table.rows:
@@ -198,13 +190,42 @@ def moments_of(table: Table, columns: Mapping[str, str], options: ImportOptions)
     return found
 
 
-def lacking(table: Table, role: str) -> str:
-    """The message that a table has no column for a role."""
-    return f"{table.path}, row 1: no column is known to hold the {role}; {_how(table, role)}"
+def _require_roles(table: Table, columns: Mapping[str, str], options: ImportOptions) -> None:
+    """Refuses a table of scores that does not say whose they are, when they were taken, or what they are; the
+    message lists all that it lacks."""
+    lacks = [] if "patient" in columns else [lacks_column("patient")]
+    if not columns.keys() & {"visit", "date", "day", "image"}:
+        lacks.append(
+            "nothing says to which visit a score belongs (visit, date, day or image): it may be a baseline "
+            "value, which is no score of each visit; name it in --columns date=NAME"
+        )
+    if options.score == SF:
+        lacks += lacking_oxygen(table, options)
+    elif "score" not in columns:
+        lacks += _lacks_score(options)
+    if lacks:
+        raise lacking(table, lacks)
 
 
-def _how(table: Table, role: str) -> str:
-    return f"name it in --columns {role}=NAME; {_found(table)}"
+def _lacks_score(options: ImportOptions) -> list[str]:
+    return [
+        lacks_column("score")
+        if options.score
+        else "what the score is called is not known; name it in --score"
+    ]
+
+
+def lacks_column(role: str) -> str:
+    """The sentence that a table has no column for a role."""
+    return f"no column is known to hold the {role}; name it in --columns {role}=NAME"
+
+
+def lacking(table: Table, sentences: Sequence[str]) -> UserError:
+    """The error that a table lacks columns, in one line where it is one."""
+    if len(sentences) == 1:
+        return UserError(f"{table.path}, row 1: {sentences[0]}; {_found(table)}")
+    lines = [f"{table.path}, row 1:", *(f"  {sentence}" for sentence in sentences), f"  {_found(table)}"]
+    return UserError("\n".join(lines))
 
 
 def _found(table: Table) -> str:

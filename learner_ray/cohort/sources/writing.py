@@ -145,9 +145,14 @@ def refuse_existing(out: Path) -> None:
 
 
 def reasons(left_out: Sequence[LeftOut]) -> list[str]:
-    """How many were left out for each kind of reason."""
+    """How many were left out for each kind of reason; a reason that is the same for all of a kind is given
+    in full."""
     kinds = Counter(each.reason.partition(": ")[0].partition(" (")[0] for each in left_out)
-    return [f"  {count:>5}  {kind}" for kind, count in kinds.most_common()]
+    full: dict[str, set[str]] = defaultdict(set)
+    for each in left_out:
+        full[each.reason.partition(": ")[0].partition(" (")[0]].add(each.reason)
+    said = {kind: min(of) if len(of) == 1 else kind for kind, of in full.items()}
+    return [f"  {count:>5}  {said[kind]}" for kind, count in kinds.most_common()]
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

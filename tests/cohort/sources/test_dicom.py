@@ -101,7 +101,31 @@ def test_paths_that_tell_patients_apart_otherwise_than_tags_are_noted(
     run_import(folder, *CHOICE, "--patient-from", "DICOM/(S[A-Z]/ST[01])/")
     assert "3 PatientIDs belong to several patients by --patient-from" in capsys.readouterr().out
     run_import(folder, *CHOICE, "--patient-from", "folder", "--dry-run")
-    assert "1 patients by --patient-from have several PatientIDs" in capsys.readouterr().out
+    assert "1 patients by --patient-from or --patients have several PatientIDs" in capsys.readouterr().out
+
+
+def test_the_list_of_what_was_left_out_can_be_filled_in_and_given_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file without PatientID, and a folder with pseudonyms, get their patients from a table."""
+    for name, patient in (("A/IM1", "P1"), ("A/IM2", ""), ("B/IM3", "x7"), ("B/IM4", "x7")):
+        (tmp_path / "export" / name).parent.mkdir(parents=True, exist_ok=True)
+        date = f"2025010{name[-1]}"
+        write_dicom(tmp_path / "export" / name, moving_screen(), PatientID=patient, StudyDate=date)
+    scores = [f"P{1 + day // 3},2025010{day},{300 + day}" for day in range(1, 5)]
+    (tmp_path / "scores.csv").write_text("\n".join(["patient,date,SF", *scores]) + "\n")
+    run_import(tmp_path)
+    left = {row["path"][-3:]: row for row in rows(tmp_path / "m-left-out.csv")}
+    assert "give it as --patients" in left["IM2"]["reason"]
+    table = tmp_path / "ids.csv"
+    table.write_text(f"path,patient,reason\n{left['IM2']['path']},P1,was empty\nB,P2,pseudonyms\n")
+    run_import(tmp_path, "--patients", str(table), "--out", str(tmp_path / "n.csv"))
+    found = {row["path"][-3:]: row["patient"] for row in rows(tmp_path / "n.csv")}
+    assert found == {"IM1": "P1", "IM2": "P1", "IM3": "P2", "IM4": "P2"}
+    table.write_text("path,patient\nC/IM9,P1\n")
+    capsys.readouterr()
+    assert run_import(tmp_path, "--patients", str(table), "--dry-run") == 2
+    assert "row 2: path 'C/IM9' names no file or folder below" in capsys.readouterr().err
 
 
 def test_all_that_is_imported_can_be_read_and_looks_the_same(hospital: tuple[Path, dict[str, str]]) -> None:

@@ -70,7 +70,9 @@ def test_names_of_columns_count_in_the_table_that_has_them(tmp_path):
     assert cells(result, "score", "scan_date", "score_date") == [("20", "2024-01-31", "2024-02-01")]
     with pytest.raises(UserError, match=r"--columns view=V: neither .*s\.csv nor .*scores\.csv has such"):
         imported(tmp_path / "s.csv", columns={**columns, "view": "V"}, **said)
-    with pytest.raises(UserError, match=r"scores\.csv, row 1: --columns date=When: found: Case, Made"):
+    with pytest.raises(
+        UserError, match=r"scores\.csv, row 1: --columns date=When: no such column; found: Case, Made"
+    ):
         imported(tmp_path / "s.csv", columns={**columns, "scores.date": "When"}, **said)
 
 
@@ -107,7 +109,7 @@ def test_a_folder_of_frames_is_one_scan_and_the_column_names_the_score(tmp_path)
         (
             "file,patient,day,MMSE\na,b,1,2\n",
             {"columns": {"view": "x"}},
-            "--columns view=x: found: file, patient",
+            "--columns view=x: no such column; found: file, patient",
         ),
         ("file,patient,day,MMSE\nclips/a.mp4,b,1,31\n", {}, "row 2: MMSE 31 is outside 0 to 30"),
         ("file,patient,day,MMSE\nclips/a.mp4,b,1,many\n", {}, "row 2: MMSE 'many' is no number"),

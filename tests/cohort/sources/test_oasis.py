@@ -38,6 +38,12 @@ def test_oasis2_as_distributed(tmp_path):
     }
 
 
+def test_the_table_is_found_in_the_one_folder_below_that_holds_it(tmp_path):
+    files = {"oasis_longitudinal.csv": SESSIONS, **raw("OAS2_0001_MR1", 1), **raw("OAS2_0001_MR2", 1)}
+    plant(tmp_path / "in" / "download", files)
+    assert cells(imported(tmp_path / "in"), "score") == [("27",), ("30",)]
+
+
 def test_oasis1_has_one_visit_and_its_rescans_are_none(tmp_path):
     table = "ID,M/F,Age,Educ,MMSE,Delay\nOAS1_0001_MR1,F,74,2,29,N/A\n"
     table += "OAS1_0061_MR1,F,20,,,N/A\nOAS1_0061_MR2,F,20,,30,9\n"

@@ -71,7 +71,7 @@ P2,2024-01-31T09:00,92,40,High-flow nasal cannula
     assert reasons(result) == {
         "records.csv, row 4": "device 'High-flow nasal cannula': its FiO2 is set and does not follow from "
         "the flow; record it and give --fio2",
-        "c.mp4": "no score: no row of this patient",
+        "c.mp4": "no score: missing in records.csv, row 4",
     }
 
 
@@ -92,6 +92,8 @@ def test_what_the_oxygen_is_given_by_is_no_scanner(tmp_path):
     [
         ("room air", None, 0.21),
         ("RA", 0, 0.21),
+        ("O2-Brille", 2, 0.28),
+        ("Maske mit Reservoir", 8, 0.80),
         ("Nasal-Cannula", 1, 0.24),
         ("nc", 6, 0.44),
         ("cannula", 0.1, 0.21),
@@ -125,3 +127,28 @@ def test_what_no_table_tells(device, flow, why):
 def test_the_columns_must_be_named(tmp_path):
     with pytest.raises(UserError, match="--score sf needs --spo2 COLUMN, and either --fio2 COLUMN or --flow"):
         found(tmp_path)
+
+
+def test_a_scan_whose_nearest_record_has_no_ratio_says_so(tmp_path):
+    """A record of a device that is set counts for nothing, and what stands in for it is named."""
+    records = RECORDS.replace("date;sat;o2", "date;SpO2 (%);Device;Flow").replace(
+        ";96;40", ";96;High-Flow;40"
+    )
+    records = records.replace("90;0,5", "90;O2-Brille;2").replace("98;0.21", "98;Maske mit Reservoir;8")
+    records = records.replace("2024-01-31T20:00;92;0.3", "2024-01-31T09:00;92;HFNC;40")
+    result = found(tmp_path, records, spo2="SpO2", flow="flow", device="device")
+    assert cells(result, "path", "score", "score_row") == [
+        ("a.mp4", "321.4285714", "records.csv:3"),
+        ("b.mp4", "122.5", "records.csv:4"),
+    ]
+    said = "1 scans have a score though a nearer row of the patient holds none or was left out: records.csv:2"
+    assert said in result.notes
+    assert reasons(result)["c.mp4"] == "no score: missing in records.csv, row 5"
+
+
+def test_all_that_a_table_of_records_lacks_is_said_at_once(tmp_path):
+    records = RECORDS.replace("patient;date;sat;o2", "Case;When;SpO2 (%);o2")
+    with pytest.raises(
+        UserError, match=r"(?s)hold the patient.*to which visit.*--flow Fl: no such.*found: C"
+    ):
+        found(tmp_path, records, spo2="SpO2", flow="Fl", device="o2")
