@@ -31,7 +31,9 @@ def own_environment(pytestconfig: pytest.Config) -> Iterator[None]:
     # Ray asks only once per process whether it needs a token: tests of tokens have processes of their own.
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     os.environ.pop("RAY_ADDRESS", None)
-    with tempfile.TemporaryDirectory(prefix="lr") as short:  # below it lie sockets, whose paths must be short
+    with tempfile.TemporaryDirectory(
+        prefix="lr", ignore_cleanup_errors=True
+    ) as short:  # below it lie sockets, whose paths must be short
         os.environ["RAY_TMPDIR"] = short
         yield
     os.environ.clear()

@@ -43,7 +43,9 @@ def head(address: str, *options: str, env: Mapping[str, str] | None = None) -> I
     command += [f"--node-ip-address={host}", f"--port={port}"]
     command += ["--object-store-memory=100000000", "--include-dashboard=false"]
     env = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"} | dict(env or {})
-    with tempfile.TemporaryDirectory() as short:  # Ray's sockets lie below it, and their paths must be short
+    with tempfile.TemporaryDirectory(
+        ignore_cleanup_errors=True
+    ) as short:  # Ray's sockets lie below it, and their paths must be short
         command.append(f"--temp-dir={short}")
         started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
         try:

@@ -37,7 +37,9 @@ subprocess.run([sys.executable, "-c", {FIND!r}], check=True)
 def address_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where `ray start` would write its head's address."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with tempfile.TemporaryDirectory() as short:  # Ray's sockets lie below it, and their paths must be short
+    with tempfile.TemporaryDirectory(
+        ignore_cleanup_errors=True
+    ) as short:  # Ray's sockets lie below it, and their paths must be short
         monkeypatch.setenv("RAY_TMPDIR", short)
         (Path(short) / "ray").mkdir()
         yield Path(short) / "ray" / "ray_current_cluster"
@@ -178,7 +180,7 @@ def test_a_ray_whose_own_packages_are_broken_is_a_fault_of_the_place(tmp_path: P
 def test_a_short_folder_is_rays_own_and_one_that_is_a_file_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="lr") as short:
+    with tempfile.TemporaryDirectory(prefix="lr", ignore_cleanup_errors=True) as short:
         monkeypatch.setenv("RAY_TMPDIR", short)
         assert connection._short_folder() == {}
     (tmp_path / "taken").write_text("")
