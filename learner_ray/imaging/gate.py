@@ -74,7 +74,7 @@ def _fewer_folds(cohort: Cohort, than: int, seed: int) -> str:
         with suppress(UserError):
             make_splits(cohort, folds=number, repeats=1, seed=seed)
             return f"; {number} folds are possible: --folds {number}"
-    return f"; no number from 2 to {than - 1} is possible: there are too few patients" if than > 2 else ""
+    return "; fewer are not possible either: too few patients" if than > 2 else ""
 
 
 def bad_headers(cohort: Cohort) -> list[BadScan]:

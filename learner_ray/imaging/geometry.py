@@ -100,22 +100,32 @@ class Geometry:
 DEFAULT = Geometry()
 
 
-def head_frames(voxels: Voxels, zooms: Zooms, size: int, shown: Geometry) -> Voxels:
+Part = tuple[int, int, int, int]
+"""A part of the plane in voxels: first and end along X, first and end along Y."""
+
+
+def head_frames(voxels: Voxels, zooms: Zooms, size: int, shown: Geometry, part: Part | None = None) -> Voxels:
     """Axial levels of a head, the lowest first, with the front up and the patient's left on the left.
+
+    Levels are those of the whole head, even where a part is shown: else a crop would move them, and one that
+    is smaller than the top of a head would lose them.
 
     Args:
         voxels: (X, Y, Z), to the patient's right, the front and upwards.
         zooms: the voxel's sides in mm.
         size: height and width of a frame in pixels.
         shown: levels and mm per pixel.
+        part: what is to be seen, in the middle of the frames; None for the whole plane.
 
     Returns:
         float32 (levels, size, size); 0 is the grey value of air, and of what lies outside the volume.
     """
     # Not the least value: resampling, as at a conversion, leaves some far below air.
     values = voxels - np.percentile(voxels[::2, ::2, ::2], _DARK).astype(np.float32)
-    (x, y, top), air = _place(values, zooms)
+    (x, y, top), air = _place(values, zooms, part)
     values -= air
+    if part:
+        values, x, y = values[part[0] : part[1], part[2] : part[3]], x - part[0], y - part[2]
     depths = (np.arange(shown.slices)[::-1] + 0.5) * (SPAN_MM / shown.slices)
     across = (np.arange(size) - (size - 1) / 2) * shown.step(size)
     steps = (SPAN_MM / shown.slices, shown.step(size), shown.step(size))
@@ -125,9 +135,9 @@ def head_frames(voxels: Voxels, zooms: Zooms, size: int, shown: Geometry) -> Vox
     return np.ascontiguousarray(values.T)
 
 
-def _place(values: Voxels, zooms: Zooms) -> tuple[tuple[float, float, float], np.float32]:
-    """The middle of the head in the plane and its top, as positions in voxels (X, Y, Z), and the grey value
-    of air, which is not far from 0."""
+def _place(values: Voxels, zooms: Zooms, part: Part | None) -> tuple[tuple[float, float, float], np.float32]:
+    """The middle in the plane of the head, or of what a part shows of it, and the top of the whole head, as
+    positions in voxels (X, Y, Z); and the grey value of air, which is not far from 0."""
     coarse, at = values, []
     for axis in (0, 1):
         length, zoom = values.shape[axis], zooms[axis]
@@ -139,8 +149,12 @@ def _place(values: Voxels, zooms: Zooms) -> tuple[tuple[float, float, float], np
     top = _top(head.sum((0, 1)) * _COARSE_MM**2)
     lowest = max(0, math.ceil(top - SPAN_MM / zooms[2]))
     shadow = head[:, :, lowest : math.floor(top) + 1].sum(2)
+    if part:
+        shadow[(at[0] < part[0] - 0.5) | (at[0] > part[1] - 0.5)] = 0
+        shadow[:, (at[1] < part[2] - 0.5) | (at[1] > part[3] - 0.5)] = 0
     if not shadow.any():
-        return ((values.shape[0] - 1) / 2, (values.shape[1] - 1) / 2, top), air
+        first_x, end_x, first_y, end_y = part or (0, values.shape[0], 0, values.shape[1])
+        return ((first_x + end_x - 1) / 2, (first_y + end_y - 1) / 2, top), air
     x, y = np.average(at[0], weights=shadow.sum(1)), np.average(at[1], weights=shadow.sum(0))
     return (float(x), float(y), top), air
 

@@ -15,7 +15,7 @@ from learner_ray.imaging.geometry import DEFAULT, Geometry
 from learner_ray.imaging.headers import check_kind, parts_of
 from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 
-VERSION = 1
+VERSION = 2
 """Increased whenever a reader may give other pixels for the same file."""
 
 

@@ -14,13 +14,18 @@ from torch.nn import functional as F
 
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.fields_of_view import Zooms, fits_a_head, voxel_sides
-from learner_ray.imaging.geometry import DEFAULT, Geometry, head_frames
+from learner_ray.imaging.geometry import DEFAULT, Geometry, Part, head_frames
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
 from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 from learner_ray.imaging.volume_files import DAMAGE, format_of, long_axes, open_volume
 
 _BACKGROUND_FRACTION = 0.05
 """Voxels within this fraction of the grey range above black are background."""
+_LEAST_GROUND = 0.1
+"""The part of all voxels that background of one value makes up at least."""
+_AMID = 0.1
+"""How far above dark tissue a background lies amid it, as a part of the tissue's range. Interpolation leaves
+values below background of a hundredth of that."""
 _SLICE_FRACTION = 0.01
 """The extent begins and ends with a slice of which this fraction is not background."""
 
@@ -36,8 +41,8 @@ def read_volume(
     or with ``levels`` of ``extent``, slices are evenly spaced over the extent of what is not background, and
     clipped to percentiles 0.5 and 99.5 of the whole volume. One value everywhere becomes black.
 
-    A mask makes it what a file without the tissue outside would be; a crop cuts every slice as it is stored
-    and turned, before anything else.
+    A mask makes it what a file without the tissue outside would be. A crop cuts every slice as it is stored
+    and turned, before it is scaled; levels in mm stay those of the whole head.
 
     A two-dimensional image gives one frame, as stored: the header of a lone slice does not say which plane
     it is.
@@ -55,11 +60,13 @@ def read_volume(
         ScanError: the file is damaged, is not one grey image of two or three dimensions, holds no head in mm
             where ``mm_per_pixel`` is asked for, or its crop or mask does not fit.
     """
-    voxels, spacing, sides = _load(path, region)
+    voxels, spacing, sides, part = _load(path, region)
     if geometry.levels == "mm" and math.isfinite(sides[0]):
-        frames = torch.from_numpy(head_frames(voxels, sides, size, geometry))
+        frames = torch.from_numpy(head_frames(voxels, sides, size, geometry, part))
         return to_grey(frames, 0.0, grey_range(frames)[1])
     geometry.require_mm(path if isinstance(path, str) else path[0], None)
+    if part:
+        voxels = voxels[part[0] : part[1], part[2] : part[3]]
     return _evenly_spaced(voxels, spacing, size, geometry.slices)
 
 
@@ -78,9 +85,9 @@ def _evenly_spaced(
 
 def _load(
     path: str | Sequence[str], region: RegionOfInterest
-) -> tuple[NDArray[np.float32], tuple[float, float], Zooms]:
-    """Voxels (X, Y, Z), Z = 1 of a slice; the voxel size along X and Y, in any unit; and all three in mm, NaN
-    where they are not those of a head."""
+) -> tuple[NDArray[np.float32], tuple[float, float], Zooms, Part | None]:
+    """Voxels (X, Y, Z), Z = 1 of a slice; the voxel size along X and Y, in any unit; all three in mm, NaN
+    where they are not those of a head; and the part that a crop leaves of the plane, None without one."""
     files = (path,) if isinstance(path, str) else tuple(path)
     image, path = open_volume(files), files[0]
     try:
@@ -99,17 +106,49 @@ def _load(
     sides = (math.nan, math.nan, math.nan)
     if axes == [0, 1, 2]:
         sides = voxel_sides(image.affine, image.header.get_xyzt_units()[0])
-    voxels = np.nan_to_num(voxels, posinf=0.0, neginf=0.0)
+    voxels = _with_dark_background(_finite(voxels))
     if inside is not None:
         voxels = np.where(inside, voxels, voxels.min())
     voxels = voxels.reshape(*voxels.shape, *[1] * (3 - voxels.ndim))
     if not fits_a_head(voxels.shape, sides):  # of the whole, whatever is cropped
         sides = (math.nan, math.nan, math.nan)
+    part = None
     if box := region.box(path, *voxels.shape[:2]):
         left, top, right, bottom = box
         height = voxels.shape[1]  # y grows upwards
-        voxels = voxels[left:right, height - bottom : height - top]
-    return voxels, spacing, sides
+        part = (left, right, height - bottom, height - top)
+    return voxels, spacing, sides, part
+
+
+def _finite(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Voxels with a dark value where there was no finite one: 0, or the least where that lies below, since 0
+    is grey among negative values."""
+    known = np.isfinite(voxels)
+    if known.all():
+        return voxels
+    least = voxels[known].min(initial=np.float32(0))
+    return np.where(known, voxels, least)
+
+
+def _with_dark_background(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Voxels whose background is as dark as the darkest tissue, where it is one value in the midst of the
+    tissue's: scaling to a mean of 0 within a mask of the brain leaves 0 outside, which would be grey, and
+    taken for head.
+
+    Background is the value of most corners, if it is that of a tenth of all voxels, too. Volumes without
+    negative values stay as they are, and so do those with a few, as interpolation leaves them beside an edge.
+    """
+    if not voxels.size or voxels.min() >= 0:
+        return voxels
+    values, counts = np.unique(voxels[np.ix_(*([0, -1],) * voxels.ndim)], return_counts=True)
+    ground = values[counts.argmax()]
+    tissue = voxels[voxels != ground]
+    if not tissue.size or tissue.size > (1 - _LEAST_GROUND) * voxels.size:
+        return voxels
+    darkest, dark, bright = np.percentile(tissue, (0.5, 2.0, 98.0))
+    if ground - dark < _AMID * (bright - dark):
+        return voxels
+    return np.where(voxels == ground, np.float32(darkest), np.maximum(voxels, np.float32(darkest)))
 
 
 def _masked(image: nibabel.Nifti1Image, region: RegionOfInterest) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from learner_ray.imaging.ingest import scan_key
 from learner_ray.imaging.reader import read_scan
 from learner_ray.imaging.region_of_interest import RegionOfInterest
 from tests.imaging.make_dicom import write_dicom
-from tests.imaging.make_scans import cohort_of, head, write_nifti, write_video
+from tests.imaging.make_scans import cohort_of, head, person, write_nifti, write_video
 
 FEW = Geometry(levels="extent", slices=6)
 CROP = (16, 8, 80, 56)
@@ -83,6 +83,45 @@ def test_a_masked_volume_is_the_stripped_one(tmp_path):
     mask = write_nifti(tmp_path / "mask.nii.gz", inside.astype(np.uint8), turn)
     seen = read_scan([str(whole)], 40, FEW, RegionOfInterest(mask=str(mask)))
     np.testing.assert_array_equal(seen, read_scan([str(stripped)], 40, FEW))
+
+
+def test_levels_in_mm_of_a_cropped_volume_are_those_of_the_whole_head(tmp_path):
+    """A crop with less area than the top of a head shows what lies at the same levels, at the same scale."""
+    plain, affine = person(), np.diag([3.0, 3.0, 3.0, 1.0])
+    marked = plain.copy()
+    marked[20:26, 35:41, 65:67] = 20  # a hole in the middle of the crop, near the top
+    files = [str(write_nifti(tmp_path / f"{n}.nii", v, affine)) for n, v in enumerate((plain, marked))]
+    crop = f"18,{plain.shape[1] - 43},28,{plain.shape[1] - 33}"  # 30 mm wide and high
+    levels = []
+    for region in (RegionOfInterest(), RegionOfInterest(crop=crop)):
+        without, with_mark = (read_scan([file], 64, region=region).astype(int) for file in files)
+        levels.append((np.abs(with_mark - without) > 40).any((1, 2)))
+    np.testing.assert_array_equal(*levels)
+    assert 1 <= levels[0].sum() <= 3
+    for axis in (0, 1):
+        shown = np.flatnonzero((without.max(0) > 100).any(axis))
+        assert abs(len(shown) - 30 / 3.5) <= 2 and abs(shown.mean() - 31.5) <= 1, "3.5 mm a pixel, centred"
+
+
+def test_a_crop_of_the_margins_alone_changes_no_volume_in_mm(tmp_path):
+    voxels = person()
+    whole = write_nifti(tmp_path / "whole.nii", voxels, np.diag([3.0, 3.0, 3.0, 1.0]))
+    crop = f"3,2,{voxels.shape[0] - 2},{voxels.shape[1] - 3}"
+    seen = read_scan([str(whole)], 64, region=RegionOfInterest(crop=crop)).astype(int)
+    assert np.abs(seen - read_scan([str(whole)], 64)).max() <= 1
+
+
+def test_a_masked_volume_in_mm_is_the_stripped_one_whether_cropped_or_not(tmp_path):
+    voxels, affine = person() + 7, np.diag([3.0, 3.0, 3.0, 1.0])
+    inside = (voxels > 7) & (np.arange(voxels.shape[2]) > 25)  # without the neck
+    whole = write_nifti(tmp_path / "whole.nii", voxels, affine)
+    stripped = write_nifti(tmp_path / "stripped.nii", np.where(inside, voxels, 7), affine)
+    mask = write_nifti(tmp_path / "mask.nii", inside.astype(np.uint8), affine)
+    for crop in ("", "10,10,40,50"):
+        seen = read_scan([str(whole)], 40, region=RegionOfInterest(crop=crop, mask=str(mask)))
+        np.testing.assert_array_equal(
+            seen, read_scan([str(stripped)], 40, region=RegionOfInterest(crop=crop))
+        )
 
 
 def listed(folder, *cells: str, scan: str = "a.png") -> str:

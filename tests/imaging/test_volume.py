@@ -6,8 +6,9 @@ import pytest
 
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.geometry import Geometry
-from learner_ray.imaging.volume import read_volume
-from tests.imaging.make_scans import SHARED_DATA, head, write_nifti
+from learner_ray.imaging.raster import BACKGROUND
+from learner_ray.imaging.volume import _with_dark_background, read_volume
+from tests.imaging.make_scans import SHARED_DATA, head, person, write_nifti
 
 EXTENT = Geometry(levels="extent", slices=16)
 OASIS1 = SHARED_DATA / "oasis1-3d-sample"
@@ -129,3 +130,42 @@ def test_a_header_that_announces_more_than_the_file_can_hold_is_not_believed(tmp
     (tmp_path / f"v{suffix}").write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
     with pytest.raises(ScanError, match="announces 54000000000000 bytes"):
         read_volume(str(tmp_path / f"v{suffix}"), 32)
+
+
+def scaled_to_mean_0(voxels: np.ndarray, inside: np.ndarray, outside: float) -> np.ndarray:
+    """Voxels of a brain with a mean of 0 and a standard deviation of 1, and one value elsewhere."""
+    scores = (voxels - voxels[inside].mean()) / voxels[inside].std()
+    return np.where(inside, scores, outside).astype(np.float32)
+
+
+@pytest.mark.parametrize("outside", [0.0, np.nan, -9.0, None])
+def test_a_volume_with_a_mean_of_0_is_as_dark_outside_as_the_one_before(tmp_path, outside):
+    """Two visits that were scaled so differ as they did; scaling with air (None) changes nothing either."""
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    for levels in (Geometry(), EXTENT):
+        pairs = []
+        for name, brightness in (("first", 4), ("second", 6)):
+            voxels = person(below=0) + np.random.default_rng(brightness).normal(0, 2, person(below=0).shape)
+            inside = person(below=0) > 0
+            voxels = np.where(inside, brightness * voxels, 0).astype(np.float32)
+            one = inside if outside is not None else np.ones_like(inside)
+            scores = scaled_to_mean_0(voxels, one, 0.0 if outside is None else outside)
+            files = [
+                write_nifti(tmp_path / f"{name}-{n}.nii", v, affine) for n, v in enumerate((voxels, scores))
+            ]
+            before, after = (read_volume(str(file), 56, levels).astype(int) for file in files)
+            assert (after[before == 0] <= BACKGROUND).all(), "background is black"
+            tissue = before > 40
+            assert (after[tissue] > 0).mean() > 0.98
+            assert np.corrcoef(before[tissue], after[tissue])[0, 1] > 0.95, "tissue keeps its order"
+            pairs.append(after)
+        assert np.abs(pairs[0] - pairs[1]).mean() < 3, "visits are scaled alike"
+
+
+def test_volumes_with_few_values_below_their_background_stay_as_they_are():
+    voxels = person()
+    assert _with_dark_background(voxels) is voxels
+    voxels[::7, ::5, ::3] -= np.where(voxels[::7, ::5, ::3] == 0, 0.5, 0)  # as interpolation leaves them
+    assert _with_dark_background(voxels) is voxels
+    air = np.random.default_rng(0).normal(-1, 0.1, voxels.shape).astype(np.float32)  # scaled as a whole
+    assert _with_dark_background(air) is air
