@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from learner_ray.core.errors import UserError
 
-NUMERICS = 3
+NUMERICS = 4
 """What this version computes.
 
 1: all versions up to 0.2.0.
 2: the choice of frames, augmentation and noise are drawn by counter, on the device that trains.
 3: levels of a volume lie in mm from the top of the head, and its frames are centred on the head.
+4: a crop moves no level of a volume in mm, and one background value amid negative ones is shown black.
 """
 
 UNNAMED = 1

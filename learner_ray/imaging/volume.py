@@ -74,7 +74,8 @@ def _evenly_spaced(
     voxels: NDArray[np.float32], spacing: tuple[float, float], size: int, slices: int
 ) -> NDArray[np.uint8]:
     # x grows to the right and y upwards, so rows are y reversed.
-    frames = torch.from_numpy(np.ascontiguousarray(voxels.T[:, ::-1, :]))
+    # A copy: of one slice a contiguous array may keep a step below zero, which PyTorch refuses.
+    frames = torch.from_numpy(voxels.T[:, ::-1, :].copy())
     width, height = fit(frames.shape[2] * spacing[0], frames.shape[1] * spacing[1], size)
     frames = resize(frames, width, height)
     low, high = grey_range(frames)
