@@ -37,8 +37,8 @@ STATUS = {"complete": api_pb2.STATUS_SUCCESS, "stopped": api_pb2.STATUS_SUCCESS}
 
 
 LARGE = 500
-"""With more runs than this a study shows its best trials alone, unless all are asked for: TensorBoard becomes
-slow, and to write a run's curves takes longer than all else that a driver does for it."""
+"""With more runs than this a study shows its best trials alone, unless all are asked for: nobody looks
+through so many curves, and each run has a folder and a file."""
 BEST = 10
 """Trials of each arm of which a large study shows curves."""
 

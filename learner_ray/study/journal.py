@@ -28,8 +28,9 @@ def optuna_studies(out: Path) -> StudyFactory:
 class _Journal(BaseJournalBackend):
     """A journal that one process writes, and others, such as optuna-dashboard, only read.
 
-    Optuna's own locks the file, flushes it to disk and reads it again at each of the twenty entries of a
-    trial. One sweep alone may write to a results folder, and what a power cut takes away is written anew.
+    Optuna's own locks the file, flushes it to disk and reads it again at each entry, of which a trial has one
+    per epoch and a few more. One sweep alone may write to a results folder, and what a power cut takes away
+    is written anew.
     """
 
     def __init__(self, path: Path) -> None:
