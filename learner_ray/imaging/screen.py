@@ -27,14 +27,14 @@ _CONTRAST = 32
 """Grey levels by which text is brighter than what lies around it."""
 _DIM = 64
 _CONTRAST_OF_DIM = 40
-"""Of text that flickers. Less of either takes much tissue for text."""
+"""Grey level and contrast of text that flickers. Less of either takes much tissue for text."""
 _FLICKER = 0.5
 """How much such text changes at most, as a part of the mean change around it."""
 _AROUND = 15
 """Side in pixels of the square over which that is taken."""
 _MOST_FLICKER = 40
 _LEAST_PIXELS = 4
-"""Of a letter that flickers; speckle that happens to stay bright is smaller."""
+"""Pixels of a letter that flickers, at least; speckle that happens to stay bright is smaller."""
 _LEAST_FRAMES = 8
 """In fewer frames tissue may stand still, too."""
 _LEAST_AREA = 0.05
