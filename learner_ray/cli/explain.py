@@ -58,7 +58,9 @@ def _explain(arguments: Sequence[str] | None, prog: str) -> int:
     for each in found:
         called = f"{each.true}, called {each.predicted} ({each.probability:.2f})"
         print(f"{args.study / FOLDER / each.file}: {called}")
-    print("They show patients: keep them below the study. The report shows them, report --share does not.")
+    print(
+        "They show patients: keep them below the study. The next report shows them, report --share does not."
+    )
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from learner_ray.cohort.cohort import Cohort
 from learner_ray.cohort.content import content_hashes
 from learner_ray.cohort.faults import FaultsError
+from learner_ray.cohort.scan_files import HEADERS
 
 _REMEDY = "remove the copies, or continue with --allow-duplicates if all of them are intended"
 
@@ -41,7 +42,7 @@ def find_duplicates(
     rows: list[Any] = list(scans.itertuples(index=False))
     # Headers beside their images are alike wherever a device was set alike.
     files: list[tuple[Any, str]] = [
-        (scan, path) for scan in rows for path in scan.files if not path.lower().endswith(".hdr")
+        (scan, path) for scan in rows for path in scan.files if not path.lower().endswith(HEADERS)
     ]
     first: dict[str, tuple[Any, str]] = {}
     found = []

@@ -39,11 +39,6 @@ def is_half(path: str) -> bool:
     return Path(path).suffix.lower() in (".hdr", ".img")
 
 
-def is_pair(files: Sequence[str]) -> bool:
-    """Whether files are the header and the image of one volume, in this order."""
-    return len(files) == 2 and is_half(files[0]) and tuple(files) == pair_of(files[0])
-
-
 def pair_of(path: str) -> tuple[str, str]:
     """Header and image of a volume, from either; the other need not exist."""
     header, image = sorted((path, partner_of(path)), key=lambda each: each.lower())

@@ -14,15 +14,14 @@ import av
 from PIL import Image, UnidentifiedImageError
 
 from learner_ray.cohort.dicom_tags import MAGIC_BYTES, begins_dicom, is_dicom
-from learner_ray.cohort.scan_files import is_mr_slice
+from learner_ray.cohort.scan_files import is_mr_slice, is_pair, names_voxels
 from learner_ray.imaging import dicom_header
-from learner_ray.imaging.analyze import is_pair
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.volume_files import read_header
 
 SUFFIXES = {
     "video": (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".gif"),
-    "volume": (".nii", ".nii.gz", ".hdr", ".img", ".mgz", ".mgh", ".mha", ".nrrd"),
+    "volume": (".nii", ".nii.gz", ".hdr", ".img", ".mgz", ".mgh", ".mha", ".mhd", ".nrrd", ".nhdr"),
     "picture": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
     "dicom": (".dcm", ".dicom", ".ima"),
 }
@@ -56,7 +55,7 @@ def check_header(files: Sequence[str]) -> None:
     Raises:
         ScanError: it is missing, empty, of a kind that is not read, or its header is not one of its kind.
     """
-    kinds = [check_kind(path) for path in files]
+    kinds = check_kinds(files)
     if kinds[0] == "volume" or len(files) > 1:
         read_header(files)
     elif kinds[0] == "video":
@@ -85,6 +84,16 @@ def parts_of(files: Sequence[str]) -> list[tuple[str, ...]]:
             parts.append((path,))
             series = dicom and is_mr_slice(path)  # the others of a series must be MR, too
     return parts
+
+
+def check_kinds(files: Sequence[str]) -> list[str]:
+    """The kinds of the files of one part of a scan, as in :func:`check_kind`. The voxels that a header names
+    have no kind of their own.
+
+    Raises:
+        ScanError: as :func:`check_kind`.
+    """
+    return [check_kind(path) for path in (files[:1] if names_voxels(files[0]) else files)]
 
 
 def check_kind(path: str) -> str:

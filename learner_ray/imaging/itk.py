@@ -1,7 +1,11 @@
-"""MetaImage (``.mha``) and NRRD (``.nrrd``) in one file, read by SimpleITK."""
+"""MetaImage and NRRD: in one file (``.mha``, ``.nrrd``) or with voxels in another (``.mhd``, ``.nhdr``).
+
+SimpleITK reads them.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from dataclasses import dataclass
@@ -12,6 +16,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_ray.cohort.scan_files import files_of_scan, names_voxels
 from learner_ray.imaging.errors import ScanError
 
 FORMATS = ("MetaImage", "NRRD")
@@ -38,6 +43,8 @@ class Header:
     voxel: np.dtype[Any]
     zipped: bool
     """Whether voxels are compressed."""
+    voxels: str
+    """The file that holds them."""
 
 
 def read_header(path: str) -> Header:
@@ -50,13 +57,11 @@ def read_header(path: str) -> Header:
     """
     with open(path, "rb") as stream:
         header = _header(stream.read(_HEADER_BYTES))
-    if _DETACHED.search(header):
-        raise ScanError(path, "keeps its voxels in another file; write it as one file")
+    voxels = _voxels_of(path, header)
     reader = _reader(path)
     _run(path, reader.ReadImageInformation)
     kind = _simple_itk(path).GetPixelIDValueAsString(reader.GetPixelIDValue())
-    voxel = _VOXEL.match(kind)
-    if voxel is None:
+    if (voxel := _VOXEL.match(kind)) is None:
         raise ScanError(path, f"has voxels of the kind {kind}; expected one grey image of 2 or 3 dimensions")
     number = {"unsigned": "u", "signed": "i", "float": "f"}[voxel[2]]
     return Header(
@@ -64,7 +69,20 @@ def read_header(path: str) -> Header:
         affine=_affine(reader),
         voxel=np.dtype(f"{number}{int(voxel[1]) // 8}"),
         zipped=bool(_ZIPPED.search(header)),
+        voxels=voxels,
     )
+
+
+def _voxels_of(path: str, header: bytes) -> str:
+    """The file that holds the voxels of a header: its own, unless it is one that names another."""
+    if not _DETACHED.search(header):
+        return path
+    if not names_voxels(path):
+        raise ScanError(path, "keeps its voxels in another file; write it as one file")
+    found = files_of_scan(path)
+    if isinstance(found, str):
+        raise ScanError(path, found)
+    return found[-1]
 
 
 def read_volume(path: str) -> nibabel.Nifti1Image:
@@ -78,7 +96,9 @@ def read_volume(path: str) -> nibabel.Nifti1Image:
     content = Path(path).read_bytes()
     header = _header(content[:_HEADER_BYTES])
     if _ZIPPED.search(header):
-        zlib.decompress(content[len(header) :], _ZLIB_OR_GZIP)
+        voxels_at = _voxels_of(path, header)
+        zipped = content[len(header) :] if voxels_at == path else Path(voxels_at).read_bytes()
+        zlib.decompress(zipped, _ZLIB_OR_GZIP)
     reader = _reader(path)
     image = _run(path, reader.Execute)
     voxels = _simple_itk(path).GetArrayFromImage(image).T.astype(np.float32, copy=False)
@@ -105,7 +125,7 @@ def _header(start: bytes) -> bytes:
 def _reader(path: str) -> Any:
     reader = _simple_itk(path).ImageFileReader()
     reader.SetFileName(path)
-    reader.SetImageIO("NrrdImageIO" if path.lower().endswith(".nrrd") else "MetaImageIO")
+    reader.SetImageIO("NrrdImageIO" if path.lower().endswith((".nrrd", ".nhdr")) else "MetaImageIO")
     return reader
 
 
@@ -115,6 +135,7 @@ def _run(path: str, read: Any) -> Any:
     except RuntimeError as error:
         # The cache keeps the reason: no address in memory, and no path, since the file may be moved.
         reason = _ADDRESS.sub("", str(error).rpartition("ERROR: ")[2]).replace(path, "the file")
+        reason = reason.replace(f"{os.path.dirname(path)}{os.sep}", "")
         raise ScanError(path, f"cannot be read by SimpleITK ({reason[:200]})") from error
 
 

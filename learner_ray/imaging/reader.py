@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from learner_ray.imaging import dicom, picture, video, volume
 from learner_ray.imaging.dicom_pixels import PACKAGES
 from learner_ray.imaging.geometry import DEFAULT, Geometry
-from learner_ray.imaging.headers import check_kind, parts_of
+from learner_ray.imaging.headers import check_kinds, parts_of
 from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 
 VERSION = 2
@@ -43,7 +43,7 @@ def read_scan(
 def _read_part(
     part: tuple[str, ...], size: int, geometry: Geometry, region: RegionOfInterest
 ) -> NDArray[np.uint8]:
-    kinds = [check_kind(path) for path in part]
+    kinds = check_kinds(part)
     kind, path = kinds[0], part[0]
     if kind == "volume" or len(part) > 1:
         return volume.read_volume(part, size, geometry, region)

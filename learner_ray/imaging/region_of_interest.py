@@ -14,6 +14,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
+from learner_ray.cohort.scan_files import HEADERS
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import file_kind, open_picture
 from learner_ray.imaging.screen import Box, Picture
@@ -103,8 +104,12 @@ class RegionOfInterest:
         """The file of a volume's mask.
 
         Raises:
-            ScanError: it is no volume.
+            ScanError: it is no volume, or a header alone.
         """
+        if self.mask.lower().endswith(HEADERS):  # a change of its voxels would not be seen
+            raise ScanError(
+                self.mask, "is the header of a mask in two files; write it as one file such as .nii.gz"
+            )
         if file_kind(self.mask) != "volume":
             raise ScanError(
                 self.mask, "is the mask of a volume, but none itself; give a mask such as .nii.gz"

@@ -6,6 +6,7 @@ The rest of the screen shows scales, settings, and often the patient's name and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,16 @@ _STILL = 4
 _BRIGHT = 80
 _CONTRAST = 32
 """Grey levels by which text is brighter than what lies around it."""
+_DIM = 64
+_CONTRAST_OF_DIM = 40
+"""Grey level and contrast of text that flickers. Less of either takes much tissue for text."""
+_FLICKER = 0.5
+"""How much such text changes at most, as a part of the mean change around it."""
+_AROUND = 15
+"""Side in pixels of the square over which that is taken."""
+_MOST_FLICKER = 40
+_LEAST_PIXELS = 4
+"""Pixels of a letter that flickers, at least; speckle that happens to stay bright is smaller."""
 _LEAST_FRAMES = 8
 """In fewer frames tissue may stand still, too."""
 _LEAST_AREA = 0.05
@@ -101,7 +112,7 @@ def shows_text(change: Change) -> bool:
     more."""
     if change.frames < _LEAST_FRAMES:
         return False
-    return bool(_text(change.darkest, change.range).mean() >= _WORD_AREA)
+    return bool(_words(_still_letters(change.darkest, change.range)).mean() >= _WORD_AREA)
 
 
 def _outside_of_motion(change: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
@@ -127,15 +138,27 @@ def _outside_of_motion(change: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
 
 
 def _text(darkest: NDArray[np.uint8], change: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Boxes around bright small shapes that never change, (H, W); letters of a word lie in one box.
+    """Boxes around letters that stand still, and around those that change less than half as much as what
+    lies around them, (H, W): JPEG makes text flicker with the tissue beside it."""
+    around = ndimage.uniform_filter(change.astype(np.float32), _AROUND)
+    quiet = change <= np.clip(_FLICKER * around, _STILL, _MOST_FLICKER)
+    letters = _still_letters(darkest, change)
+    letters |= _letters(quiet & (darkest >= _DIM), darkest, _CONTRAST_OF_DIM, _LEAST_PIXELS)
+    return _words(letters)
 
-    A shape counts as a letter by its sharp edge: it is much brighter than what lies around it. Tissue that
-    saturates fades out instead.
-    """
-    still = (change <= _STILL) & (darkest >= _BRIGHT)
-    parts, _ = ndimage.label(still, np.ones((3, 3)))
-    tallest = max(4, round(_LETTER * len(darkest)))
-    letters = np.zeros_like(still)
+
+def _still_letters(darkest: NDArray[np.uint8], change: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return _letters((change <= _STILL) & (darkest >= _BRIGHT), darkest, _CONTRAST)
+
+
+def _letters(
+    shapes: NDArray[np.bool_], darkest: NDArray[np.uint8], contrast: float, least: int = 1
+) -> NDArray[np.bool_]:
+    """Boxes around small shapes of ``least`` pixels or more with a sharp edge, (H, W): those that are much
+    brighter than what lies around them. Tissue that saturates fades out instead."""
+    parts, _ = ndimage.label(shapes, np.ones((3, 3)))
+    tallest = _tallest(darkest)
+    letters = np.zeros_like(shapes)
     for label, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):
         if rows.stop - rows.start > tallest or columns.stop - columns.start > 2 * tallest:
             continue
@@ -144,13 +167,26 @@ def _text(darkest: NDArray[np.uint8], change: NDArray[np.uint8]) -> NDArray[np.b
             slice(max(0, columns.start - 3), columns.stop + 3),
         )
         own = parts[window] == label
+        if own.sum() < least:
+            continue
         around = ndimage.binary_dilation(own, np.ones((3, 3)), 2) & ~ndimage.binary_dilation(
             own, np.ones((3, 3))
         )
-        if around.any() and darkest[window][own].mean() - np.median(darkest[window][around]) >= _CONTRAST:
+        if around.any() and darkest[window][own].mean() - np.median(darkest[window][around]) >= contrast:
             letters[rows, columns] = True
+    return letters
+
+
+def _words(letters: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Boxes around words, (H, W); letters of a word lie in one."""
+    tallest = _tallest(letters)
     words, _ = ndimage.label(ndimage.binary_dilation(letters, np.ones((3, 2 * (tallest // 2) + 1))))
-    hidden = np.zeros_like(still)
+    hidden = np.zeros_like(letters)
     for rows, columns in ndimage.find_objects(np.where(letters, words, 0)):
         hidden[max(0, rows.start - 1) : rows.stop + 1, max(0, columns.start - 1) : columns.stop + 1] = True
     return hidden
+
+
+def _tallest(picture: NDArray[Any]) -> int:
+    """Height in pixels of a letter at most, in a picture (H, W)."""
+    return max(4, round(_LETTER * len(picture)))

@@ -125,10 +125,9 @@ def _finite(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Voxels with a dark value where there was no finite one: 0, or the least where that lies below, since 0
     is grey among negative values."""
     known = np.isfinite(voxels)
-    if known.all():
-        return voxels
-    least = voxels[known].min(initial=np.float32(0))
-    return np.where(known, voxels, least)
+    finite = np.array(voxels)  # a copy, since PyTorch takes no reversed axis
+    finite[~known] = voxels[known].min(initial=np.float32(0))
+    return finite
 
 
 def _with_dark_background(voxels: NDArray[np.float32]) -> NDArray[np.float32]:

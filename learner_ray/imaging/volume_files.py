@@ -24,6 +24,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from learner_ray.cohort.listing import size_and_time
+from learner_ray.cohort.scan_files import is_pair, names_voxels
 from learner_ray.imaging import analyze, dicom_slices, itk
 from learner_ray.imaging.errors import ScanError
 
@@ -36,7 +37,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MOST = 1032
 """Bytes that one byte of gzip can unfold to, at most."""
 _FORMATS = {".hdr": "Analyze", ".img": "Analyze", ".mgh": "MGH", ".mgz": "MGH", ".mha": "MetaImage",
-            ".nrrd": "NRRD"}  # fmt: skip
+            ".mhd": "MetaImage", ".nrrd": "NRRD", ".nhdr": "NRRD"}  # fmt: skip
 _HEADER_BYTES = nibabel.Nifti2Header.sizeof_hdr
 """Bytes at the start of a file that hold its header; that of MGH is shorter."""
 
@@ -81,9 +82,9 @@ def read_header(files: Sequence[str]) -> VolumeHeader:
         ScanError: it is damaged, not one grey image of two or three dimensions, or needs a package that is
             not installed.
     """
-    if len(files) > 1 and not analyze.is_pair(files):
+    if len(files) > 1 and not is_pair(files):
         return _series_header(files)
-    path = files[-1]
+    path = files[0 if names_voxels(files[0]) else -1]
     try:
         header = _header_of(path)
         if len(long_axes(header.shape)) == 3:
@@ -113,7 +114,7 @@ def _header_of(path: str) -> VolumeHeader:
         return _pair_header(path)
     if format_of(path) in itk.FORMATS:
         found = itk.read_header(path)
-        _check(path, found.shape, found.voxel, zipped=found.zipped)
+        _check(found.voxels, found.shape, found.voxel, zipped=found.zipped)
         return VolumeHeader(shape=found.shape, affine=found.affine)
     return _single_header(path)
 
@@ -122,15 +123,15 @@ def open_volume(files: Sequence[str]) -> nibabel.Nifti1Image:
     """Opens a volume, as NIfTI-1 or NIfTI-2.
 
     Args:
-        files: its file, the two of Analyze or a NIfTI pair, or the DICOM slices of one series in any order.
+        files: its file, header and voxels of a pair, or the DICOM slices of one series in any order.
 
     Raises:
         ScanError: it is damaged, not one grey image of two or three dimensions, or needs a package that is
             not installed.
     """
-    if len(files) > 1 and not analyze.is_pair(files):
+    if len(files) > 1 and not is_pair(files):
         return dicom_slices.read_slices(files)
-    path = files[-1]
+    path = files[0 if names_voxels(files[0]) else -1]
     try:
         if analyze.is_half(path):
             _pair_header(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from learner_ray.cohort import load
+from learner_ray.cohort.content import content_hashes
 from learner_ray.cohort.draft import write_draft
 from learner_ray.cohort.duplicates import find_duplicates
 from learner_ray.cohort.scan_files import files_of_scan
@@ -77,3 +78,16 @@ def test_a_folder_of_mr_slices_is_one_scan_and_one_of_clips_is_none(tmp_path: Pa
     (tmp_path / "mr" / "notes.txt").write_text("x")
     for name in ("us", "mr"):
         assert files_of_scan(str(tmp_path / name)).startswith("is a folder, but not of MR slices alone")  # type: ignore[union-attr]
+
+
+def test_a_header_that_names_its_voxels_counts_with_them(tmp_path: Path) -> None:
+    """Headers may be alike; voxels may not, and are part of the cohort's hash."""
+    for name, voxels in (("a", b"1234"), ("b", b"5678")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "v.mhd").write_text("ElementDataFile = v.raw\n")
+        (tmp_path / name / "v.raw").write_bytes(voxels)
+    cohort = load(manifest(tmp_path, "a/v.mhd,P1,1,300", "b/v.mhd,P2,1,300"), modality="lus")
+    assert [path.rpartition("/")[2] for path in cohort.paths] == ["v.mhd", "v.raw"] * 2
+    assert find_duplicates(cohort, content_hashes(cohort.paths)) == []
+    (tmp_path / "b" / "v.raw").write_bytes(b"1234")
+    assert len(find_duplicates(cohort, content_hashes(cohort.paths))) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,6 +67,22 @@ def test_a_name_burnt_into_the_picture_cannot_be_read(x: int, y: int, seed: int)
     assert picture.hidden[written].all()
     inside = sector()[top:bottom, left:right]
     assert (picture.hidden & inside).mean() < 0.05, "a name covers little of the picture"
+
+
+@pytest.mark.parametrize("at", [(170, 140), (185, 190)])
+def test_a_name_that_jpeg_makes_flicker_with_the_tissue_is_hidden(at: tuple[int, int]) -> None:
+    """Archives keep clips as JPEG of each frame, so that no letter stands quite still."""
+    frames = []
+    for frame in clip("DOE JANE", at, seed=3):
+        stored = BytesIO()
+        Image.fromarray(frame).save(stored, "JPEG", quality=85)
+        frames.append(np.asarray(Image.open(stored)))
+    marked = np.stack(frames)
+    picture = picture_of(marked, (0, 0, WIDTH, HEIGHT))
+    written = clip("DOE JANE", at, seed=3).min(0) >= 200
+    assert np.ptp(marked, axis=0)[written].max() > 8, "it flickers"
+    assert picture.hidden[written].mean() > 0.9
+    assert picture.hidden.mean() < 0.05
 
 
 @settings(max_examples=20, deadline=None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
+from learner_ray.cohort.scan_files import files_of_scan
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.geometry import Geometry
-from learner_ray.imaging.headers import check_header
+from learner_ray.imaging.headers import check_header, parts_of
+from learner_ray.imaging.kinds import kind_of_scan
 from learner_ray.imaging.reader import read_scan
 from learner_ray.imaging.volume import read_volume
 from learner_ray.imaging.volume_files import open_volume
@@ -72,7 +76,7 @@ def test_mgh_and_nifti_pairs(tmp_path: Path, axes: str, suffix: str) -> None:
 
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("compress", [False, True])
-@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd", ".mhd", ".nhdr"])
 def test_metaimage_and_nrrd(tmp_path: Path, axes: str, suffix: str, compress: bool) -> None:
     write_itk(tmp_path / f"v{suffix}", stored(axes), compress=compress)
     assert same(tmp_path / f"v{suffix}", tmp_path)
@@ -153,6 +157,42 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str, damage: str) -> 
     with pytest.raises(ScanError, match=r"cannot be read (as|by)|is empty|holds no voxels") as error:
         read_scan([str(path)], 32)
     assert str(tmp_path) not in error.value.reason and "(0x" not in error.value.reason  # which is kept
+
+
+HAND_WRITTEN = {
+    "v.mhd": "ObjectType = Image\nNDims = 3\nElementSpacing = 1 1.5 2\n"
+    "TransformMatrix = -1 0 0 0 -1 0 0 0 1\nDimSize = {0} {1} {2}\nElementType = MET_SHORT\n"
+    "ElementByteOrderMSB = False\n{3}ElementDataFile = v.zraw\n",
+    "v.nhdr": "NRRD0004\ntype: short\ndimension: 3\nspace: right-anterior-superior\nsizes: {0} {1} {2}\n"
+    "endian: little\nspace directions: (1,0,0) (0,1.5,0) (0,0,2)\nencoding: {4}\ndata file: v.zraw\n",
+}
+"""Headers in the words of the formats' definitions: MetaIO of ITK, and NRRD of Teem."""
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("name", HAND_WRITTEN)
+def test_headers_written_by_hand_beside_their_voxels(tmp_path: Path, name: str, zipped: bool) -> None:
+    """Two files are one scan, of which both count; what is lacking or cut short is named."""
+    pytest.importorskip("SimpleITK", reason="needs the extra [itk]")
+    voxels = np.asarray(stored("RAS").dataobj)
+    raw = voxels.tobytes("F")
+    pack = zlib.compress if name == "v.mhd" else gzip.compress
+    (tmp_path / "v.zraw").write_bytes(pack(raw) if zipped else raw)
+    said = "CompressedData = True\n" if zipped else ""
+    text = HAND_WRITTEN[name].format(*voxels.shape, said, "gzip" if zipped else "raw")
+    (tmp_path / name).write_text(text)
+    files = files_of_scan(str(tmp_path / name))
+    assert files == (str(tmp_path / name), str(tmp_path / "v.zraw"))
+    assert parts_of(files) == [files] and kind_of_scan(files) == "volume"
+    assert same([Path(file) for file in files], tmp_path)
+    np.testing.assert_array_equal(open_volume(files).get_fdata(), voxels)
+    (tmp_path / "v.zraw").write_bytes((tmp_path / "v.zraw").read_bytes()[:1000])
+    with pytest.raises(ScanError, match="cannot be read as"):
+        read_scan(files, 32)
+    (tmp_path / "v.zraw").unlink()
+    assert str(files_of_scan(str(tmp_path / name))).startswith("needs v.zraw beside it")
+    (tmp_path / name).write_text(text.replace("v.zraw", "../v.zraw"))
+    assert str(files_of_scan(str(tmp_path / name))).startswith("names no single file of voxels beside it")
 
 
 def test_a_header_of_voxels_in_another_file_is_refused(tmp_path: Path) -> None:
