@@ -14,8 +14,8 @@ NUMERICS = 4
 1: all versions up to 0.2.0.
 2: the choice of frames, augmentation and noise are drawn by counter, on the device that trains.
 3: levels of a volume lie in mm from the top of the head, and its frames are centred on the head.
-4: a crop moves no level of a volume in mm, one background value amid negative ones is black, and text in DICOM
-   clips that JPEG makes flicker is hidden.
+4: a crop moves no level of a volume in mm, one background value amid negative ones is black, and text in
+   DICOM clips that JPEG makes flicker is hidden.
 """
 
 UNNAMED = 1
