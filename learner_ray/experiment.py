@@ -166,7 +166,7 @@ class Experiment:
             while stopped_by is None and budget and budget.closes_at is not None:
                 plan = self._close(plan, runner, budget, decoded, external)
                 runner = self._runner(plan, budget)
-                stopped_by = self._run_rest(plan, runner, devices)
+                stopped_by = self._run_rest(plan, runner, devices, again=True)
             write_tables(plan, runner, results.out)
             untested: Mapping[str, str] = {}
             if external is not None and stopped_by is None and runner.is_done:
@@ -350,14 +350,16 @@ class Experiment:
             budget=budget,
         )
 
-    def _run_rest(self, plan: Plan, runner: StudyRunner, devices: Devices) -> int | None:
+    def _run_rest(
+        self, plan: Plan, runner: StudyRunner, devices: Devices, *, again: bool = False
+    ) -> int | None:
         """Runs what has not ended in earlier calls; the signal that ended it early, or None."""
         if runner.resume():
             logger.info("All runs are already complete.")
             return None
         from learner_ray.engine.run_plan import run_plan
 
-        return run_plan(plan, runner, self._request.results, self.options, devices)
+        return run_plan(plan, runner, self._request.results, self.options, devices, again=again)
 
 
 def _budget(options: SweepOptions) -> Budget | None:

@@ -61,7 +61,7 @@ MUTATIONS = {
     "patients": Mutation(
         rule="a run's hash holds its patients",
         file="learner_ray/run/spec.py",
-        old="{role: sorted(who) for role, who in asdict(self.patients).items()}",
+        old="{role: sorted(who) for role, who in vars(self.patients).items()}",
         new="{}",
         tests=("tests/run", "tests/study"),
     ),

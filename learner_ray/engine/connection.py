@@ -224,13 +224,11 @@ def _started_here() -> str | None:
 
 
 def start_local(cpus: int) -> None:
-    """Starts Ray on this machine, with its GPUs and so many of its CPUs, unless it runs in this process.
+    """Starts Ray on this machine, with its GPUs and so many of its CPUs.
 
     Raises:
         PlaceError: it does not start here.
     """
-    if ray.is_initialized():  # for the same study, whose searches were closed
-        return
     try:
         with (
             ray_private.environment(NO_USAGE_STATISTICS, override=False),

@@ -37,8 +37,18 @@ def run_plan(
     results: Results,
     options: SweepOptions,
     devices: Devices,
+    *,
+    again: bool = False,
 ) -> int | None:
     """Runs what is left of a plan.
+
+    Args:
+        plan: what was planned.
+        runner: hands out its runs.
+        results: where they go.
+        options: of the sweep.
+        devices: that it may use.
+        again: whether this call follows another of the same sweep, whose searches were closed: Ray runs.
 
     Returns:
         The signal that ended it early, or None.
@@ -51,7 +61,7 @@ def run_plan(
     scratch = (out / ".tune").resolve()
     measures = measures_sharing(plan, runner, options, devices)
     sharing = Sharing(runs=options.trials_per_gpu or (MAX_RUNS_PER_GPU if measures else 1))
-    if devices.local:
+    if devices.local and not again:
         start_local(slots_of(options, devices, sharing.runs) * size)
     if measures:
         ways = BOTH if may_share_a_process(plan) else BOTH[:1]
