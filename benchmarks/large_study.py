@@ -33,7 +33,7 @@ import optuna
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.overhead_ways import space
+from benchmarks.overhead_ways import made_up_study, space
 from learner_ray.cohort import Fold
 from learner_ray.core.config import Config, TrainConfig
 from learner_ray.engine.connection import start_local
@@ -54,7 +54,7 @@ from learner_ray.study.planned_run import FoldSearchSpec, SearchSettings
 from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
 from learner_ray.study.runner import StudyRunner
-from learner_ray.study.study import Arm, Study
+from learner_ray.study.study import Arm
 from tests.formula_runs import FormulaRun, FormulaTrainable
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,15 +95,7 @@ def plan_of(trials: int, manifest: Path, epochs: int, sampler: str) -> Plan:
     source = Source(path=str(manifest))
     cohort = open_cohort(source)
     names = [f"arm-{number}" for number in range(ARMS)]
-    study = Study(
-        name="large",
-        modality="lus",
-        base=Config(),
-        arms=tuple(Arm(name=name, label=name, seed_offset=name) for name in names),
-        default_arms=tuple(names),
-        reference=names[0],
-        space=space,
-    )
+    study = made_up_study("large", [Arm(name=name, label=name, seed_offset=name) for name in names])
     plan = make_plan(
         study,
         cohort,

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,21 +142,22 @@ class Job:
         return best
 
 
+def made_up_study(name: str, arms: Sequence[Arm]) -> Study:
+    """A study of lung ultrasound whose first arm is the reference."""
+    names = tuple(arm.name for arm in arms)
+    return Study(
+        name=name, modality="lus", base=Config(), arms=tuple(arms), default_arms=names, reference=names[0],
+        space=space,
+    )  # fmt: skip
+
+
 def make_job(kind: str, trials: int, slots: int, manifest: str, folder: str) -> Job:
     """The runs of one arm in as many groups as keep all slots at work, and 20 trials per group at most."""
     source = Source(path=manifest)
     cohort = open_cohort(source)
     arm = Arm(name="mse", label="MSE")
     repeats = max(slots, math.ceil(trials / 40))
-    study = Study(
-        name="overhead",
-        modality="lus",
-        base=Config(),
-        arms=(arm,),
-        default_arms=("mse",),
-        reference="mse",
-        space=space,
-    )
+    study = made_up_study("overhead", [arm])
     plan = make_plan(
         study,
         cohort,

@@ -27,7 +27,7 @@ from learner_ray.imaging.gate import Decoded, warnings
 from learner_ray.imaging.pixel_store import pixel_folder
 from learner_ray.study.external import read_external, read_external_scans, refuse_another, remember
 from learner_ray.study.inputs import plan_request, read_cohort, read_request, read_scans
-from learner_ray.study.options import JOB, RETRY, SweepOptions, flag
+from learner_ray.study.options import RETRY, SweepOptions
 from learner_ray.study.repeat_command import equivalent_command
 from learner_ray.study.study import Study
 
@@ -126,6 +126,7 @@ class Experiment:
         with self._prepared() as (plan, _, _, devices):
             from learner_ray.engine.pace import devices_not_timed, plan_throughput
             from learner_ray.engine.run_plan import slots_of
+            from learner_ray.engine.time_limit import hours_of
             from learner_ray.study.freeze import looks_of
             from learner_ray.study.plan_report import PlanReport
 
@@ -139,7 +140,7 @@ class Experiment:
                 ledger=self.out / "ledger.parquet",
                 looks=looks_of(self.out, self.options.looks),
                 price_per_hour=self.options.price_per_hour,
-                hours=_hours(self.options),
+                hours=hours_of(self.options),
                 device_hours=self.options.max_device_hours or math.inf,
             )
 
@@ -153,14 +154,19 @@ class Experiment:
                 had ended is kept.
             Interrupted: a signal ended it early, Ctrl-C for one; what had ended is kept.
         """
-        results, budget = self._request.results, _budget(self.options)
+        from learner_ray.engine.time_limit import budget_of
+
+        results, budget = self._request.results, budget_of(self.options)
         with self._prepared() as (plan, decoded, external, devices), results.alone():
+            from learner_ray.study.closing import unused_device_seconds
             from learner_ray.study.ledger import write_tables
             from learner_ray.study.summary import summary
 
             results.fetch()
             self._record(plan, decoded, external)
             results.publish()
+            if budget:
+                budget.spend(unused_device_seconds(results.study()))
             runner = self._runner(plan, budget)
             stopped_by = self._run_rest(plan, runner, devices)
             while stopped_by is None and budget and budget.closes_at is not None:
@@ -199,14 +205,12 @@ class Experiment:
 
         results = self._request.results
         logger.warning(str(budget))
-        trials, before = budget.closes_at or 1, results.study() or {}
-        planned = (before.get("closed") or {}).get("planned_trials", plan.size.trials)
-        closed = closing_record(runner, budget.by, trials, planned)
+        left = closed_plan(plan, budget.closes_at or 1)
+        closed = closing_record(runner, budget.by, plan, left, results.study())
         # The runs' files are the truth: tables and curves are written anew, of the trials that count.
         shutil.rmtree(results.out / "tensorboard", ignore_errors=True)
-        plan = closed_plan(plan, trials)
-        self._record(plan, decoded, external, closed)
-        return plan
+        self._record(left, decoded, external, closed)
+        return left
 
     def _record(
         self,
@@ -360,30 +364,6 @@ class Experiment:
         from learner_ray.engine.run_plan import run_plan
 
         return run_plan(plan, runner, self._request.results, self.options, devices, again=again)
-
-
-def _budget(options: SweepOptions) -> Budget | None:
-    """The time that the options give a study, from now on; None where they set no limit."""
-    from learner_ray.study.budget import Budget
-
-    device_hours = options.max_device_hours or math.inf
-    limits = {"hours": options.hours, "max_device_hours": options.max_device_hours}
-    by = " and ".join(f"{flag(name)} {value}" for name, value in limits.items() if value is not None)
-    if not by:
-        return None
-    return Budget(
-        by,
-        seconds=3600 * _hours(options),
-        device_seconds=3600 * device_hours,
-        devices_per_run=options.devices_per_trial,
-    )
-
-
-def _hours(options: SweepOptions) -> float:
-    """The hours that a start of the study may take."""
-    from learner_ray.engine.job_limit import hours_of_job
-
-    return hours_of_job() if options.hours == JOB else float(options.hours or math.inf)
 
 
 def encoder_bytes(plan: Plan) -> int:

@@ -71,6 +71,12 @@ def parser(prog: str) -> argparse.ArgumentParser:
         ("device", "what the oxygen is given by"),
     ):
         oxygen.add_argument(f"--{name}", default="", metavar="COLUMN", help=f"Column of {what}.")
+    _add_scans(p)
+    return p
+
+
+def _add_scans(p: argparse.ArgumentParser) -> None:
+    """The options that say which scans are meant, and whose they are."""
     scans = p.add_argument_group("scans")
     scans.add_argument("--prefer", default="", metavar="TEXT", help="Of repeats, takes those named so.")
     scans.add_argument("--derivative", default="", help="BIDS, CAPS: folder of processed images to take.")
@@ -98,7 +104,6 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--register", action="store_true", help="Writes later volumes as they lie on the patient's first one."
     )
     scans.add_argument("--bids", type=Path, help="CAPS: the BIDS data set that holds the scores.")
-    return p
 
 
 def _import(args: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from learner_ray.core.components import LOSSES
 from learner_ray.core.files import Standing
@@ -20,6 +22,9 @@ from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.results import Results
 from learner_ray.study.runner import StudyRunner
+
+if TYPE_CHECKING:  # Ray Train, which takes a second to load and a study of one device per trial does not need
+    from learner_ray.engine.worker_groups import WorkerGroups
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +75,6 @@ def run_plan(
     slots = slots_of(options, devices, share)
     if runner.budget:
         runner.budget.devices = slots
-    worker_groups = None
-    if size > 1:
-        from learner_ray.engine.worker_groups import WorkerGroups
-
-        groups = min(slots, runner.remaining)
-        worker_groups = WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
     standing = Standing(out)
     try:
         return run_study(
@@ -84,7 +83,7 @@ def run_plan(
             max_concurrent=slots,
             resources=resources_of(devices, share),
             hung_after_s=options.hung_after,
-            worker_groups=worker_groups,
+            worker_groups=_worker_groups(min(slots, runner.remaining), size, devices, scratch),
             hosts=GpuHosts() if sharing.in_one_process else None,
             # Ray on this machine has no more devices than that.
             limit=None if devices.local else options.max_concurrent,
@@ -99,6 +98,15 @@ def run_plan(
         raise
     finally:
         standing.close()
+
+
+def _worker_groups(groups: int, size: int, devices: Devices, scratch: Path) -> WorkerGroups | None:
+    """What trains runs of several devices each; None where a run has one."""
+    if size == 1:
+        return None
+    from learner_ray.engine.worker_groups import WorkerGroups
+
+    return WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
 
 
 def slots_of(options: SweepOptions, devices: Devices, share: int = 1) -> int:

@@ -101,7 +101,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         # While nothing runs Tune asks for minutes, and looks at nothing else.
-        if self.runner.is_done or self.runner.is_over or self.interrupt.stop_all():
+        if self.runner.is_done or self.interrupt.stop_all():
             return str(Searcher.FINISHED)
         if self._alone or (self._limit and len(self.runs) >= self._limit):
             return None
@@ -110,7 +110,8 @@ class RunSearcher(Searcher):  # type: ignore[misc]
             return None
         found = self._next()
         if found is None:
-            return str(Searcher.FINISHED) if self.runner.is_done or self.runner.is_over else None
+            over = self.runner.is_done or self.interrupt.stop_all()
+            return str(Searcher.FINISHED) if over else None
         self.runs[trial_id] = planned = found.planned
         if found.alone and self._shares:
             self._alone.add(trial_id)

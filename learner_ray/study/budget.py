@@ -23,7 +23,7 @@ RESERVE, RESERVED_RUN = 0.1, 0.5
 """Parts of the forecast, and of the longest final run, that are kept back where searches are closed: runs may
 take longer than those before, and the last one is alone in that."""
 LOOKS = 200
-"""How often the forecast is made anew while the time passes."""
+"""How often the forecast is made anew while the time is used up."""
 
 
 class Budget(Limit):
@@ -54,10 +54,9 @@ class Budget(Limit):
         self.forecast = math.nan
         """Seconds that are left to go at that number."""
         self._clock = clock
-        self._ends_at = clock() + seconds
-        self._device_seconds = device_seconds
+        self._begun = clock()
+        self._seconds, self._device_seconds = seconds, device_seconds
         self._pace = Pace(devices_per_run)
-        self._every = seconds / LOOKS if math.isfinite(seconds) else 0.0
         self._closed = False
 
     def on_begin(self, runner: StudyRunner) -> None:
@@ -65,7 +64,8 @@ class Budget(Limit):
         self._searches = runner.groups
         self._closed, self.closes_at = self.closes_at is not None or self._closed, None
         self._most = max((group.trials for group in self._groups), default=0)
-        self._look_at = -math.inf
+        self._look_at = 0.0
+        """The share of the time at which the forecast is made anew."""
         self._started: dict[str, tuple[float, float, PlannedRun]] = {}
         """By the label of a running run: when it began, the seconds of its epochs since, and the run."""
         self._trials: defaultdict[str, set[int]] = defaultdict(set)
@@ -99,19 +99,28 @@ class Budget(Limit):
             begun, seconds, _ = self._started.pop(planned.label)
             self._pace.take_overhead(self._clock() - begun - seconds)
 
+    def spend(self, device_seconds: float) -> None:
+        """Counts device time of runs of earlier starts that do not count any more."""
+        self._pace.device_seconds += device_seconds
+
     @property
     def has_run_out(self) -> bool:
         """Whether the time is over."""
-        return self._clock() >= self._ends_at or self._pace.device_seconds >= self._device_seconds
+        return self._used >= 1
+
+    @property
+    def _used(self) -> float:
+        """The share of the time that is used up."""
+        used = (self._clock() - self._begun) / self._seconds
+        return max(used, self._pace.device_seconds / self._device_seconds)
 
     def allows(self, planned: PlannedRun) -> bool:
         """Whether a run may begin. At the first trial for which there is no time the searches are to be
         closed, and ``closes_at`` says where."""
         if planned.role != "trial":
             return True
-        now = self._clock()
-        if planned.number >= self._most or now >= self._look_at:
-            self._most, self._look_at = self._most_trials(), now + self._every
+        if planned.number >= self._most or self._used >= self._look_at:
+            self._most, self._look_at = self._most_trials(), self._used + 1 / LOOKS
         if planned.number >= self._most:
             self.closes_at = self._most
             self.forecast = self._seconds_for(self._most)[0]
@@ -150,8 +159,8 @@ class Budget(Limit):
         if reserves:
             seconds += RESERVE * seconds + RESERVED_RUN * max(self._repeat(each) for each in self._groups)
             device_seconds += RESERVE * device_seconds
-        left = self._ends_at - self._clock(), self._device_seconds - self._pace.device_seconds
-        return seconds <= left[0] and device_seconds <= left[1]
+        left = self._begun + self._seconds - self._clock()
+        return seconds <= left and device_seconds <= self._device_seconds - self._pace.device_seconds
 
     @property
     def _groups(self) -> list[FoldSearchSpec]:

@@ -17,26 +17,40 @@ def closed_plan(plan: Plan, trials: int) -> Plan:
     return replace(plan, size=replace(plan.size, trials=trials), groups=groups)
 
 
-def closing_record(runner: StudyRunner, by: str, trials: int, planned_trials: int) -> dict[str, Any]:
+def closing_record(
+    runner: StudyRunner, by: str, plan: Plan, left: Plan, study: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """What ``study.json`` records of it.
 
     Args:
         runner: of the study until then.
         by: the options that closed the searches.
-        trials: of each search that count.
-        planned_trials: of each search that were asked for.
+        plan: of the study until then.
+        left: what is left of it, by :func:`closed_plan`.
+        study: the content of its ``study.json``, which may have been closed before.
     """
+    before = (study or {}).get("closed") or {}
     unused = [
         outcome
         for outcome in runner.outcomes
-        if outcome.planned.role == "trial" and outcome.planned.number >= trials
+        if outcome.planned.role == "trial" and outcome.planned.number >= left.size.trials
     ]
+    seconds = sum(outcome.device_seconds for outcome in unused)
     return {
         "by": by,
-        "planned_trials": planned_trials,
-        "unused_trials": len(unused),
-        "unused_device_seconds": round(sum(outcome.device_seconds for outcome in unused), 1),
+        "planned_trials": before.get("planned_trials", plan.size.trials),
+        "unused_trials": before.get("unused_trials", 0) + len(unused),
+        "unused_device_seconds": round(unused_device_seconds(study) + seconds, 1),
     }
+
+
+def unused_device_seconds(study: Mapping[str, Any] | None) -> float:
+    """The device time of trials that do not count since searches were closed, in seconds.
+
+    Args:
+        study: the content of its ``study.json``; None where it has not begun.
+    """
+    return float(((study or {}).get("closed") or {}).get("unused_device_seconds", 0.0))
 
 
 def size_now(study: Mapping[str, Any] | None, size: Size, *, extend: bool) -> Size:

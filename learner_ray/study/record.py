@@ -238,8 +238,7 @@ def record(
         _require_unused(folder)
         _check_splits(folder, now["split_hash"])
         now["frozen"], now["amendments"] = frozen(now, folder, looks, sample_size()), []
-        _write(plan, now, folder)
-        return now
+        return _write(plan, now, folder)
     check_looks(before, looks)
     _check_splits(folder, now["split_hash"], before.get("split_hash"))
     asked = json.loads(json.dumps(now))
@@ -266,8 +265,7 @@ def _extended(plan: Plan, before: dict[str, Any], now: dict[str, Any], folder: P
         kept.append("closed")
     now |= {key: before[key] for key in kept if key in before}
     now["amendments"] = amended(before, now, folder)
-    _write(plan, now, folder)
-    return now
+    return _write(plan, now, folder)
 
 
 def _same(plan: Plan, before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -282,11 +280,13 @@ def _same(plan: Plan, before: dict[str, Any], now: dict[str, Any], folder: Path)
     return before
 
 
-def _write(plan: Plan, study: dict[str, Any], folder: Path) -> None:
-    """Splits first: a folder with them alone is taken for one whose study has not begun."""
+def _write(plan: Plan, study: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Writes a study, and returns it with its hash. Splits first: a folder with them alone is taken for one
+    whose study has not begun."""
     save_splits(plan.folds, folder / "splits.json", plan.division.origin)
     study["hash"] = study_hash(study)
     write_json(folder / "study.json", study)
+    return study
 
 
 def _require_unused(folder: Path) -> None:

@@ -14,13 +14,16 @@ from learner_ray.cohort import load, load_splits, save_splits
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.core.errors import UserError
 from learner_ray.run.spec import Source
-from learner_ray.study.closing import closed_plan, size_now
+from learner_ray.study.budget import Budget
+from learner_ray.study.closing import closed_plan, closing_record, size_now, unused_device_seconds
+from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
 from learner_ray.study.plan import Plan, make_plan
 from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
 from learner_ray.study.sample_size import sample_size_record
 from learner_ray.study.study_file import load_study
 from learner_ray.study.study_json import read_study
+from tests.study.small_study import curve, runner
 
 SMALL: dict[str, Any] = {"trials": 2, "folds": 2, "repeats": 1, "seeds": 1}
 
@@ -251,3 +254,24 @@ def test_closed_searches_stay_so_until_the_study_is_extended(manifest: Path, tmp
     record(plan(manifest, trials=5, seeds=2), folder, [], extend=True)
     opened = read_study(folder / "study.json")
     assert opened and (opened["trials"], opened["closed"]) == (5, None)
+
+
+def test_trials_that_do_not_count_are_summed_over_all_closings(manifest: Path) -> None:
+    """Device time that was spent on them counts in later starts, too."""
+    study = runner(MemoryStore(), trials=6, pruner="none")
+    simulate(study, lambda spec: Curve(rows=curve(spec)), devices=4)
+    asked = plan(manifest, trials=6)
+    first = closing_record(study, "--hours 2", asked, closed_plan(asked, 5), None)
+    assert first == {
+        "by": "--hours 2", "planned_trials": 6, "unused_trials": 4, "unused_device_seconds": 4 * 8.0
+    }  # fmt: skip
+    again = closing_record(
+        study, "--hours 1", closed_plan(asked, 5), closed_plan(asked, 4), {"closed": first}
+    )
+    assert again["planned_trials"] == 6 and again["unused_trials"] == 4 + 8
+    assert unused_device_seconds({"closed": again}) == 12 * 8 and unused_device_seconds(None) == 0
+    budget = Budget("--max-device-hours 1", device_seconds=100)
+    budget.spend(unused_device_seconds({"closed": again}))
+    assert not budget.has_run_out
+    budget.spend(4)
+    assert budget.has_run_out

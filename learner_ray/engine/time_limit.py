@@ -1,15 +1,45 @@
-"""When the Slurm job ends in which a sweep runs."""
+"""The time that a sweep has, by its options and by the Slurm job in which it runs."""
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import time
 
 from learner_ray.core.errors import UserError
+from learner_ray.study.budget import Budget
+from learner_ray.study.options import JOB, SweepOptions, flag
 
 LEFT_FOR_THE_END_S = 120.0
 """Seconds of the job that are left for tables and for Ray to end."""
+
+
+def budget_of(options: SweepOptions) -> Budget | None:
+    """The time that the options give a sweep, from now on; None where they set no limit.
+
+    Raises:
+        UserError: as :func:`hours_of`.
+    """
+    limits = {"hours": options.hours, "max_device_hours": options.max_device_hours}
+    by = " and ".join(f"{flag(name)} {value}" for name, value in limits.items() if value is not None)
+    if not by:
+        return None
+    return Budget(
+        by,
+        seconds=3600 * hours_of(options),
+        device_seconds=3600 * (options.max_device_hours or math.inf),
+        devices_per_run=options.devices_per_trial,
+    )
+
+
+def hours_of(options: SweepOptions) -> float:
+    """The hours that a start of a study may take; infinite where no limit is set.
+
+    Raises:
+        UserError: they are those of a Slurm job, and there is none, or it has no limit, or is about to end.
+    """
+    return hours_of_job() if options.hours == JOB else float(options.hours or math.inf)
 
 
 def seconds_left_of_job() -> float | None:

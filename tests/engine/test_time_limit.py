@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from learner_ray.core.errors import UserError
-from learner_ray.engine.job_limit import hours_of_job, parse_left
+from learner_ray.engine.time_limit import hours_of_job, parse_left
 
 
 @pytest.mark.parametrize(
