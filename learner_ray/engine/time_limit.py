@@ -46,8 +46,9 @@ def seconds_left_of_job() -> float | None:
     """Seconds until the sweep should have ended, since the Slurm job will; None outside a job, and in one
     without a limit.
 
-    Slurm 22.05 and newer say in the environment when a job ends (``SLURM_JOB_END_TIME``, seconds of the Unix
-    epoch); others are asked by ``squeue``. A limit that is changed later is not noticed.
+    Where Slurm says in the environment when a job ends (``SLURM_JOB_END_TIME``, seconds of the Unix epoch),
+    this counts; older versions, 22.05 for one, are asked by ``squeue``. A limit that is changed later is not
+    noticed.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
