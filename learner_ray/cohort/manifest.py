@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from learner_ray.cohort.cohort import Cohort, Scan, scan_table
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.covariates import read_covariates
 from learner_ray.cohort.faults import Faults
+from learner_ray.cohort.left_out import with_import
 from learner_ray.cohort.manifest_cells import TIMES, days_of, listed_files, number_of, part_seen
 from learner_ray.cohort.missing import Listed, is_missing, without_score
 from learner_ray.cohort.patients import check_spellings
@@ -106,13 +107,20 @@ def read_manifest(path: Path, *, modality: str, missing: Sequence[str] = ()) -> 
         temporal=sidecar.temporal,
         phantom=sidecar.phantom,
         notes=tuple(notes),
-        listed=Listed(
-            scans=len(lines),
-            patients=len({cells["patient"].strip() for _, cells in lines} - {""}),
-            left_out={"no score": len(unscored)} if unscored else {},
-        ),
+        listed=_listed(path, lines, unscored, rows),
         ratings={scan.scan: ratings[scan.row] for scan in scans if scan.row in ratings},
     )
+
+
+def _listed(path: Path, lines: Sequence[Line], unscored: Collection[int], rows: Sequence[_Row]) -> Listed:
+    """What the manifest lists, together with what an import left out before."""
+    patients = {cells["patient"].strip() for _, cells in lines} - {""}
+    listed = Listed(
+        scans=len(lines),
+        patients=len(patients),
+        left_out={"no score": len(unscored)} if unscored else {},
+    )
+    return with_import(listed, path, {name for row in rows for name in (*row.files, row.named)}, patients)
 
 
 def read_unscored(path: Path) -> pd.DataFrame:

@@ -14,6 +14,8 @@ from typing import Any
 
 from learner_ray.cohort.dates import Moment
 from learner_ray.cohort.labels import parse_label
+from learner_ray.cohort.left_out import COLUMNS as LEFT_OUT_COLUMNS
+from learner_ray.cohort.left_out import kind_of, left_out_path
 from learner_ray.cohort.sidecar import sidecar_path
 from learner_ray.cohort.sources.importer import FoundScan, LeftOut
 from learner_ray.cohort.sources.join import Joined, left
@@ -29,11 +31,6 @@ COLUMNS = (
 
 Row = Mapping[str, str]
 """The cells of one row of the manifest, by column."""
-
-
-def left_out_path(manifest: Path) -> Path:
-    """Where the list of what was left out lies, beside its manifest."""
-    return manifest.with_name(f"{manifest.stem}-left-out.csv")
 
 
 def rows_of(joined: Sequence[Joined], out: Path, notes: list[str]) -> tuple[list[Row], list[LeftOut]]:
@@ -125,7 +122,7 @@ def write_import(
     files[sidecar_path(out)] = json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n"
     if left_out:
         cells = ([each.path, each.patient, each.visit, each.reason] for each in left_out)
-        files[left_out_path(out)] = _csv(["path", "patient", "visit", "reason"], cells)
+        files[left_out_path(out)] = _csv(LEFT_OUT_COLUMNS, cells)
     for path, text in files.items():
         write_atomic(path, text)
     return [*files]
@@ -147,10 +144,10 @@ def refuse_existing(out: Path) -> None:
 def reasons(left_out: Sequence[LeftOut]) -> list[str]:
     """How many were left out for each kind of reason; a reason that is the same for all of a kind is given
     in full."""
-    kinds = Counter(each.reason.partition(": ")[0].partition(" (")[0] for each in left_out)
+    kinds = Counter(kind_of(each.reason) for each in left_out)
     full: dict[str, set[str]] = defaultdict(set)
     for each in left_out:
-        full[each.reason.partition(": ")[0].partition(" (")[0]].add(each.reason)
+        full[kind_of(each.reason)].add(each.reason)
     said = {kind: min(of) if len(of) == 1 else kind for kind, of in full.items()}
     return [f"  {count:>5}  {said[kind]}" for kind, count in kinds.most_common()]
 
