@@ -293,7 +293,7 @@ def main() -> None:
             "KiB per run",
             "event files",
         ),
-        *("resume s", "GiB", "tables s", "report s", "GiB"),
+        *("resume s", "tables s", "GiB", "report s", "GiB"),
     )
     for trials in filter(None, args.written.split(",")):
         with emptied() as folder:
