@@ -129,8 +129,9 @@ class Budget(Limit):
 
     def __str__(self) -> str:
         """Why the searches are closed, in a sentence."""
+        trials = f"{self.closes_at} trial{'' if self.closes_at == 1 else 's'}"
         return (
-            f"The searches of all arms and folds close at {self.closes_at} trials each, so that all final "
+            f"The searches of all arms and folds close at {trials} each, so that all final "
             f"runs end within {self.by}: about {duration(self.forecast)} to go. study.json and the report "
             "say so; the same command goes on with this number"
         )
