@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import ray
@@ -129,5 +130,22 @@ def test_pods_run_without_privilege(job):
 
 def test_image_is_the_pinned_project():
     text = (CLUSTER / "Dockerfile").read_text()
-    assert "pip install --no-cache-dir --constraint constraints.txt ." in text
-    assert "COPY . " not in text and text.index("USER ray") > text.index("pip install")
+    assert (
+        '/pip install --no-cache-dir --constraint constraints.txt "$@" .'
+        in (CLUSTER / "image.sh").read_text()
+    )
+    assert "COPY . " not in text and text.index("USER ray") > text.index("RUN bash cluster/image.sh")
+
+
+def test_both_images_hold_the_same_files_and_are_filled_by_one_step():
+    docker, apptainer = ((CLUSTER / name).read_text() for name in ("Dockerfile", "apptainer.def"))
+    copied = re.findall(r"^COPY (.+) \S+$", docker, re.M)
+    files = [
+        line.split()[0]
+        for line in apptainer.partition("%files")[2].partition("%post")[0].splitlines()
+        if line
+    ]
+    assert sorted(" ".join(copied).split()) == sorted(files)
+    ignored = (CLUSTER.parent / ".dockerignore").read_text().splitlines()
+    assert sorted(line[1:] for line in ignored if line.startswith("!")) == sorted(files)
+    assert "cluster/image.sh" in apptainer and "cluster/image.sh" in docker
