@@ -22,6 +22,7 @@ PACKAGES = ("learner_ray", "analysis", "cluster", "search_spaces")
 
 USED_BY_OTHERS = {
     "openpyxl": "pandas reads Excel's tables by it",
+    **dict.fromkeys(("onnx", "onnxscript"), "PyTorch writes ONNX by it"),
     "cmaes": "optuna's CMA-ES sampler imports it",
     "google-api-python-client": "Ray's launcher imports it for Google Cloud",
     **dict.fromkeys(
@@ -29,7 +30,7 @@ USED_BY_OTHERS = {
         "pydicom decodes compressed pixels by it",
     ),
 }
-OF_AN_EXTRA = {"boto3", "botocore", "dcm2niix", "monai", "pydicom", "simpleitk"}
+OF_AN_EXTRA = {"boto3", "botocore", "dcm2niix", "monai", "onnxruntime", "pydicom", "simpleitk"}
 """Imported where a user has installed an extra: ``boto3`` brings ``botocore``."""
 OF_A_GPU = {"triton"}
 """Imported where PyTorch is the one for GPUs, which brings it."""

@@ -58,6 +58,12 @@ def _explain(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _export(arguments: Sequence[str]) -> int:
+    from learner_ray.cli.export import main
+
+    return main(arguments)
+
+
 def _report(arguments: Sequence[str]) -> int:
     from analysis.report import main
 
@@ -79,6 +85,7 @@ VERBS: dict[str, tuple[Main, str]] = {
     "train": (_train, "train one run again, and compare the numbers"),
     "predict": (_predict, "apply a final run's encoder to new scans"),
     "explain": (_explain, "draw why a final run predicted the change of a few test pairs"),
+    "export": (_export, "write a final run's encoder as ONNX or TorchScript"),
     "report": (_report, "make tables, figures and a page of results folders"),
     "cache": (_cache, "list or clear what is kept on this machine"),
 }

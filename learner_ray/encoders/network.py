@@ -70,7 +70,8 @@ class Network(nn.Module):
         numbers = self.score.weight.dtype
         with self._encoder_precision(x.device.type):
             embedding = self.encoder(x.to(numbers)).to(numbers)
-        if embedding.shape != (len(x), self.encoder.width):
+        # x.shape[0], here and in encoders: len() would fix the number of scans of an exported network.
+        if embedding.shape != (x.shape[0], self.encoder.width):
             raise ValueError(
                 f"the encoder {self.encoder.config.name} gave {tuple(embedding.shape)} for {len(x)} scans; "
                 f"its forward must give (B, width), here {(len(x), self.encoder.width)}"

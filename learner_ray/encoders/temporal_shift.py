@@ -54,9 +54,12 @@ def temporal_shift(x: Tensor, frames: int, fraction: float) -> Tensor:
     Raises:
         ValueError: the first dimension is not a multiple of ``frames``, so clips would leak into each other.
     """
-    if len(x) % frames:
+    if x.shape[0] % frames:
         raise ValueError(f"{len(x)} frames are not whole clips of {frames}")
     fold = shifted_channels(x.shape[1], fraction)
+    # TorchScript keeps no Python function, and needs no gradient.
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return _shifted(x, frames, fold, reverse=False)
     shifted: Tensor = _TemporalShift.apply(x, frames, fold, False)  # type: ignore[no-untyped-call]
     return shifted
 
@@ -73,21 +76,25 @@ class _TemporalShift(torch.autograd.Function):
         ctx.arguments = frames, fold, not reverse
         if (kernel := shift_kernel(x)) is not None:
             return kernel(x, frames, fold, reverse)
-        out = x.clone()
-        if fold == 0:
-            return out
-        earlier, later = slice(0, fold), slice(fold, 2 * fold)
-        if reverse:
-            earlier, later = later, earlier
-        clips = (len(x) // frames, frames, *x.shape[1:])
-        source, target = x.view(clips), out.view(clips)
-        target[:, :-1, earlier] = source[:, 1:, earlier]
-        target[:, -1, earlier] = 0
-        target[:, 1:, later] = source[:, :-1, later]
-        target[:, 0, later] = 0
-        return out
+        return _shifted(x, frames, fold, reverse=reverse)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         shifted: Tensor = _TemporalShift.apply(gradient, *ctx.arguments)  # type: ignore[no-untyped-call]
         return shifted, None, None, None
+
+
+def _shifted(x: Tensor, frames: int, fold: int, *, reverse: bool) -> Tensor:
+    out = x.clone()
+    if fold == 0:
+        return out
+    earlier, later = slice(0, fold), slice(fold, 2 * fold)
+    if reverse:
+        earlier, later = later, earlier
+    clips = (x.shape[0] // frames, frames, *x.shape[1:])
+    source, target = x.view(clips), out.view(clips)
+    target[:, :-1, earlier] = source[:, 1:, earlier]
+    target[:, -1, earlier] = 0
+    target[:, 1:, later] = source[:, :-1, later]
+    target[:, 0, later] = 0
+    return out

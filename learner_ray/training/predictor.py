@@ -17,7 +17,7 @@ from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_json
 from learner_ray.core.paths import read_json
-from learner_ray.encoders.network import Output
+from learner_ray.encoders.network import Network, Output
 from learner_ray.imaging.kinds import kinds_of_scans
 from learner_ray.imaging.reader import reader_version
 from learner_ray.run.folder import RunFolder
@@ -122,6 +122,11 @@ class Predictor:
         """
         make_deterministic(self.spec.threads)
         return self._embedded(names, encode_clips(self._network, [clips], self._config, self._device))
+
+    @property
+    def exported(self) -> tuple[Network, ScoreScale]:
+        """The network and the scale of its scores, for a form that runs without this package."""
+        return self._network, self._scale
 
     def _embedded(self, scans: Sequence[str], output: Output) -> Embedded:
         embeddings, standardised = output.embedding.cpu().numpy(), output.score.cpu().numpy()
