@@ -175,7 +175,10 @@ def make_job(kind: str, trials: int, slots: int, manifest: str, folder: str) -> 
     # one group alone.
     first = plan.groups[0].fold
     folds = [replace(group.fold, parts=first.parts, test=first.test) for group in plan.groups]
-    groups = [replace(g, seeds=0, fold=fold) for g, fold in zip(plan.groups, folds, strict=True)]
+    groups = [
+        replace(g, settings=replace(g.settings, seeds=0), fold=fold)
+        for g, fold in zip(plan.groups, folds, strict=True)
+    ]
     plan = replace(plan, groups=groups)
     return Job(kind=kind, trials=trials, slots=slots, plan=plan, folder=Path(folder))
 
