@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root, json_object, sha256_of, write_atomic
+from learner_ray.core.modes import writing_to_cache
 
 _SETTLED_SECONDS = 3.0
 """A file that changed less than this many seconds ago could change again without a new time stamp."""
@@ -109,7 +110,7 @@ def _add(memory: Path, learnt: Mapping[str, Known]) -> None:
     if not learnt:
         return
     # Two processes may write at once: the later one wins, and the other's files are hashed once more.
-    with suppress(OSError):
+    with suppress(OSError), writing_to_cache():
         write_atomic(memory, json.dumps({**_read(memory), **learnt}))
 
 

@@ -150,7 +150,7 @@ def test_the_external_ledger_has_the_ledgers_columns_and_imputes_what_failed(
     assert set(failed["arm"] + failed["fold"].astype(str)) == {"mse1"} and len(failed) == len(
         elsewhere.pairs()
     )
-    assert set(failed["patient"]) == {elsewhere.hashed_patient(p) for p in elsewhere.patients}
+    assert set(failed["patient"]) == {elsewhere.pseudonym(p) for p in elsewhere.patients}
     assert (table.loc[~table["imputed"], "y_pred"] == 2).all()
     assert (folder / "ledger.parquet").read_bytes() == ledger
 
