@@ -306,8 +306,8 @@ class Experiment:
             )
             logger.info(self._heading(plan, devices))
             plan, decoded = read_scans(plan, request, NAME, _log_reading)
-            for line in warnings({**decoded.bad_scans, **decoded.oddities}):
-                logger.warning(line)
+            if lines := warnings({**decoded.bad_scans, **decoded.oddities}):
+                logger.warning("\n".join(lines))
             if external is not None:
                 check_visible(devices, external.source.path, request.results.address)
                 external = read_external_scans(external, plan, request, _log_reading)

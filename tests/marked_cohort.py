@@ -1,5 +1,5 @@
-"""A cohort made to be recognised: names, ids and dates that occur nowhere else, in every place where a real one
-has them, and a search for them in whatever a program wrote.
+"""A cohort made to be recognised: names, ids and dates that occur nowhere else, in every place where a real
+one has them, and a search for them in all that a program wrote.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def write_marked(root: Path, *, seed: int = 0, first: int = 0) -> Path:
         first: number of the first patient.
     """
     rng = np.random.default_rng(seed)
-    folder = root / "Zqklinik"
+    folder = root / "Zqklinik" / "cohort"  # the last part is the cohort's name, which a report shows
     lines = ["path,patient,visit,date,score,site"]
     for patient in range(first, first + PATIENTS):
         own = folder / f"Zqmuster_Anna_{record_number(patient)}"
@@ -113,9 +113,13 @@ def found_in(paths: Iterable[Path], root: Path) -> dict[str, set[str]]:
     found = {}
     for path in paths:
         name = str(path.relative_to(root))
-        marks = {f"{mark}, in the name" for mark, sign in MARKS.items() if re.search(sign, name.encode(), re.I)}
+        marks = {
+            f"{mark}, in the name" for mark, sign in MARKS.items() if re.search(sign, name.encode(), re.I)
+        }
         if path.is_file():
-            marks |= {mark for mark, sign in MARKS.items() for text in texts(path) if re.search(sign, text, re.I)}
+            marks |= {
+                mark for mark, sign in MARKS.items() for text in texts(path) if re.search(sign, text, re.I)
+            }
         if marks:
             found[name] = marks
     return found

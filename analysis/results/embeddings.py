@@ -38,7 +38,8 @@ def _named_as_in_scores(table: pd.DataFrame, scores: pd.DataFrame, run_hash: str
     numbers = table["scan"].astype(str).map(_number)
     if not numbers.isin(own.index).all() or own.index.has_duplicates:
         return table
-    return table.assign(**{name: own[name].reindex(numbers).to_numpy() for name in own})
+    names = {name: own[name].reindex(numbers).to_numpy() for name in ("patient", "visit", "scan")}
+    return table.assign(**names)
 
 
 def _number(scan: str) -> str:

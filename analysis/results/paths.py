@@ -54,7 +54,7 @@ def command_without_paths(command: str) -> str:
         return without_paths(command)
     shown = []
     for before, word in zip(["", *words], words, strict=False):
-        option, equals, value = word.partition("=")
+        option, equals, _ = word.partition("=")
         if option in _TAKE_PATHS and equals:
             shown.append(f"{option}={_PLACE}")
         else:

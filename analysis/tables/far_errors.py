@@ -51,8 +51,8 @@ def far_errors_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         "Pairs that final runs of arms (controls and failed runs left out) called worse where truly better, "
         "or the reverse; first those that most runs of most arms got wrong. Probability: of the class "
         "predicted, mean over the runs that erred. Patients are numbered in the order of their pseudonyms in "
-        "ledger.parquet, visits in time; VISIT/K is the K-th scan of the visit, in the order of scan ids that "
-        "content.json in the results folder has."
+        "ledger.parquet, visits in time; VISIT/K is the K-th scan of the visit, in the order of scan ids "
+        "that content.json in the results folder has."
     )
     return Table(
         name="far_errors", title="Far errors by scan", data=pd.concat(frames, ignore_index=True),

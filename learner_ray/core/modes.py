@@ -1,4 +1,4 @@
-"""Who may read what is written: runs, results and the cache are the user's own, or a group's that shares them.
+"""Who may read what is written: runs, results and the cache are the user's own, or those of a group.
 
 What a process writes is governed by its umask, so that libraries' files are closed too. A folder that a lab
 shares keeps its group: files in it take the group's rights from it. Others have no rights, ever.

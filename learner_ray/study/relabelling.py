@@ -53,21 +53,23 @@ class Relabelling:
         return pd.concat([self._renamed(former), table[~before]]).sort_index()[list(table)]
 
     def _renamed(self, table: pd.DataFrame) -> pd.DataFrame:
-        named = {"patient": table["patient"].map(self._patients)}
+        patients = table["patient"].map(self._patients)
+        found = table.assign(patient=patients)
         if "pair" in table:
-            named["pair"] = table["pair"].map(self._pairs)
+            found["pair"] = table["pair"].map(self._pairs)
         if "visit" in table:
             visits = zip(table["patient"], table["visit"].map(str), strict=True)
-            named["visit"] = [self._visits[visit] for visit in visits]
+            found["visit"] = [self._visits[visit] for visit in visits]
         if "scan" in table:  # it ends in the number of its row
-            numbers = table["scan"].str.rpartition(":")[2]
-            named["scan"] = named["patient"] + ":" + numbers
-        return table.assign(**named)
+            found["scan"] = patients + ":" + table["scan"].str.rpartition(":")[2]
+        return found
 
     @cached_property
     def _patients(self) -> dict[str, str]:
         """The pseudonym of every patient, by the hash of earlier versions."""
-        return {former_pseudonym(patient): self._cohort.pseudonym(patient) for patient in self._cohort.patients}
+        return {
+            former_pseudonym(patient): self._cohort.pseudonym(patient) for patient in self._cohort.patients
+        }
 
     @cached_property
     def _visits(self) -> dict[tuple[str, str], str]:
@@ -83,5 +85,7 @@ class Relabelling:
         """The name of every two visits of a patient, by the name that earlier versions gave them."""
         pairs = self._cohort.ordered_pairs()
         columns = (pairs[name] for name in ("patient", "earlier", "later"))
-        before = [f"{former_pseudonym(p)}:{earlier}>{later}" for p, earlier, later in zip(*columns, strict=True)]
+        before = [
+            f"{former_pseudonym(p)}:{earlier}>{later}" for p, earlier, later in zip(*columns, strict=True)
+        ]
         return dict(zip(before, hidden_pairs(self._cohort, pairs), strict=True))

@@ -149,7 +149,7 @@ def test_a_patients_pseudonym_follows_from_the_id_and_from_what_the_scans_hold_a
     assert [moved.pseudonym(patient) for patient in moved.patients] == before
     assert before[0] not in {former_pseudonym(patient) for patient in here.patients}
     (tmp_path / "a1.mp4").write_bytes(b"another scan")
-    other = load(write_manifest(), modality="lus")
+    other = load(tmp_path / "manifest.csv", modality="lus")
     assert not {other.pseudonym(patient) for patient in other.patients} & {*before}
 
 

@@ -128,7 +128,7 @@ def predicted(plan: Plan, runner: StudyRunner, external: External, folder: Path)
     for run_ in left_to_test(runner, external):
         own = runner.store.folder(run_.run_hash)
         pairs = pd.read_parquet(own.path / "predictions.parquet")
-        pairs = pairs.assign(y_pred=2, patient="x" + pairs["patient"])
+        pairs = pairs.assign(y_pred=2, patient=external.cohort.pseudonym("xp0"))
         write_external(own, external.source, run_.run_hash, {PAIRS: pairs, "scores": pairs.assign(scan="0")})
     write_external_tables(plan, runner, external, folder)
     return pd.read_parquet(folder / "external.parquet")
