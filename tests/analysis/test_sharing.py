@@ -73,7 +73,7 @@ def test_what_is_handed_out_names_no_patient_and_no_scan(results: Path, tmp_path
     assert "<img" not in page and "Explained pairs" not in page
     assert "1 note in the results folder, not handed out" in page and "--data PATH" in page
     assert "far_errors.csv" in "".join(full) and "far_errors" not in "".join(shared)
-    assert "There is no row,\npoint or picture of a single patient" in shared["WHAT-IS-IN-IT.txt"]
+    assert "There is no\nrow, point or picture of a single patient" in shared["WHAT-IS-IN-IT.txt"]
     figure = pd.read_csv(tmp_path / "shared" / "figures" / "distance-lus.csv")
     assert len(figure) and not {"patient", "pair"} & {*figure.columns}
     assert shared["tables/headline.csv"] == full["tables/headline.csv"], "the statistics are the same"
