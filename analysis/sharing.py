@@ -1,8 +1,8 @@
 """A report that may be handed out: no frame of a scan, no id of a patient, no folder of this machine.
 
-The full report names patients by hashed ids, which anyone who guesses an id can confirm, and names scans that
-were left out by their files. Here all that is of single patients or scans is left out; counts and statistics
-stay. The page and the numbers as CSV are written, and nothing else.
+The full report has rows of single patients, by number, and may show frames of scans. Here all that is of
+single patients or scans is left out; counts and statistics stay. The page, the numbers as CSV and a statement
+of what the folder holds are written, and nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pandas as pd
 from analysis.page.page import Report, html
 from analysis.results.study import StudyResults
 
+STATEMENT = "WHAT-IS-IN-IT.txt"
 PERSONAL = {"patient", "pair", "scan", "visit"}
 """Columns by which rows tell who they are about."""
 _FOLDERS = re.compile(r"""(?<![^\s"'(=;,])(?:[A-Za-z]:)?(?:~|\.\.?)?/(?:[^/\s"'<>&;,()]+/)+""")
@@ -66,7 +67,8 @@ def without_folders(text: str) -> str:
 
 
 def write_shared(report: Report, out: Path) -> None:
-    """Write OUT/index.html, OUT/tables/*.csv and OUT/figures/*.csv of a report that is shareable.
+    """Write OUT/index.html, OUT/tables/*.csv, OUT/figures/*.csv and OUT/WHAT-IS-IN-IT.txt of a report that is
+    shareable.
 
     Raises:
         OSError: a file cannot be written.
@@ -79,3 +81,32 @@ def write_shared(report: Report, out: Path) -> None:
         for item in named:
             text = without_folders(item.data.to_csv(index=False))
             (out / folder / f"{item.name}.csv").write_text(text, encoding="utf-8")
+    (out / STATEMENT).write_text(statement(report), encoding="utf-8")
+
+
+def statement(report: Report) -> str:
+    """What a folder that is handed out holds, and what it does not, in words for who receives it."""
+    studies = ", ".join(f"{item.study.title} ({_size(item.study)})" for item in report.statistics)
+    return "\n".join(
+        [
+            f"Report of {studies}.",
+            "",
+            "index.html        verdicts, tables and figures as one page; it loads nothing from anywhere",
+            "tables/*.csv      the numbers of the tables",
+            "figures/*.csv     the numbers of the figures",
+            "",
+            "All numbers are of groups: arms, folds, runs, subgroups. There are counts of patients and pairs",
+            "and names: of the cohort, and of sites and devices where the study compares them. There is no",
+            "row, point or picture of a single patient or scan, no id, pseudonym, date of a visit, file name",
+            "or folder, and of what failed the kind of the error alone.",
+            "",
+            "Small counts can still single somebody out to who knows the cohort: look at the tables of",
+            "subgroups before you hand this out.",
+            "",
+        ]
+    )
+
+
+def _size(study: StudyResults) -> str:
+    patients, kind = study.ledger["patient"].nunique(), "phantom " if study.info.get("phantom") else ""
+    return f"{patients} {kind}patients"

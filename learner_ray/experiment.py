@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from learner_ray.cohort.listing import NAME, content_list
 from learner_ray.core.errors import Interrupted, TimeOverError
 from learner_ray.core.files import write_json
+from learner_ray.core.modes import closed_to_others
 from learner_ray.imaging.cache_removal import note_if_large
 from learner_ray.imaging.gate import Decoded, warnings
 from learner_ray.imaging.pixel_store import pixel_folder
@@ -275,6 +276,10 @@ class Experiment:
     @contextmanager
     def _prepared(self) -> Iterator[tuple[Plan, Decoded, External | None, Devices]]:
         """The plan with all scans read, on devices that are given back in the end."""
+        with closed_to_others(self.out.parent):
+            yield from self._prepared_closed()
+
+    def _prepared_closed(self) -> Iterator[tuple[Plan, Decoded, External | None, Devices]]:
         options = self.options
         request, cohort = read_cohort(self._request)
         external = read_external(request, cohort)
@@ -301,8 +306,8 @@ class Experiment:
             )
             logger.info(self._heading(plan, devices))
             plan, decoded = read_scans(plan, request, NAME, _log_reading)
-            for line in warnings({**decoded.bad_scans, **decoded.oddities}):
-                logger.warning(line)
+            if lines := warnings({**decoded.bad_scans, **decoded.oddities}):
+                logger.warning("\n".join(lines))
             if external is not None:
                 check_visible(devices, external.source.path, request.results.address)
                 external = read_external_scans(external, plan, request, _log_reading)

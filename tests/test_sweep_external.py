@@ -26,14 +26,16 @@ def by_formula(folder: RunFolder, source: Source, device: str) -> None:
 
     pairs = pd.read_parquet(folder.path / "predictions.parquet")
     cohort = open_cohort(source)
-    theirs = cohort.pairs().assign(patient=lambda t: t["patient"].map(cohort.hashed_patient))
+    theirs = cohort.pairs().assign(patient=lambda t: t["patient"].map(cohort.pseudonym))
     made = theirs[["patient", "pair", "site", "device", "interval_days"]].reset_index(drop=True)
     rest = pairs.drop(columns=list(made)).iloc[[0] * len(made)].reset_index(drop=True)
     table = made.join(rest)[list(pairs)].assign(y_true=theirs["y"].to_numpy())
     with open(folder.path.parent / COUNT, "a") as stream:
         stream.write(f"{os.getpid()} {folder.path.name} {external_key(source)}\n")
     scores = folder.path / "scores.parquet"
-    tables = {PAIRS: table} | ({SCORES: pd.read_parquet(scores)} if scores.exists() else {})
+    tables = {PAIRS: table}
+    if scores.exists():
+        tables[SCORES] = pd.read_parquet(scores).assign(patient=made["patient"][0])
     write_external(folder, source, folder.path.name, tables)
 
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import FAINT, INK, PALETTE, STYLE, Drawing, canvas
 from analysis.results.endpoints import PROGRESSION
 from analysis.results.names import file_name
+from analysis.results.patient_numbers import with_numbers
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.statistics.confusion_counts import confusion_counts
 from analysis.statistics.proper_scores import reliability
@@ -193,7 +194,7 @@ def distance(statistics: StudyStatistics) -> Drawing | None:
             axis.set_title(f"{_wrapped(row_label(study, arm))}\nρ {texts[arm]}", fontsize=8)
         figure.supxlabel(f"|change of {score.get('name', 'score')}|", fontsize=9)
         figure.supylabel("cosine distance / median of its run", fontsize=9)
-    data = points.merge(statistics.distance.rename(columns={"value": "rho"}), on="arm")
+    data = with_numbers(points, study).merge(statistics.distance.rename(columns={"value": "rho"}), on="arm")
     return _drawing(
         statistics, figure, data, "distance", "Embedding distance and change of the score",
         "One point per progression pair, averaged over runs, each run's distances in units of their median, "

@@ -16,7 +16,8 @@ def read_embeddings(study: StudyResults, run_hash: str) -> pd.DataFrame | None:
 
     Returns:
         Columns patient, visit, scan and embedding (each a vector of one length); None where an older version
-        wrote none, the runs lie elsewhere, or the file is damaged.
+        wrote none, the runs lie elsewhere, or the file is damaged. Patients and visits have the names that
+        ``scores.parquet`` of the study gives the same scans: an older version wrote others into its runs.
     """
     path = Path(run_folder(study, run_hash)) / "embeddings.parquet"
     if not run_hash or not path.is_file():
@@ -26,4 +27,21 @@ def read_embeddings(study: StudyResults, run_hash: str) -> pd.DataFrame | None:
         np.stack(list(table["embedding"])).astype(np.float64)
     except Exception:  # pyarrow raises several unrelated types on damaged bytes
         return None
-    return table
+    return _named_as_in_scores(table, study.scores, run_hash)
+
+
+def _named_as_in_scores(table: pd.DataFrame, scores: pd.DataFrame, run_hash: str) -> pd.DataFrame:
+    if not {"run_hash", "visit", "scan"} <= {*scores.columns}:
+        return table
+    own = scores[scores["run_hash"] == run_hash].drop_duplicates("scan")
+    own = own.set_index(own["scan"].astype(str).map(_number))[["patient", "visit", "scan"]]
+    numbers = table["scan"].astype(str).map(_number)
+    if not numbers.isin(own.index).all() or own.index.has_duplicates:
+        return table
+    names = {name: own[name].reindex(numbers).to_numpy() for name in ("patient", "visit", "scan")}
+    return table.assign(**names)
+
+
+def _number(scan: str) -> str:
+    """The place of a scan among those of its run, which ends its name."""
+    return scan.rpartition(":")[2]

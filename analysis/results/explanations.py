@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.results.patient_numbers import shown_pairs
 from analysis.results.study import StudyResults
 
 INDEX = "explanations/explanations.json"
@@ -33,19 +34,28 @@ def explained_pairs(study: StudyResults) -> list[ExplainedPair]:
         index = json.loads(path.read_text(encoding="utf-8"))
         if index["run_hash"] not in set(study.ledger["run_hash"]):
             return []
-        return [_read(path.parent, index, picture) for picture in index["pictures"]]
+        return [_read(study, path.parent, index, picture) for picture in index["pictures"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
 
 
-def _read(folder: Path, index: dict[str, Any], picture: dict[str, Any]) -> ExplainedPair:
+def _read(study: StudyResults, folder: Path, index: dict[str, Any], picture: dict[str, Any]) -> ExplainedPair:
     name = Path(picture["file"]).name  # nothing from elsewhere
     right = picture["true"] == picture["predicted"]
     called = "called so" if right else f"called {picture['predicted']}"
     return ExplainedPair(
         png=base64.b64encode((folder / name).read_bytes()).decode(),
         title=f"{picture['true']}, {called} with probability {float(picture['probability']):.2f}",
-        description=f"Pair {picture['pair']}, score {float(picture['score_earlier']):g}, then "
+        description=f"{_named(study, str(picture['pair']))}, score {float(picture['score_earlier']):g}, then "
         f"{float(picture['score_later']):g}; run {index['run_hash']}. The strongest colour is a change of "
         f"{index['response']} by {float(picture['largest']):.3f}.",
     )
+
+
+def _named(study: StudyResults, pair: str) -> str:
+    """The pair by numbers; one of an earlier version, whose name the ledger does not have, has none."""
+    patients = study.ledger.loc[study.ledger["pair"].astype(str) == pair, "patient"]
+    if patients.empty:
+        return "A pair"
+    (shown,) = shown_pairs(study, [(str(patients.iloc[0]), pair)])
+    return f"Patient {shown}"

@@ -114,8 +114,10 @@ def record_look(folder: Path, look: Look) -> str:
     try:
         if path.exists():
             return ""
-        path.parent.mkdir(exist_ok=True)
+        rights = folder.stat().st_mode  # the study's own, whichever umask this process has
+        path.parent.mkdir(mode=rights & 0o777, exist_ok=True)
         temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.chmod(rights & 0o666)
         os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):

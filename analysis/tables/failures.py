@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.results.paths import without_paths
+from analysis.results.paths import exception_without_words
 from analysis.results.study import StudyResults
 
 MOST_CHARACTERS = 160
@@ -32,7 +32,7 @@ def _sentences(study: StudyResults, runs: pd.DataFrame, what: str) -> list[str]:
         return []
     bad = runs[runs["state"].isin(["failed", "diverged"])]
     reason = (bad["error"] if "error" in bad else pd.Series("", index=bad.index)).fillna("").astype(str)
-    reason = reason.str.split("\n").str[0].map(without_paths).str.slice(0, MOST_CHARACTERS)
+    reason = reason.str.split("\n").str[0].map(exception_without_words).str.slice(0, MOST_CHARACTERS)
     reason = reason.replace("", "no reason recorded")
     counted = bad.assign(reason=reason).groupby(["arm", "state", "reason"]).size().reset_index(name="n")
     return [

@@ -8,6 +8,7 @@ from itertools import permutations
 import pandas as pd
 
 from analysis.results.final_runs import RUN
+from analysis.results.patient_numbers import visit_numbers, with_numbers
 from analysis.results.run_columns import with_run_counts
 from analysis.results.study import StudyResults
 from analysis.statistics.study_statistics import StudyStatistics
@@ -32,6 +33,7 @@ def far_errors_table(statistics: Sequence[StudyStatistics]) -> Table | None:
         data = far_errors(item.study)
         if data.empty:
             continue
+        data = with_numbers(data, item.study)
         frames.append(data)
         cautions += run_cautions(item.study)
         pairs = list(data.groupby(["patient", "pair"], sort=False))
@@ -48,8 +50,9 @@ def far_errors_table(statistics: Sequence[StudyStatistics]) -> Table | None:
     notes.append(
         "Pairs that final runs of arms (controls and failed runs left out) called worse where truly better, "
         "or the reverse; first those that most runs of most arms got wrong. Probability: of the class "
-        "predicted, mean over the runs that erred. Ids of patients are hashed; VISIT/K is the K-th scan of "
-        "the visit, in the order of scan ids that content.json in the results folder has."
+        "predicted, mean over the runs that erred. Patients are numbered in the order of their pseudonyms in "
+        "ledger.parquet, visits in time; VISIT/K is the K-th scan of the visit, in the order of scan ids "
+        "that content.json in the results folder has."
     )
     return Table(
         name="far_errors", title="Far errors by scan", data=pd.concat(frames, ignore_index=True),
@@ -61,7 +64,7 @@ def far_errors(study: StudyResults) -> pd.DataFrame:
     """Count the far errors of each arm, pair by pair.
 
     Returns:
-        One row per pair and arm that got it wrong by two classes in some final run: patient (hashed id),
+        One row per pair and arm that got it wrong by two classes in some final run: patient (pseudonym),
         pair, scans, scores, classes, ``probability`` of the class predicted (mean over the runs that erred),
         ``runs_wrong`` of the ``runs_tested``, ``arms_wrong`` with a far error of the pair, the runs of all
         arms (``n_runs_wrong`` of ``n_runs_tested``), and the hashes of the arm's runs that erred. First the
@@ -103,15 +106,18 @@ def _probability(rows: pd.DataFrame) -> pd.Series[float]:
 
 def _with_scans(data: pd.DataFrame, study: StudyResults) -> pd.DataFrame:
     """Add the scans of both visits; empty where no arm with an encoder has tested the pair."""
-    names = _scans_by_pair(study.scores, set(data["pair"]))
+    names = _scans_by_pair(study.scores, set(data["pair"]), visit_numbers(study))
     sides = pd.DataFrame(
         [names.get(pair, ("", "")) for pair in data["pair"]], columns=["scans_earlier", "scans_later"]
     )
     return pd.concat([data, sides], axis=1)
 
 
-def _scans_by_pair(scores: pd.DataFrame, pairs: set[str]) -> Mapping[str, tuple[str, str]]:
-    """The scans of the earlier and of the later visit of some pairs, such as ``1/1; 1/2`` and ``2/1``.
+def _scans_by_pair(
+    scores: pd.DataFrame, pairs: set[str], numbers: Mapping[str, Mapping[str, str]]
+) -> Mapping[str, tuple[str, str]]:
+    """The scans of the earlier and of the later visit of some pairs, such as ``1/1; 1/2`` and ``2/1``, by
+    the visits' numbers.
 
     A pair is called after its patient and visits (``PATIENT:EARLIER>LATER``). Runs number scans by their
     place among their own test scans, which another partition changes, so scans are counted by visit here.
@@ -123,9 +129,10 @@ def _scans_by_pair(scores: pd.DataFrame, pairs: set[str]) -> Mapping[str, tuple[
     clips = counted.groupby(["patient", "visit"]).max().reset_index()
     found = {}
     for patient, visits in clips.groupby("patient"):
+        shown = numbers.get(str(patient), {})
         named = {
-            str(visit): "; ".join(f"{visit}/{k + 1}" for k in range(n))
-            for visit, n in zip(visits["visit"], visits["scan"], strict=True)
+            visit: "; ".join(f"{shown.get(visit, '?')}/{k + 1}" for k in range(n))
+            for visit, n in zip(visits["visit"].map(str), visits["scan"], strict=True)
         }
         for earlier, later in permutations(named, 2):
             if (pair := f"{patient}:{earlier}>{later}") in pairs:

@@ -17,6 +17,7 @@ from typing import Literal, NoReturn
 from learner_ray.core.errors import Interrupted, PlaceError, StorageError, TimeOverError, UserError
 from learner_ray.core.files import storage_fault
 from learner_ray.core.paths import mistaken_path
+from learner_ray.core.withheld import sayable
 
 COMPLETE, UNFINISHED, MISTAKE, SOME_FAILED = 0, 1, 2, 3
 """Exit codes; README, "Exit codes", has all."""
@@ -90,7 +91,10 @@ class _PlainLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints a message. An output that fails ends the command, as it does for what the command prints."""
-        print(record.getMessage(), file=getattr(sys, self._stream), flush=True)
+        said = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            said = sayable(said)
+        print(said, file=getattr(sys, self._stream), flush=True)
 
 
 @contextmanager
@@ -148,7 +152,7 @@ def _unfinished(fault: str, again: str, remedy: str = MEND) -> int:
 
 
 def _told(fault: str, code: int) -> int:
-    print(f"error: {fault}", file=sys.stderr)
+    print(f"error: {sayable(fault)}", file=sys.stderr)
     return code
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from learner_ray.cli.command import answer, make_parser
 from learner_ray.core.errors import UserError
+from learner_ray.core.modes import closed_to_others
 from learner_ray.core.paths import read_json, refuse_unwritable
 
 CHOSEN_BY = "macro_f1"
@@ -54,7 +55,8 @@ def _explain(arguments: Sequence[str] | None, prog: str) -> int:
     predictor = Predictor.load(run)
     data = open_data(predictor.spec.source, predictor.spec.config.data.pixels)
     print(f"run {run.name}: drawing; each pair takes some hundred predictions per scan", flush=True)
-    found = explain(predictor, data, args.study / FOLDER, args.pairs)
+    with closed_to_others(args.study.parent):
+        found = explain(predictor, data, args.study / FOLDER, args.pairs)
     for each in found:
         called = f"{each.true}, called {each.predicted} ({each.probability:.2f})"
         print(f"{args.study / FOLDER / each.file}: {called}")

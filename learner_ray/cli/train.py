@@ -12,6 +12,7 @@ from pathlib import Path
 from learner_ray.cli.command import answer, make_parser
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import storage_fault
+from learner_ray.core.modes import stay_closed_to_others
 from learner_ray.core.numerics import refuse_other
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.run.folder import RunFolder
@@ -71,6 +72,7 @@ def repeat(config: Path, out: Path | None) -> int:
 
     with tempfile.TemporaryDirectory() as temporary:
         again = RunFolder(out or Path(temporary))
+        stay_closed_to_others(again.path.parent)
         if again.state is not None:
             raise UserError(f"{again.path} holds a run that has ended: name another folder with --out")
         run = TrainingRun(spec, again)

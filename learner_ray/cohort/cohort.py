@@ -21,9 +21,9 @@ from learner_ray.cohort.covariates import SEEN
 from learner_ray.cohort.crop import normal_crop
 from learner_ray.cohort.missing import Listed
 from learner_ray.cohort.patients import normal_form
+from learner_ray.cohort.pseudonyms import pseudonym, pseudonym_key
 from learner_ray.cohort.score import Score
 
-_PSEUDONYM_SALT = b"learner_ray patient"
 _MIXED = "+"
 
 
@@ -189,12 +189,19 @@ class Cohort:
             "class_counts": self.class_counts().tolist(),
         }
 
-    def hashed_patient(self, patient: str) -> str:
-        """Twelve hexadecimal digits for a patient, the same in every cohort.
+    def pseudonym(self, patient: str) -> str:
+        """What stands for a patient in results: twelve hexadecimal digits, the same wherever the cohort has
+        these scans. Nobody who lacks them can confirm a guess of the id.
 
-        A pseudonym for logs, not anonymity: who can guess an id can confirm the guess.
+        Raises:
+            UserError: a file cannot be read.
         """
-        return hashlib.blake2b(patient.encode(), key=_PSEUDONYM_SALT, digest_size=6).hexdigest()
+        return pseudonym(self._pseudonym_key, patient)
+
+    def visit_rank(self, patient: str, visit: str) -> str:
+        """What stands for a visit in results: its number among the patient's visits in their order, from 1.
+        A visit may be named by its date."""
+        return self._ranks[patient, visit]
 
     @cached_property
     def held(self) -> dict[str, str]:
@@ -229,6 +236,16 @@ class Cohort:
             parts.append([*zip(cut["scan"], cut["crop"], masks, strict=True)])
         text = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def _pseudonym_key(self) -> bytes:
+        return pseudonym_key(self.held[path] for files in self.scans["files"] for path in files)
+
+    @cached_property
+    def _ranks(self) -> dict[tuple[str, str], str]:
+        number = self._visits.groupby("patient").cumcount() + 1
+        visits = zip(self._visits["patient"], self._visits["visit"], strict=True)
+        return dict(zip(visits, number.map(str), strict=True))
 
     @cached_property
     def covariates_hash(self) -> str:

@@ -1,6 +1,7 @@
 """SHA-256 of files, by which two files with the same content are recognised.
 
-Reading a large archive takes long, so hashes are remembered in the cache folder. A remembered one is believed
+Reading a large archive takes long, so hashes are remembered in the cache folder, by a hash of each file's
+path, which may name a patient. A remembered one is believed
 only while the file keeps its size, both its times, its inode and its device: a restored or synchronised file
 may well have the size and the time of change of another.
 """
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import cache_root, json_object, sha256_of, write_atomic
+from learner_ray.core.modes import writing_to_cache
 
 _SETTLED_SECONDS = 3.0
 """A file that changed less than this many seconds ago could change again without a new time stamp."""
@@ -62,7 +64,7 @@ def content_hashes(paths: Iterable[str], *, among: Iterable[str] = ()) -> dict[s
     """
     wanted = sorted(set(paths))
     memory = _memory_file([*wanted, *among])
-    known = _read(memory)
+    known = _known(memory, wanted)
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
         stamps = dict(zip(wanted, pool.map(_stamp, wanted), strict=True))
         believed = {p for p in wanted if p in known and known[p].settled and known[p].stamp == stamps[p]}
@@ -76,7 +78,7 @@ def last_known(paths: Iterable[str]) -> dict[str, str]:
     """The hash that each file had when it was last read, by path. Reads none; files never read are left
     out."""
     wanted = set(paths)
-    return {path: of.sha256 for path, of in _read(_memory_file(wanted)).items() if path in wanted}
+    return {path: of.sha256 for path, of in _known(_memory_file(wanted), wanted).items()}
 
 
 def remember(learnt: Mapping[str, Known], among: Iterable[str]) -> None:
@@ -109,23 +111,35 @@ def _add(memory: Path, learnt: Mapping[str, Known]) -> None:
     if not learnt:
         return
     # Two processes may write at once: the later one wins, and the other's files are hashed once more.
-    with suppress(OSError):
-        write_atomic(memory, json.dumps({**_read(memory), **learnt}))
+    with suppress(OSError), writing_to_cache():
+        named = {_key(path): of for path, of in learnt.items()}
+        write_atomic(memory, json.dumps({**_read(memory), **named}))
+        memory.with_name(memory.name.removeprefix("v2-")).unlink(missing_ok=True)  # of before, with paths
 
 
 def _memory_file(paths: Iterable[str]) -> Path:
     """One file per data folder, so that none grows with everything ever hashed."""
     folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
     folder = os.path.commonpath(folders) if folders else ""
-    return cache_root() / "content" / f"{hashlib.sha256(folder.encode()).hexdigest()[:24]}.json"
+    return cache_root() / "content" / f"v2-{hashlib.sha256(folder.encode()).hexdigest()[:24]}.json"
+
+
+def _key(path: str) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+
+
+def _known(memory: Path, paths: Iterable[str]) -> dict[str, Known]:
+    """What is remembered of some files, by path."""
+    known = _read(memory)
+    return {path: known[key] for path in paths if (key := _key(path)) in known}
 
 
 def _read(memory: Path) -> dict[str, Known]:
-    """What is remembered; nothing where that is damaged or of a version that kept less of a stamp."""
+    """What is remembered, by the hash of each path; nothing where it is damaged."""
     try:
         return {
-            path: Known(Stamp(*stamp), str(digest), bool(settled))
-            for path, (stamp, digest, settled) in json_object(memory).items()
+            key: Known(Stamp(*stamp), str(digest), bool(settled))
+            for key, (stamp, digest, settled) in json_object(memory).items()
         }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

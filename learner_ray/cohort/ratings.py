@@ -55,12 +55,13 @@ def read_ratings(
 
 
 def rating_table(cohort: Cohort) -> pd.DataFrame:
-    """The ratings of a cohort, one row per rated scan: patient (hashed id), visit, rating."""
+    """The ratings of a cohort, one row per rated scan: patient (pseudonym), visit (its rank
+    among the patient's), rating."""
     rated = cohort.scans[cohort.scans["scan"].isin(set(cohort.ratings))]
     return pd.DataFrame(
         {
-            "patient": [cohort.hashed_patient(p) for p in rated["patient"]],
-            "visit": rated["visit"].to_numpy(),
+            "patient": [cohort.pseudonym(p) for p in rated["patient"]],
+            "visit": [cohort.visit_rank(*of) for of in zip(rated["patient"], rated["visit"], strict=True)],
             "rating": [float(cohort.ratings[scan]) for scan in rated["scan"]],
         }
     )

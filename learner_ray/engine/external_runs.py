@@ -14,6 +14,7 @@ from typing import Any
 import ray
 
 from learner_ray.core.errors import PlaceError, StorageError
+from learner_ray.core.modes import stay_closed_to_others
 from learner_ray.engine.attempts import Attempts
 from learner_ray.engine.connection import Devices, start_local
 from learner_ray.engine.faults import Fault, Kind, death_of, fault_of
@@ -253,6 +254,7 @@ class _Tester:
             from learner_ray.training.process import keep_to_share, training_device
 
             folder, device = RunFolder.at(address), training_device()
+            stay_closed_to_others(folder.path.parent.parent)
             if device == "cuda":
                 keep_to_share(assigned_share())
             folder.fetch()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from learner_ray.core.durations import duration
+from learner_ray.core.withheld import sayable
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
 from learner_ray.training.selection_metrics import selection_metric
@@ -74,7 +75,7 @@ class Progress(Callback):
             score = _judged(outcome, outcome.selection_score)
             parts.append(f"{score} (best of {arm}: {_judged(outcome, self._best[arm]).split()[-1]})")
         if outcome.state in ("failed", "diverged"):
-            parts.append(outcome.reason)
+            parts.append(sayable(outcome.reason))
         left = (time.monotonic() - self._begun) / self._done_now * (self._total - done)
         parts.append(f"about {duration(left)} left" if done < self._total else "all done")
         return "  ".join(parts)

@@ -171,7 +171,8 @@ def _kill(process: int) -> None:
 
 
 def error_of(trial: Any) -> BaseException | None:
-    """The exception that ended a trial.
+    """The exception that ended a trial. Tune's own files of it, outside the results folder, are removed: its
+    words may name a file, and so a patient.
 
     Where Tune does not write it to the trial's own file: what the public ``get_pickled_error`` finds in its
     storage; else None, which is judged as a death that nobody explains.
@@ -183,6 +184,9 @@ def error_of(trial: Any) -> BaseException | None:
             error = trial.get_pickled_error()
         except (AttributeError, OSError, pickle.UnpicklingError, EOFError):
             return None
+    for file in ("pickled_error_file", "error_file"):
+        with suppress(AttributeError, TypeError, OSError):
+            Path(getattr(trial, file)).unlink()
     return error if isinstance(error, BaseException) else None
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import aiohttp
 from ray.job_submission import JobStatus, JobSubmissionClient
 
+from learner_ray.core import withheld
 from learner_ray.core.errors import UserError
 from learner_ray.engine import ray_private
 from learner_ray.engine.launcher import cluster_name, run_launcher, tunnel
@@ -76,7 +77,10 @@ class Submission:
             there = str(self.out.parent / "studies" / self.study_file.name)
             words = [there if word == str(self.study_file) else word for word in words]
             first = f'install -D "$HOME"/{CACHE}/{shlex.quote(self.study_file.name)} {shlex.quote(there)} && '
-        return f"{ON_HEAD}; {first}PYTHONUNBUFFERED=1 exec python -m learner_ray.sweep {shlex.join(words)}"
+        # Ray keeps the job's log where others may read it: what names files or patients is kept elsewhere.
+        kept = f'{withheld.VARIABLE}="$HOME"/{CACHE}/{shlex.quote(self.name)}-messages.txt'
+        sweep = f"exec python -m learner_ray.sweep {shlex.join(words)}"
+        return f"{ON_HEAD}; {first}{kept} PYTHONUNBUFFERED=1 {sweep}"
 
     @property
     def origin(self) -> str:

@@ -24,6 +24,7 @@ from learner_ray.cohort import Cohort
 from learner_ray.cohort.cohort import files_read
 from learner_ray.cohort.content import content_hashes, last_known
 from learner_ray.core.locks import locked_file
+from learner_ray.core.modes import writing_to_cache
 from learner_ray.imaging.errors import unreadable
 from learner_ray.imaging.frame_stack import FrameStack
 from learner_ray.imaging.geometry import DEFAULT, Geometry
@@ -114,7 +115,11 @@ def build_cache(
         UserError: scans cannot be read (all are listed).
         StorageError: the disk is full.
     """
-    root = pixel_folder() if root is None else root
+    if root is None:
+        with writing_to_cache():
+            return build_cache(
+                cohort, size, geometry=geometry, root=pixel_folder(), skip_bad=skip_bad, progress=progress
+            )
     shown = [size, *astuple(geometry)]
     store = PixelStore(root / f"{size}px-{_digest([*shown, reader_version([]), _FORMAT])}", size)
     found = _held(cohort, store)

@@ -10,6 +10,7 @@ from typing import Any
 
 from learner_ray.core.files import write_json
 from learner_ray.core.locks import HeldError, locked_file
+from learner_ray.core.modes import stay_closed_to_others
 from learner_ray.run.integrity import (
     ELSEWHERE,
     MODELS,
@@ -202,7 +203,8 @@ class RunFolder:
 
 @contextmanager
 def locked(folder: RunFolder, *, within_s: float = 0.0) -> Iterator[None]:
-    """Locks a run's folder; the lock file names the host and process that hold it.
+    """Locks a run's folder; the lock file names the host and process that hold it. From here on this process
+    writes files that are closed to others.
 
     Args:
         folder: the run's folder.
@@ -212,6 +214,7 @@ def locked(folder: RunFolder, *, within_s: float = 0.0) -> Iterator[None]:
         HeldError: another process trains the run, and holds the folder still then. A caller that waits longer
             must say so to the user.
     """
+    stay_closed_to_others(folder.path.parent.parent)
     folder.path.mkdir(parents=True, exist_ok=True)
     with locked_file(folder.path / ".lock", within_s=within_s):
         yield

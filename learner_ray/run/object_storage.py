@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import cache_root
 from learner_ray.core.locks import locked_file
+from learner_ray.core.modes import writing_to_cache
 
 if TYPE_CHECKING:  # loaded where used: every command looks here, few studies lie in object storage
     from pyarrow import fs
@@ -163,10 +164,11 @@ class StoredFolder:
         return {n: (info.size, info.mtime_ns or 0) for n, info in names.items() if not _hidden(Path(n))}
 
     def _download(self, system: fs.FileSystem, source: str, target: Path, stamp: tuple[int, int]) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-        with system.open_input_stream(source) as stream, open(temporary, "xb") as out:
-            shutil.copyfileobj(stream, out, 2**23)
+        with writing_to_cache(), system.open_input_stream(source) as stream:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "xb") as out:
+                shutil.copyfileobj(stream, out, 2**23)
         os.utime(temporary, ns=(stamp[1], stamp[1]))
         temporary.replace(target)
 
@@ -253,7 +255,8 @@ def fetched(address: str) -> Path:
     stored = replace(StoredFolder.at(address), kept_in="object-storage-data")
     is_file = stored.above.holds(address.rpartition("/")[2])
     whole = stored.above if is_file else stored
-    whole.local.mkdir(parents=True, exist_ok=True)
+    with writing_to_cache():
+        whole.local.mkdir(parents=True, exist_ok=True)
     with locked_file(whole.local / ".lock"):  # one of the processes of a machine is enough
         whole.fetch(removes=False)
     if not is_file and not _names(whole.local):

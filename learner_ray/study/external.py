@@ -158,8 +158,8 @@ def read_external_scans(
             progress=progress,
         )
         require_other_scans(plan.cohort, decoded.cohort)
-    for line in warnings(decoded.bad_scans):
-        logger.warning(line)
+    if lines := warnings(decoded.bad_scans):
+        logger.warning("\n".join(lines))
     source = replace(
         external.source,
         cohort_hash=decoded.cohort.hash,

@@ -72,7 +72,7 @@ class _ExternalTables(Tables):
     """The rows of each final run on the external cohort."""
 
     def __init__(self, plan: Plan, store: RunStore, external: External) -> None:
-        super().__init__(plan, store)
+        super().__init__(plan, store, external.cohort)
         self._external = external
         facts = cohort_facts(plan)
         named = {"cohort": external.cohort.name, "phantom": external.cohort.phantom}

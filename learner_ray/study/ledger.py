@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from learner_ray.cohort import Fold
+from learner_ray.cohort import Cohort, Fold
 from learner_ray.cohort.covariates import NAMES as COVARIATES
 from learner_ray.cohort.ratings import rating_table
 from learner_ray.core.errors import StorageError
@@ -21,6 +21,7 @@ from learner_ray.study.callback import Callback
 from learner_ray.study.imputed import majority_rows
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec, RunResult
+from learner_ray.study.relabelling import Relabelling
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import WITH_EARLIER_SCORE
 from learner_ray.training.predictions import WITH_EARLIER_SCORE as FILE
@@ -154,8 +155,16 @@ def final_runs(runner: StudyRunner) -> list[FinalRun]:
 class Tables:
     """The ledger's and the scores' rows of each final run, under its labels in a study."""
 
-    def __init__(self, plan: Plan, store: RunStore) -> None:
+    def __init__(self, plan: Plan, store: RunStore, tested: Cohort | None = None) -> None:
+        """Opens the tables.
+
+        Args:
+            plan: of the study.
+            store: where its runs lie.
+            tested: the cohort whose pairs the runs predicted; None for the study's own.
+        """
         self._plan = plan
+        self._labels = Relabelling(tested or plan.cohort)
         self._store = store
         self._majority: dict[Fold, pd.DataFrame] = {}
         self._facts = cohort_facts(plan)
@@ -199,7 +208,7 @@ class Tables:
         file = "permutations.parquet"
         if run.state in FAILED or not (self._store.folder(run.run_hash).path / file).is_file():
             return None
-        table = self._own(run, file)
+        table = _read(self._path(run, file))
         return pd.concat([pd.DataFrame(run.labels, index=table.index), table], axis=1)
 
     def _imputed(self, group: FoldSearchSpec) -> pd.DataFrame:
@@ -209,7 +218,8 @@ class Tables:
         return self._majority[group.fold].copy()
 
     def _own(self, run: FinalRun, file: str) -> pd.DataFrame:
-        return _read(self._path(run, file))
+        path = self._path(run, file)
+        return self._labels.now(_read(path), path)
 
     def _path(self, run: FinalRun, file: str) -> Path:
         return self._store.folder(run.run_hash).path / file

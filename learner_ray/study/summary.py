@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from learner_ray.core.durations import duration
+from learner_ray.core.withheld import sayable
 from learner_ray.study.main_table import main_table_text
 from learner_ray.study.plan import Plan
 from learner_ray.study.runner import StudyRunner
@@ -47,7 +48,7 @@ def summary(runner: StudyRunner, out: Path, external: str = "") -> str:
         main_table_text(out),
         f"{runs} runs, {duration(seconds)} of device time, {len(failed)} failed or diverged",
         *([f"Finished, but {len(failed)} of {runs} runs failed or diverged:"] if runner.is_short else []),
-        *(f"  {outcome.planned.label}: {outcome.reason}" for outcome in failed),
+        *(f"  {outcome.planned.label}: {sayable(outcome.reason)}" for outcome in failed),
         *([external] if external else []),
         "Next:",
         f"  tensorboard --logdir {out}",

@@ -36,7 +36,7 @@ class Explanation:
 
     file: str
     pair: str
-    """The pair as the ledger writes it, with the patient's hashed id."""
+    """The pair as the ledger writes it, with the patient's pseudonym."""
     true: str
     predicted: str
     probability: float

@@ -27,7 +27,7 @@ def pair_table(
     """The ledger's columns that a run itself knows, one row per test pair.
 
     Args:
-        cohort: the cohort, which hashes the ids of patients.
+        cohort: the cohort, which has the pseudonyms of patients.
         pairs: the N test pairs, with the columns of :meth:`Cohort.pairs`.
         scans: the scans of the test patients.
         probabilities: (N, 3) class probabilities; (N, 2) where the endpoint is decline: the classes are then
@@ -41,7 +41,7 @@ def pair_table(
     """
     table = pd.DataFrame(
         {
-            "patient": [cohort.hashed_patient(p) for p in pairs["patient"]],
+            "patient": [cohort.pseudonym(p) for p in pairs["patient"]],
             "pair": hidden_pairs(cohort, pairs),
             "site": pairs["site"].to_numpy(),
             "device": pairs["device"].to_numpy(),
@@ -59,9 +59,10 @@ def pair_table(
 
 
 def hidden_pairs(cohort: Cohort, pairs: pd.DataFrame) -> list[str]:
-    """Pair names that give no patient identifier away, one per row of ``pairs``."""
+    """Pair names that give away neither who the patient is nor when the visits were, one per row of
+    ``pairs``: ``PSEUDONYM:1>2`` of the first and the second visit."""
     return [
-        f"{cohort.hashed_patient(p)}:{earlier}>{later}"
+        f"{cohort.pseudonym(p)}:{cohort.visit_rank(p, earlier)}>{cohort.visit_rank(p, later)}"
         for p, earlier, later in zip(pairs["patient"], pairs["earlier"], pairs["later"], strict=True)
     ]
 
@@ -89,12 +90,13 @@ def embedding_table(cohort: Cohort, scans: pd.DataFrame, embedded: Embedded) -> 
 
 
 def score_table(cohort: Cohort, scans: pd.DataFrame, embedded: Embedded) -> pd.DataFrame:
-    """The true and the predicted score of each test scan, one row per scan."""
+    """The true and the predicted score of each test scan, one row per scan: patient (pseudonym), visit (its
+    rank among the patient's), scan (the pseudonym and the row's number), score and predicted."""
     return pd.DataFrame(
         {
-            "patient": [cohort.hashed_patient(p) for p in scans["patient"]],
-            "visit": scans["visit"].to_numpy(),
-            "scan": [f"{cohort.hashed_patient(p)}:{i}" for i, p in enumerate(scans["patient"])],
+            "patient": [cohort.pseudonym(p) for p in scans["patient"]],
+            "visit": [cohort.visit_rank(*of) for of in zip(scans["patient"], scans["visit"], strict=True)],
+            "scan": [f"{cohort.pseudonym(p)}:{i}" for i, p in enumerate(scans["patient"])],
             "score": scans["score"].to_numpy(float),
             "predicted": [embedded.predictions[scan] for scan in scans["scan"]],
         }

@@ -59,20 +59,21 @@ def test_what_is_handed_out_names_no_patient_and_no_scan(results: Path, tmp_path
         "/data/hospital",
         str(results.parent),
     ]
-    assert any(name in "".join(full.values()) for name in study.ledger["patient"].unique()), (
-        "the full one does"
+    assert not any(name in "".join(full.values()) for name in study.ledger["patient"].unique()), (
+        "nor the full"
     )
     found = {(path, name) for path, text in shared.items() for name in secret if name in text}
     assert not found
 
-    assert {Path(path).suffix for path in shared} == {".html", ".csv"}
+    assert {Path(path).suffix for path in shared} == {".html", ".csv", ".txt"}
     page = shared["index.html"]
     frame = base64.b64encode(FRAME).decode()
     assert frame in full["index.html"] and "worse, called same with probability 0.60" in full["index.html"]
     assert not [path for path, text in shared.items() if frame in text or FRAME.decode() in text]
     assert "<img" not in page and "Explained pairs" not in page
-    assert "1 note in the results folder, not handed out" in page and "--data .../manifest.csv" in page
+    assert "1 note in the results folder, not handed out" in page and "--data PATH" in page
     assert "far_errors.csv" in "".join(full) and "far_errors" not in "".join(shared)
+    assert "There is no\nrow, point or picture of a single patient" in shared["WHAT-IS-IN-IT.txt"]
     figure = pd.read_csv(tmp_path / "shared" / "figures" / "distance-lus.csv")
     assert len(figure) and not {"patient", "pair"} & {*figure.columns}
     assert shared["tables/headline.csv"] == full["tables/headline.csv"], "the statistics are the same"

@@ -76,7 +76,7 @@ def test_its_own_test_scans_get_the_recorded_numbers(
     run = finish(spec(manifest, FINAL, **values), tmp_path / "run").path
     table = predicted(run, tmp_path, "--manifest", new_manifest)
     recorded, scores = (pd.read_parquet(run / f"{name}.parquet") for name in ("predictions", "scores"))
-    hashed = load(manifest, modality="lus").hashed_patient
+    hashed = load(manifest, modality="lus").pseudonym
     visits = table.dropna(subset="since").astype({"since": int, "visit": int})
     pairs = [f"{hashed(row.patient)}:{row.since}>{row.visit}" for row in visits.itertuples()]
     assert len(pairs) == len(recorded) == 9

@@ -31,7 +31,7 @@ def test_the_table_of_ratings_names_no_patient(write_manifest):
     cohort = load(write_manifest(RATED, (*COLUMNS, "rating")), modality="lus")
     table = rating_table(cohort)
     assert table["rating"].tolist() == [290, 310, 300] and table["visit"].tolist() == ["1", "1", "1"]
-    assert set(table["patient"]) == {cohort.hashed_patient("P1"), cohort.hashed_patient("P2")}
+    assert set(table["patient"]) == {cohort.pseudonym("P1"), cohort.pseudonym("P2")}
 
 
 @pytest.mark.parametrize("rating", ["good", "30", "1e9", "nan%"])

@@ -162,9 +162,10 @@ def test_process_of_a_trial_is_ended_and_so_where_its_actor_is_hidden(hidden: bo
 def test_error_of_a_trial(trial: Any) -> None:
     assert ray_private.error_of(trial) is None
     trial.handle_error(ActorDiedError())
+    assert Path(trial.pickled_error_file).is_file(), "not only by the fallback"
     error = ray_private.error_of(trial)
     assert isinstance(error, ActorDiedError)
-    assert Path(trial.pickled_error_file).is_file(), "not only by the fallback"
+    assert not Path(trial.pickled_error_file).exists() and not Path(trial.error_file).exists()
 
 
 def test_hidden_error_of_a_trial() -> None:

@@ -128,7 +128,7 @@ def predicted(plan: Plan, runner: StudyRunner, external: External, folder: Path)
     for run_ in left_to_test(runner, external):
         own = runner.store.folder(run_.run_hash)
         pairs = pd.read_parquet(own.path / "predictions.parquet")
-        pairs = pairs.assign(y_pred=2, patient="x" + pairs["patient"])
+        pairs = pairs.assign(y_pred=2, patient=external.cohort.pseudonym("xp0"))
         write_external(own, external.source, run_.run_hash, {PAIRS: pairs, "scores": pairs.assign(scan="0")})
     write_external_tables(plan, runner, external, folder)
     return pd.read_parquet(folder / "external.parquet")
@@ -150,7 +150,7 @@ def test_the_external_ledger_has_the_ledgers_columns_and_imputes_what_failed(
     assert set(failed["arm"] + failed["fold"].astype(str)) == {"mse1"} and len(failed) == len(
         elsewhere.pairs()
     )
-    assert set(failed["patient"]) == {elsewhere.hashed_patient(p) for p in elsewhere.patients}
+    assert set(failed["patient"]) == {elsewhere.pseudonym(p) for p in elsewhere.patients}
     assert (table.loc[~table["imputed"], "y_pred"] == 2).all()
     assert (folder / "ledger.parquet").read_bytes() == ledger
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from learner_ray.cohort.sidecar import sidecar_path
 from learner_ray.core.files import cache_root, write_atomic, write_json
 from learner_ray.core.locks import locked_file
+from learner_ray.core.modes import writing_to_cache
 from learner_ray.core.seeding import random_key
 from learner_ray.imaging.phantoms.patient import modality_of
 from learner_ray.imaging.phantoms.processes import write_patients
@@ -63,11 +64,12 @@ def phantom_cohort_path(modality: str) -> Path:
     root = cache_root() / "phantoms"
     folder = root / f"{modality}-v{VERSION}"
     if not folder.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        with locked_file(folder.with_suffix(".lock")):
-            if not folder.exists():
-                partial = folder.with_suffix(".partial")
-                shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-                write_phantom(modality, partial)
-                partial.rename(folder)
+        with writing_to_cache():
+            root.mkdir(exist_ok=True)
+            with locked_file(folder.with_suffix(".lock")):
+                if not folder.exists():
+                    partial = folder.with_suffix(".partial")
+                    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+                    write_phantom(modality, partial)
+                    partial.rename(folder)
     return folder / "manifest.csv"
