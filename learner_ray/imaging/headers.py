@@ -17,10 +17,10 @@ from PIL import Image, UnidentifiedImageError
 
 from learner_ray.cohort.dicom_tags import MAGIC_BYTES, begins_dicom, is_dicom
 from learner_ray.cohort.scan_files import is_mr_slice, is_pair, names_voxels
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.imaging import dicom_header
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.limits import (
-    DEFAULT_SCAN_GB,
     MOST_VIDEO_PIXELS,
     require_plausible,
     require_within,
@@ -162,9 +162,7 @@ def open_video(path: str) -> Iterator[av.container.InputContainer]:
             if not container.streams.video:
                 raise ScanError(path, "holds no video")
             video = container.streams.video[0]
-            require_plausible(
-                path, video.width, video.height, os.path.getsize(path), most=MOST_VIDEO_PIXELS
-            )
+            require_plausible(path, video.width, video.height, os.path.getsize(path), most=MOST_VIDEO_PIXELS)
             yield container
     except av.FFmpegError as error:
         raise ScanError(path, f"cannot be decoded ({error.strerror})") from error

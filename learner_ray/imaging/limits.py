@@ -12,8 +12,6 @@ from collections.abc import Sequence
 
 from learner_ray.imaging.errors import ScanError
 
-DEFAULT_SCAN_GB = 2.0
-"""GB of values in a file that is read unless the user says otherwise: 500 million voxels, a head has 10."""
 MOST_PIXELS = 1 << 27
 """More pixels in one picture are damage: the largest detectors of radiographs have a fifth of it."""
 MOST_VIDEO_PIXELS = 1 << 25
@@ -52,12 +50,14 @@ def require_within(path: str, shape: Sequence[int], most_gb: float) -> None:
         said = " x ".join(f"{length:,}" for length in shape)
         raise TooMuchError(
             path,
-            f"announces {said} values, {gigabytes:,.1f} GB, more than the {most_gb:g} GB that a scan may have; "
-            "where that is right, allow it with --max-scan-gb",
+            f"announces {said} values, {gigabytes:,.1f} GB, more than the {most_gb:g} GB that a scan may "
+            "have; where that is right, allow it with --max-scan-gb",
         )
 
 
-def require_plausible(path: str, width: int, height: int, file_bytes: int, *, most: int = MOST_PIXELS) -> None:
+def require_plausible(
+    path: str, width: int, height: int, file_bytes: int, *, most: int = MOST_PIXELS
+) -> None:
     """Refuses a compressed picture or frame that no file of its size holds.
 
     Args:

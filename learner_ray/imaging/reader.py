@@ -9,11 +9,11 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.imaging import dicom, picture, video, volume
 from learner_ray.imaging.dicom_pixels import PACKAGES
 from learner_ray.imaging.geometry import DEFAULT, Geometry
 from learner_ray.imaging.headers import check_header, check_kinds, parts_of
-from learner_ray.imaging.limits import DEFAULT_SCAN_GB
 from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 
 VERSION = 2

@@ -143,7 +143,9 @@ def _inspect(path: str) -> _Header:
                 rotation = next((_rotation(path, frame) for frame in packet.decode()), None)
             packets += packet.size > 0
             if packets > MOST_FRAMES:
-                raise ScanError(path, f"holds more than {MOST_FRAMES:,} frames; cut it to the part to be seen")
+                raise ScanError(
+                    path, f"holds more than {MOST_FRAMES:,} frames; cut it to the part to be seen"
+                )
             hidden += packet.is_discard
         _require_complete(path, container, stream, packets, end_s)
         pixel_aspect = float(stream.sample_aspect_ratio or 1)

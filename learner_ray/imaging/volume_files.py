@@ -216,9 +216,7 @@ def _stated(
     return VolumeHeader(shape=tuple(map(int, header.get_data_shape())), affine=affine, unit=unit)
 
 
-def _check(
-    path: str, shape: Sequence[int], voxel: np.dtype[Any], *, zipped: bool, begins: int = 0
-) -> None:
+def _check(path: str, shape: Sequence[int], voxel: np.dtype[Any], *, zipped: bool, begins: int = 0) -> None:
     """Refuses a file that is not one grey image, or whose header announces more voxels than the file can
     hold, which would take all memory; or that they begin beyond its end."""
     shape = [int(length) for length in shape]
