@@ -11,8 +11,9 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -136,9 +137,11 @@ def ingest(
     found: dict[str, Found] = {}
     files: dict[str, Known] = {}
     due = time.perf_counter() + _COMMIT_EVERY_S
-    with running(), store.writing() as writer:
+    reading = _read_all(scans, store, geometry, most_gb)
+    # Closed at once, however it ends: a traceback would keep it, and its threads, alive.
+    with running(), store.writing() as writer, closing(reading):
         try:
-            for done, read in enumerate(_read_all(scans, store, geometry, most_gb), start=1):
+            for done, read in enumerate(reading, start=1):
                 found[read.scan] = _keep(writer, read)
                 files |= read.files
                 if time.perf_counter() >= due:
@@ -165,7 +168,9 @@ def _commit(writer: ShardWriter, files: dict[str, Known], among: Sequence[str]) 
     return now + max(_COMMIT_EVERY_S, (now - begun) / _COMMIT_SHARE)
 
 
-def _read_all(scans: pd.DataFrame, store: PixelStore, geometry: Geometry, most_gb: float) -> Iterator[_Read]:
+def _read_all(
+    scans: pd.DataFrame, store: PixelStore, geometry: Geometry, most_gb: float
+) -> Generator[_Read, None, None]:
     """Every scan, in order. Each thread hashes a scan's files and waits for a decoder."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     waiting: deque[Future[_Read]] = deque()

@@ -53,7 +53,7 @@ def test_headers_alone_tell_what_is_too_large(tmp_path: Path) -> None:
 
 def test_a_scan_that_was_too_large_is_read_under_a_higher_limit(tmp_path: Path) -> None:
     cohort = cohort_of({"a": [write_nifti(tmp_path / "a.nii.gz", head())]})
-    with pytest.raises(UserError, match="more than the 0.0001 GB"):
+    with pytest.raises(UserError, match=r"more than the 0\.0001 GB"):
         build_cache(cohort, 40, most_gb=1e-4)
     assert "a" in build_cache(cohort, 40)
 

@@ -77,7 +77,10 @@ def test_a_decoder_that_dies_costs_its_scan_alone(tmp_path: Path, number: signal
 def test_a_decoder_that_stands_still_is_ended(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoders.check_scan([str(clip)])
     monkeypatch.setattr(decoder_pool, "TIME_LIMIT_S", 1.0)
-    with signalled(signal.SIGSTOP), pytest.raises(ScanError, match="was not decoded .*it is damaged, or far"):
+    with (
+        signalled(signal.SIGSTOP),
+        pytest.raises(ScanError, match=r"was not decoded .*it is damaged, or far"),
+    ):
         decoders.read_scan([str(clip)], 40)
     assert len(decoders.read_scan([str(clip)], 40)) == 60
 
