@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Literal, NoReturn
 
 from learner_ray.core.errors import Interrupted, PlaceError, StorageError, TimeOverError, UserError
@@ -33,6 +34,18 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     """
     return argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_study_file(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that names the study file of a run with components of the user's own."""
+    parser.add_argument(
+        "--study",
+        dest="study_file",
+        type=Path,
+        metavar="FILE",
+        help="The study file (.py) that defines components of the run: its code runs. No file that the run "
+        "itself names is run.",
     )
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import add_study_file, answer, make_parser
 from learner_ray.core.errors import UserError
 from learner_ray.core.paths import read_json, refuse_unwritable
 
@@ -41,6 +41,7 @@ def _explain(arguments: Sequence[str] | None, prog: str) -> int:
         "--run", metavar="HASH", help="A final run of the study. Without it: the one with the best macro-F1."
     )
     parser.add_argument("--pairs", type=int, default=6, metavar="N", help="Pairs at most (default: 6).")
+    add_study_file(parser)
     args = parser.parse_args(arguments)
     if args.pairs < 1:
         raise UserError(f"--pairs {args.pairs}: write a whole number of 1 or more")
@@ -51,7 +52,7 @@ def _explain(arguments: Sequence[str] | None, prog: str) -> int:
     from learner_ray.training.explaining import FOLDER, explain
     from learner_ray.training.predictor import Predictor
 
-    predictor = Predictor.load(run)
+    predictor = Predictor.load(run, study_file=args.study_file)
     data = open_data(predictor.spec.source, predictor.spec.config.data.pixels)
     print(f"run {run.name}: drawing; each pair takes some hundred predictions per scan", flush=True)
     found = explain(predictor, data, args.study / FOLDER, args.pairs)

@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import add_study_file, answer, make_parser
 from learner_ray.core.errors import UserError
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
@@ -51,6 +51,7 @@ def _predict(arguments: Sequence[str] | None, prog: str) -> int:
         metavar="GB",
         help="Refuses a scan with more GB of values, at 4 bytes each (default: %(default)g).",
     )
+    add_study_file(parser)
     args = parser.parse_args(arguments)
     if bool(args.scans) == bool(args.manifest):
         raise UserError("name scans, or a manifest that lists them with --manifest, and not both")
@@ -71,7 +72,8 @@ def carry_out(args: argparse.Namespace) -> None:
     from learner_ray.training.prediction import given, listed, predict, write
     from learner_ray.training.predictor import Predictor
 
-    predictor = Predictor.load(args.run, "cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    predictor = Predictor.load(args.run, device, args.study_file)
     scans = given(args.scans) if args.scans else listed(args.manifest, predictor)
     table, embeddings = predict(predictor, scans, skip_bad=args.skip_bad, most_gb=args.max_scan_gb)
     if args.out is None:

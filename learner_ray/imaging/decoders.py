@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,16 @@ from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.imaging import decoder_pool
 from learner_ray.imaging.decoder_process import HEADERS, PIXELS
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.geometry import DEFAULT, Geometry
 from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
+
+if TYPE_CHECKING:  # PyTorch comes with it, which headers do not need
+    from learner_ray.imaging.geometry import Geometry
 
 
 def read_scan(
     files: Sequence[str],
     size: int,
-    geometry: Geometry = DEFAULT,
+    geometry: Geometry | None = None,
     region: RegionOfInterest = WHOLE,
     most_gb: float = DEFAULT_SCAN_GB,
 ) -> NDArray[np.uint8]:
@@ -38,7 +40,8 @@ def read_scan(
         ScanError: as there; or the decoder died, or needed more than ``decoder_pool.TIME_LIMIT_S``.
         PlaceError: there can be no decoder.
     """
-    request = _request(files, region, most_gb) | {"size": size, "geometry": asdict(geometry)}
+    shown = asdict(geometry) if geometry else {}
+    request = _request(files, region, most_gb) | {"size": size, "geometry": shown}
     return np.frombuffer(_answer(PIXELS, request), np.uint8).reshape(-1, size, size)
 
 

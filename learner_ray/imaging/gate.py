@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,13 @@ class Decoded:
         """The field of view of every scan that is one volume, by scan id."""
         from learner_ray.imaging.fields_of_view import fields_of_view
 
-        return fields_of_view(self.cohort)
+        return fields_of_view(self._readable)
+
+    @property
+    def _readable(self) -> Cohort:
+        """The cohort without the scans that cannot be read: their headers are read in this process from here
+        on, and those of the others could end it."""
+        return replace(self.cohort, scans=self.cohort.scans[~self.cohort.scans["scan"].isin(self.cache.bad)])
 
     @cached_property
     def oddities(self) -> dict[str, list[str]]:
@@ -151,10 +157,10 @@ class Decoded:
         from learner_ray.imaging.fields_of_view import note_differences
         from learner_ray.imaging.looks import describe_looks
 
-        fields = note_differences(self.cohort, self.fields)
+        fields = note_differences(self._readable, self.fields)
         looks = describe_looks(self.cache.looks)
-        fields |= note_orientations(self.cohort)
-        return {**looks, **note_names(self.cohort), **fields, **note_duplicates(self.duplicates)}
+        fields |= note_orientations(self._readable)
+        return {**looks, **note_names(self._readable), **fields, **note_duplicates(self.duplicates)}
 
 
 def decode(

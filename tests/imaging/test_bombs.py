@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("pydicom", reason="needs the extra [dicom]")
+
 from learner_ray.core.errors import UserError
 from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging import decoder_pool, gate
