@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import answer, make_parser, show
 from learner_ray.cli.missing_codes import add_option, joined
 from learner_ray.core.errors import UserError
 from learner_ray.core.paths import refuse_unwritable
@@ -38,7 +38,7 @@ def draft_main(arguments: Sequence[str], *, prog: str) -> int:
     def carry_out() -> int:
         parser = make_parser(prog, "Lists a folder's scans in a manifest, to be filled in.")
         add_draft_options(parser)
-        print(draft(parser.parse_args(arguments)))
+        show(draft(parser.parse_args(arguments)))
         return 0
 
     return answer(carry_out)
@@ -46,7 +46,7 @@ def draft_main(arguments: Sequence[str], *, prog: str) -> int:
 
 def _carry_out(arguments: Sequence[str]) -> int:
     options = parser().parse_args(joined(arguments))
-    print(options.does(options))
+    show(options.does(options))
     return 0
 
 

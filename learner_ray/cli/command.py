@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from learner_ray.core import names
 from learner_ray.core.errors import Interrupted, PlaceError, StorageError, TimeOverError, UserError
 from learner_ray.core.files import storage_fault
 from learner_ray.core.paths import mistaken_path
@@ -103,7 +104,7 @@ class _PlainLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints a message. An output that fails ends the command, as it does for what the command prints."""
-        print(record.getMessage(), file=getattr(sys, self._stream), flush=True)
+        show(record.getMessage(), self._stream)
 
 
 @contextmanager
@@ -118,6 +119,11 @@ def shown_messages(stream: str) -> Iterator[None]:
     finally:
         library.removeHandler(handler)
         library.setLevel(level)
+
+
+def show(text: object, stream: str = "stdout") -> None:
+    """Prints lines that may hold names of files, scans or arms, which could else command the terminal."""
+    print(names.printable(str(text)), file=getattr(sys, stream), flush=True)
 
 
 def printable() -> None:
@@ -161,7 +167,7 @@ def _unfinished(fault: str, again: str, remedy: str = MEND) -> int:
 
 
 def _told(fault: str, code: int) -> int:
-    print(f"error: {fault}", file=sys.stderr)
+    show(f"error: {fault}", "stderr")
     return code
 
 

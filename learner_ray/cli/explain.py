@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from learner_ray.cli.command import add_study_file, answer, make_parser
+from learner_ray.cli.command import add_study_file, answer, make_parser, show
 from learner_ray.core.errors import UserError
 from learner_ray.core.paths import read_json, refuse_unwritable
 
@@ -58,7 +58,7 @@ def _explain(arguments: Sequence[str] | None, prog: str) -> int:
     found = explain(predictor, data, args.study / FOLDER, args.pairs)
     for each in found:
         called = f"{each.true}, called {each.predicted} ({each.probability:.2f})"
-        print(f"{args.study / FOLDER / each.file}: {called}")
+        show(f"{args.study / FOLDER / each.file}: {called}")
     print(
         "They show patients: keep them below the study. The next report shows them, report --share does not."
     )

@@ -69,7 +69,7 @@ def carry_out(args: argparse.Namespace) -> None:
     """Predicts for the scans that the command line names. PyTorch is loaded here: no mistake waits for it."""
     import torch
 
-    from learner_ray.training.prediction import given, listed, predict, write
+    from learner_ray.training.prediction import as_csv, given, listed, predict, write
     from learner_ray.training.predictor import Predictor
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -77,7 +77,7 @@ def carry_out(args: argparse.Namespace) -> None:
     scans = given(args.scans) if args.scans else listed(args.manifest, predictor)
     table, embeddings = predict(predictor, scans, skip_bad=args.skip_bad, most_gb=args.max_scan_gb)
     if args.out is None:
-        print(table.to_csv(index=False), end="")
+        print(as_csv(table), end="")
     else:
         write(table, embeddings, args.out)
         print(f"{args.out}: {len(table)} scans; their embeddings in {args.out.with_suffix('.npy')}")
