@@ -1,4 +1,4 @@
-"""Names that people chose (arms, folders, cohorts), made harmless to file systems, terminals, spreadsheets."""
+"""Names that people chose (arms, folders, cohorts), made harmless to file systems, terminals and CSV."""
 
 from __future__ import annotations
 
