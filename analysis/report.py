@@ -52,6 +52,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="only page and CSVs, without ids, frames and folders: to hand out",
     )
+    parser.add_argument(
+        "--study",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="study file (.py) that defines a study's own primary metric: its code runs; may be repeated",
+    )
     parser.add_argument("--check", type=Path, metavar="DIR", help="only say whether a report is up to date")
     return parser.parse_args(arguments)
 
@@ -72,6 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     # Imports stand where they are needed: neither --help nor a mistake waits for pandas and matplotlib.
     try:
+        if options.study:
+            from analysis.statistics.study_metric import name_study_files
+
+            name_study_files(options.study)
         if options.check:
             from analysis.page.staleness import changed_sources
 

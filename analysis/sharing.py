@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis.page.page import Report, html
 from analysis.results.study import StudyResults
+from analysis.tables.spreadsheet import csv
 
 STATEMENT = "WHAT-IS-IN-IT.txt"
 PERSONAL = {"patient", "pair", "scan", "visit"}
@@ -79,7 +80,7 @@ def write_shared(report: Report, out: Path) -> None:
     for folder, named in (("tables", tables), ("figures", report.drawings)):
         (out / folder).mkdir(exist_ok=True)
         for item in named:
-            text = without_folders(item.data.to_csv(index=False))
+            text = without_folders(csv(item.data))
             (out / folder / f"{item.name}.csv").write_text(text, encoding="utf-8")
     (out / STATEMENT).write_text(statement(report), encoding="utf-8")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from learner_ray.imaging.decoder_pool import running
 from tests.once import once, run_folder
 from tests.ray_head import end_shared, shared_address
 from tests.small_cohort import write_cohort
@@ -40,6 +41,13 @@ def own_environment(pytestconfig: pytest.Config) -> Iterator[None]:
         yield
     os.environ.clear()
     os.environ |= before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_decoders() -> Iterator[None]:
+    """Decoders stay from one test to the next, since they take seconds to load PyTorch."""
+    with running():
+        yield
 
 
 @pytest.fixture(scope="session")

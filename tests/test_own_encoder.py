@@ -103,10 +103,12 @@ def test_an_encoder_of_ones_own_is_searched_killed_resumed_and_reported(
     table = ledger(killed)
     run = killed.parent / "runs" / table.loc[table["arm"] == "volume", "run_hash"].iloc[0]
     scans = [str(manifest.parent / f"p0-{visit}.mp4") for visit in (0, 1)]
-    assert predict.main([str(run), *scans, "--out", str(tmp_path / "new.csv")]) == 0
+    assert predict.main([str(run), *scans, "--out", str(tmp_path / "new.csv")]) == 2
+    named = ["--study", str(study_file)]
+    assert predict.main([str(run), *scans, *named, "--out", str(tmp_path / "new.csv")]) == 0
     assert len(pd.read_csv(tmp_path / "new.csv")) == 2
     study_file.write_text(study_file.read_text().replace("stride=2", "stride=1"))
-    assert predict.main([str(run), *scans, "--out", str(tmp_path / "other.csv")]) == 2
+    assert predict.main([str(run), *scans, *named, "--out", str(tmp_path / "other.csv")]) == 2
 
     assert report.main([str(killed), "--out", str(tmp_path / "report"), "--draws", "200"]) == 0
     assert "Small 3D network" in (tmp_path / "report" / "index.html").read_text()

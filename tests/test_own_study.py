@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -83,7 +84,10 @@ def test_a_third_modality_needs_a_manifest_and_a_study_file_alone(
     assert predicted["unit"].tolist() == ["%", "%"] and predicted["p_same"].isna().tolist() == [True, False]
 
     again = run / "config.json"
-    assert train.main([str(again)]) == 0
-    Path("cxr.py").write_text(blocks("python")[0].replace("1 - cosine", "2 - cosine"))
     assert train.main([str(again)]) == 2
+    assert "name it with --study FILE" in capsys.readouterr().err
+    assert train.main([str(again), "--study", "cxr.py"]) == 0
+    assert hashlib.sha256(Path("cxr.py").read_bytes()).hexdigest() in capsys.readouterr().out
+    Path("cxr.py").write_text(blocks("python")[0].replace("1 - cosine", "2 - cosine"))
+    assert train.main([str(again), "--study", "cxr.py"]) == 2
     assert "cxr.py has changed" in capsys.readouterr().err

@@ -12,6 +12,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.tables.spreadsheet import csv
+
 INK, FAINT = "#1a1c1f", "#8a8f98"
 """Text and lines; the page replaces both by its theme's colours."""
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6BBE", "#7F7F7F")
@@ -75,4 +77,4 @@ def save(drawing: Drawing, folder: Path) -> None:
     with matplotlib.rc_context(STYLE):
         metadata = {"CreationDate": None, "Title": drawing.title}
         drawing.figure.savefig(folder / f"{drawing.name}.pdf", metadata=metadata)
-    drawing.data.to_csv(folder / f"{drawing.name}.csv", index=False)
+    (folder / f"{drawing.name}.csv").write_text(csv(drawing.data), encoding="utf-8")

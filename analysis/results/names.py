@@ -1,4 +1,4 @@
-"""Names that people chose (arms, folders, cohorts), made safe for file systems and terminals."""
+"""Names that people chose (arms, folders, cohorts), made harmless to file systems, terminals and CSV."""
 
 from __future__ import annotations
 
@@ -32,3 +32,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Make text harmless to a spreadsheet, which would compute what begins like a formula: an apostrophe goes
+    before it. Numbers, and intervals after them, stay as they are."""
+    formula = text.startswith(("=", "@", "\t", "\r")) or (
+        text.startswith(("+", "-")) and not re.fullmatch(r"[-+\d.,;\[\] %eE]+", text)
+    )
+    return f"'{text}" if formula else text

@@ -1,6 +1,7 @@
 """The primary metric of a study: one of ours, of an installed package, or of the study's own file.
 
-The study file is imported only where nothing else knows the name, for it may import anything.
+The study file is imported only where nothing else knows the name, and only where the user has named it: a
+results folder that came from somebody else says itself which file that is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import importlib.util
 import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from analysis.results.errors import ReportError
@@ -17,15 +19,30 @@ from analysis.results.study import StudyResults
 from analysis.statistics.metrics import METRICS, ReportMetric
 
 _log = logging.getLogger(__name__)
+_named: dict[str, Path] = {}
+"""The study files that the user has named, by their file names."""
 _of_study_files: set[str] = set()
 """Names that study files brought. Another study's file may give the same name to another metric."""
+
+
+def name_study_files(paths: Iterable[Path]) -> None:
+    """Lets study files that the user has named be imported, where a study was made from a file of that name.
+
+    Raises:
+        ReportError: there is no such file.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise ReportError(f"--study {path}: no such file; give the study file (.py)")
+        _named[path.name] = path.resolve()
 
 
 def primary_metric(study: StudyResults) -> ReportMetric:
     """Return the metric that a study's verdicts are about.
 
     Raises:
-        ReportError: nobody knows it, the study file is gone or fails, or the metric is not as it must be.
+        ReportError: nobody knows it, the study file was not named or fails, or the metric is not as it must
+            be.
     """
     name = study.primary_metric
     if name in METRICS and name not in _of_study_files:
@@ -39,7 +56,7 @@ def primary_metric(study: StudyResults) -> ReportMetric:
 
 
 def _study_file(study: StudyResults) -> Path:
-    """Find the file that the study was read from: where it lay, or beside study.json."""
+    """Find the file that the study was read from, among those that the user has named."""
     name, recorded = study.primary_metric, str(study.info.get("study_file") or "")
     known = ", ".join(METRICS)
     unknown = f"{study.folder / 'study.json'}: primary_metric is {name!r}, which is none of {known}"
@@ -48,14 +65,13 @@ def _study_file(study: StudyResults) -> Path:
             f"{unknown}; nor is a study file recorded that could define it: define the metric in the study "
             "file or in an installed package and run the study's command again"
         )
-    places = [Path(recorded), study.folder / Path(recorded).name]
-    found = next((place for place in places if place.is_file()), None)
+    found = _named.get(Path(recorded).name)
     if found is None:
         raise ReportError(
-            f"{unknown}; the study file that defines it is neither at {places[0]} nor at {places[1]}: copy "
-            "it to one of these, or install the package that the metric comes from"
+            f"{unknown}; the study file {recorded} defines it: read that file, which can do all that you "
+            "can, and name it with --study FILE, or install the package that the metric comes from"
         )
-    return found.resolve()
+    return found
 
 
 @functools.cache
@@ -67,7 +83,7 @@ def _defined_in(path: Path, content_hash: str, name: str) -> ReportMetric:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # where Python looks for the file of a class
     before = set(METRICS)
-    _log.info("%s: imported, for it defines the primary metric %s", path, name)
+    _log.info("%s: imported, for it defines the primary metric %s; SHA-256 %s", path, name, content_hash)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # the user's own code may raise anything

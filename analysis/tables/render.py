@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.results.names import printable
+from analysis.tables.spreadsheet import csv
 from analysis.tables.table import Table
 
 _LATEX = str.maketrans(
@@ -163,6 +164,6 @@ def write_table(table: Table, folder: Path) -> None:
         OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    table.data.to_csv(folder / f"{table.name}.csv", index=False)
+    (folder / f"{table.name}.csv").write_text(csv(table.data), encoding="utf-8")
     (folder / f"{table.name}.md").write_text(markdown(table), encoding="utf-8")
     (folder / f"{table.name}.tex").write_text(latex(table), encoding="utf-8")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from learner_ray.cli.cohort import add_check_options, check
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import answer, make_parser, show
 from learner_ray.cli.missing_codes import joined
 from learner_ray.core.errors import UserError
 
@@ -46,5 +46,5 @@ def _check(arguments: Sequence[str] | None, prog: str) -> int:
         from learner_ray.cli.files import check_files
 
         return check_files(args.files)
-    print(check(args))
+    show(check(args))
     return 0

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import answer, make_parser, show
 from learner_ray.cli.missing_codes import add_option, joined
 from learner_ray.core.errors import UserError
 from learner_ray.core.paths import refuse_unwritable
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 
 if TYPE_CHECKING:  # pandas comes with it, which --help does not need
     from learner_ray.cohort import Cohort
@@ -37,7 +38,7 @@ def draft_main(arguments: Sequence[str], *, prog: str) -> int:
     def carry_out() -> int:
         parser = make_parser(prog, "Lists a folder's scans in a manifest, to be filled in.")
         add_draft_options(parser)
-        print(draft(parser.parse_args(arguments)))
+        show(draft(parser.parse_args(arguments)))
         return 0
 
     return answer(carry_out)
@@ -45,7 +46,7 @@ def draft_main(arguments: Sequence[str], *, prog: str) -> int:
 
 def _carry_out(arguments: Sequence[str]) -> int:
     options = parser().parse_args(joined(arguments))
-    print(options.does(options))
+    show(options.does(options))
     return 0
 
 
@@ -92,6 +93,14 @@ def add_check_options(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument(
         "--allow-duplicates", action="store_true", help="Passes files that have the same content."
+    )
+    one.add_argument(
+        "--max-scan-gb",
+        type=float,
+        default=DEFAULT_SCAN_GB,
+        metavar="GB",
+        help="Refuses a scan with more GB of values, at 4 bytes each, before it is read "
+        "(default: %(default)g).",
     )
     one.add_argument(
         "--out", default=".", metavar="DIR", help="Where a list of faults goes that is too long to print."
@@ -152,12 +161,12 @@ def _check(options: argparse.Namespace) -> str:
 
     decoded: Decoded | None = None
     if options.gallery is not None:  # first, since a cohort too small to be divided may be looked at, too
-        gate.inspect(cohort, folds=())
-        decoded = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates)
+        gate.inspect(cohort, folds=(), most_gb=options.max_scan_gb)
+        decoded = _decoded(cohort, data, options)
         _write_gallery(options.gallery, decoded, data)
-    complaints = gate.inspect(cohort, folds=folds_asked(options.folds))
+    complaints = gate.inspect(cohort, folds=folds_asked(options.folds), most_gb=options.max_scan_gb)
     if options.decode and decoded is None:
-        decoded = gate.decode(cohort, data.pixels, allow_duplicates=options.allow_duplicates)
+        decoded = _decoded(cohort, data, options)
     oddities: Mapping[str, Sequence[str]]
     if decoded is not None:
         fields, oddities = decoded.fields, decoded.oddities
@@ -173,6 +182,17 @@ def _check(options: argparse.Namespace) -> str:
     )
     warnings = [*(f"warning: {complaint}" for complaint in complaints), *gate.warnings(oddities)]
     return "\n".join([report(cohort), *describe(fields), *warnings, read])
+
+
+def _decoded(cohort: Cohort, data: DataConfig, options: argparse.Namespace) -> Decoded:
+    from learner_ray.imaging import gate
+
+    return gate.decode(
+        cohort,
+        data.pixels,
+        allow_duplicates=options.allow_duplicates,
+        most_gb=options.max_scan_gb,
+    )
 
 
 def _require_page(path: Path) -> None:

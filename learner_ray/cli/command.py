@@ -12,8 +12,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Literal, NoReturn
 
+from learner_ray.core import names
 from learner_ray.core.errors import Interrupted, PlaceError, StorageError, TimeOverError, UserError
 from learner_ray.core.files import storage_fault
 from learner_ray.core.paths import mistaken_path
@@ -34,6 +36,18 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     """
     return argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_study_file(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that names the study file of a run with components of the user's own."""
+    parser.add_argument(
+        "--study",
+        dest="study_file",
+        type=Path,
+        metavar="FILE",
+        help="The study file (.py) that defines components of the run: its code runs. No file that the run "
+        "itself names is run.",
     )
 
 
@@ -94,7 +108,7 @@ class _PlainLines(logging.Handler):
         said = record.getMessage()
         if record.levelno >= logging.WARNING:
             said = sayable(said)
-        print(said, file=getattr(sys, self._stream), flush=True)
+        show(said, self._stream)
 
 
 @contextmanager
@@ -109,6 +123,11 @@ def shown_messages(stream: str) -> Iterator[None]:
     finally:
         library.removeHandler(handler)
         library.setLevel(level)
+
+
+def show(text: object, stream: str = "stdout") -> None:
+    """Prints lines that may hold names of files, scans or arms, which could else command the terminal."""
+    print(names.printable(str(text)), file=getattr(sys, stream), flush=True)
 
 
 def printable() -> None:
@@ -152,7 +171,7 @@ def _unfinished(fault: str, again: str, remedy: str = MEND) -> int:
 
 
 def _told(fault: str, code: int) -> int:
-    print(f"error: {sayable(fault)}", file=sys.stderr)
+    show(f"error: {sayable(fault)}", "stderr")
     return code
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import add_study_file, answer, make_parser, show
 from learner_ray.core.errors import UserError
 from learner_ray.core.modes import closed_to_others
 from learner_ray.core.paths import read_json, refuse_unwritable
@@ -42,6 +42,7 @@ def _explain(arguments: Sequence[str] | None, prog: str) -> int:
         "--run", metavar="HASH", help="A final run of the study. Without it: the one with the best macro-F1."
     )
     parser.add_argument("--pairs", type=int, default=6, metavar="N", help="Pairs at most (default: 6).")
+    add_study_file(parser)
     args = parser.parse_args(arguments)
     if args.pairs < 1:
         raise UserError(f"--pairs {args.pairs}: write a whole number of 1 or more")
@@ -52,14 +53,14 @@ def _explain(arguments: Sequence[str] | None, prog: str) -> int:
     from learner_ray.training.explaining import FOLDER, explain
     from learner_ray.training.predictor import Predictor
 
-    predictor = Predictor.load(run)
+    predictor = Predictor.load(run, study_file=args.study_file)
     data = open_data(predictor.spec.source, predictor.spec.config.data.pixels)
     print(f"run {run.name}: drawing; each pair takes some hundred predictions per scan", flush=True)
     with closed_to_others(args.study.parent):
         found = explain(predictor, data, args.study / FOLDER, args.pairs)
     for each in found:
         called = f"{each.true}, called {each.predicted} ({each.probability:.2f})"
-        print(f"{args.study / FOLDER / each.file}: {called}")
+        show(f"{args.study / FOLDER / each.file}: {called}")
     print(
         "They show patients: keep them below the study. The next report shows them, report --share does not."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from learner_ray.cli.command import show
 from learner_ray.core.errors import UserError
 
 
@@ -50,7 +51,7 @@ def check_files(address: str) -> int:
         found = [fault] if fault else external_faults(folder, run)
         faults += [f"{folder.address}: {each}" for each in found]
     for fault in faults:
-        print(fault)
+        show(fault)
     print(f"{len(runs)} runs looked at: {f'{len(faults)} faults' if faults else 'all files are as written'}")
     if faults:
         print("Rerun the command that made the results: it trains damaged runs again. It reads no encoders,")

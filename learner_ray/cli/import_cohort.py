@@ -16,7 +16,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import answer, make_parser, show
 from learner_ray.cli.missing_codes import add_option, joined
 from learner_ray.core.components import IMPORTERS
 from learner_ray.core.errors import UserError
@@ -127,9 +127,9 @@ def _import(args: argparse.Namespace) -> int:
         window=args.score_window,
         score=_own_score(args),
     )
-    print("\n".join(_said(imported)))
+    show("\n".join(_said(imported)))
     if args.dry_run:
-        print("\n".join([*_table(imported.rows), "nothing was written (--dry-run)"]))
+        show("\n".join([*_table(imported.rows), "nothing was written (--dry-run)"]))
         return 0
     return _write(args.out, imported, register=args.register)
 
@@ -144,8 +144,8 @@ def _write(out: Path, imported: Imported, *, register: bool) -> int:
     if register:
         imported = _registered(out, imported)
     written = write_import(out, imported.rows, imported.sidecar, imported.left_out)
-    print(f"written: {', '.join(str(path) for path in written)}")
-    print(f"{report(_read_again(out, imported))}\nnext: learner-ray check {out}")
+    show(f"written: {', '.join(str(path) for path in written)}")
+    show(f"{report(_read_again(out, imported))}\nnext: learner-ray check {out}")
     return 0
 
 
@@ -202,7 +202,7 @@ def _what(words: Sequence[str]) -> tuple[Any, Path]:
             raise UserError(f"{path} is not {importer.name}, which needs {importer.needs}")
         return importer, path
     importer, why = guess(path)
-    print(why)
+    show(why)
     return importer, path
 
 

@@ -12,9 +12,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import add_study_file, answer, make_parser
 from learner_ray.core.errors import UserError
 from learner_ray.core.paths import refuse_unwritable
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m learner_ray.predict") -> int:
@@ -43,6 +44,14 @@ def _predict(arguments: Sequence[str] | None, prog: str) -> int:
         "--out", type=Path, help="CSV to write; embeddings go beside it as .npy. Without it: the screen."
     )
     parser.add_argument("--skip-bad", action="store_true", help="Leaves out scans that cannot be read.")
+    parser.add_argument(
+        "--max-scan-gb",
+        type=float,
+        default=DEFAULT_SCAN_GB,
+        metavar="GB",
+        help="Refuses a scan with more GB of values, at 4 bytes each (default: %(default)g).",
+    )
+    add_study_file(parser)
     args = parser.parse_args(arguments)
     if bool(args.scans) == bool(args.manifest):
         raise UserError("name scans, or a manifest that lists them with --manifest, and not both")
@@ -60,14 +69,15 @@ def carry_out(args: argparse.Namespace) -> None:
     """Predicts for the scans that the command line names. PyTorch is loaded here: no mistake waits for it."""
     import torch
 
-    from learner_ray.training.prediction import given, listed, predict, write
+    from learner_ray.training.prediction import as_csv, given, listed, predict, write
     from learner_ray.training.predictor import Predictor
 
-    predictor = Predictor.load(args.run, "cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    predictor = Predictor.load(args.run, device, args.study_file)
     scans = given(args.scans) if args.scans else listed(args.manifest, predictor)
-    table, embeddings = predict(predictor, scans, skip_bad=args.skip_bad)
+    table, embeddings = predict(predictor, scans, skip_bad=args.skip_bad, most_gb=args.max_scan_gb)
     if args.out is None:
-        print(table.to_csv(index=False), end="")
+        print(as_csv(table), end="")
     else:
         write(table, embeddings, args.out)
         print(f"{args.out}: {len(table)} scans; their embeddings in {args.out.with_suffix('.npy')}")

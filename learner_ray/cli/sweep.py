@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from learner_ray.cli.command import COMPLETE, SOME_FAILED, answer
+from learner_ray.cli.command import COMPLETE, SOME_FAILED, answer, show
 from learner_ray.cli.missing_codes import joined
 from learner_ray.cli.options import for_cluster, options_of, sweep_parser
 from learner_ray.core.errors import UserError
@@ -60,8 +60,8 @@ def _sweep(parsed: argparse.Namespace, given: Sequence[str], command: str) -> in
             models=parsed.with_models,
         )
     if parsed.plan:
-        print(experiment.plan().costs)
+        show(experiment.plan().costs)
         return COMPLETE
     result = experiment.run()
-    print(result)
+    show(result)
     return COMPLETE if result.complete else SOME_FAILED

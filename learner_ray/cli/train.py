@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import add_study_file, answer, make_parser
 from learner_ray.core.errors import StorageError, UserError
 from learner_ray.core.files import storage_fault
 from learner_ray.core.modes import stay_closed_to_others
@@ -17,6 +17,7 @@ from learner_ray.core.numerics import refuse_other
 from learner_ray.core.paths import refuse_unwritable
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.progress import without_clock
+from learner_ray.run.user_code import with_named_file
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m learner_ray.train") -> int:
@@ -36,22 +37,25 @@ def _repeat(arguments: Sequence[str] | None, prog: str) -> int:
     parser = make_parser(prog, __doc__)
     parser.add_argument("config", type=Path, help="The config.json of a run, as in results/runs/<hash>/.")
     parser.add_argument("--out", type=Path, help="Keeps the repeated run here. Without it: nowhere.")
+    add_study_file(parser)
     args = parser.parse_args(arguments)
-    return repeat(args.config, args.out)
+    return repeat(args.config, args.out, args.study_file)
 
 
-def repeat(config: Path, out: Path | None) -> int:
+def repeat(config: Path, out: Path | None, study_file: Path | None = None) -> int:
     """Trains the run of a configuration file again and compares it with what the file's folder recorded.
 
     Args:
         config: the ``config.json`` of a run.
         out: the folder that keeps the repeated run; None for a temporary one.
+        study_file: the file that the user named for the run's own code; None where none was named.
 
     Returns:
         0 when the numbers are the recorded ones, else 1.
 
     Raises:
-        UserError: there is no run, or one of other numerics, or ``out`` holds one.
+        UserError: there is no run, or one of other numerics, or with code that nobody named, or ``out`` holds
+            one.
         StorageError: the repeated run cannot be written.
     """
     if not config.is_file():
@@ -66,7 +70,7 @@ def repeat(config: Path, out: Path | None) -> int:
         print(f"The recorded run is damaged: {differs}", file=sys.stderr)
     if out is not None:
         refuse_unwritable(out)
-    spec = replace(spec, recorded_hash="")  # named by the keys of this version
+    spec = replace(spec, source=with_named_file(spec.source, study_file), recorded_hash="")
     # PyTorch is loaded once the run is known to be one.
     from learner_ray.training.run import TrainingRun
 

@@ -10,8 +10,9 @@ import logging
 import math
 import os
 import warnings
+import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 _MAGIC, _MAGIC_AT = b"DICM", 128
 MAGIC_BYTES = _MAGIC_AT + len(_MAGIC)
@@ -40,6 +41,7 @@ DAMAGE = Exception
 """What damaged tags and pixels raise: pydicom and its decoders have no common error, and those of their own
 derive from no other. It is caught around their calls alone."""
 
+_DEFLATED = "1.2.840.10008.1.2.1.99"
 _STORAGE = "1.2.840.10008."
 """Begins every SOP class of the standard."""
 _BEFORE_CLASS = 1 << 16
@@ -47,6 +49,9 @@ _BEFORE_CLASS = 1 << 16
 _SOP_CLASS = 0x00080016
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _UNDEFINED = 0xFFFFFFFF
+_MOST_INFLATED = 1 << 29
+"""Bytes that a file with the transfer syntax "deflated" may unfold to."""
+_STEP_BYTES = 1 << 16
 
 
 class DicomError(Exception):
@@ -169,11 +174,27 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
 
     with open(path, "rb") as stream:
         try:
+            _require_modest(stream)
             dataset = read_partial(stream, stop_when=at_pixels, force=True)
             room = os.fstat(stream.fileno()).st_size - (starts or [stream.tell()])[0]
         except DAMAGE as error:
             raise DicomError(f"cannot be read as DICOM ({error})") from error
     return Tags(dataset=dataset, pixel_bytes=announced[0] if announced else None, room=room)
+
+
+def _require_modest(stream: IO[bytes]) -> None:
+    """Refuses a deflated file that unfolds to very much, and leaves the stream at its start. pydicom would
+    unfold all of it at once."""
+    from pydicom.filereader import _read_file_meta_info, read_preamble
+
+    read_preamble(stream, force=True)
+    syntax = _read_file_meta_info(stream).get("TransferSyntaxUID")
+    unfold, held = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while syntax == _DEFLATED and not unfold.eof and (step := stream.read(_STEP_BYTES)):
+        held += len(unfold.decompress(step))
+        if held > _MOST_INFLATED:
+            raise ValueError(f"it unfolds to more than {_MOST_INFLATED:,} bytes")
+    stream.seek(0)
 
 
 def _silence() -> None:

@@ -1,6 +1,6 @@
-"""Names that people chose (arms, studies) where they may not stand as they are.
+"""Names that people chose (arms, studies, files) where they may not stand as they are.
 
-``analysis.names`` has the same rule, for it imports nothing of this package; a test holds the two equal.
+``analysis.results.names`` has the same rules, for it imports nothing of this package; a test compares them.
 """
 
 from __future__ import annotations
@@ -29,3 +29,19 @@ def file_name(text: str) -> str:
 
 def _bytes(character: str) -> str:
     return "".join(f"={byte:02x}" for byte in character.encode(errors="surrogatepass"))
+
+
+def printable(text: str) -> str:
+    """Text in a form that is harmless to a terminal: control characters become question marks."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Text in a form that is harmless to a spreadsheet, which would compute what begins like a formula: an
+    apostrophe goes before it. Numbers, and intervals after them, stay as they are."""
+    formula = text.startswith(("=", "@", "\t", "\r")) or (
+        text.startswith(("+", "-")) and not re.fullmatch(r"[-+\d.,;\[\] %eE]+", text)
+    )
+    return f"'{text}" if formula else text

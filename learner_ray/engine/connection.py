@@ -21,6 +21,7 @@ from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.core.paths import mistaken_path
 from learner_ray.engine import head, ray_private
 from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
+from learner_ray.engine.token_file import close_token_file
 from learner_ray.run.object_storage import is_url
 
 logger = logging.getLogger(__name__)
@@ -204,6 +205,7 @@ def _joined(address: str | None) -> bool:
     head.require(found, said)
     try:
         with ray_private.environment(NO_USAGE_STATISTICS, override=False):
+            close_token_file()
             ray.init(address=found, **QUIET)
     except Exception as error:  # Ray raises Exception itself where a head has no raylet
         raise UserError(f"{said}: the Ray cluster there cannot be joined ({_first_line(error)})") from error
@@ -224,7 +226,7 @@ def _started_here() -> str | None:
 
 
 def start_local(cpus: int) -> None:
-    """Starts Ray on this machine, with its GPUs and so many of its CPUs.
+    """Starts Ray on this machine, with its GPUs and so many of its CPUs. No other machine reaches it.
 
     Raises:
         PlaceError: it does not start here.
@@ -233,7 +235,9 @@ def start_local(cpus: int) -> None:
         with (
             ray_private.environment(NO_USAGE_STATISTICS, override=False),
             ray_private.environment(_short_folder()),
+            ray_private.on_loopback(),
         ):
+            close_token_file()
             ray.init(
                 address=LOCAL,
                 num_cpus=cpus,

@@ -110,7 +110,8 @@ def test_on_external(
     """
     try:
         left = left_to_test(runner, external)
-        outcome = run_external(left, external.source, runner.store, results.out, options, devices)
+        source = replace(external.source, study_file=plan.study.file)
+        outcome = run_external(left, source, runner.store, results.out, options, devices)
     finally:
         if results.out.exists():  # else it was removed meanwhile
             write_external_tables(plan, runner, external, results.out)

@@ -15,6 +15,8 @@ What has no public way, and why:
   (``RAY_memory_monitor_refresh_ms=0``) leaves it to the kernel, which may end Ray itself.
 * **The error of a trial.** Tune calls a scheduler and a searcher without the error that ended a trial, and
   ``Trial.get_pickled_error`` reads a copy that is made only later.
+* **Loopback.** A Ray of this machine alone listens on all interfaces; ``_node_ip_address="127.0.0.1"`` is
+  replaced by the address that others reach.
 * **The process of a trial.** Tune's callbacks are given a trial, but no public way to its actor.
 """
 
@@ -56,6 +58,10 @@ TRAIN_SETTINGS = {
 }
 """Environment variables that Train passes on from the process that calls ``TorchTrainer.fit``."""
 
+CLUSTER_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Environment variable: whether a Ray may have other machines, on any system. Ray reads it when it is
+imported."""
+
 BOOTSTRAP_FILE = Path("~/ray_bootstrap_config.yaml")
 """The cluster file that ``ray up`` leaves on the head, for the autoscaler."""
 
@@ -75,6 +81,28 @@ MODULES_THAT_JUDGE_DEATHS = (
     "ray.tune.execution.tune_controller",
 )
 """Each compares a caught exception with its global ``RayActorError``."""
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """A Ray that is started within it listens on the loopback interface alone, as it does on macOS and
+    Windows, so that no other machine reaches it.
+
+    Where Ray has moved the switch: it listens on all interfaces, as it does by default, and asks for its
+    token.
+    """
+    with environment({CLUSTER_SWITCH: "0"}, override=False):
+        try:
+            constants: Any = import_module("ray._private.ray_constants")
+            before = constants.ENABLE_RAY_CLUSTER
+        except MOVED:
+            yield
+            return
+        constants.ENABLE_RAY_CLUSTER = os.environ[CLUSTER_SWITCH] == "1"
+        try:
+            yield
+        finally:
+            constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager

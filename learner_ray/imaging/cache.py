@@ -25,6 +25,7 @@ from learner_ray.cohort.cohort import files_read
 from learner_ray.cohort.content import content_hashes, last_known
 from learner_ray.core.locks import locked_file
 from learner_ray.core.modes import writing_to_cache
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.imaging.errors import unreadable
 from learner_ray.imaging.frame_stack import FrameStack
 from learner_ray.imaging.geometry import DEFAULT, Geometry
@@ -99,6 +100,7 @@ def build_cache(
     geometry: Geometry = DEFAULT,
     root: Path | None = None,
     skip_bad: bool = False,
+    most_gb: float = DEFAULT_SCAN_GB,
     progress: Callable[[int, int], None] | None = None,
 ) -> PixelCache:
     """Decodes those of a cohort's scans that were not decoded before, and opens all.
@@ -109,6 +111,7 @@ def build_cache(
         geometry: how frames are taken from a volume.
         root: folder of all decoded pixels; by default ``pixels`` in the user's cache folder.
         skip_bad: leave out scans that cannot be read instead of raising.
+        most_gb: GB of values that a scan may have, where it is not decoded yet.
         progress: called with the number of scans done and of all, where any must be decoded.
 
     Raises:
@@ -129,7 +132,8 @@ def build_cache(
         with locked_file(root / f"{listing}.lock"):
             store.load()  # whoever held the lock may have decoded them
             found = _held(cohort, store)
-            found |= _ingest_rest(cohort, store, found, geometry, progress or (lambda done, count: None))
+            report = progress or (lambda done, count: None)
+            found |= _ingest_rest(cohort, store, found, geometry, most_gb, report)
     cache = PixelCache(store, {scan: found[scan] for scan in cohort.scans["scan"]})
     good = len(cohort.scans) - len(cache.bad)
     if cache.bad and not (skip_bad and good):
@@ -138,11 +142,15 @@ def build_cache(
 
 
 def with_contents(cohort: Cohort, cache: PixelCache) -> Cohort:
-    """The cohort with the hashes that its files had when they were decoded."""
+    """The cohort with the hashes that its files had when they were decoded; of scans that the cache was not
+    made of, those that were known."""
     rows: Iterable[Any] = cohort.scans.itertuples(index=False)
+    known = [row for row in rows if row.scan in cache.contents]
     # The cache has no hash of a mask that was not used.
-    pairs = [pair for row in rows for pair in zip(files_read(row), cache.contents[row.scan], strict=False)]
-    return replace(cohort, contents={path: sha256 for path, sha256 in pairs if sha256})
+    pairs = [pair for row in known for pair in zip(files_read(row), cache.contents[row.scan], strict=False)]
+    decoded = {path: sha256 for path, sha256 in pairs if sha256}
+    others = {path: sha for path, sha in cohort.contents.items() if len(known) < len(cohort.scans)}
+    return replace(cohort, contents={**others, **decoded})
 
 
 def _held(cohort: Cohort, store: PixelStore) -> dict[str, Found]:
@@ -172,6 +180,7 @@ def _ingest_rest(
     store: PixelStore,
     held: Mapping[str, Found],
     geometry: Geometry,
+    most_gb: float,
     progress: Callable[[int, int], None],
 ) -> dict[str, Found]:
     rest = cohort.scans[~cohort.scans["scan"].isin(list(held))]
@@ -181,6 +190,7 @@ def _ingest_rest(
         store,
         geometry=geometry,
         among=cohort.paths,
+        most_gb=most_gb,
         progress=lambda done: progress(len(held) + done, count),
     )
 

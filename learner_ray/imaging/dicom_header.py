@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from learner_ray.cohort.dicom_tags import DAMAGE, DicomError, Tags, numbers_in, read_tags
 from learner_ray.imaging.dicom_decoders import require_decoder
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.limits import MOST_FRAMES, MOST_PIXELS, is_plausible
 
 if TYPE_CHECKING:  # SciPy comes with it, which headers do not need
     from learner_ray.imaging.screen import Box
@@ -19,9 +20,9 @@ GREYS = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 
 _COMPRESSED = -1
+_ITEM_BYTES = 8
+"""Bytes before the pixels of each compressed frame."""
 _PICTURE_STARTS = (b"\xff\xd8", b"\xff\x4f")
-_MOST_PIXELS = 1 << 27
-"""More in one frame is damage: the largest detectors have a fifth of it."""
 _STRAIGHT = 4.0
 """The sides of a pixel differ by this factor at most; beyond it the tags are wrong."""
 _FLAT, _TISSUE, _CM = 1, 1, 3
@@ -102,9 +103,11 @@ def _describe(tags: Tags) -> DicomHeader:
         raise DicomError(f"has {allocated} bits a value, which is not read")
     height, width = int(_number(tags, "Rows")), int(_number(tags, "Columns"))
     frames = int(_number(tags, "NumberOfFrames", default=1))
-    if min(height, width, frames) < 1 or height * width > _MOST_PIXELS:
+    if min(height, width, frames) < 1 or height * width > MOST_PIXELS or frames > MOST_FRAMES:
         raise DicomError(f"announces {frames} frames of {width} x {height} pixels")
     _require_pixels(tags, height * width * samples * allocated // 8, frames)
+    if tags.pixel_bytes == _COMPRESSED and not _fit(height * width, frames, tags.room):
+        raise DicomError(f"announces {frames} frames of {width} x {height} pixels in {tags.room:,} bytes")
     slope = tags.numbers("RescaleSlope")
     region, deltas = _region(tags, width, height)
     aspect, mm = _pixel_size(tags, deltas)
@@ -166,6 +169,11 @@ def _require_pixels(tags: Tags, frame_bytes: int, frames: int) -> None:
     held = min(tags.pixel_bytes, tags.room) // frame_bytes
     if held != frames:
         raise DicomError(f"announces {frames} frames but holds {held}: truncated, or its tags are wrong")
+
+
+def _fit(pixels: int, frames: int, room: int) -> bool:
+    """Whether compressed frames of so many pixels can lie in so many bytes."""
+    return is_plausible(pixels, room) and frames * _ITEM_BYTES <= room
 
 
 def _pictures(path: str, tags: Tags) -> int:

@@ -15,10 +15,13 @@ class ScanError(Exception):
     Attributes:
         path: the file.
         reason: one line, without the path.
+        may_pass: whether another process, or this one at another time, may well read it, as after its decoder
+            was killed.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, *, may_pass: bool = False) -> None:
         self.path = str(path)
+        self.may_pass = may_pass
         self.reason = " ".join(str(reason).split())
         super().__init__(f"{self.path}: {self.reason}")
 

@@ -54,7 +54,8 @@ class FieldOfView:
     def differs(self, other: FieldOfView) -> float:
         """The largest factor between a side of voxel or field and that of the other; NaN counts as none."""
         ours, theirs = (np.array([*each.zooms, *each.extent]) for each in (self, other))
-        return float(np.nanmax(np.maximum(ours / theirs, theirs / ours), initial=1.0))
+        with np.errstate(invalid="ignore", divide="ignore"):  # a damaged header may state a side of 0
+            return float(np.nanmax(np.maximum(ours / theirs, theirs / ours), initial=1.0))
 
 
 def voxel_sides(affine: NDArray[np.float64], unit: str) -> Zooms:

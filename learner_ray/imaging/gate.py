@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from learner_ray.cohort.duplicates import Duplicate, find_duplicates, require_di
 from learner_ray.cohort.faults import few_of_each
 from learner_ray.cohort.listing import size_and_time
 from learner_ray.core.errors import UserError
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.core.sections import PixelSettings
 from learner_ray.imaging.errors import BadScan, ScanError, unreadable
 from learner_ray.imaging.threads import CORES, OPENING, look_at
@@ -28,7 +29,14 @@ _FEW_FOLDS = 10
 """Fewer folds than this are tried where those that were asked for are not possible."""
 
 
-def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bool = False) -> list[str]:
+def inspect(
+    cohort: Cohort,
+    *,
+    folds: Sequence[int],
+    seed: int = 0,
+    skip_bad: bool = False,
+    most_gb: float = DEFAULT_SCAN_GB,
+) -> list[str]:
     """Checks that a cohort can be divided into folds with patients of every class, and that its files open.
 
     Args:
@@ -37,6 +45,7 @@ def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bo
             otherwise.
         seed: seed of the division.
         skip_bad: accept files that cannot be opened, as long as there are others.
+        most_gb: GB of values that a scan may have.
 
     Returns:
         One sentence for each number of folds that is not possible.
@@ -46,7 +55,7 @@ def inspect(cohort: Cohort, *, folds: Sequence[int], seed: int = 0, skip_bad: bo
             kind.
     """
     complaints = _check_folds(cohort, folds, seed)
-    bad = bad_headers(cohort)
+    bad = bad_headers(cohort, most_gb)
     good = len(cohort.scans) - len(bad)
     if bad and not (skip_bad and good):
         raise unreadable(bad, good)
@@ -77,27 +86,24 @@ def _fewer_folds(cohort: Cohort, than: int, seed: int) -> str:
     return "; fewer are not possible either: too few patients" if than > 2 else ""
 
 
-def bad_headers(cohort: Cohort) -> list[BadScan]:
-    """The scans with a file that is missing, is empty, or has a header of another kind, or whose crop or
-    mask does not fit."""
-    from learner_ray.imaging.headers import check_header, parts_of
-    from learner_ray.imaging.region_checks import check_region
+def bad_headers(cohort: Cohort, most_gb: float = DEFAULT_SCAN_GB) -> list[BadScan]:
+    """The scans with a file that is missing, is empty, or has a header of another kind or one that announces
+    more than a limit, or whose crop or mask does not fit."""
+    from learner_ray.imaging.decoder_pool import running
+    from learner_ray.imaging.decoders import check_scan
     from learner_ray.imaging.region_of_interest import RegionOfInterest
 
     def look(scan: Any) -> BadScan | None:
         try:
-            region = RegionOfInterest(scan.crop, scan.mask)
-            for part in parts_of(scan.files):
-                check_header(part)
-                if region:
-                    check_region(part, region)
+            check_scan(scan.files, RegionOfInterest(scan.crop, scan.mask), most_gb)
         except ScanError as error:
             return BadScan(
                 scan=scan.scan, source=scan.source, row=scan.row, path=error.path, reason=error.reason
             )
         return None
 
-    found = look_at(cohort.scans.itertuples(index=False), look)
+    with running():
+        found = look_at(cohort.scans.itertuples(index=False), look)
     return [bad for bad in found if bad is not None]
 
 
@@ -136,7 +142,13 @@ class Decoded:
         """The field of view of every scan that is one volume, by scan id."""
         from learner_ray.imaging.fields_of_view import fields_of_view
 
-        return fields_of_view(self.cohort)
+        return fields_of_view(self._readable)
+
+    @property
+    def _readable(self) -> Cohort:
+        """The cohort without the scans that cannot be read: their headers are read in this process from here
+        on, and those of the others could end it."""
+        return replace(self.cohort, scans=self.cohort.scans[~self.cohort.scans["scan"].isin(self.cache.bad)])
 
     @cached_property
     def oddities(self) -> dict[str, list[str]]:
@@ -145,10 +157,10 @@ class Decoded:
         from learner_ray.imaging.fields_of_view import note_differences
         from learner_ray.imaging.looks import describe_looks
 
-        fields = note_differences(self.cohort, self.fields)
+        fields = note_differences(self._readable, self.fields)
         looks = describe_looks(self.cache.looks)
-        fields |= note_orientations(self.cohort)
-        return {**looks, **note_names(self.cohort), **fields, **note_duplicates(self.duplicates)}
+        fields |= note_orientations(self._readable)
+        return {**looks, **note_names(self._readable), **fields, **note_duplicates(self.duplicates)}
 
 
 def decode(
@@ -157,6 +169,7 @@ def decode(
     *,
     skip_bad: bool = False,
     allow_duplicates: bool = False,
+    most_gb: float = DEFAULT_SCAN_GB,
     progress: Callable[[int, int], None] | None = None,
 ) -> Decoded:
     """Reads every pixel, into the cache that training uses, and compares what the files hold.
@@ -166,6 +179,7 @@ def decode(
         pixels: how they are read.
         skip_bad: leave out scans that cannot be read instead of raising.
         allow_duplicates: accept files with the content of another.
+        most_gb: GB of values that a scan may have.
         progress: called with the number of scans done and of all.
 
     Raises:
@@ -177,7 +191,14 @@ def decode(
 
     stamps = {path: stamp for path in cohort.paths if (stamp := size_and_time(path))}
     shown, geometry = cohort.shown(crop=pixels.crop, mask=pixels.mask), Geometry.of(pixels)
-    cache = build_cache(shown, pixels.image_size, geometry=geometry, skip_bad=skip_bad, progress=progress)
+    cache = build_cache(
+        shown,
+        pixels.image_size,
+        geometry=geometry,
+        skip_bad=skip_bad,
+        most_gb=most_gb,
+        progress=progress,
+    )
     cohort = with_contents(cohort, cache)
     duplicates = find_duplicates(cohort, cohort.contents, without=cache.bad)
     if not allow_duplicates:

@@ -29,6 +29,8 @@ SPAN_MM = 128.0
 SLICES = 32
 """Levels that are kept of a volume."""
 
+_LARGEST_PIXEL_MM = 10.0
+"""Pixels of a picture are not larger; those of ultrasound and radiographs have a tenth of a mm or so."""
 _COARSE_MM = 4.0
 """Pixels in which the head is looked for: large, so that noise in the air does not pass for a head."""
 _DARK, _BRIGHT, _EDGE = 2.0, 98.0, 0.1
@@ -89,12 +91,14 @@ class Geometry:
         """Refuses a scan whose pixels have no known size in mm, where that is asked for.
 
         Raises:
-            ScanError: it is asked for, and ``mm`` is None.
+            ScanError: it is asked for, and ``mm`` is None, or no size that a pixel can have.
         """
         if self.mm_per_pixel and mm is None:
             raise ScanError(
                 path, "has no size in mm, as volumes of heads and DICOM may have; leave data.mm_per_pixel out"
             )
+        if self.mm_per_pixel and mm is not None and not mm <= _LARGEST_PIXEL_MM:
+            raise ScanError(path, f"states {mm:g} mm as the height of a pixel, which cannot be; correct it")
 
 
 DEFAULT = Geometry()

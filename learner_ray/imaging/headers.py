@@ -5,6 +5,8 @@ The readers open files through the same functions, so that a header refused here
 
 from __future__ import annotations
 
+import codecs
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +17,14 @@ from PIL import Image, UnidentifiedImageError
 
 from learner_ray.cohort.dicom_tags import MAGIC_BYTES, begins_dicom, is_dicom
 from learner_ray.cohort.scan_files import is_mr_slice, is_pair, names_voxels
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.imaging import dicom_header
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.limits import (
+    MOST_VIDEO_PIXELS,
+    require_plausible,
+    require_within,
+)
 from learner_ray.imaging.volume_files import read_header
 
 SUFFIXES = {
@@ -34,6 +42,18 @@ PICTURE_DAMAGE = (
 """Errors that Pillow raises on a damaged file."""
 # Devices write titles in Latin-1; before PyAV 19 that is an error unless asked to be overlooked.
 _OPEN_OPTIONS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+_CONTAINERS = (
+    "mov,mp4,avi,matroska,webm,asf,mpeg,mpegts,mpegvideo,m4v,h264,hevc,mjpeg,flv,ogg,gif"
+)  # fmt: skip
+"""FFmpeg's names of the containers that it may open. It goes by content, and others, such as ``concat``, are
+lists of further files, which it would open, too."""
+_LISTS = (b"ffconcat", b"#EXT", b"<?xml", b"<MPD", b"v=0", b"[playlist]")
+"""Starts of lists of videos, which are named such in an error."""
+STACKS = ("TIFF", "WEBP")
+"""Formats whose pages are frames. Further pictures in a PNG or JPEG are previews or animations of one."""
+_PICTURES = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+"""Pillow's names of the formats that it may open. It goes by content, and runs another program for some, such
+as EPS."""
 
 
 def file_kind(path: str) -> str:
@@ -49,23 +69,30 @@ def kind_by_name(path: str) -> str:
     return next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
 
 
-def check_header(files: Sequence[str]) -> None:
+def check_header(files: Sequence[str], most_gb: float = DEFAULT_SCAN_GB) -> None:
     """Reads the header of what is read at once: a file, or the files of one volume.
 
+    Args:
+        files: of one part of a scan, as :func:`parts_of` gives them.
+        most_gb: GB of values that may be held at a time. Of clips one frame is.
+
     Raises:
-        ScanError: it is missing, empty, of a kind that is not read, or its header is not one of its kind.
+        ScanError: it is missing, empty, of a kind that is not read, its header is not one of its kind, or
+            announces more than the file can hold, or than may be held.
     """
-    kinds = check_kinds(files)
+    kinds, path = check_kinds(files), files[0]
     if kinds[0] == "volume" or len(files) > 1:
-        read_header(files)
+        require_within(path, read_header(files).shape, most_gb)
     elif kinds[0] == "video":
-        with open_video(files[0]):
+        with open_video(path):
             pass
     elif kinds[0] == "dicom":
-        dicom_header.read_header(files[0])
+        header = dicom_header.read_header(path)
+        require_within(path, (header.height, header.width), most_gb)
     else:
-        with open_picture(files[0]):
-            pass
+        with open_picture(path) as image:
+            pages = getattr(image, "n_frames", 1) if image.format in STACKS else 1
+            require_within(path, (pages, image.height, image.width), most_gb)
 
 
 def parts_of(files: Sequence[str]) -> list[tuple[str, ...]]:
@@ -126,10 +153,16 @@ def open_video(path: str) -> Iterator[av.container.InputContainer]:
     Raises:
         ScanError: FFmpeg cannot read the file, or it holds no video.
     """
+    with open(path, "rb") as stream:
+        if stream.read(16).removeprefix(codecs.BOM_UTF8).lstrip().startswith(_LISTS):
+            raise ScanError(path, "is a list that names other files; list these instead")
+    safe = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
     try:
-        with av.open(path, **_OPEN_OPTIONS) as container:
+        with av.open(path, options=safe, **_OPEN_OPTIONS) as container:
             if not container.streams.video:
                 raise ScanError(path, "holds no video")
+            video = container.streams.video[0]
+            require_plausible(path, video.width, video.height, os.path.getsize(path), most=MOST_VIDEO_PIXELS)
             yield container
     except av.FFmpegError as error:
         raise ScanError(path, f"cannot be decoded ({error.strerror})") from error
@@ -144,7 +177,8 @@ def open_picture(path: str) -> Iterator[Image.Image]:
     """
     try:
         # Of a path Pillow maps uncompressed pixels, wrongly where a TIFF is stored on its side (Pillow 13.0).
-        with open(path, "rb") as stream, Image.open(stream) as image:
+        with open(path, "rb") as stream, Image.open(stream, formats=_PICTURES) as image:
+            require_plausible(path, image.width, image.height, os.path.getsize(path))
             yield image
     except UnidentifiedImageError as error:  # whose text is the path again
         raise ScanError(path, "cannot be read as a picture (its format is not known)") from error

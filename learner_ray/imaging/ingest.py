@@ -6,14 +6,14 @@ kept under the hash found in this pass, never under one that was remembered.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,26 +23,27 @@ import pandas as pd
 
 from learner_ray.cohort.cohort import files_read
 from learner_ray.cohort.content import Known, read_hash, remember, stamp_of
-from learner_ray.core.errors import UserError, causes
-from learner_ray.core.files import GONE
+from learner_ray.core.errors import UserError
 from learner_ray.imaging.analyze import stated_by_name
+from learner_ray.imaging.decoder_pool import abandon, running
+from learner_ray.imaging.decoders import read_scan
+from learner_ray.imaging.decoding import may_pass
 from learner_ray.imaging.errors import BadScan, ScanError
 from learner_ray.imaging.geometry import Geometry
 from learner_ray.imaging.headers import kind_by_name
 from learner_ray.imaging.looks import look_of
 from learner_ray.imaging.pixel_store import PixelStore
 from learner_ray.imaging.raster import BACKGROUND
-from learner_ray.imaging.reader import read_scan, reader_version
+from learner_ray.imaging.reader import reader_version
 from learner_ray.imaging.region_of_interest import RegionOfInterest
 from learner_ray.imaging.shards import Entry, Pixels, ShardWriter
 
 _MAX_THREADS = 8
 _COMMIT_EVERY_S = 1.0
 """What a kill may cost at most, where the disk is fast."""
+_ABANDON_EVERY_S = 0.02
 _COMMIT_SHARE = 0.05
 """The largest part of an ingest's time that commits may take, however slow the disk."""
-_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-"""Error numbers of a machine that has no more open files, or no more memory, to give."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,7 @@ def ingest(
     *,
     geometry: Geometry,
     among: Sequence[str],
+    most_gb: float,
     progress: Callable[[int], None],
 ) -> dict[str, Found]:
     """Reads scans and adds to a store those that it lacks. What is done is kept, however it ends.
@@ -122,6 +124,7 @@ def ingest(
         store: where their pixels go; it has the size of a frame.
         geometry: how frames are taken from a volume.
         among: all files of the cohort, whose hashes are remembered together.
+        most_gb: GB of values that a scan may have.
         progress: called with the number of scans done.
 
     Returns:
@@ -134,9 +137,11 @@ def ingest(
     found: dict[str, Found] = {}
     files: dict[str, Known] = {}
     due = time.perf_counter() + _COMMIT_EVERY_S
-    with store.writing() as writer:
+    reading = _read_all(scans, store, geometry, most_gb)
+    # Closed at once, however it ends: a traceback would keep it, and its threads, alive.
+    with running(), store.writing() as writer, closing(reading):
         try:
-            for done, read in enumerate(_read_all(scans, store, geometry), start=1):
+            for done, read in enumerate(reading, start=1):
                 found[read.scan] = _keep(writer, read)
                 files |= read.files
                 if time.perf_counter() >= due:
@@ -163,23 +168,31 @@ def _commit(writer: ShardWriter, files: dict[str, Known], among: Sequence[str]) 
     return now + max(_COMMIT_EVERY_S, (now - begun) / _COMMIT_SHARE)
 
 
-def _read_all(scans: pd.DataFrame, store: PixelStore, geometry: Geometry) -> Iterator[_Read]:
-    """Every scan, in order; decoders and hashing release Python's lock, so threads are enough."""
+def _read_all(
+    scans: pd.DataFrame, store: PixelStore, geometry: Geometry, most_gb: float
+) -> Generator[_Read, None, None]:
+    """Every scan, in order. Each thread hashes a scan's files and waits for a decoder."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     waiting: deque[Future[_Read]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
         for row in scans.itertuples(index=False):
-            waiting.append(pool.submit(_read, row, store, geometry))
+            waiting.append(pool.submit(_read, row, store, geometry, most_gb))
             if len(waiting) > 2 * threads:  # as many decoded as being decoded
-                yield waiting.popleft().result()
+                yield waiting[0].result()
+                waiting.popleft()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting[0].result()
+            waiting.popleft()
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        while not all(future.done() for future in waiting):
+            abandon()  # Ctrl-C does not wait for a file that takes minutes
+            time.sleep(_ABANDON_EVERY_S)
+        pool.shutdown()
 
 
-def _read(row: Any, store: PixelStore, geometry: Geometry) -> _Read:
+def _read(row: Any, store: PixelStore, geometry: Geometry, most_gb: float) -> _Read:
     files: dict[str, Known] = {}
     frames = fault = kept = None
     try:
@@ -188,7 +201,7 @@ def _read(row: Any, store: PixelStore, geometry: Geometry) -> _Read:
         kept = found_in(store, row, [files[path].sha256 for path in files_read(row)])
         if kept is None:
             region = RegionOfInterest(row.crop, row.mask)
-            frames = read_scan(row.files, store.size, geometry, region)
+            frames = read_scan(row.files, store.size, geometry, region, most_gb)
     except ScanError as error:
         fault = error
     for path, known in files.items():
@@ -211,18 +224,10 @@ def _judged(row: Any, files: dict[str, Known], frames: Pixels | None, fault: Sca
         return Found(entry=_described(entry, frames), bad=None, contents=contents)
     assert fault is not None
     bad = _bad(row, fault.path, fault.reason)
-    if not all(contents) or fault.path not in sources or _may_pass(fault):
+    if not all(contents) or fault.path not in sources or may_pass(fault):
         return Found(entry=None, bad=bad, contents=contents)
     entry = replace(entry, bad_file=sources.index(fault.path), reason=fault.reason)
     return Found(entry=entry, bad=bad, contents=contents)
-
-
-def _may_pass(fault: ScanError) -> bool:
-    """Whether it is a fault of storage or machine, or of a package that is missing, and not of the file."""
-    return any(
-        isinstance(cause, ImportError | MemoryError) or getattr(cause, "errno", None) in GONE | _SHORT
-        for cause in causes(fault)
-    )
 
 
 def _bad(row: Any, path: str, reason: str) -> BadScan:

@@ -5,9 +5,9 @@ SimpleITK reads them.
 
 from __future__ import annotations
 
+import math
 import os
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from learner_ray.cohort.scan_files import files_of_scan, names_voxels
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.limits import require_unzipped
 
 FORMATS = ("MetaImage", "NRRD")
 INSTALL = "pip install 'learner-ray[itk]'"
@@ -28,7 +29,6 @@ _END = re.compile(rb"^ElementDataFile *=.*\n|^\r?\n", re.MULTILINE)
 """What ends the header: in MetaImage this line, in NRRD an empty one."""
 _DETACHED = re.compile(rb"^(data ?file *:|ElementDataFile *=(?! *LOCAL))", re.MULTILINE | re.IGNORECASE)
 _ZIPPED = re.compile(rb"^(encoding *: *gz|CompressedData *= *True)", re.MULTILINE | re.IGNORECASE)
-_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 _ADDRESS = re.compile(r"\w+\(0x[0-9a-f]+\): ")
 _VOXEL = re.compile(r"(\d+)-bit (unsigned|signed|float)")
 
@@ -98,7 +98,9 @@ def read_volume(path: str) -> nibabel.Nifti1Image:
     if _ZIPPED.search(header):
         voxels_at = _voxels_of(path, header)
         zipped = content[len(header) :] if voxels_at == path else Path(voxels_at).read_bytes()
-        zlib.decompress(zipped, _ZLIB_OR_GZIP)
+        announced = read_header(path)
+        most = math.prod(announced.shape) * announced.voxel.itemsize
+        require_unzipped(zipped, most)
     reader = _reader(path)
     image = _run(path, reader.Execute)
     voxels = _simple_itk(path).GetArrayFromImage(image).T.astype(np.float32, copy=False)
@@ -119,6 +121,8 @@ def _affine(reader: Any) -> NDArray[np.float64]:
 
 def _header(start: bytes) -> bytes:
     end = _END.search(start)
+    if end is None and len(start) == _HEADER_BYTES:  # it could name another file further down
+        raise ValueError(f"its header is longer than {_HEADER_BYTES:,} bytes")
     return start[: end.end()] if end else start
 
 

@@ -11,12 +11,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from learner_ray.imaging.errors import ScanError
-from learner_ray.imaging.headers import open_picture
+from learner_ray.imaging.headers import STACKS, open_picture
 from learner_ray.imaging.raster import fit, grey_range, pad_square, resize, to_grey
 from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 
-_STACKS = ("TIFF", "WEBP")
-"""Formats whose pages are frames. Further pictures in a PNG or JPEG are previews or animations of one."""
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 """Tag of TIFF, and its value where a low number is bright. Pillow turns 8 bits round, and no others."""
 
@@ -33,14 +31,19 @@ def read_picture(path: str, size: int, region: RegionOfInterest = WHOLE) -> NDAr
             does not fit.
     """
     with open_picture(path) as image:
-        count = getattr(image, "n_frames", 1) if image.format in _STACKS else 1
-        pages = [_page(image, number) for number in range(count)]
+        count = getattr(image, "n_frames", 1) if image.format in STACKS else 1
+        first_size = image.size
+        pages = []
+        for number in range(count):
+            if number:
+                image.seek(number)
+            if image.size != first_size:  # before its pixels, of which there may be any number, are read
+                raise _differing(path, number + 1)
+            pages.append(_page(image))
     first = pages[0]
     for number, page in enumerate(pages[1:], start=2):
         if (page.shape, page.dtype) != (first.shape, first.dtype):
-            raise ScanError(
-                path, f"has pages that differ in size or depth (1 and {number}); keep those of one kind"
-            )
+            raise _differing(path, number)
     deep = first.dtype != np.uint8
     seen = region.picture(path, first.shape[1], first.shape[0])
     left, top, right, bottom = seen.box
@@ -51,10 +54,13 @@ def read_picture(path: str, size: int, region: RegionOfInterest = WHOLE) -> NDAr
     return np.concatenate([_frame(page[None], (width, height), low, high, size) for page in cut])
 
 
-def _page(image: Image.Image, number: int) -> NDArray[Any]:
-    """One page (H, W): uint8, or float32 where it has more than 8 bits."""
-    if number:
-        image.seek(number)
+def _differing(path: str, number: int) -> ScanError:
+    said = f"has pages that differ in size or depth (1 and {number}); keep those of one kind"
+    return ScanError(path, said)
+
+
+def _page(image: Image.Image) -> NDArray[Any]:
+    """The page that an image is at (H, W): uint8, or float32 where it has more than 8 bits."""
     upright = ImageOps.exif_transpose(image)
     if not upright.mode.startswith(("I", "F")):
         return np.array(upright.convert("L"))

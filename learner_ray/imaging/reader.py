@@ -9,10 +9,11 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.imaging import dicom, picture, video, volume
 from learner_ray.imaging.dicom_pixels import PACKAGES
 from learner_ray.imaging.geometry import DEFAULT, Geometry
-from learner_ray.imaging.headers import check_kinds, parts_of
+from learner_ray.imaging.headers import check_header, check_kinds, parts_of
 from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 
 VERSION = 2
@@ -20,7 +21,11 @@ VERSION = 2
 
 
 def read_scan(
-    files: Sequence[str], size: int, geometry: Geometry = DEFAULT, region: RegionOfInterest = WHOLE
+    files: Sequence[str],
+    size: int,
+    geometry: Geometry = DEFAULT,
+    region: RegionOfInterest = WHOLE,
+    most_gb: float = DEFAULT_SCAN_GB,
 ) -> NDArray[np.uint8]:
     """All frames of a scan; several files are stacked in the order given, but for those that are one volume.
 
@@ -29,14 +34,18 @@ def read_scan(
         size: height and width of a frame in pixels.
         geometry: how frames are taken from a volume, and how large a pixel is.
         region: what is to be seen of each file.
+        most_gb: GB of values that may be held at a time.
 
     Returns:
         uint8 (T, size, size).
 
     Raises:
-        ScanError: a file is missing, damaged or of a kind that is not read, or its crop or mask does not fit.
+        ScanError: a file is missing, damaged or of a kind that is not read, or its crop or mask does not fit,
+            or there are more values.
     """
     parts = parts_of(tuple(map(str, files)))
+    for part in parts:
+        check_header(part, most_gb)
     return np.concatenate([_read_part(part, size, geometry, region) for part in parts])
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from learner_ray.imaging.errors import ScanError
 from learner_ray.imaging.headers import open_video
+from learner_ray.imaging.limits import MOST_FRAMES
 from learner_ray.imaging.raster import fit, luma, pad_square, resize, to_grey
 from learner_ray.imaging.region_of_interest import WHOLE, RegionOfInterest
 from learner_ray.imaging.screen import Change, shows_text
@@ -47,8 +48,8 @@ def read_video(path: str, size: int, region: RegionOfInterest = WHOLE) -> NDArra
     width, height = fit(header.width, header.height, size)
     frames = None
     if header.codec in _DECORD_CODECS and not header.rotation and not header.edited:
-        frames = _decode_with_decord(path, width, height)
-    if frames is None or len(frames) != header.frames:
+        frames = _decode_with_decord(path, width, height, header.frames)
+    if frames is None:
         frames = _decode_with_pyav(path, width, height)
     _require_all(path, frames, header)
     return pad_square(np.rot90(frames, header.rotation // 90, axes=(1, 2)), size)
@@ -141,6 +142,10 @@ def _inspect(path: str) -> _Header:
             if rotation is None:  # known from the first frame, which may come packets later
                 rotation = next((_rotation(path, frame) for frame in packet.decode()), None)
             packets += packet.size > 0
+            if packets > MOST_FRAMES:
+                raise ScanError(
+                    path, f"holds more than {MOST_FRAMES:,} frames; cut it to the part to be seen"
+                )
             hidden += packet.is_discard
         _require_complete(path, container, stream, packets, end_s)
         pixel_aspect = float(stream.sample_aspect_ratio or 1)
@@ -189,8 +194,9 @@ def _require_complete(
                 raise ScanError(path, "ends without a GIF's last byte: truncated?")
 
 
-def _decode_with_decord(path: str, width: int, height: int) -> NDArray[np.uint8] | None:
-    """Frames (T, height, width), or None where decord is not installed or refuses the file."""
+def _decode_with_decord(path: str, width: int, height: int, count: int) -> NDArray[np.uint8] | None:
+    """Frames (T, height, width), or None where decord is not installed, or refuses the file or finds another
+    number of frames."""
     try:
         import decord
         from decord._ffi.base import DECORDError
@@ -199,8 +205,10 @@ def _decode_with_decord(path: str, width: int, height: int) -> NDArray[np.uint8]
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(path, width=width, height=height, num_threads=1)
-        frames = np.empty((len(reader), height, width), np.uint8)
-        for i in range(len(reader)):
+        if len(reader) != count:
+            return None
+        frames = np.empty((count, height, width), np.uint8)
+        for i in range(count):
             rgb = reader.next().asnumpy()
             if rgb.shape != (height, width, 3):  # some widths: https://github.com/dmlc/decord/issues/336
                 return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import math
 import os
 import zlib
@@ -27,15 +28,17 @@ from learner_ray.cohort.listing import size_and_time
 from learner_ray.cohort.scan_files import is_pair, names_voxels
 from learner_ray.imaging import analyze, dicom_slices, itk
 from learner_ray.imaging.errors import ScanError
+from learner_ray.imaging.limits import ZIP_MOST, gunzip
 
 DAMAGE = (
-    ImageFileError, HeaderDataError, OrientationError, EOFError, ValueError, OSError, zlib.error
+    ImageFileError, HeaderDataError, OrientationError, EOFError, ValueError, OSError, zlib.error,
+    ArithmeticError, LookupError, TypeError,
 )  # fmt: skip
 """Errors that nibabel raises on a damaged file."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_ZIP_MOST = 1032
-"""Bytes that one byte of gzip can unfold to, at most."""
+_AROUND_VOXELS = 1 << 24
+"""Bytes that a file holds beside its voxels at most, such as the extensions of its header."""
 _FORMATS = {".hdr": "Analyze", ".img": "Analyze", ".mgh": "MGH", ".mgz": "MGH", ".mha": "MetaImage",
             ".mhd": "MetaImage", ".nrrd": "NRRD", ".nhdr": "NRRD"}  # fmt: skip
 _HEADER_BYTES = nibabel.Nifti2Header.sizeof_hdr
@@ -156,12 +159,22 @@ def _single_header(path: str) -> VolumeHeader:
     return _stated(path, _header(_kind(path, start), start), zipped=zipped)
 
 
+def _held_most(header: Any) -> int:
+    """Bytes that a file with a header holds at most, unpacked."""
+    voxels = math.prod(map(int, header.get_data_shape())) * header.get_data_dtype().itemsize
+    return int(voxels) + int(header.get_data_offset()) + _AROUND_VOXELS
+
+
 def _read_single(path: str) -> nibabel.Nifti1Image:
     """An image in one file; unzipped as a whole, since nibabel stops before the checksum at the end."""
     content = Path(path).read_bytes()
     zipped = content.startswith(_GZIP_MAGIC)
     if zipped:
-        content = gzip.decompress(content)
+        with gzip.open(io.BytesIO(content)) as stream:
+            start = stream.read(_HEADER_BYTES)
+        header = _header(_kind(path, start), start)
+        _stated(path, header, zipped=True)
+        content = gunzip(content, _held_most(header))
     kind = _kind(path, content[:_HEADER_BYTES])
     _stated(path, _header(kind, content), zipped=zipped)
     image = kind.from_bytes(content)
@@ -196,15 +209,16 @@ def _stated(
     path: str, header: Any, *, zipped: bool, affine: NDArray[np.float64] | None = None
 ) -> VolumeHeader:
     """What nibabel's header states, after a check."""
-    _check(path, header.get_data_shape(), header.get_data_dtype(), zipped=zipped)
+    begins = int(header.get_data_offset())
+    _check(path, header.get_data_shape(), header.get_data_dtype(), zipped=zipped, begins=begins)
     unit = header.get_xyzt_units()[0] if isinstance(header, nibabel.Nifti1Header) else "mm"
     affine = header.get_best_affine() if affine is None else affine
     return VolumeHeader(shape=tuple(map(int, header.get_data_shape())), affine=affine, unit=unit)
 
 
-def _check(path: str, shape: Sequence[int], voxel: np.dtype[Any], *, zipped: bool) -> None:
+def _check(path: str, shape: Sequence[int], voxel: np.dtype[Any], *, zipped: bool, begins: int = 0) -> None:
     """Refuses a file that is not one grey image, or whose header announces more voxels than the file can
-    hold, which would take all memory."""
+    hold, which would take all memory; or that they begin beyond its end."""
     shape = [int(length) for length in shape]
     if any(length != 1 for length in shape[3:]):
         said = " x ".join(map(str, shape))
@@ -213,7 +227,9 @@ def _check(path: str, shape: Sequence[int], voxel: np.dtype[Any], *, zipped: boo
         kind = f"shape {tuple(shape)} of {voxel}"
         raise ScanError(path, f"has {kind}; expected one grey image of 2 or 3 dimensions")
     size, announced = os.path.getsize(path), math.prod(shape) * voxel.itemsize
-    if announced > size * (_ZIP_MOST if zipped else 1):
+    if min(shape, default=0) < 0 or begins < 0:
+        raise ValueError(f"its header announces {' x '.join(map(str, shape))} voxels from byte {begins}")
+    if max(announced, begins) > size * (ZIP_MOST if zipped else 1):
         raise ValueError(f"its header announces {announced} bytes of voxels, the file holds {size}")
 
 

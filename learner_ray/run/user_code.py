@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import sys
 import traceback
 from dataclasses import replace
@@ -16,6 +17,8 @@ from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
 from learner_ray.run.old_study_files import old_modules
 from learner_ray.run.spec import Source
+
+logger = logging.getLogger(__name__)
 
 
 def components_of(config: Config) -> dict[str, str]:
@@ -83,6 +86,29 @@ def load_components(source: Source, config: Config) -> Config:
                     f"planned ({planned} then, {now.get(kind)} now): restore it, or start the study anew"
                 )
     return config.resolved()
+
+
+def with_named_file(source: Source, named: str | Path | None) -> Source:
+    """The source of a run that was read from its folder, whose code is that of a study file which the user
+    has named: a folder that came from somebody else says itself which code it would run.
+
+    Args:
+        source: the run's.
+        named: the file; None where the user named none.
+
+    Raises:
+        UserError: the run has components of its own, and no file was named, or there is none at its path.
+    """
+    if not source.study_file:
+        return source
+    if not named:
+        own = ", ".join(kind for kind, _ in source.components) or "code"
+        raise UserError(
+            f"the run takes its {own} from {source.study_file}: read that file, which can do all that you "
+            "can, and name it with --study FILE"
+        )
+    logger.info("Code of %s runs, SHA-256 %s", named, file_hash(Path(named)))
+    return replace(source, study_file=str(Path(named).resolve()))
 
 
 def file_hash(path: Path) -> str:

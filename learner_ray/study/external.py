@@ -128,7 +128,8 @@ def read_external(request: Request, cohort: Cohort) -> External | None:
     with all_listed(request.results.faults):
         source = with_layout(source)
         found = open_cohort(source)
-        inspect(found, folds=(), skip_bad=request.options.skip_bad)
+        options = request.options
+        inspect(found, folds=(), skip_bad=options.skip_bad, most_gb=options.max_scan_gb)
         require_alike(cohort, found)
         require_apart(cohort, found)
     return External(cohort=found, source=source)
@@ -155,6 +156,7 @@ def read_external_scans(
             plan.base.data.pixels,
             skip_bad=options.skip_bad,
             allow_duplicates=options.allow_duplicates,
+            most_gb=options.max_scan_gb,
             progress=progress,
         )
         require_other_scans(plan.cohort, decoded.cohort)

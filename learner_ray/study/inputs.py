@@ -122,7 +122,13 @@ def read_cohort(request: Request) -> tuple[Request, Cohort]:
         if division.is_given:
             division.divide(cohort, folds=0, repeats=0, seed=options.seed)
             folds = []
-        inspect(cohort, folds=folds, seed=options.seed, skip_bad=options.skip_bad)
+        inspect(
+            cohort,
+            folds=folds,
+            seed=options.seed,
+            skip_bad=options.skip_bad,
+            most_gb=options.max_scan_gb,
+        )
     return request, cohort
 
 
@@ -192,6 +198,7 @@ def read_scans(
             plan.base.data.pixels,
             skip_bad=request.options.skip_bad,
             allow_duplicates=request.options.allow_duplicates,
+            most_gb=request.options.max_scan_gb,
             progress=progress,
         )
 

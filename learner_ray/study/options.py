@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from learner_ray.core.errors import UserError
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.study.profiles import BOUNDS, PROFILES, Size
 from learner_ray.study.samplers import SAMPLERS
 
@@ -115,6 +116,8 @@ class SweepOptions:
     """Fixes a configuration key for all arms; may be given more than once. The keys are listed below."""
     skip_bad: bool = False
     """Goes on without scans that cannot be read."""
+    max_scan_gb: float = _option(DEFAULT_SCAN_GB, metavar="GB")
+    """Refuses a scan with more GB of values, at 4 bytes each, before it is read."""
     allow_duplicates: bool = False
     """Goes on though several files have the same content."""
     seed: int = _option(0, metavar="N")
@@ -167,7 +170,7 @@ class SweepOptions:
             value = getattr(self, name)
             if value is not None and not _is_whole(value):
                 raise UserError(f"{flag(name)} must be a whole number, not {value!r}")
-        for name in ("max_device_hours", "price_per_hour"):
+        for name in ("max_device_hours", "price_per_hour", "max_scan_gb"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise UserError(f"{flag(name)} must be a number above 0, not {value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -129,8 +130,9 @@ def open_data(source: Source, pixels: PixelSettings) -> Data:
         cohort = replace(cohort, contents=cohort.held)
         _require_planned(source, cohort)
     shown = cohort.shown(crop=pixels.crop, mask=pixels.mask)
-    geometry, skip_bad = Geometry.of(pixels), bool(source.bad_scans)
-    cache = build_cache(shown, pixels.image_size, geometry=geometry, skip_bad=skip_bad)
+    # What the study left out stays out, even where it can be read here; what it read, however large, is read.
+    kept = replace(shown, scans=shown.scans[~shown.scans["scan"].isin(source.bad_scans)])
+    cache = build_cache(kept, pixels.image_size, geometry=Geometry.of(pixels), most_gb=math.inf)
     # Where the pixels were decoded just now, so were the files that the list was believed about.
     cohort = with_contents(cohort, cache)
     _require_planned(source, cohort)

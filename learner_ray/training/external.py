@@ -24,7 +24,8 @@ def predict_externally(folder: RunFolder, source: Source, device: str = "cpu") -
 
     Args:
         folder: of a complete final run.
-        source: the external cohort, whose hash and unreadable scans are known.
+        source: the external cohort, whose hash and unreadable scans are known, with the study file that the
+            user named.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -32,7 +33,7 @@ def predict_externally(folder: RunFolder, source: Source, device: str = "cpu") -
     """
     spec = folder.read_spec()
     if spec.config.progression.uses_encoder:
-        predictor = Predictor.load(folder.path, device)
+        predictor = Predictor.load(folder.path, device, source.study_file)
         own, data = predictor.progression, data_of(source, spec.config)
         embedded = predictor.embed(data)
         tables = {SCORES: score_table(data.cohort, data.scans, embedded)}

@@ -20,6 +20,8 @@ from learner_ray.cohort.sidecar import stated_modality
 from learner_ray.cohort.table import SUFFIXES
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import write_atomic
+from learner_ray.core.names import spreadsheet_cell
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.imaging.cache import build_cache
 from learner_ray.imaging.gate import warnings
 from learner_ray.imaging.geometry import Geometry
@@ -90,7 +92,11 @@ def listed(manifest: Path, predictor: Predictor) -> pd.DataFrame:
 
 
 def predict(
-    predictor: Predictor, scans: pd.DataFrame, *, skip_bad: bool = False
+    predictor: Predictor,
+    scans: pd.DataFrame,
+    *,
+    skip_bad: bool = False,
+    most_gb: float = DEFAULT_SCAN_GB,
 ) -> tuple[pd.DataFrame, Embeddings]:
     """Predicts scans: a table with one row per scan, and the embeddings (N, width of the encoder) of
     its rows.
@@ -104,7 +110,14 @@ def predict(
     with tempfile.TemporaryDirectory() as temporary:
         pixels, root = predictor.spec.config.data.pixels, Path(temporary)
         shown, geometry = cohort.shown(crop=pixels.crop, mask=pixels.mask), Geometry.of(pixels)
-        cache = build_cache(shown, pixels.image_size, geometry=geometry, root=root, skip_bad=skip_bad)
+        cache = build_cache(
+            shown,
+            pixels.image_size,
+            geometry=geometry,
+            root=root,
+            skip_bad=skip_bad,
+            most_gb=most_gb,
+        )
         for bad in cache.bad.values():
             logger.warning("left out: %s", bad)
         for line in warnings(describe_looks(cache.looks)):
@@ -189,9 +202,19 @@ def _stated(found: Mapping[str, str]) -> str:
     return " ".join(f"{name}-{found[name]}" for name in STATED if name in found)
 
 
+def as_csv(table: pd.DataFrame) -> str:
+    """A table of predictions as CSV, in which no name is a formula for a spreadsheet."""
+    named = {name: table[name].map(_cell) for name in ("scan", "patient", "visit") if name in table}
+    return table.assign(**named).to_csv(index=False)
+
+
+def _cell(value: object) -> object:
+    return spreadsheet_cell(value) if isinstance(value, str) else value
+
+
 def write(table: pd.DataFrame, embeddings: Embeddings, out: Path) -> None:
     """Writes the table and the embeddings (N, D), each whole or not at all."""
     buffer = io.BytesIO()
     np.save(buffer, embeddings, allow_pickle=False)
     write_atomic(out.with_suffix(".npy"), buffer.getvalue())
-    write_atomic(out, table.to_csv(index=False))
+    write_atomic(out, as_csv(table))

@@ -23,7 +23,7 @@ from learner_ray.imaging.reader import reader_version
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.provenance import git_sha, versions
 from learner_ray.run.spec import RunSpec
-from learner_ray.run.user_code import load_components
+from learner_ray.run.user_code import load_components, with_named_file
 from learner_ray.training.data import Data
 from learner_ray.training.pretraining import Pretraining, ScoreScale, encode, encode_clips, untrained_network
 from learner_ray.training.process import make_deterministic
@@ -79,8 +79,13 @@ class Predictor:
         self._network.load_state_dict(weights)
 
     @classmethod
-    def load(cls, path: Path, device: str = "cpu") -> Predictor:
+    def load(cls, path: Path, device: str = "cpu", study_file: str | Path | None = None) -> Predictor:
         """The predictor that lies in a run's folder.
+
+        Args:
+            path: the folder.
+            device: ``cpu`` or ``cuda``.
+            study_file: the file that the user named for the run's own code (``with_named_file``).
 
         Raises:
             UserError: the folder holds no complete final run with an encoder, or its files are damaged.
@@ -88,6 +93,8 @@ class Predictor:
         folder = RunFolder(path)
         spec = folder.read_spec()
         _require_final(folder, spec)
+        if _has_own_encoder(spec):
+            spec = replace(spec, source=with_named_file(spec.source, study_file))
         again = f"repeat the run: python -m learner_ray.train {path / 'config.json'} --out FOLDER"
         if not (path / ENCODER).is_file() or not (path / DESCRIPTION).is_file():
             raise UserError(f"{path} lacks {ENCODER} or {DESCRIPTION}; {again}")
@@ -135,8 +142,11 @@ class Predictor:
 
 def _with_encoder(spec: RunSpec) -> Config:
     """A run's configuration, its encoder imported where that is not one of this package."""
-    own = any(kind == "encoder" for kind, _ in spec.source.components)
-    return load_components(spec.source, spec.config) if own else spec.config
+    return load_components(spec.source, spec.config) if _has_own_encoder(spec) else spec.config
+
+
+def _has_own_encoder(spec: RunSpec) -> bool:
+    return any(kind == "encoder" for kind, _ in spec.source.components)
 
 
 def _require_final(folder: RunFolder, spec: RunSpec) -> None:

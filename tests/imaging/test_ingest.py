@@ -111,6 +111,7 @@ def test_a_fault_met_within_dicom_that_is_not_of_the_file_is_not_kept(tmp_path, 
     cohort = cohort_of({"a": [path]})
     with monkeypatch.context() as patched:
         patched.setattr(f"pydicom.{where}", failing)
+        patched.setattr(ingest, "read_scan", reader.read_scan)  # in this process, where pydicom is replaced
         with pytest.raises(UserError, match="cannot be"):
             build_cache(cohort, 40)
     assert "a" in build_cache(cohort, 40)
@@ -174,6 +175,7 @@ def test_dicom_that_was_met_without_pydicom_is_read_once_it_is_there(
     )
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "pydicom.filereader", None)
+        without.setattr(ingest, "read_scan", reader.read_scan)  # in this process, where pydicom is missing
         installed["pydicom"] = None
         for _ in range(2):
             assert [*build_cache(cohort, 40, skip_bad=True).bad] == names

@@ -1,7 +1,4 @@
-"""The scans of a phantom cohort, written by several processes.
-
-They are commands of their own and not a pool of ``multiprocessing``, whose processes import the caller's
-script again: a script without a ``__main__`` guard would run itself without end."""
+"""The scans of a phantom cohort, written by several processes."""
 
 from __future__ import annotations
 
@@ -13,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from learner_ray.core.child import child_command, child_environment
 
 Rows = list[list[Any]]
 
@@ -50,14 +49,12 @@ def write_patients(modality: str, folder: Path, *, patients: int, visits: int, k
 
 
 def _start(task: Sequence[object]) -> subprocess.Popen[str]:
-    # It finds the packages that this process has found, and none of the working directory's.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", f"from {__name__} import main; main()", json.dumps(task)],
+        [*child_command(__name__), json.dumps(task)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment,
+        env=child_environment(),
         text=True,
     )
 

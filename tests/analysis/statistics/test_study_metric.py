@@ -1,5 +1,6 @@
 """The primary metric of a study may be defined in its study file, which is imported for nothing else."""
 
+import hashlib
 import json
 import shutil
 import sys
@@ -14,7 +15,8 @@ from analysis.page.staleness import changed_sources
 from analysis.report import main
 from analysis.results.errors import ReportError
 from analysis.results.load import load
-from analysis.statistics.study_metric import primary_metric
+from analysis.statistics import study_metric
+from analysis.statistics.study_metric import name_study_files, primary_metric
 from analysis.statistics.study_statistics import study_statistics
 from learner_ray.study.study_file import load_study
 
@@ -22,11 +24,19 @@ pytestmark = pytest.mark.usefixtures("own_metrics")
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path, monkeypatch):
     """The study file of the page."""
     path = tmp_path / "triage.py"
     path.write_text(EXAMPLE)
+    monkeypatch.setattr(study_metric, "_named", {})
     return path
+
+
+@pytest.fixture
+def named(file):
+    """The study file, which the user has named."""
+    name_study_files([file])
+    return file
 
 
 def triage(folder, file, **changes):
@@ -45,9 +55,12 @@ def test_the_worked_example_is_the_primary_metric_of_its_report(file, tmp_path, 
     folder, out = triage(tmp_path / "triage", file), tmp_path / "report"
     stronger = make_ledger({**ARMS, "weighted": 2.0, **CONTROLS})
     change_ledger(folder, lambda ledger: ledger.assign(**stronger))
-    assert main([str(folder), "--out", str(out), "--draws", "200"]) == 0
+    command = [str(folder), "--out", str(out), "--draws", "200"]
+    assert main(command) == 2 and f"the study file {file} defines it: read that" in capsys.readouterr().err
+    assert main([*command, "--study", str(file)]) == 0
     said = capsys.readouterr()
     assert "Triage cost (lower is better) [95 % CI]" in said.out and f"{file}: imported" in said.err
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in said.err
     rows = pd.read_csv(out / "tables/headline.csv").set_index("arm")
     ledger = of(folder).ledger.query("arm == 'weighted'")
     cost = [[0, 0.5, 1], [0.2, 0, 0.5], [0.4, 0.2, 0]]
@@ -88,23 +101,25 @@ def test_a_study_file_that_the_sweep_has_imported_is_not_imported_again(file, tm
     assert (tmp_path / "times").read_text() == "once "
 
 
-def test_where_the_study_file_is_gone_it_is_said_where_it_was_sought_and_a_copy_will_do(file, tmp_path):
+def test_no_study_file_is_imported_that_the_user_has_not_named_even_beside_the_results(file, tmp_path):
     folder = triage(tmp_path / "triage", tmp_path / "gone" / "triage.py")
-    with pytest.raises(ReportError) as raised:
-        primary_metric(of(folder))
-    assert f"neither at {tmp_path / 'gone' / 'triage.py'} nor at {folder / 'triage.py'}" in str(raised.value)
     shutil.copy(file, folder)
+    with pytest.raises(ReportError, match="name it with --study FILE"):
+        primary_metric(of(folder))
+    name_study_files([folder / "triage.py"])  # wherever it lay when the study was made
     assert primary_metric(of(folder)).label == "Triage cost"
+    with pytest.raises(ReportError, match="no such file"):
+        name_study_files([tmp_path / "gone" / "triage.py"])
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [("x = 1", "defines no report metric 'triage_cost'.*known: macro_f1"), ("1 / 0", "ZeroDivisionError")],
 )
-def test_a_study_file_without_the_metric_or_with_a_fault_is_named(file, tmp_path, content, said):
-    file.write_text(content)
+def test_a_study_file_without_the_metric_or_with_a_fault_is_named(named, tmp_path, content, said):
+    named.write_text(content)
     with pytest.raises(ReportError, match=f"triage.py: .*{said}"):
-        primary_metric(of(triage(tmp_path / "triage", file)))
+        primary_metric(of(triage(tmp_path / "triage", named)))
 
 
 def test_a_name_that_nobody_knows_is_told_with_those_that_are_known(tmp_path, monkeypatch):
@@ -116,9 +131,10 @@ def test_a_name_that_nobody_knows_is_told_with_those_that_are_known(tmp_path, mo
     assert "cost_pack" not in sys.modules
 
 
-def test_studies_whose_files_give_one_name_to_two_metrics_are_each_reported_by_their_own(file, tmp_path):
-    other = tmp_path / "other.py"
+def test_studies_whose_files_give_one_name_to_two_metrics_are_each_reported_by_their_own(named, tmp_path):
+    file, other = named, tmp_path / "other.py"
     other.write_text(EXAMPLE.replace('label = "Triage cost"', 'label = "Other cost"'))
+    name_study_files([other])
     studies = load([triage(tmp_path / "a", file), triage(tmp_path / "b", other)]).studies
     assert [primary_metric(study).label for study in (*studies, studies[0])] == [
         "Triage cost", "Other cost", "Triage cost",
@@ -132,11 +148,11 @@ def test_the_forest_plot_names_every_primary_metric_it_shows(tmp_path):
     assert "difference of Accuracy / QWK with the reference" in drawing.svg
 
 
-def test_a_changed_study_file_is_read_again(file, tmp_path):
+def test_a_changed_study_file_is_read_again(named, tmp_path):
     """As in a notebook, where one process makes a report twice."""
-    folder = triage(tmp_path / "a", file)
+    folder = triage(tmp_path / "a", named)
     assert primary_metric(of(folder)).label == "Triage cost"
-    file.write_text(EXAMPLE.replace('label = "Triage cost"', 'label = "Other cost"'))
+    named.write_text(EXAMPLE.replace('label = "Triage cost"', 'label = "Other cost"'))
     assert primary_metric(of(folder)).label == "Other cost"
 
 
