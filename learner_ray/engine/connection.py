@@ -20,7 +20,7 @@ from ray.autoscaler.sdk import request_resources
 from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.core.paths import mistaken_path
 from learner_ray.engine import head, ray_private
-from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
+from learner_ray.engine.preflight import await_nodes, check_nodes, inspect_nodes, token_beside
 from learner_ray.run.object_storage import is_url
 
 logger = logging.getLogger(__name__)
@@ -105,6 +105,7 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
 
     Raises:
         UserError: no cluster answers at the address, or one of its nodes could not run this study.
+        PlaceError: a node has not joined, or does not answer.
     """
     if ray.is_initialized():
         if address is not None:
@@ -120,6 +121,7 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
         gpus = torch.cuda.device_count()
         precision = fastest_precision("cuda" if gpus else "cpu")
         return Devices(local=True, cpus=_cores(), gpus=gpus, precision=precision)
+    await_nodes()
     most = reachable_devices()
     if most["GPU"] and not ray.cluster_resources().get("GPU"):
         bring_a_gpu(most["GPU"])
