@@ -21,7 +21,7 @@ from learner_ray.run.provenance import versions
 
 MUST_AGREE = ("python", "ray", "torch", "learner-ray")
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 
 NODES = "LEARNER_RAY_NODES"
 """Environment variable: how many nodes a cluster that is being started will have; `slurm.sh` sets it."""
