@@ -195,7 +195,8 @@ def test_a_job_on_two_nodes_has_the_ledger_of_this_machine(good, tmp_path):
     assert "on the Ray cluster (up to 4 CPU)" in job.said
     local = [*TINY, "--address", "local"]
     here = sweep_command(job.slurm.data, tmp_path / "lus", *local, module="tests.formula_runs")
-    subprocess.run(here, cwd=ROOT, check=True, capture_output=True)
+    there = os.environ | {"PYTHONPATH": str(job.slurm.project)}
+    subprocess.run(here, cwd=job.slurm.project, env=there, check=True, capture_output=True)
     ledgers = [pd.read_parquet(out / "ledger.parquet") for out in (job.out, tmp_path / "lus")]
     pd.testing.assert_frame_equal(*ledgers)
 
