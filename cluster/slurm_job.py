@@ -55,14 +55,36 @@ class Job:
                 host = towards.getsockname()[0]
         return f"{host}:{free_ports(1)[0]}"
 
-    def sweep(self, arguments: Sequence[str], environment: dict[str, str]) -> int:
-        """Runs the sweep and returns its exit code."""
+    def sweep(
+        self, arguments: Sequence[str], environment: dict[str, str], head: subprocess.Popen[bytes]
+    ) -> int:
+        """Runs the sweep and returns its exit code: 1 or 143 where it was ended because Ray's head had gone,
+        for which it would wait in vain. What its runs have written stays.
+
+        Args:
+            arguments: of the sweep.
+            environment: variables for the sweep alone.
+            head: the step in which Ray's head runs.
+        """
         command = [sys.executable, "-m", "learner_ray.sweep", *arguments]
         self._sweep = subprocess.Popen(command, env=os.environ | environment)
         if self.told:
             self._sweep.terminate()
-        code = self._sweep.wait()
-        return code if code >= 0 else 128 - code
+        while head.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                return _exit_code(self._sweep.wait(timeout=0.5))
+        try:
+            return _exit_code(self._sweep.wait(timeout=END_S))
+        except subprocess.TimeoutExpired:
+            self._sweep.kill()
+            self._sweep.wait()
+        print("Ray has ended, and the sweep with it: the same sbatch line goes on", flush=True)
+        return TERMINATED if self.told else UNFINISHED
+
+
+def _exit_code(returned: int) -> int:
+    """As a shell has it, of what Python says of a process."""
+    return returned if returned >= 0 else 128 - returned
 
 
 def requeue(job: str, code: int, *, signalled: bool) -> None:
@@ -182,7 +204,7 @@ def main(arguments: list[str]) -> int:
         if others:
             steps.append(start_ray(others, address))
         joined = {"RAY_ADDRESS": address, "LEARNER_RAY_NODES": str(len(job.nodes))}
-        code = job.sweep(arguments, joined)
+        code = job.sweep(arguments, joined, steps[0])
     requeue(job.id, code, signalled=job.told)
     return code
 

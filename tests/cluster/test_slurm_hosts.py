@@ -48,7 +48,7 @@ OTHERS = "mkdir -m 777 /tmp/o && cd /tmp/o && exec setpriv --reuid 65534 --clear
 OTHERS += "--inh-caps +dac_override "
 OTHERS += "--ambient-caps +dac_override env HOME=/tmp/o RAY_TMPDIR=/tmp/o {ray} start --head --num-cpus=1 "
 OTHERS += "--object-store-memory=100000000"
-AT_MOST_S = 400.0
+AT_MOST_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -256,9 +256,23 @@ def test_scancel_ends_all_of_it_and_runs_nothing_again(slurm):
     job.wait("CANCELLED")
     while job.left and time.monotonic() - start < 60:
         time.sleep(0.5)
-    print(f"\nnothing was left {time.monotonic() - start:.0f} s after scancel")
-    assert job.left == [] and job["Restarts"] == "0", job.said
-    assert "rerun the same command" in job.said
+    seconds = time.monotonic() - start
+    print(f"\nnothing was left {seconds:.0f} s after scancel")
+    assert job.left == [] and seconds < 25 and job["Restarts"] == "0", job.said
+
+
+def test_where_rays_head_dies_the_job_is_requeued_and_goes_on(slurm):
+    root = slurm.folder / "results" / "headless"
+    hold(root, 2)
+    job = slurm.submit("headless", "--nodes=1")
+    try:
+        job.await_runs(2)
+        slurm.on(1, f"pkill -9 -f 'gcs_server .*learner-ray-{job.id}/'")
+        job.wait("PENDING", "REQUEUED")
+    finally:
+        release(root)
+    job.wait("COMPLETED")
+    assert job["Restarts"] == "1" and ended(root) == RUNS, job.said
 
 
 def test_a_job_out_of_time_is_requeued_and_goes_on_after_a_slow_head(slurm):
