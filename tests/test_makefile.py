@@ -69,8 +69,6 @@ def test_make_says_which_pythons_fit_where_there_is_none(tmp_path: Path, words: 
     assert done.returncode == 2 and done.stderr.startswith(first)
 
 
-def test_make_and_the_packages_claim_name_the_same_pythons() -> None:
-    claim = 'requires-python = ">=3.11,<3.14"'
-    assert claim in (ROOT / "pyproject.toml").read_text()
+def test_make_takes_the_pythons_that_the_package_claims() -> None:
     assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in (ROOT / "Makefile").read_text()
-    assert 'python: ["3.11", "3.12", "3.13"]' in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()

@@ -69,7 +69,13 @@ class Slurm:
         script = Path(__file__).with_name("slurm_hosts.sh")
         done = subprocess.run(
             ["bash", str(script), words[0], str(self.folder), *words[1:]],
-            env={"PATH": PATH, "HOME": str(self.folder / "home"), "USER": "root", "LANG": "C.UTF-8"},
+            env={
+                "PATH": PATH,
+                "HOME": str(self.folder / "home"),
+                "USER": "root",
+                "LANG": "C.UTF-8",
+                "RAY_worker_niceness": "0",  # else whatever runs beside the tests goes first
+            },
             cwd=self.project,
             capture_output=True,
             text=True,
