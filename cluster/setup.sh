@@ -4,15 +4,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-  echo "learner_ray: constraints.txt needs Python 3.11 or newer, this node has $(python3 --version)" >&2
+for python in python3 python3.13 python3.12 python3.11 none; do
+  if "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then break; fi
+done
+if [ "$python" = none ]; then
+  echo "learner_ray needs Python 3.11, 3.12 or 3.13, and this node has $(python3 --version)" >&2
   exit 1
-}
+fi
 # Ray writes the token readable for all, and rsync keeps the modes it finds.
 chmod 700 ~/.ray
 chmod 600 ~/.ray/auth_token
 
-python3 -m venv .venv
+"$python" -m venv .venv
 .venv/bin/pip install --quiet --constraint constraints.txt ".${1:+[$1]}"
 
 # First, not last: a stock .bashrc returns early in shells that are not interactive.

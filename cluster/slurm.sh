@@ -4,49 +4,32 @@
 #   python3 -m venv .venv && .venv/bin/pip install --constraint constraints.txt .
 #   sbatch --nodes=4 cluster/slurm.sh lus --data /project/lus --out /project/results/lus
 #
-# The arguments are the sweep's. Slurm's requeue, or the same command again, resumes.
+# sbatch's options stand before this file's name (--account, --partition, --time, --gpus-per-node ...), the sweep's
+# after it. The same line resumes; cluster/README.md, "Slurm", says what is requeued by itself.
 #SBATCH --job-name=learner-ray
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
-#SBATCH --exclusive
 #SBATCH --gpus-per-node=1
+#SBATCH --cpus-per-task=8
 #SBATCH --time=24:00:00
+#SBATCH --signal=B:TERM@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=learner-ray-%j.log
-set -euo pipefail
-cd "$SLURM_SUBMIT_DIR"
+cd "$SLURM_SUBMIT_DIR" || exit 1
 
-if [ ! -x .venv/bin/ray ]; then
-  echo "no .venv in $PWD: install the project first, the head of this file says how" >&2
+# The environment: a shell file of one's own (module load, conda activate), or .venv, or what was active at sbatch.
+if [ -n "${LEARNER_RAY_ENV:-}" ]; then
+  # shellcheck disable=SC1090 # the user's own
+  source "$LEARNER_RAY_ENV" || exit 2
+elif [ -x .venv/bin/python ]; then
+  PATH="$PWD/.venv/bin:$PATH"
+fi
+if ! python -c 'import ray' 2>/dev/null; then
+  echo "no environment with the project: make .venv in $PWD as the head of this file says, activate one" >&2
+  echo "before sbatch, or name a shell file that does in LEARNER_RAY_ENV" >&2
   exit 2
 fi
-PATH="$PWD/.venv/bin:$PATH"
 
-# A token of this job's own, so that no other user of these nodes can speak to it.
-export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
-export RAY_AUTH_TOKEN_PATH="$HOME/.ray/token-$SLURM_JOB_ID"
-trap 'rm -f "$RAY_AUTH_TOKEN_PATH"' EXIT
-(
-  umask 077
-  mkdir -p "$HOME/.ray"
-  python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$RAY_AUTH_TOKEN_PATH"
-)
-
-# The port and the folder differ from job to job: /tmp/ray may be another user's.
-head_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export RAY_ADDRESS_OF_HEAD="$head_node:$((20000 + SLURM_JOB_ID % 10000))"
-export RAY_TMPDIR="/tmp/learner-ray-$SLURM_JOB_ID"
-export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
-ulimit -n 65536 || ulimit -n "$(ulimit -H -n)"
-
-# On every node; the sweep itself runs on the first, which also holds the `driver` resource and the dashboard.
-# shellcheck disable=SC2016 # expanded on the node
-srun --kill-on-bad-exit=1 bash -c '
-  mkdir -p "$RAY_TMPDIR/ray"
-  trap "rm -rf \"$RAY_TMPDIR\"" EXIT
-  if [ "$SLURM_NODEID" = 0 ]; then
-    set -- --dashboard-host=127.0.0.1 --resources="{\"driver\": 100}" "$@"
-  fi
-  ray symmetric-run --address "$RAY_ADDRESS_OF_HEAD" --min-nodes "$SLURM_JOB_NUM_NODES" "$@"
-' node -- python -m learner_ray.sweep "$@"
+# In this shell's place, so that what Slurm signals is the job itself.
+exec python -m cluster.slurm_job "$@"

@@ -35,9 +35,11 @@ from learner_ray.study.study import Study
 if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mistake is found without them
     import pandas as pd
 
+    from learner_ray.cohort import Cohort
     from learner_ray.engine.connection import Devices
     from learner_ray.study.budget import Budget
     from learner_ray.study.external import External
+    from learner_ray.study.inputs import Request
     from learner_ray.study.plan import Plan
     from learner_ray.study.plan_report import PlanReport
     from learner_ray.study.runner import StudyRunner
@@ -118,14 +120,15 @@ class Experiment:
 
     def plan(self) -> PlanReport:
         """Works out what would run: runs, hours, disk space and minimum detectable difference. Runs nothing,
-        but reads every scan once and times a few epochs on a device that would train.
+        but reads every scan once and times a few epochs on a device that would train; where all GPUs are
+        still to be brought by an autoscaler, it asks for none, and says that it knows no hours.
 
         Raises:
             UserError: the cohort, the options or the devices do not allow the study, or no device is free.
             PlaceError: the epochs that were to be timed failed.
         """
         with self._prepared() as (plan, _, _, devices):
-            from learner_ray.engine.pace import devices_not_timed, plan_throughput
+            from learner_ray.engine.pace import NONE_UP, devices_not_timed, plan_throughput
             from learner_ray.engine.run_plan import slots_of
             from learner_ray.engine.time_limit import hours_of
             from learner_ray.study.freeze import looks_of
@@ -134,7 +137,8 @@ class Experiment:
             return PlanReport(
                 plan=plan,
                 heading=self._heading(plan, devices),
-                throughput=plan_throughput(plan, devices),
+                throughput={} if devices.none_up else plan_throughput(plan, devices),
+                untimed=NONE_UP if devices.none_up else "",
                 not_timed=devices_not_timed(devices),
                 encoder_bytes=encoder_bytes(plan),
                 slots=slots_of(self.options, devices),
@@ -158,7 +162,7 @@ class Experiment:
         from learner_ray.engine.time_limit import budget_of
 
         results, budget = self._request.results, budget_of(self.options)
-        with self._prepared() as (plan, decoded, external, devices), results.alone():
+        with self._prepared(trains=True) as (plan, decoded, external, devices), results.alone():
             from learner_ray.study.closing import unused_device_seconds
             from learner_ray.study.ledger import write_tables
             from learner_ray.study.summary import summary
@@ -223,14 +227,12 @@ class Experiment:
         """Writes what the study is, before anything runs, or how its searches were closed; refuses what may
         not be added to its folder."""
         from learner_ray.study.freeze import amendment_notice
-        from learner_ray.study.other_numerics import refuse_to_add
         from learner_ray.study.record import record
         from learner_ray.study.sample_size import sample_size_record
 
         results = self._request.results
-        refuse_to_add(plan, results, self.options.retry)
+        self._refuse(plan, external)
         before = results.study()
-        refuse_another(external, before, results.out)
         study = record(
             plan,
             results.out,
@@ -274,12 +276,13 @@ class Experiment:
         return runs_table(self.out)
 
     @contextmanager
-    def _prepared(self) -> Iterator[tuple[Plan, Decoded, External | None, Devices]]:
-        """The plan with all scans read, on devices that are given back in the end."""
+    def _prepared(self, *, trains: bool = False) -> Iterator[tuple[Plan, Decoded, External | None, Devices]]:
+        """The plan with all scans read, on devices that are given back in the end. Where it trains and all
+        GPUs are still to be brought, the first is asked for after what can be refused without it."""
         with closed_to_others(self.out.parent):
-            yield from self._prepared_closed()
+            yield from self._prepared_closed(trains)
 
-    def _prepared_closed(self) -> Iterator[tuple[Plan, Decoded, External | None, Devices]]:
+    def _prepared_closed(self, trains: bool) -> Iterator[tuple[Plan, Decoded, External | None, Devices]]:
         options = self.options
         request, cohort = read_cohort(self._request)
         external = read_external(request, cohort)
@@ -287,7 +290,7 @@ class Experiment:
 
         require_named(options.address)
         # Ray and Optuna are loaded here: no mistake that can be told before waits for them.
-        from learner_ray.engine.connection import check_visible, find_devices, left_as_found
+        from learner_ray.engine.connection import check_visible, find_devices, left_as_found, with_a_gpu
         from learner_ray.study.journal import quiet_optuna
 
         with quiet_optuna(), left_as_found():
@@ -295,15 +298,7 @@ class Experiment:
             devices.trials(options.devices_per_trial)
             if options.trials_per_gpu is not None:
                 devices.check_share(options.trials_per_gpu, options.devices_per_trial)
-            from learner_ray.study.other_numerics import recorded_numerics
-
-            plan = plan_request(
-                request,
-                cohort,
-                gpus=devices.gpus,
-                precision=devices.precision,
-                numerics=recorded_numerics(request.results),
-            )
+            plan = self._planned(request, cohort, devices)
             logger.info(self._heading(plan, devices))
             plan, decoded = read_scans(plan, request, NAME, _log_reading)
             if lines := warnings({**decoded.bad_scans, **decoded.oddities}):
@@ -314,7 +309,33 @@ class Experiment:
                 logger.info(external.words)
             if large := note_if_large(pixel_folder()):
                 logger.info(large)
+            if trains and devices.none_up:
+                self._refuse(plan, external)
+                guessed = devices.precision
+                devices = with_a_gpu(devices, request.shared_data, request.results.address)
+                if devices.precision != guessed:
+                    plan = self._planned(request, cohort, devices)
+                    plan, decoded = read_scans(plan, request, NAME, _log_reading)
             yield plan, decoded, external, devices
+
+    def _planned(self, request: Request, cohort: Cohort, devices: Devices) -> Plan:
+        from learner_ray.study.other_numerics import recorded_numerics
+
+        return plan_request(
+            request,
+            cohort,
+            gpus=devices.gpus,
+            precision=devices.precision,
+            numerics=recorded_numerics(request.results),
+        )
+
+    def _refuse(self, plan: Plan, external: External | None) -> None:
+        """Refuses what may not be added to the results folder."""
+        from learner_ray.study.other_numerics import refuse_to_add
+
+        results = self._request.results
+        refuse_to_add(plan, results, self.options.retry)
+        refuse_another(external, results.study(), results.out)
 
     def _heading(self, plan: Plan, devices: Devices) -> str:
         from learner_ray.engine.run_plan import slots_of

@@ -45,8 +45,8 @@ def test_the_public_workflow_runs_what_our_own_runs_on_every_python_that_is_allo
     assert ".ci/run" in [step.get("run") for step in job["steps"]]
     matrix = job["strategy"]["matrix"]
     versions = {*matrix["python"], *(extra["python"] for extra in matrix["include"])}
-    assert versions == {"3.10", "3.11", "3.12", "3.13"}
-    assert 'requires-python = ">=3.10,<3.14"' in (ROOT / "pyproject.toml").read_text()
+    assert versions == {"3.11", "3.12", "3.13"}
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def _look(values: Any) -> Look:
 
 def new_look(arms: Mapping[str, str], analysis: int) -> Look:
     """A look that is taken now, of which nothing is said yet."""
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Look(date=now, arms=arms, verdicts={}, analysis=analysis)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from learner_ray.core.errors import UserError
 
@@ -158,6 +158,6 @@ def _formatted(row: int, text: str, what: str, form: str) -> Moment:
     except re.error as error:
         raise UserError(f"--date-format {form} names a part twice; write it as DD/MM/YYYY") from error
     if when.tzinfo is not None:
-        when = when.astimezone(timezone.utc).replace(tzinfo=None)
+        when = when.astimezone(UTC).replace(tzinfo=None)
     clock = any(part in pattern for part in ("%H", "%I", "%T", "%X"))
     return Moment(days=(when - datetime.min).total_seconds() / _SECONDS_PER_DAY, clock=clock)

@@ -7,20 +7,19 @@ import logging
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.autoscaler.sdk import request_resources
 
 from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.core.paths import mistaken_path
 from learner_ray.engine import head, ray_private
-from learner_ray.engine.preflight import check_nodes, inspect_nodes, token_beside
+from learner_ray.engine.autoscaled import bring_a_gpu, reachable_devices
+from learner_ray.engine.preflight import Node, await_nodes, check_nodes, inspect_nodes, token_beside
 from learner_ray.engine.token_file import close_token_file
 from learner_ray.run.object_storage import is_url
 
@@ -35,12 +34,8 @@ ALONE = "without a cluster, add --address local"
 NO_USAGE_STATISTICS = {"RAY_USAGE_STATS_ENABLED": "0"}
 """Ray sends none to its makers, unless the user has set this variable."""
 
-MOST_GPUS = "LEARNER_RAY_MOST_GPUS"
-"""Environment variable: how many GPUs an autoscaler may bring that leaves no cluster file here, as on
-Kubernetes."""
-
-NODE_STARTS_S = 900.0
-"""Seconds in which a cloud starts a GPU node, drivers included; it takes four to eight minutes."""
+LIKELY_PRECISION = "bfloat16"
+"""What GPUs of today are fastest in; older ones are slower in it and say so once they are up."""
 
 LONGEST_FOLDER = 107 - len("/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store")
 """The most letters in the path of Ray's folder, since the path of a socket below it may have 107."""
@@ -59,6 +54,8 @@ class Devices:
     gpus: int
     precision: str
     """The precision that ``train.precision=auto`` stands for on these devices."""
+    none_up: bool = False
+    """Whether all GPUs are still to be brought by an autoscaler, so that the precision is a guess."""
 
     @property
     def slots(self) -> int:
@@ -104,8 +101,11 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
         data: what every node must be able to read; None for a phantom.
         out: the results folder, which all nodes must share.
 
+    Nothing is asked of an autoscaler here: what can be refused is refused before.
+
     Raises:
         UserError: no cluster answers at the address, or one of its nodes could not run this study.
+        PlaceError: a node has not joined, or does not answer.
     """
     if ray.is_initialized():
         if address is not None:
@@ -119,16 +119,44 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
         from learner_ray.training.precision import fastest_precision
 
         gpus = torch.cuda.device_count()
-        precision = fastest_precision("cuda" if gpus else "cpu")
-        return Devices(local=True, cpus=_cores(), gpus=gpus, precision=precision)
+        fastest = fastest_precision("cuda" if gpus else "cpu")
+        return Devices(local=True, cpus=_cores(), gpus=gpus, precision=fastest)
+    await_nodes()
     most = reachable_devices()
-    if most["GPU"] and not ray.cluster_resources().get("GPU"):
-        bring_a_gpu(most["GPU"])
+    none_up = most["GPU"] > 0 and not ray.cluster_resources().get("GPU")
+    nodes = _inspected(data, out)
+    precision = LIKELY_PRECISION if none_up else _precision(nodes)
+    return Devices(local=False, cpus=most["CPU"], gpus=most["GPU"], precision=precision, none_up=none_up)
+
+
+def with_a_gpu(devices: Devices, data: str | None, out: str) -> Devices:
+    """The devices of the cluster that was joined once a first GPU is up, which an autoscaler is asked for if
+    none is.
+
+    Args:
+        devices: those that were found.
+        data: what every node must be able to read; None for a phantom.
+        out: the results folder, which all nodes must share.
+
+    Raises:
+        UserError: none came, or the node could not run this study.
+        PlaceError: a node does not answer.
+    """
+    if not devices.none_up:
+        return devices
+    bring_a_gpu(devices.gpus)
+    return replace(devices, precision=_precision(_inspected(data, out)), none_up=False)
+
+
+def _inspected(data: str | None, out: str) -> list[Node]:
     nodes = inspect_nodes(data, out)
     check_nodes(nodes, data, out)
-    # The head of a GPU cluster may have no GPU: what the nodes with one say counts.
-    precisions = [node.precision for node in nodes if node.gpus] or [nodes[0].precision]
-    return Devices(local=False, cpus=most["CPU"], gpus=most["GPU"], precision=precisions[0])
+    return nodes
+
+
+def _precision(nodes: list[Node]) -> str:
+    """The head of a GPU cluster may have no GPU: what the nodes with one say counts."""
+    return ([node.precision for node in nodes if node.gpus] or [nodes[0].precision])[0]
 
 
 def check_visible(devices: Devices, data: str, out: str) -> None:
@@ -139,56 +167,6 @@ def check_visible(devices: Devices, data: str, out: str) -> None:
     """
     if not devices.local:
         check_nodes(inspect_nodes(data, out), data, out)
-
-
-def reachable_devices() -> dict[str, int]:
-    """CPUs and GPUs that the cluster has, or that its autoscaler could bring.
-
-    Trials that wait for a device are what tells an autoscaler to bring more nodes.
-    """
-    present = ray.cluster_resources()
-    return {name: int(max(present.get(name, 0), _launchable(name))) for name in ("CPU", "GPU")}
-
-
-def _launchable(name: str) -> int:
-    """How much of a resource the autoscaler may bring: what the launcher's file on this head lets it, or the
-    environment says; 0 where neither does.
-    """
-    if name == "GPU" and MOST_GPUS in os.environ:
-        most_gpus = os.environ[MOST_GPUS]
-        if not most_gpus.isascii() or not most_gpus.isdecimal():
-            raise UserError(f"{MOST_GPUS}={most_gpus}: write how many GPUs the autoscaler may bring, as 8")
-        return int(most_gpus)
-    config = ray_private.autoscaler_config()
-    most = config.get("max_workers", 0)
-    types = config.get("available_node_types", {}).values()
-    nodes = sorted((t.get("resources", {}).get(name, 0), t.get("max_workers", most)) for t in types)
-    total = 0
-    for amount, count in reversed(nodes):
-        taken = min(count, most)
-        total, most = total + amount * taken, most - taken
-    return int(total)
-
-
-def bring_a_gpu(most: int) -> None:
-    """Has the autoscaler start a first GPU node, so that the study is planned for what will train it.
-
-    Raises:
-        UserError: none came.
-    """
-    logger.info(f"No GPU node is up: asking for one of up to {most} GPUs")
-    request_resources(bundles=[{"GPU": 1}])
-    until = time.monotonic() + NODE_STARTS_S
-    try:
-        while not ray.cluster_resources().get("GPU"):
-            if time.monotonic() > until:
-                raise UserError(
-                    f"no GPU node came up within {NODE_STARTS_S / 60:.0f} minutes: `ray status` says why "
-                    "(quota, or no spot capacity); without a GPU, add --address local"
-                )
-            time.sleep(1)
-    finally:
-        request_resources(bundles=[])  # it would outlive us; from here on the trials ask
 
 
 def _joined(address: str | None) -> bool:

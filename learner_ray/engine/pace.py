@@ -7,7 +7,8 @@ import logging
 import ray
 
 from learner_ray.core.errors import PlaceError, StorageError, UserError
-from learner_ray.engine.connection import NODE_STARTS_S, Devices
+from learner_ray.engine.autoscaled import NODE_STARTS_S
+from learner_ray.engine.connection import Devices
 from learner_ray.engine.faults import last_line
 from learner_ray.engine.run_plan import resources_of
 from learner_ray.run.spec import RunSpec
@@ -15,6 +16,11 @@ from learner_ray.run.throughput import Throughput, paced_as
 from learner_ray.study.plan import Plan
 
 logger = logging.getLogger(__name__)
+
+NONE_UP = (
+    "Hours are not known: no GPU is up, and --plan starts none. Type it again while one is: a sweep starts "
+    "one before it trains. That the GPUs are fastest in bfloat16 is a guess, too."
+)
 
 
 def plan_throughput(plan: Plan, devices: Devices) -> dict[str, Throughput]:

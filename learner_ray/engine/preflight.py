@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +14,20 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from learner_ray.core.errors import StorageError, UserError
+from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.core.numerics import NUMERICS
 from learner_ray.run.object_storage import StoredFolder, is_url, visible
 from learner_ray.run.provenance import versions
 
 MUST_AGREE = ("python", "ray", "torch", "learner-ray")
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
+
+NODES = "LEARNER_RAY_NODES"
+"""Environment variable: how many nodes a cluster that is being started will have; `slurm.sh` sets it."""
+
+JOIN_S = 300.0
+"""Seconds for which the last of them may take longer than the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +43,19 @@ class Node:
     """The precision that ``train.precision=auto`` stands for there."""
 
 
+def await_nodes() -> None:
+    """Returns once the cluster that was joined has as many nodes as the environment says it will have.
+
+    Raises:
+        PlaceError: it has fewer for five minutes.
+    """
+    expected, until = int(os.environ.get(NODES, "1")), time.monotonic() + JOIN_S
+    while (found := sum(node["Alive"] for node in ray.nodes())) < expected:
+        if time.monotonic() > until:
+            raise PlaceError(f"{found} of {expected} nodes have joined Ray within {JOIN_S / 60:.0f} minutes")
+        time.sleep(0.5)
+
+
 def inspect_nodes(data: str | None, out: str) -> list[Node]:
     """Asks every live node of the cluster that was joined.
 
@@ -43,7 +64,8 @@ def inspect_nodes(data: str | None, out: str) -> list[Node]:
         out: the folder that every node must find the driver's files in; made here if it is missing.
 
     Raises:
-        UserError: a node does not answer, or here the folder cannot be written to.
+        PlaceError: a node does not answer.
+        UserError: the folder cannot be written to from here.
     """
     with token_beside(out) as token:
         return _ask_nodes(data, token)
@@ -91,7 +113,7 @@ def _ask_nodes(data: str | None, token: str) -> list[Node]:
         ]
         found: list[Node] = ray.get(asked, timeout=TIMEOUT_S)
     except ray.exceptions.RayError as error:
-        raise UserError(f"a node of the cluster does not answer: {error}") from error
+        raise PlaceError(f"a node of the cluster does not answer: {error}") from error
     return found
 
 

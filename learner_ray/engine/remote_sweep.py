@@ -57,8 +57,8 @@ class Submission:
     """The sweep's arguments, without the options that concern the laptop alone."""
     out: Path
     """The results folder, on the cluster."""
-    study_file: Path | None = None
-    """A study of the user's own, copied to the head."""
+    study_file: str | None = None
+    """A study of the user's own, as it stands in the arguments; it is copied to the head."""
     models: bool = False
     """Whether encoders and checkpoints are brought home, too."""
 
@@ -74,13 +74,18 @@ class Submission:
         words, first = list(self.arguments), ""
         if self.study_file is not None:
             # Beside the results, where every node finds it: it may bring losses of its own.
-            there = str(self.out.parent / "studies" / self.study_file.name)
-            words = [there if word == str(self.study_file) else word for word in words]
-            first = f'install -D "$HOME"/{CACHE}/{shlex.quote(self.study_file.name)} {shlex.quote(there)} && '
+            there = str(self.out.parent / "studies" / Path(self.study_file).name)
+            words = [there if word == self.study_file else word for word in words]
+            first = f'install -D "$HOME"/{shlex.quote(self.study_copy)} {shlex.quote(there)} && '
         # Ray keeps the job's log where others may read it: what names files or patients is kept elsewhere.
         kept = f'{withheld.VARIABLE}="$HOME"/{CACHE}/{shlex.quote(self.name)}-messages.txt'
         sweep = f"exec python -m learner_ray.sweep {shlex.join(words)}"
         return f"{ON_HEAD}; {first}{kept} PYTHONUNBUFFERED=1 {sweep}"
+
+    @property
+    def study_copy(self) -> str:
+        """Where the study file is brought first, below the head user's home; its folder is there."""
+        return f".learner_ray-{Path(self.study_file or '').name}"
 
     @property
     def origin(self) -> str:
@@ -119,7 +124,7 @@ def run_on_cluster(
         cluster=cluster,
         arguments=tuple(arguments),
         out=out,
-        study_file=Path(study_file) if study_file else None,
+        study_file=study_file,
         models=models,
     )
     stored = is_url(stored_at)
@@ -204,12 +209,7 @@ def find_or_submit(client: JobSubmissionClient, submission: Submission) -> str:
             logger.info(f"Found {job.submission_id} running; Ctrl-C stops following it alone.")
             return str(job.submission_id)
     if submission.study_file is not None:
-        run_launcher(
-            "rsync-up",
-            submission.cluster,
-            str(submission.study_file),
-            f"~/{CACHE}/{submission.study_file.name}",
-        )
+        run_launcher("rsync-up", submission.cluster, submission.study_file, f"~/{submission.study_copy}")
     job_id = f"{submission.name}-{len(jobs) + 1}"
     client.submit_job(entrypoint=submission.entrypoint, submission_id=job_id)
     logger.info(

@@ -20,7 +20,7 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from learner_ray.engine.connection import NODE_STARTS_S
+from learner_ray.engine.autoscaled import NODE_STARTS_S
 from learner_ray.engine.faults import last_line
 from learner_ray.run.spec import RunSpec
 

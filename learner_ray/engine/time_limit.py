@@ -11,8 +11,9 @@ from learner_ray.core.errors import UserError
 from learner_ray.study.budget import Budget
 from learner_ray.study.options import JOB, SweepOptions, flag
 
-LEFT_FOR_THE_END_S = 120.0
-"""Seconds of the job that are left for tables and for Ray to end."""
+LEFT_FOR_THE_END_S = 420.0
+"""Seconds of the job that are left: Slurm signals `slurm.sh` 300 s before the end, and tables are written
+before that."""
 
 
 def budget_of(options: SweepOptions) -> Budget | None:
@@ -62,7 +63,7 @@ def hours_of_job() -> float:
     """Hours that the Slurm job has left.
 
     Raises:
-        UserError: this is no job, or it has no limit, or ends within two minutes.
+        UserError: this is no job, or it has no limit, or ends within seven minutes.
     """
     left = seconds_left_of_job()
     if left is None:
@@ -71,7 +72,7 @@ def hours_of_job() -> float:
             "give a number"
         )
     if left <= 0:
-        raise UserError("--hours job: the Slurm job ends within two minutes")
+        raise UserError("--hours job: the Slurm job ends within seven minutes")
     return left / 3600
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +224,7 @@ def remember(external: External | None, folder: Path) -> None:
             )
         return
     if not before:
-        added = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        added = datetime.now(UTC).isoformat(timespec="seconds")
         study["external"] = {**external.record, "added": added}
         study["hash"] = study_hash(study)
         write_json(folder / "study.json", study)

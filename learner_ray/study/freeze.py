@@ -7,7 +7,7 @@ at the answers too many. ``frozen`` is written once and never again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def frozen(
 
 def moment() -> str:
     """Now, in ISO 8601 and UTC."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def family(study: Mapping[str, Any]) -> list[str]:

@@ -31,6 +31,8 @@ class PlanReport:
     """Size of the encoders of all final runs; all else in the runs' folders is small beside them."""
     slots: int
     """Runs at a time."""
+    untimed: str = ""
+    """Why no device was timed, so that hours are not known, in a sentence; empty where one was."""
     not_timed: str = ""
     """Which devices the study may get that are perhaps of another make than the one timed; empty for none."""
     ledger: Path | None = None
@@ -68,17 +70,23 @@ class PlanReport:
         width = max(len(cost.arm) for cost in self.arm_costs)
         rows = [
             f"  {cost.arm:{width}}  {cost.trials:5d} trials  {cost.audits:4d} audits  "
-            f"{cost.finals:4d} final runs  {duration(cost.device_seconds)} of device time"
+            f"{cost.finals:4d} final runs{self._hours(cost.device_seconds)}"
             for cost in self.arm_costs
         ]
+        disk = f"{self.encoder_bytes / 1e9:.1f} GB of disk for final encoders."
+        if self.untimed:
+            total = f"In all {self.runs} runs, {self.slots} at a time; {disk}"
+            return "\n".join([*rows, total, self.untimed, detectable(self.plan, self.ledger, self.looks)])
         total = (
             f"In all {self.runs} runs, {duration(self.device_seconds)} of device time{self._timed}, about "
-            f"{duration(self.wall_seconds)} with {self.slots} at a time{self._in_use}; "
-            f"{self.encoder_bytes / 1e9:.1f} GB of disk for final encoders."
+            f"{duration(self.wall_seconds)} with {self.slots} at a time{self._in_use}; {disk}"
         )
         limits = [text for text in (self._price, self._within_limits) if text]
         known = [self.not_timed] if self._timed and self.not_timed else []
         return "\n".join([*rows, total, *limits, *known, detectable(self.plan, self.ledger, self.looks)])
+
+    def _hours(self, device_seconds: float) -> str:
+        return "" if self.untimed else f"  {duration(device_seconds)} of device time"
 
     @cached_property
     def _left(self) -> Mapping[str, RunsLeft]:

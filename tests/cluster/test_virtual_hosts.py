@@ -225,9 +225,9 @@ def test_the_token_is_private_on_every_host(cluster):
         assert cluster.run(host, "stat -c %a ~/.ray ~/.ray/auth_token").split() == ["700", "600"]
 
 
-def on_laptop(cluster, *options):
+def on_laptop(cluster, *options, study=SMALL):
     """The sweep as typed on the laptop; it starts on the cluster."""
-    command = [sys.executable, "-m", "learner_ray.sweep", *SMALL.split(), "--cluster", str(cluster.file)]
+    command = [sys.executable, "-m", "learner_ray.sweep", *study.split(), "--cluster", str(cluster.file)]
     return subprocess.Popen(
         [*command, *map(str, options)],
         env=cluster.environment | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
@@ -274,6 +274,33 @@ def test_what_only_the_head_can_see_is_refused(cluster):
             f"{host} cannot see {data}" in said and f"{host} cannot see {Path(data).parent}/results" in said
         )
     assert "host1 cannot" not in said
+
+
+OWN = """
+from dataclasses import replace
+from learner_ray.losses.base import Loss
+from learner_ray.study.study import Arm
+from search_spaces.lus import STUDY as LUS
+
+class Own(Loss):
+    name = "own"
+    def compute(self, batch):
+        return batch.embeddings.new_zeros(())
+
+arms = (LUS.arm("mse"), Arm(name="own", label="Own loss", edits={"loss.name": "own"}))
+STUDY = replace(LUS, name="own", arms=arms, default_arms=("mse", "own"))
+"""
+
+
+def test_a_study_file_of_ones_own_runs_there_with_its_own_loss(cluster):
+    (cluster.folder / "laptop" / "own.py").write_text(OWN)
+    there = cluster.folder / "shared" / "own"
+    study = f"./own.py {TINY} --epochs 1 --trials 0 --folds 2"
+    sent = on_laptop(cluster, "--data", cluster.data, "--out", there, study=study)
+    said = sent.communicate(timeout=600)[0]
+    assert sent.returncode == 0 and (there.parent / "studies" / "own.py").read_text() == OWN, said
+    ledger = pd.read_parquet(cluster.folder / "laptop" / "results" / "own" / "ledger.parquet")
+    assert {"mse", "own"} <= set(ledger["arm"])
 
 
 def holder(run):

@@ -78,10 +78,12 @@ AUTOSCALED = """
 import sys
 from learner_ray.cli.command import shown_messages
 from learner_ray.engine.head import answers
-from learner_ray.engine.connection import find_devices
+from learner_ray.engine.connection import find_devices, with_a_gpu
 with shown_messages("stdout"):
     devices = find_devices(sys.argv[1], None, "results/lus")
-print(devices, devices.slots)
+    print(devices, devices.none_up)
+    devices = with_a_gpu(devices, None, "results/lus")
+print(devices, devices.none_up, devices.slots)
 """
 
 
@@ -126,8 +128,10 @@ def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 def test_a_head_with_no_gpu_up_asks_its_autoscaler(autoscaled: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", AUTOSCALED, autoscaled]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert "asking for one of up to 3 GPUs" in done.stdout, done.stderr
-    assert done.stdout.splitlines()[-1].endswith("(up to 3 CPU, 3 GPU) 3")
+    found, *asked, brought = done.stdout.splitlines()
+    assert found.endswith("(up to 3 CPU, 3 GPU) True"), done.stderr
+    assert "asking for one of up to 3 GPUs" in asked[0]
+    assert brought.endswith("(up to 3 CPU, 3 GPU) False 3")
 
 
 STARTS = """

@@ -14,7 +14,8 @@ import pytest
 
 from learner_ray.core.errors import UserError
 from learner_ray.engine import head
-from learner_ray.engine.connection import MOST_GPUS, _launchable, find_devices
+from learner_ray.engine.autoscaled import MOST_GPUS, _launchable
+from learner_ray.engine.connection import find_devices
 from tests.ray_head import free_address
 from tests.small_sweep import GUARD_S
 

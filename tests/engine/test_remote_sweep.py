@@ -41,7 +41,7 @@ def submitted(*typed: str) -> Submission:
         cluster=args.cluster,
         arguments=tuple(for_cluster(typed)),
         out=OUT,
-        study_file=Path(args.study) if args.study.endswith(".py") else None,
+        study_file=args.study if args.study.endswith(".py") else None,
         models=args.with_models,
     )
 
@@ -59,14 +59,13 @@ def test_the_same_command_has_the_same_name_and_another_another(file: Path) -> N
     assert here.name == again.name != submitted("lus", "--seed", "1", "--cluster", str(file)).name
 
 
-def test_a_study_file_goes_where_every_node_finds_it(file: Path) -> None:
-    sent = submitted("mine/knee.py", "--cluster", str(file))
-    assert ".cache/learner_ray/knee.py results/studies/knee.py && " in sent.entrypoint
+@pytest.mark.parametrize("typed", ["mine/knee.py", "./mine/knee.py", "/home/../home/knee.py", "knee.py"])
+def test_a_study_file_goes_where_every_node_finds_it(file: Path, typed: str) -> None:
+    sent = submitted(typed, "--cluster", str(file))
     assert sent.entrypoint.endswith("learner_ray.sweep results/studies/knee.py")
     line = sent.entrypoint.replace("exec python -m learner_ray.sweep", "exec cat")
-    home = Path("home/.cache/learner_ray")
-    home.mkdir(parents=True)
-    (home / "knee.py").write_text("STUDY")
+    Path("home").mkdir()
+    (Path("home") / sent.study_copy).write_text("STUDY")
     environment = {"HOME": str(Path("home").absolute()), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "STUDY"

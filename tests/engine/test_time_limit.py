@@ -24,10 +24,10 @@ def test_times_as_slurm_prints_them(text: str, seconds: float | None) -> None:
 
 def test_the_environment_says_when_the_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 7320))
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 7620))
     assert hours_of_job() == pytest.approx(2, abs=0.01)
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 60))
-    with pytest.raises(UserError, match="two minutes"):
+    with pytest.raises(UserError, match="seven minutes"):
         hours_of_job()
 
 
@@ -38,7 +38,7 @@ def test_else_squeue_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         hours_of_job()
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     squeue = tmp_path / "squeue"
-    squeue.write_text("#!/bin/sh\necho 1:02:00\n")
+    squeue.write_text("#!/bin/sh\necho 1:07:00\n")
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert hours_of_job() == pytest.approx(1)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
+import tomllib
 from pathlib import Path
 from typing import Any
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 HERE = Path(__file__).parent
 STUDY = HERE / "study.py"

@@ -1,0 +1,82 @@
+"""What a cluster's autoscaler may bring, and the first GPU that it is asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+
+import ray
+from ray.autoscaler.sdk import request_resources
+
+from learner_ray.core.errors import UserError
+from learner_ray.engine import ray_private
+
+logger = logging.getLogger(__name__)
+
+MOST_GPUS = "LEARNER_RAY_MOST_GPUS"
+"""Environment variable: how many GPUs an autoscaler may bring that leaves no cluster file here, as on
+Kubernetes."""
+
+NODE_STARTS_S = 900.0
+"""Seconds in which a cloud starts a GPU node, drivers included; it takes four to eight minutes."""
+
+SAID_AFTER_S = 120.0
+"""Seconds after which it is said that no node has come yet."""
+
+
+def reachable_devices() -> dict[str, int]:
+    """CPUs and GPUs that the cluster has, or that its autoscaler could bring.
+
+    Trials that wait for a device are what tells an autoscaler to bring more nodes.
+    """
+    present = ray.cluster_resources()
+    return {name: int(max(present.get(name, 0), _launchable(name))) for name in ("CPU", "GPU")}
+
+
+def _launchable(name: str) -> int:
+    """How much of a resource the autoscaler may bring: what the launcher's file on this head lets it, or the
+    environment says; 0 where neither does.
+    """
+    if name == "GPU" and MOST_GPUS in os.environ:
+        most_gpus = os.environ[MOST_GPUS]
+        if not most_gpus.isascii() or not most_gpus.isdecimal():
+            raise UserError(f"{MOST_GPUS}={most_gpus}: write how many GPUs the autoscaler may bring, as 8")
+        return int(most_gpus)
+    config = ray_private.autoscaler_config()
+    most = config.get("max_workers", 0)
+    types = config.get("available_node_types", {}).values()
+    nodes = sorted((t.get("resources", {}).get(name, 0), t.get("max_workers", most)) for t in types)
+    total = 0
+    for amount, count in reversed(nodes):
+        taken = min(count, most)
+        total, most = total + amount * taken, most - taken
+    return int(total)
+
+
+def bring_a_gpu(most: int) -> None:
+    """Has the autoscaler start a first GPU node, so that the study is planned for what will train it.
+
+    Raises:
+        UserError: none came.
+    """
+    logger.info(f"No GPU node is up: asking for one of up to {most} GPUs")
+    request_resources(bundles=[{"GPU": 1}])
+    until = time.monotonic() + NODE_STARTS_S
+    said = False
+    try:
+        while not ray.cluster_resources().get("GPU"):
+            if not said and time.monotonic() > until - NODE_STARTS_S + SAID_AFTER_S:
+                said = True
+                logger.info(
+                    f"No GPU node has come for {SAID_AFTER_S / 60:.0f} minutes: it may be starting, or there "
+                    "is no capacity; `ray status` in another shell says which"
+                )
+            if time.monotonic() > until:
+                raise UserError(
+                    f"no GPU node came up within {NODE_STARTS_S / 60:.0f} minutes: `ray status` says why "
+                    "(quota, or no spot capacity); without a GPU, add --address local"
+                )
+            time.sleep(1)
+    finally:
+        request_resources(bundles=[])  # it would outlive us; from here on the trials ask

@@ -1,0 +1,127 @@
+"""What a first contact asks of an account, call by call, on moto's AWS and under Ray's own autoscaler."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import moto.core.responses
+import pytest
+from moto.server import ThreadedMotoServer
+from ray.autoscaler._private import commands
+from ray.autoscaler._private.aws import config as aws_config
+from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+
+from cluster import aws
+from learner_ray.engine.head import answers
+from learner_ray.engine.ray_private import BOOTSTRAP_FILE
+from tests.cluster.files import CLUSTER, prepared
+from tests.cluster.test_aws_launch import Recorder, machine
+from tests.ray_head import free_address, head
+from tests.small_sweep import GUARD_S, sweep_command
+
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("aws")]
+
+SMALL = ["--folds", "2", "--trials", "0", "--epochs", "1", "--arms", "mse,majority", "--profile", "laptop"]
+SMALL += ["--set", "data.image_size=32", "--set", "data.frames=2"]
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The calls that moto's AWS has answered, in order; every client of this test finds it."""
+    asked: list[str] = []
+    answer = moto.core.responses.BaseResponse.call_action
+
+    def noted(self: moto.core.responses.BaseResponse) -> object:
+        of = self._get_param("InstanceType")
+        asked.append(f"{self.service_name}:{self._get_action()}" + (f"({of})" if of else ""))
+        return answer(self)
+
+    monkeypatch.setattr(moto.core.responses.BaseResponse, "call_action", noted)
+    monkeypatch.setattr(aws_config, "time", type("NoSleep", (), {"sleep": lambda seconds: None}))
+    monkeypatch.chdir(CLUSTER.parent)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+        "HOME": str(tmp_path),
+        "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("token")
+    yield asked
+    server.stop()
+
+
+def until(happened: str, calls: list[str], sweep: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + GUARD_S
+    while happened not in calls:
+        assert time.monotonic() < end and sweep.poll() is None, calls
+        time.sleep(0.2)
+
+
+def launch_head(config: dict[str, Any]) -> None:
+    """As ``ray up`` does it; what it would type on the head is only noted."""
+    commands.get_or_create_head_node(
+        config,
+        printable_config_file="cluster/gpu.yaml",
+        no_restart=False,
+        restart_only=False,
+        yes=True,
+        override_cluster_name=None,
+        _runner=Recorder(),
+    )
+
+
+def test_a_mistake_asks_for_no_instance_and_a_sweep_for_one(
+    calls: list[str], tmp_path: Path, manifest: Path
+) -> None:
+    images = ["--image", "ami-12c6146b"]  # one of moto's
+    assert aws.main(["--ssh-from", "192.0.2.7/32", *images]) == 0
+    config = AWSNodeProvider.bootstrap_config(copy.deepcopy(prepared("gpu.yaml")))
+    launch_head(config)
+    print("\nup to the head:", ", ".join(key for key, _ in itertools.groupby(calls)))
+    config["setup_commands"], config["file_mounts"] = [], {}
+    bootstrap = tmp_path / BOOTSTRAP_FILE.name
+    bootstrap.write_text(json.dumps(config))
+    address, out = free_address(), tmp_path / "results" / "lus"
+    with head(address, "--num-cpus=1", f"--autoscaling-config={bootstrap}"):
+        end = time.monotonic() + GUARD_S
+        while not answers(address):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        calls.clear()
+        local = [*SMALL, "--address", address]
+        env = os.environ | {"PYTHONPATH": str(CLUSTER.parent), "PYTHONUNBUFFERED": "1"}
+        for wrong, code in (([], 2), (["--plan"], 2)):
+            command = sweep_command(manifest.with_name("manifets.csv"), out, *local, *wrong)
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+            assert done.returncode == code and "manifets.csv" in done.stdout + done.stderr
+        planned = sweep_command(manifest, out, *local, "--plan")
+        done = subprocess.run(planned, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "Hours are not known: no GPU is up" in done.stdout, done.stderr
+        assert not [call for call in calls if "RunInstances" in call], calls
+        print("mistakes and --plan:", ", ".join(sorted(set(calls))))
+        command = sweep_command(manifest, out, *local)
+        sweep = subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            until(f"ec2:RunInstances({machine('gpu')})", calls, sweep)
+        finally:
+            sweep.terminate()
+            said = sweep.communicate()[0]
+        assert "asking for one of up to 8 GPUs" in said
+        print("a sweep:", ", ".join(sorted(set(calls))))
