@@ -2,8 +2,8 @@
 
     python benchmarks/one_search.py [--trials 12] [--rounds 3]
 
-The search of one arm in one fold, as with ``--protocol development``: really trained runs on a phantom cohort,
-one thread each, no pruner. All ways train runs of the same configuration, patients and length; each has a
+The search of one arm in one fold, as with ``--protocol development``: really trained runs on a phantom
+cohort, one thread each, no pruner. All ways train runs of the same configuration, patients and length; each has a
 process of its own, and the ways take turns. Prints Markdown.
 """
 
@@ -84,14 +84,14 @@ def main() -> None:
                 walls[way].append(seconds)
                 shares[way].append(devices_in_use(intervals, seconds))
                 trained[way].append(sum(end - begin for run in intervals for _, begin, end in run))
-    print("| way | wall s (median) | of joblib's | slots in use | training s per trial |\n|---|---|---|---|---|")
+    print(
+        "| way | wall s (median) | of joblib's | slots in use | training s per trial |\n|---|---|---|---|---|"
+    )
     joblib = statistics.median(walls[list(WAYS)[-1]])
     for way in WAYS:
-        wall = statistics.median(walls[way])
+        wall, share = statistics.median(walls[way]), statistics.median(shares[way])
         each = statistics.median(trained[way]) / args.trials
-        print(
-            f"| {way} | {wall:.1f} | {wall / joblib:.2f} | {statistics.median(shares[way]):.2f} | {each:.2f} |"
-        )
+        print(f"| {way} | {wall:.1f} | {wall / joblib:.2f} | {share:.2f} | {each:.2f} |")
 
 
 if __name__ == "__main__":
