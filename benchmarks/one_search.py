@@ -3,8 +3,8 @@
     python benchmarks/one_search.py [--trials 12] [--rounds 3]
 
 The search of one arm in one fold, as with ``--protocol development``: really trained runs on a phantom
-cohort, one thread each, no pruner. All ways train runs of the same configuration, patients and length; each has a
-process of its own, and the ways take turns. Prints Markdown.
+cohort, one thread each, no pruner. All ways train runs of the same configuration, patients and length; each
+has a process of its own, and the ways take turns. Prints Markdown.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 import ray
 import yaml
 
-from learner_ray.engine.connection import MOST_GPUS
+from learner_ray.engine.autoscaled import MOST_GPUS
 from tests.cluster.files import CLUSTER
 
 # The fields of https://ray-project.github.io/kuberay/reference/api/ (ray.io/v1) that a manifest may set.
