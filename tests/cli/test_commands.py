@@ -65,7 +65,7 @@ def test_help_lists_every_option_and_every_key_with_its_meaning() -> None:
         assert key.meaning, f"{name} has no text below its field"
 
 
-@pytest.mark.parametrize("arguments", [[], ["swep"], ["export"]])
+@pytest.mark.parametrize("arguments", [[], ["swep"], ["exprot"]])
 def test_a_verb_that_there_is_not_is_a_mistake(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
