@@ -85,11 +85,9 @@ MODULES_THAT_JUDGE_DEATHS = (
 
 @contextmanager
 def on_loopback() -> Iterator[None]:
-    """A Ray that is started within it listens on the loopback interface alone, as it does on macOS and
-    Windows, so that no other machine reaches it.
+    """A Ray that is started within it listens on the loopback interface alone, as on macOS and Windows.
 
-    Where Ray has moved the switch: it listens on all interfaces, as it does by default, and asks for its
-    token.
+    Where Ray has moved the switch: on all interfaces, as it does by default, and asks for its token.
     """
     with environment({CLUSTER_SWITCH: "0"}, override=False):
         try:

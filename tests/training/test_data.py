@@ -133,3 +133,10 @@ def test_the_list_names_sizes_times_and_hashes(listed: Path) -> None:
     assert values["cohort_hash"] == source.cohort_hash == load(listed, modality="lus").hash
     (file,) = values["scans"]["p3-2.png"]["files"]
     assert file["size"] == (listed.parent / "p3-2.png").stat().st_size and len(file["sha256"]) == 64
+
+
+def test_what_the_sweep_left_out_stays_out_even_where_it_can_be_read(listed: Path) -> None:
+    source = replace(swept(listed), bad_scans=("p3-2.png",))
+    data = opened(source)
+    assert "p3-2.png" not in data.scans.index and len(data.scans) == 31
+    assert data.cohort.hash == source.cohort_hash
