@@ -1,7 +1,8 @@
-"""Makes the firewall and the launch template that ``gpu.yaml`` names: ``python -m cluster.aws``.
+"""Makes the firewall, launch template and roles that ``gpu.yaml`` names: ``python -m cluster.aws``.
 
-Ray's own firewall opens ssh to the world and its default machine image is of 2023; this sets both right once,
-and again whenever your address changes. Nothing here costs money by itself.
+Ray's own firewall opens ssh to the world, its default machine image is of 2023, and its role for the head may
+do everything; this sets them right once, and again whenever your address changes. Nothing here costs money by
+itself. Who types it needs the rights of ``aws-policy.json``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from cluster.aws_roles import make_roles
 from learner_ray.core.errors import UserError
 
 NAME = "learner-ray"
@@ -96,7 +98,7 @@ def launch_template(ec2: Any, group: str, image: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Makes or renews firewall and launch template; returns the exit code."""
+    """Makes or renews firewall, launch template and roles; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cluster.aws", description=__doc__)
     parser.add_argument(
         "--ssh-from", metavar="CIDR", help="network ssh may come from (default: this machine)"
@@ -104,6 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--image", metavar="AMI", help="machine image (default: AWS's newest for Ubuntu, CUDA)"
     )
+    parser.add_argument("--bucket", help="S3 bucket that every node may read and write (default: none)")
     options = parser.parse_args(arguments)
     try:
         import boto3  # type: ignore[import-untyped]
@@ -115,7 +118,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ImportError:
         print("needs boto3: pip install 'learner-ray[aws]'", file=sys.stderr)
         return 2
-    region = yaml.safe_load(CLUSTER_FILE.read_text())["provider"]["region"]
+    file = yaml.safe_load(CLUSTER_FILE.read_text())
+    region = file["provider"]["region"]
     try:
         network = ssh_network(options.ssh_from) if options.ssh_from else own_network()
         image = options.image
@@ -124,6 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
             image = ssm.get_parameter(Name=IMAGE_PARAMETER)["Parameter"]["Value"]
         ec2 = boto3.client("ec2", region_name=region)
         launch_template(ec2, firewall(ec2, network), image)
+        make_roles(boto3.client("iam", region_name=region), file["cluster_name"], options.bucket)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

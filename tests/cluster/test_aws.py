@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import boto3
 import botocore.session
+import moto
 import pytest
 
-from cluster import aws
+from cluster import aws, aws_roles
 from learner_ray.core.errors import UserError
 from tests.cluster.files import load
 
@@ -100,3 +102,37 @@ def test_without_credentials_it_says_how_to_have_them(
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps credentials that other tests have set
     assert aws.main(["--ssh-from", "192.0.2.7"]) == 2
     assert "aws configure" in capsys.readouterr().err
+
+
+def test_a_bucket_is_all_that_a_gpu_node_may_touch() -> None:
+    assert aws_roles.bucket_statements(None) == []
+    rights = [action for s in aws_roles.bucket_statements("scans") for action in s["Action"]]
+    places = {place for s in aws_roles.bucket_statements("scans") for place in s["Resource"]}
+    assert all(right.startswith("s3:") and "*" not in right for right in rights)
+    assert places == {"arn:aws:s3:::scans", "arn:aws:s3:::scans/*"}
+
+
+def test_the_head_ends_the_nodes_of_its_own_cluster_alone() -> None:
+    (ends,) = [s for s in aws_roles.head_statements("mine", "arn") if "ec2:TerminateInstances" in s["Action"]]
+    assert ends["Condition"] == {"StringEquals": {"ec2:ResourceTag/ray-cluster-name": "mine"}}
+    assert not [a for s in aws_roles.head_statements("mine", "arn") for a in s["Action"] if "*" in a]
+
+
+def test_every_node_has_the_role_that_is_made_for_it() -> None:
+    types = load("gpu.yaml")["available_node_types"]
+    names = {name: t["node_config"]["IamInstanceProfile"]["Name"] for name, t in types.items()}
+    assert names == {"head": aws_roles.HEAD, "gpu": aws_roles.WORKER}
+
+
+@moto.mock_aws
+def test_roles_are_made_once_and_a_bucket_that_is_not_named_again_is_taken_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    iam = boto3.client("iam", region_name="us-west-2")
+    for bucket, policies in (("scans", 2), (None, 1), ("scans", 2)):
+        aws_roles.make_roles(iam, "mine", bucket)
+        names = (aws_roles.HEAD, aws_roles.WORKER)
+        assert sum(len(iam.list_role_policies(RoleName=name)["PolicyNames"]) for name in names) == policies
+    assert len(iam.list_roles()["Roles"]) == 3

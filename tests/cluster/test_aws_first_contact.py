@@ -20,6 +20,7 @@ from ray.autoscaler._private.aws import config as aws_config
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
 from cluster import aws
+from cluster.aws_roles import head_statements
 from learner_ray.engine.head import answers
 from learner_ray.engine.ray_private import BOOTSTRAP_FILE
 from tests.cluster.files import CLUSTER, prepared
@@ -93,6 +94,9 @@ def test_a_mistake_asks_for_no_instance_and_a_sweep_for_one(
     config = AWSNodeProvider.bootstrap_config(copy.deepcopy(prepared("gpu.yaml")))
     launch_head(config)
     print("\nup to the head:", ", ".join(key for key, _ in itertools.groupby(calls)))
+    policy = json.loads((CLUSTER / "aws-policy.json").read_text())
+    rights = {action for statement in policy["Statement"] for action in statement["Action"]}
+    assert {call.partition("(")[0] for call in calls} <= rights
     config["setup_commands"], config["file_mounts"] = [], {}
     bootstrap = tmp_path / BOOTSTRAP_FILE.name
     bootstrap.write_text(json.dumps(config))
@@ -125,3 +129,6 @@ def test_a_mistake_asks_for_no_instance_and_a_sweep_for_one(
             said = sweep.communicate()[0]
         assert "asking for one of up to 8 GPUs" in said
         print("a sweep:", ", ".join(sorted(set(calls))))
+    statements = head_statements("learner-ray", "arn")
+    rights = {action for statement in statements for action in statement["Action"]}
+    assert {call.partition("(")[0] for call in calls} <= rights

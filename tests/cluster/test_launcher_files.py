@@ -125,3 +125,15 @@ def test_own_hosts_all_stay_and_the_first_holds_the_driver() -> None:
     assert """--resources='{"driver":100}'""" in head and "driver" not in worker
     # Version 2 of the autoscaler never starts the last on-premise worker.
     assert "RAY_enable_autoscaler_v2=0" in head.split("ray start")[0]
+
+
+def test_a_shell_on_a_node_begins_where_all_nodes_see_its_results(tmp_path: Path) -> None:
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    home.mkdir()
+    shared.mkdir()
+    (home / ".bashrc").write_text((CLUSTER / "env.sh").read_text().replace("/shared", str(shared)))
+    for words, begins in ((["-i", "-c", "pwd"], shared), (["-c", "source ~/.bashrc; pwd"], home)):
+        done = subprocess.run(
+            ["bash", *words], cwd=home, env={"HOME": str(home), "PATH": "/usr/bin:/bin"}, capture_output=True
+        )
+        assert done.stdout.decode().strip() == str(begins)
