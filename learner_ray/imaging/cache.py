@@ -121,7 +121,13 @@ def build_cache(
     if root is None:
         with writing_to_cache():
             return build_cache(
-                cohort, size, geometry=geometry, root=pixel_folder(), skip_bad=skip_bad, progress=progress
+                cohort,
+                size,
+                geometry=geometry,
+                root=pixel_folder(),
+                skip_bad=skip_bad,
+                most_gb=most_gb,
+                progress=progress,
             )
     shown = [size, *astuple(geometry)]
     store = PixelStore(root / f"{size}px-{_digest([*shown, reader_version([]), _FORMAT])}", size)
