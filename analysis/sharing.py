@@ -95,7 +95,7 @@ def statement(report: Report) -> str:
             "tables/*.csv      the numbers of the tables",
             "figures/*.csv     the numbers of the figures",
             "",
-            "All numbers are of groups: arms, folds, runs, subgroups. It has counts of patients and pairs, and",
+            "All numbers are of groups: arms, folds, runs, subgroups; counts of patients and pairs; and",
             "names: of the cohort, and of sites and devices where the study compares them. There is no",
             "row, point or picture of a single patient or scan, no id, pseudonym, date of a visit, file name",
             "or folder, and of what failed the kind of the error alone.",
