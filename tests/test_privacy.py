@@ -24,7 +24,9 @@ from tests.marked_cohort import STUDY, found_in, record_number, write_marked
 
 OPTIONS = ["--profile", "laptop", "--folds", "2", "--trials", "1", "--epochs", "2", "--max-concurrent", "2"]
 OPTIONS += ["--skip-bad", "--address", "local"]
-GUARD_S = 900
+GUARD_S = 1500
+
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("privacy"), pytest.mark.timeout(2 * GUARD_S)]
 
 
 @dataclass
@@ -75,7 +77,6 @@ def place() -> Iterator[Place]:
         yield place
 
 
-@pytest.mark.long
 def test_no_byte_outside_the_results_tells_of_a_patient(place: Place) -> None:
     elsewhere = {
         "reports": place.written("report", "shared"),
@@ -99,7 +100,6 @@ def test_no_byte_outside_the_results_tells_of_a_patient(place: Place) -> None:
     assert len(marks) == 8, "the search finds what is there"
 
 
-@pytest.mark.long
 def test_results_and_cache_are_closed_and_reports_are_as_open_as_the_user_wants(place: Place) -> None:
     def modes(*folders: str) -> Counter[str]:
         paths = [path for path in place.written(*folders) if not path.is_symlink()]
@@ -111,7 +111,6 @@ def test_results_and_cache_are_closed_and_reports_are_as_open_as_the_user_wants(
     assert not ray, "the workers' logs"
 
 
-@pytest.mark.long
 def test_of_a_report_no_record_number_can_be_recovered(place: Place) -> None:
     """Who has a report tries the million numbers that there can be."""
     tables = [
