@@ -75,6 +75,22 @@ def test_hidden_temporary_folder(monkeypatch: pytest.MonkeyPatch, variables: dic
     assert ray_private.temporary_folder() == expected
 
 
+def test_switch_that_has_a_ray_listen_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import ray_constants, services, worker
+
+    monkeypatch.setattr(worker, "_global_node", None)  # whose address would be the answer
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    with ray_private.on_loopback():
+        assert services.get_node_ip_address() == "127.0.0.1"
+    assert ray_constants.ENABLE_RAY_CLUSTER is before and ray_private.CLUSTER_SWITCH not in os.environ
+
+
+def test_hidden_switch_of_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER")
+    with ray_private.on_loopback():
+        pass
+
+
 def test_address_of_the_cluster_that_ray_start_has_joined(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
