@@ -257,6 +257,7 @@ def test_scancel_ends_all_of_it_and_runs_nothing_again(slurm):
     hold(slurm.folder / "results" / "cancelled", 2)
     job = slurm.submit("cancelled")
     job.await_runs(2)
+    before = job["Restarts"]  # of a busy machine's: a node that did not answer in time
     slurm.on(1, f"scancel {job.id}")
     start = time.monotonic()
     job.wait("CANCELLED")
@@ -264,7 +265,7 @@ def test_scancel_ends_all_of_it_and_runs_nothing_again(slurm):
         time.sleep(0.5)
     seconds = time.monotonic() - start
     print(f"\nnothing was left {seconds:.0f} s after scancel")
-    assert job.left == [] and seconds < 25 and job["Restarts"] == "0", job.said
+    assert job.left == [] and seconds < 25 and job["Restarts"] == before, job.said
 
 
 def test_where_rays_head_dies_the_job_is_requeued_and_goes_on(slurm):
