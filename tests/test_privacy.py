@@ -24,7 +24,7 @@ from tests.marked_cohort import STUDY, found_in, record_number, write_marked
 
 OPTIONS = ["--profile", "laptop", "--folds", "2", "--trials", "1", "--epochs", "2", "--max-concurrent", "2"]
 OPTIONS += ["--skip-bad", "--address", "local"]
-GUARD_S = 1500
+GUARD_S = 400
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("privacy"), pytest.mark.timeout(2 * GUARD_S)]
 
