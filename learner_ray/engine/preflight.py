@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from learner_ray.core.errors import PlaceError, StorageError, UserError
 from learner_ray.core.numerics import NUMERICS
 from learner_ray.run.object_storage import StoredFolder, is_url, visible
-from learner_ray.run.provenance import versions
+from learner_ray.run.provenance import code_hash, versions
 
 MUST_AGREE = ("python", "ray", "torch", "learner-ray")
 
@@ -134,9 +134,9 @@ def _inspect(data: str | None, token: str) -> Node:
 
 
 def must_agree() -> dict[str, str]:
-    """What must be the same on all nodes: versions, and the numerics of this package's own code."""
+    """What must be the same on all nodes: versions, and this package's own files with their numerics."""
     found = {name: version for name, version in versions().items() if name in MUST_AGREE}
-    return {**found, "numerics": str(NUMERICS)}
+    return {**found, "numerics": str(NUMERICS), "learner_ray's files": code_hash()}
 
 
 def check_nodes(nodes: Sequence[Node], data: str | None, out: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -30,6 +31,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def code_hash(package: Path = Path(__file__).resolve().parents[1]) -> str:  # noqa: B008 (constant)
+    """The first twelve digits of the SHA-256 of a package's Python files and their names: by default, of this
+    package, whose version stays the same from one commit to the next."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def git_sha() -> str:

@@ -41,10 +41,10 @@ def test_all_faults_are_listed_by_node() -> None:
         replace(GOOD, host="n2", versions={**GOOD.versions, "torch": "0.1"}),
         replace(GOOD, host="n3", sees_data=False),
         replace(GOOD, host="n4", sees_results=False),
-        replace(GOOD, host="n5", versions={**GOOD.versions, "numerics": "0"}),
+        replace(GOOD, host="n5", versions={**GOOD.versions, "numerics": "0", "learner_ray's files": "a1"}),
     ]
     with pytest.raises(UserError) as error:
         check_nodes(nodes, "data", "out")
     text = str(error.value)
-    assert "n1" not in text and "torch 0.1" in text and "numerics 0" in text
+    assert "n1" not in text and "torch 0.1" in text and "numerics 0" in text and "files a1 (here " in text
     assert all(f"n{i}" in text for i in (2, 3, 4, 5))
