@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,14 @@ class Submission:
             words = [there if word == self.study_file else word for word in words]
             first = f'install -D "$HOME"/{shlex.quote(self.study_copy)} {shlex.quote(there)} && '
         # Ray keeps the job's log where others may read it: what names files or patients is kept elsewhere.
-        kept = f'{withheld.VARIABLE}="$HOME"/{CACHE}/{shlex.quote(self.name)}-messages.txt'
+        kept = f'"$HOME"/{shlex.quote(self.messages)}'
         sweep = f"exec python -m learner_ray.sweep {shlex.join(words)}"
-        return f"{ON_HEAD}; {first}{kept} PYTHONUNBUFFERED=1 {sweep}"
+        return f"{ON_HEAD}; rm -f {kept}; {first}{withheld.VARIABLE}={kept} PYTHONUNBUFFERED=1 {sweep}"
+
+    @property
+    def messages(self) -> str:
+        """The file of whole messages, below the head user's home."""
+        return f"{CACHE}/{self.name}-messages.txt"
 
     @property
     def study_copy(self) -> str:
@@ -140,6 +146,8 @@ def run_on_cluster(
             "\nStopped following the sweep; it keeps running on the cluster. The same command rejoins it."
         )
         return 128 + signal.SIGINT
+    if code:
+        show_messages(submission)
     if code != 2 and stored:
         logger.info(f"Results are in {stored_at}; the same command without --cluster shows them here.")
     elif code != 2:
@@ -248,6 +256,14 @@ def exit_code(details: Any) -> int:
         return code
     logger.error(f"{details.submission_id}: {details.status.value.lower()}")
     return 128 + signal.SIGTERM if details.status == JobStatus.STOPPED else code
+
+
+def show_messages(submission: Submission) -> None:
+    """Shows the messages that the job's log withholds: the terminal here is that of the user alone."""
+    with tempfile.TemporaryDirectory() as here, suppress(UserError, OSError):  # there may be none
+        copy = Path(here) / "messages.txt"
+        run_launcher("rsync-down", submission.cluster, f"~/{submission.messages}", str(copy))
+        logger.error(f"In whole, for you alone:\n{copy.read_text(encoding='utf-8').rstrip()}")
 
 
 def bring_home(submission: Submission) -> None:
