@@ -33,7 +33,7 @@ ARMS = ("mse", "contrastive", "majority")
 FOLDS = 2
 TINY = "--profile laptop --set data.image_size=32 --set data.frames=2"
 SWEEP = f"cd ~/learner_ray && python -m learner_ray.sweep lus {TINY} --folds {FOLDS}"
-SEARCHED = f"--arms {','.join(ARMS)} --epochs 10 --trials 1"
+SEARCHED = f"--arms {','.join(ARMS)} --epochs 10 --trials 2 --parallel-trials 2"
 """Of so many epochs that a host can be pulled in the middle of a run."""
 SMALL = f"lus {TINY} --arms mse,majority --epochs 1 --trials 0 --folds 2"
 ALIVE = "import ray; ray.init(log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()))"
