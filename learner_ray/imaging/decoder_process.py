@@ -76,6 +76,7 @@ def _copy(handle: int, control: socket.socket, answer: Answer) -> int:
         with socket.socket(fileno=handle) as asked:
             while message := receive(asked):
                 request = json.loads(message)
+                os.chdir(request["folder"])
                 _limit_memory(request["most_gb"])
                 told, frames = answer(request)
                 send(asked, json.dumps(told).encode())

@@ -7,6 +7,7 @@ Any thread may read; each read has a process to itself.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,13 @@ def check_scan(
 
 def _request(files: Sequence[str], region: RegionOfInterest, most_gb: float) -> dict[str, Any]:
     most = None if math.isinf(most_gb) else most_gb  # JSON has no infinity
-    return {"files": list(map(str, files)), "region": asdict(region), "most_gb": most}
+    # The decoder may have begun in another folder than this process is in by now. One that has been removed
+    # is none, and only absolute paths are found from it.
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:
+        folder = os.sep
+    return {"files": list(map(str, files)), "folder": folder, "region": asdict(region), "most_gb": most}
 
 
 def _answer(kind: int, request: dict[str, Any]) -> bytearray:

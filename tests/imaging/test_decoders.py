@@ -62,6 +62,18 @@ def test_frames_are_those_of_a_reader_in_this_process(tmp_path: Path, clip: Path
                 np.testing.assert_array_equal(decoders.read_scan([str(file)], 56, geometry, region), expected)
 
 
+def test_a_relative_path_is_of_the_folder_that_the_process_is_in(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoders.check_scan([clip])  # a decoder is up, wherever it began
+    monkeypatch.chdir(tmp_path)
+    decoders.check_scan([clip.name])
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    with pytest.raises(ScanError, match="No such file"):
+        decoders.check_scan([clip.name])
+
+
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT], ids=lambda n: n.name)
 def test_a_decoder_that_dies_costs_its_scan_alone(tmp_path: Path, number: signal.Signals) -> None:
     clips = {f"{n}.mp4": [write_video(tmp_path / f"{n}.mp4", numbered_frames(20 + n))] for n in range(4)}
