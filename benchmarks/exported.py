@@ -13,8 +13,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import torch
 
@@ -25,7 +23,6 @@ from learner_ray.core.config import Config
 from learner_ray.encoders.network import build_network
 from learner_ray.run.provenance import git_sha, processor
 from learner_ray.training.export import FORMS, Exported, compare
-from learner_ray.training.predictor import Predictor
 from learner_ray.training.pretraining import ScoreScale
 
 
@@ -39,12 +36,11 @@ def main() -> None:
     for name in args.encoders.split(","):
         config = Config().with_values({"encoder.name": name})
         network = build_network(config.encoder, 4, seed=0)
-        held: Any = SimpleNamespace(exported=(network, ScoreScale(300.0, 60.0)))
         for form in args.forms.split(","):
             begun = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / f"encoder{FORMS[form].suffix}"
-                found = compare(Exported(cast(Predictor, held)), FORMS[form], path, (4, 64, 64))
+                found = compare(Exported(network, ScoreScale(300.0, 60.0)), FORMS[form], path, (4, 64, 64))
             seconds = time.monotonic() - begun
             row = [name, form, *(f"{value:.0e}" for value in found.values()), f"{seconds:.0f}"]
             print("| " + " | ".join(row) + " |", flush=True)

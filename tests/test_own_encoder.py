@@ -14,6 +14,7 @@ import torch
 
 from analysis import report
 from learner_ray import predict
+from learner_ray.cli import export
 from learner_ray.core.components import ENCODERS, LOSSES
 from learner_ray.core.config import Config, all_keys
 from learner_ray.core.errors import UserError
@@ -106,6 +107,9 @@ def test_an_encoder_of_ones_own_is_searched_killed_resumed_and_reported(
     assert predict.main([str(run), *scans, "--out", str(tmp_path / "new.csv")]) == 2
     named = ["--study", str(study_file)]
     assert predict.main([str(run), *scans, *named, "--out", str(tmp_path / "new.csv")]) == 0
+    written = ["--to", "torchscript", "--out", str(tmp_path / "encoder.torchscript.pt")]
+    assert export.main([str(run), *written]) == 2
+    assert export.main([str(run), *written, *named]) == 0
     assert len(pd.read_csv(tmp_path / "new.csv")) == 2
     study_file.write_text(study_file.read_text().replace("stride=2", "stride=1"))
     assert predict.main([str(run), *scans, *named, "--out", str(tmp_path / "other.csv")]) == 2

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from learner_ray.cli.command import answer, make_parser
+from learner_ray.cli.command import add_study_file, answer, make_parser
 from learner_ray.core.errors import UserError
 from learner_ray.core.paths import refuse_unwritable
 
@@ -37,6 +37,7 @@ def _export(arguments: Sequence[str] | None, prog: str) -> int:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="Default: encoder.onnx or encoder.torchscript.pt."
     )
+    add_study_file(parser)
     args = parser.parse_args(arguments)
     if not args.run.is_dir():
         raise UserError(f"no run at {args.run}: give the folder of a final run, results/runs/<run_hash>")
@@ -58,7 +59,7 @@ def _carry_out(args: argparse.Namespace) -> None:
         if path.exists():
             raise UserError(f"{path} exists: name another file in --out")
     refuse_unwritable(out.parent)
-    found = export(Predictor.load(args.run), form, out)
+    found = export(Predictor.load(args.run, study_file=args.study_file), form, out)
     differences = ", ".join(f"{name} {value:.0e}" for name, value in found.items())
     print(f"{out}, described in {described}")
     print(f"differs from the run by at most, relative to the largest number: {differences}")

@@ -7,6 +7,7 @@ embeddings and scores in their unit. It computes in float32.
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from learner_ray.core.errors import UserError
-from learner_ray.core.files import write_atomic, write_json
+from learner_ray.core.files import write_json
+from learner_ray.encoders.network import Network
 from learner_ray.imaging.geometry import SLICES, SPAN_MM, Geometry
 from learner_ray.imaging.raster import BACKGROUND
 from learner_ray.training.predictor import Predictor
+from learner_ray.training.pretraining import ScoreScale
 from learner_ray.training.process import make_deterministic
 
 TOLERANCE = 1e-4
@@ -39,9 +42,8 @@ Values = NDArray[np.float32]
 class Exported(nn.Module):
     """A run's network with scores in their unit: clips (N, T, H, W) to embeddings (N, D) and scores (N,)."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, network: Network, scale: ScoreScale) -> None:
         super().__init__()
-        network, scale = predictor.exported
         self.network = network.float().cpu().eval()
         self.mean, self.sd = scale.mean, scale.sd
 
@@ -86,7 +88,7 @@ class Onnx(Form):
                 verbose=False,
             )
         assert program is not None
-        write_atomic(path, program.model_proto.SerializeToString())
+        path.write_bytes(program.model_proto.SerializeToString())
 
     def run(self, path: Path, clips: Values) -> tuple[Values, ...]:
         import onnxruntime
@@ -101,11 +103,9 @@ class TorchScript(Form):
     suffix = ".torchscript.pt"
 
     def write(self, network: Exported, example: Tensor, path: Path) -> None:
-        partial = path.with_name(f"{path.name}.partial")
         with _quiet(), torch.no_grad():
             traced = torch.jit.trace(network, (example,), check_trace=False)  # type: ignore[no-untyped-call]
-            traced.save(str(partial))
-        partial.replace(path)
+            traced.save(str(path))
 
     def run(self, path: Path, clips: Values) -> tuple[Values, ...]:
         with _quiet(), torch.no_grad():
@@ -133,19 +133,22 @@ def export(predictor: Predictor, form: Form, path: Path) -> dict[str, float]:
             left then.
     """
     make_deterministic(predictor.spec.threads)
-    data = predictor.spec.config.data
-    try:
-        found = compare(Exported(predictor), form, path, (data.frames, data.image_size, data.image_size))
-    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"the encoder {predictor.spec.config.encoder.name!r} cannot be written as {path.name}: {reason}. "
-            "Try the other form; an encoder of your own must use x.shape[0] and not len(x)"
-        ) from error
-    if not max(found.values()) <= TOLERANCE:
-        path.unlink()
-        differences = ", ".join(f"{name} by {value:.1e}" for name, value in found.items())
-        raise UserError(f"the file computes something else than the run: {differences} of the largest number")
+    data, network = predictor.spec.config.data, Exported(*predictor.exported)
+    shape = (data.frames, data.image_size, data.image_size)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # what is not the run's does not leave it
+        draft = Path(folder) / path.name
+        try:
+            found = compare(network, form, draft, shape)
+        except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"the encoder {predictor.spec.config.encoder.name!r} cannot be written as {path.name}: "
+                f"{reason}. Try the other form; an encoder of your own must use x.shape[0] and not len(x)"
+            ) from error
+        if not max(found.values()) <= TOLERANCE:
+            said = ", ".join(f"{name} by {value:.1e}" for name, value in found.items())
+            raise UserError(f"the file computes something else than the run: {said} of the largest number")
+        draft.replace(path)
     write_json(description_path(path, form), description(predictor, form, path, found))
     return found
 
@@ -199,7 +202,8 @@ def description(predictor: Predictor, form: Form, path: Path, found: Mapping[str
         },
         "preprocessing": {
             "kinds": predictor.kinds,
-            "grey": "one channel of 0 to 255, made square by black borders, resized by averaging areas",
+            "grey": "one channel of 0 to 255; the longer side is resized to image_size, the rest is black. "
+            "Pictures: bilinear, averaged over the pixels that fall together; clips: by their decoder",
             "image_size": data.image_size,
             "frames": "the scan is cut into as many equal segments as there are frames; of each the middle "
             "frame, of two the earlier. A shorter scan repeats its frames in order",
@@ -212,7 +216,8 @@ def description(predictor: Predictor, form: Form, path: Path, found: Mapping[str
             "crop": data.crop,
             "mask": data.mask,
             "standardise": {
-                "rule": "(value - mean) / sd, mean and sd over all pixels of the scan above the background",
+                "rule": "(value - mean) / sd; both over all kept frames of the scan, of the pixels above the "
+                "background, or of all where none is; sd is 1 at least",
                 "background": BACKGROUND,
             },
             "reader": made["reader"],

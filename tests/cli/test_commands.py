@@ -65,6 +65,15 @@ def test_help_lists_every_option_and_every_key_with_its_meaning() -> None:
         assert key.meaning, f"{name} has no text below its field"
 
 
+@pytest.mark.parametrize("verb", ["train", "predict", "explain", "export"])
+def test_each_verb_that_opens_a_run_takes_the_study_file_of_its_code(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    assert "--study FILE" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [[], ["swep"], ["exprot"]])
 def test_a_verb_that_there_is_not_is_a_mistake(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

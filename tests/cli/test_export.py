@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from learner_ray.cli import export as command
 from learner_ray.cli.export import main
 from learner_ray.core.errors import UserError
 from learner_ray.training import export as module
@@ -66,6 +67,10 @@ def test_a_wrong_name_and_a_file_that_exists_are_refused(
     (tmp_path / "there.json").touch()
     assert main([str(run), "--to", "torchscript", "--out", str(tmp_path / out)]) == 2
     assert "name" in capsys.readouterr().err
+
+
+def test_the_command_offers_every_form() -> None:
+    assert {*command.FORMS} == {*FORMS}
 
 
 def test_lacking_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
