@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learner_ray.cli.command import answer, make_parser, show
+from learner_ray.cli.command import add_scan_limit, answer, make_parser, show
 from learner_ray.cli.missing_codes import add_option, joined
 from learner_ray.core.errors import UserError
 from learner_ray.core.paths import refuse_unwritable
-from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 
 if TYPE_CHECKING:  # pandas comes with it, which --help does not need
     from learner_ray.cohort import Cohort
@@ -94,14 +93,7 @@ def add_check_options(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--allow-duplicates", action="store_true", help="Passes files that have the same content."
     )
-    one.add_argument(
-        "--max-scan-gb",
-        type=float,
-        default=DEFAULT_SCAN_GB,
-        metavar="GB",
-        help="Refuses a scan with more GB of values, at 4 bytes each, before it is read "
-        "(default: %(default)g).",
-    )
+    add_scan_limit(one)
     one.add_argument(
         "--out", default=".", metavar="DIR", help="Where a list of faults goes that is too long to print."
     )

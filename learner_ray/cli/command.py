@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
+import math
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from learner_ray.core import names
 from learner_ray.core.errors import Interrupted, PlaceError, StorageError, TimeOverError, UserError
 from learner_ray.core.files import storage_fault
 from learner_ray.core.paths import mistaken_path
+from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.core.withheld import sayable
 
 COMPLETE, UNFINISHED, MISTAKE, SOME_FAILED = 0, 1, 2, 3
@@ -49,6 +51,28 @@ def add_study_file(parser: argparse.ArgumentParser) -> None:
         help="The study file (.py) that defines components of the run: its code runs. No file that the run "
         "itself names is run.",
     )
+
+
+def add_scan_limit(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that limits the values of a scan, as a sweep has it."""
+    parser.add_argument(
+        "--max-scan-gb",
+        type=_gigabytes,
+        default=DEFAULT_SCAN_GB,
+        metavar="GB",
+        help="Refuses a scan with more GB of values, at 4 bytes each, before it is read "
+        "(default: %(default)g).",
+    )
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
+    return value
 
 
 def run_from_shell(main: Callable[[], int]) -> NoReturn:

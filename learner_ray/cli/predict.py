@@ -12,10 +12,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from learner_ray.cli.command import add_study_file, answer, make_parser
+from learner_ray.cli.command import add_scan_limit, add_study_file, answer, make_parser
 from learner_ray.core.errors import UserError
 from learner_ray.core.paths import refuse_unwritable
-from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m learner_ray.predict") -> int:
@@ -44,13 +43,7 @@ def _predict(arguments: Sequence[str] | None, prog: str) -> int:
         "--out", type=Path, help="CSV to write; embeddings go beside it as .npy. Without it: the screen."
     )
     parser.add_argument("--skip-bad", action="store_true", help="Leaves out scans that cannot be read.")
-    parser.add_argument(
-        "--max-scan-gb",
-        type=float,
-        default=DEFAULT_SCAN_GB,
-        metavar="GB",
-        help="Refuses a scan with more GB of values, at 4 bytes each (default: %(default)g).",
-    )
+    add_scan_limit(parser)
     add_study_file(parser)
     args = parser.parse_args(arguments)
     if bool(args.scans) == bool(args.manifest):

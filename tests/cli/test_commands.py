@@ -74,6 +74,22 @@ def test_each_verb_that_opens_a_run_takes_the_study_file_of_its_code(
     assert "--study FILE" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", ["sweep", "check", "predict"])
+@pytest.mark.parametrize("limit", ["0", "nan", "inf"])
+def test_a_limit_that_is_none_is_a_mistake(
+    verb: str, limit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"sweep": ["lus"], "check": [str(tmp_path)], "predict": [str(tmp_path), "scan.png"]}[verb]
+    code: int | str | None
+    try:
+        code = main([verb, *given, "--max-scan-gb", limit])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    said = capsys.readouterr().err
+    assert "--max-scan-gb" in said and "must be a number above 0" in said
+
+
 @pytest.mark.parametrize("arguments", [[], ["swep"], ["exprot"]])
 def test_a_verb_that_there_is_not_is_a_mistake(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
