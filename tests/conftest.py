@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import hypothesis
 import pytest
 
 from learner_ray.imaging.decoder_pool import running
+from learner_ray.run.provenance import git_sha
 from tests.once import once, run_folder
 from tests.ray_head import end_shared, shared_address
 from tests.small_cohort import write_cohort
@@ -109,7 +109,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=rank)
     if MINUTES:  # another commit begins with another test, so that none is always the one left over
-        first = int(_commit() or "0", 16) % max(len(items), 1)
+        first = int(git_sha().rstrip("+") or "0", 16) % max(len(items), 1)
         items[:] = items[first:] + items[:first]
 
 
@@ -117,11 +117,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what no time is left for."""
     if MINUTES and time.monotonic() - _BEGUN > 60 * float(MINUTES):
         pytest.skip(f"the {MINUTES} minutes of TEST_MINUTES are over")
-
-
-def _commit() -> str:
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=os.getcwd())
-    return asked.stdout.strip()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -155,7 +155,7 @@ def with_contents(cohort: Cohort, cache: PixelCache) -> Cohort:
     # The cache has no hash of a mask that was not used.
     pairs = [pair for row in known for pair in zip(files_read(row), cache.contents[row.scan], strict=False)]
     decoded = {path: sha256 for path, sha256 in pairs if sha256}
-    others = {path: sha for path, sha in cohort.contents.items() if len(known) < len(cohort.scans)}
+    others = cohort.contents if len(known) < len(cohort.scans) else {}
     return replace(cohort, contents={**others, **decoded})
 
 

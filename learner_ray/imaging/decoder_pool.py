@@ -20,7 +20,7 @@ from typing import Any
 
 from learner_ray.core.child import child_command, child_environment
 from learner_ray.core.errors import PlaceError
-from learner_ray.imaging.decoder_process import NUMBER, PIXELS, receive, receive_bytes, send
+from learner_ray.imaging.decoder_process import BEGUN, NUMBER, PIXELS, receive, receive_bytes, send
 
 TIME_LIMIT_S = 1800.0
 """Seconds that a scan may take: the longest clips take minutes, on a busy machine."""
@@ -59,29 +59,39 @@ def ask(kind: int, request: dict[str, Any]) -> tuple[dict[str, Any], bytearray]:
         PlaceError: there can be no decoder.
     """
     with running():
-        decoder = _take(kind)
-        decoder.socket.settimeout(TIME_LIMIT_S)
-        begun = time.monotonic()
-        try:
-            answer = _exchange(decoder.socket, request)
-        except TimeoutError:
-            _died(decoder)
-            reason = _stopped(time.monotonic() - begun)
-        except BaseException:
-            _died(decoder)
-            raise
-        else:
-            if answer:
-                _give_back(decoder)
-                return answer
-            reason = _death(_died(decoder))
-    return {"path": request["files"][0], "reason": reason, "may_pass": True}, bytearray()
+        while True:
+            decoder = _take(kind)
+            decoder.socket.settimeout(TIME_LIMIT_S)
+            begun = time.monotonic()
+            try:
+                decoder.at_work = _begins(decoder.socket, request)
+                answer = _answer(decoder.socket) if decoder.at_work else None
+            except TimeoutError:
+                _died(decoder)
+                reason = _stopped(time.monotonic() - begun)
+            except BaseException:
+                _died(decoder)
+                raise
+            else:
+                if answer:
+                    _give_back(decoder)
+                    return answer
+                code = _died(decoder)
+                if not decoder.at_work and not decoder.is_new:
+                    continue  # it has died since its last scan, as where memory runs out: not of this one
+                reason = _death(code)
+            return {"path": request["files"][0], "reason": reason, "may_pass": True}, bytearray()
 
 
-def _exchange(decoder: socket.socket, request: dict[str, Any]) -> tuple[dict[str, Any], bytearray] | None:
-    """A decoder's answer; None where it dies before it is complete."""
+def _begins(decoder: socket.socket, request: dict[str, Any]) -> bool:
+    """Asks a decoder, and says whether it has taken up the request."""
     with suppress(ConnectionError):
         send(decoder, json.dumps(request).encode())
+    return receive_bytes(decoder, len(BEGUN)) == BEGUN
+
+
+def _answer(decoder: socket.socket) -> tuple[dict[str, Any], bytearray] | None:
+    """A decoder's answer; None where it dies before it is complete."""
     answer = receive(decoder)
     if not answer:
         return None
@@ -109,6 +119,10 @@ class _Decoder:
     kind: int
     process: int
     socket: socket.socket
+    is_new: bool = True
+    """Whether it has read no scan yet."""
+    at_work: bool = False
+    """Whether it has taken up a request, and not answered yet."""
 
     def kill(self) -> None:
         with suppress(ProcessLookupError):
@@ -184,6 +198,7 @@ def _take(kind: int) -> _Decoder:
 
 
 def _give_back(decoder: _Decoder) -> None:
+    decoder.is_new = decoder.at_work = False
     with _lock:
         _busy.remove(decoder)
         _idle.append(decoder)

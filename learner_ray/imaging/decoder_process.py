@@ -24,6 +24,8 @@ NUMBER = struct.Struct("!q")
 HEADERS, PIXELS = -1, -2
 """What asks for one more copy, to read headers alone, or pixels, too, which needs PyTorch. Any other number
 is the id of a copy that has died, and asks for its exit code."""
+BEGUN = b"+"
+"""What a decoder sends when it takes up a request: who dies before has not died of the scan."""
 
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 _SPARE_BYTES = 1 << 30
@@ -75,8 +77,10 @@ def _copy(handle: int, control: socket.socket, answer: Answer) -> int:
         _give_way(parent)
         with socket.socket(fileno=handle) as asked:
             while message := receive(asked):
+                asked.sendall(BEGUN)
                 request = json.loads(message)
-                os.chdir(request["folder"])
+                with suppress(OSError):  # gone or closed: only absolute paths are found from it
+                    os.chdir(request["folder"])
                 _limit_memory(request["most_gb"])
                 told, frames = answer(request)
                 send(asked, json.dumps(told).encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +60,9 @@ def check_scan(
 
 def _request(files: Sequence[str], region: RegionOfInterest, most_gb: float) -> dict[str, Any]:
     most = None if math.isinf(most_gb) else most_gb  # JSON has no infinity
-    # The decoder may have begun in another folder than this process is in by now. One that has been removed
-    # is none, and only absolute paths are found from it.
-    try:
+    folder = ""  # a decoder may have begun in another than this process is in by now
+    with suppress(FileNotFoundError):
         folder = os.getcwd()
-    except FileNotFoundError:
-        folder = os.sep
     return {"files": list(map(str, files)), "folder": folder, "region": asdict(region), "most_gb": most}
 
 

@@ -144,7 +144,7 @@ class Decoded:
 
         return fields_of_view(self._readable)
 
-    @property
+    @cached_property
     def _readable(self) -> Cohort:
         """The cohort without the scans that cannot be read: their headers are read in this process from here
         on, and those of the others could end it."""

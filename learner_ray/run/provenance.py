@@ -8,6 +8,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from learner_ray.core.files import sha256_of
+
 PACKAGES = (
     "learner-ray",
     "ray",
@@ -39,7 +41,7 @@ def code_hash(package: Path = Path(__file__).resolve().parents[1]) -> str:  # no
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(sha256_of(path).encode())
     return digest.hexdigest()[:12]
 
 

@@ -43,9 +43,10 @@ def signalled(number: int) -> Iterator[None]:
 
     def strike() -> None:
         until = time.monotonic() + 30
-        while not decoder_pool._busy and time.monotonic() < until:
+        while not (at_work := [each for each in decoder_pool._busy if each.at_work]):
+            assert time.monotonic() < until
             time.sleep(0.0005)
-        os.kill(decoder_pool._busy[0].process, number)
+        os.kill(at_work[0].process, number)
 
     striking = threading.Thread(target=strike)
     striking.start()
@@ -72,6 +73,8 @@ def test_a_relative_path_is_of_the_folder_that_the_process_is_in(
     monkeypatch.chdir(tmp_path / "other")
     with pytest.raises(ScanError, match="No such file"):
         decoders.check_scan([clip.name])
+    (tmp_path / "other").rmdir()
+    decoders.check_scan([clip])  # an absolute path is found from a folder that has been removed
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT], ids=lambda n: n.name)
@@ -84,6 +87,16 @@ def test_a_decoder_that_dies_costs_its_scan_alone(tmp_path: Path, number: signal
     assert bad.path.startswith(str(tmp_path)) and len(str(bad).splitlines()) == 1
     assert ("was killed" if number == signal.SIGKILL else number.name) in bad.reason
     assert not build_cache(cohort, 40).bad  # its fault was not kept
+
+
+def test_a_decoder_that_dies_between_two_scans_costs_none(clip: Path) -> None:
+    """As where memory runs out, or a decoder had answered when its reading was abandoned."""
+    with decoder_pool.running():
+        for _ in range(3):
+            decoders.read_scan([str(clip)], 40)
+            for idle in decoder_pool._idle:
+                idle.kill()
+            assert len(decoders.read_scan([str(clip)], 40)) == 60
 
 
 def test_a_decoder_that_stands_still_is_ended(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,13 +124,18 @@ def test_ctrl_c_does_not_wait_for_a_scan(clip: Path, monkeypatch: pytest.MonkeyP
     def stopping(done: int, count: int) -> None:
         raise KeyboardInterrupt
 
-    read_scan = ingest.read_scan
+    read_scan, others_read = ingest.read_scan, threading.Semaphore(0)
 
     def standing(files: tuple[str, ...], *how: object) -> np.ndarray:
         if files[0] == str(clip):
+            for _ in others:  # the signal is for none of theirs
+                others_read.acquire()
             with signalled(signal.SIGSTOP):
                 return read_scan(files, *how)
-        return read_scan(files, *how)
+        try:
+            return read_scan(files, *how)
+        finally:
+            others_read.release()
 
     monkeypatch.setattr(ingest, "read_scan", standing)
     with pytest.raises(KeyboardInterrupt):
