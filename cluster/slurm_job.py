@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from cluster.slurm_node import END_S, HEAD_S, free_ports, open_files
+from learner_ray.core.files import write_private
 
 MOST_REQUEUES = 5
 UNFINISHED, MISTAKE, TERMINATED = 1, 2, 128 + signal.SIGTERM
@@ -128,8 +129,7 @@ def private_token(job: str) -> Iterator[Path]:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.unlink(missing_ok=True)
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
+        write_private(path, secrets.token_hex(32))
         yield path
     finally:
         path.unlink(missing_ok=True)

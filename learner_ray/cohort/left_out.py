@@ -12,11 +12,11 @@ from learner_ray.cohort.faults import Faults
 from learner_ray.cohort.missing import Listed
 from learner_ray.cohort.table import read_lines
 from learner_ray.core.errors import UserError
+from learner_ray.core.withheld import without_paths
 
 COLUMNS = ("path", "patient", "visit", "reason")
 """The columns of the list."""
 _TABLE_ROW = re.compile(r", row \d+$")
-_FILE_NAME = re.compile(r"\S*[\w-]\.[A-Za-z]\w{1,5}(?:\.gz)?\b|\S*[/\\]\S*")
 
 
 def left_out_path(manifest: Path) -> Path:
@@ -60,7 +60,7 @@ def with_import(listed: Listed, manifest: Path, files: Collection[str], patients
         if not _TABLE_ROW.search(cells["path"])
         and os.path.abspath(manifest.absolute().parent / cells["path"]) not in files
     ]
-    reasons = Counter(f"at import: {_FILE_NAME.sub('a file', kind_of(cells['reason']))}" for cells in rows)
+    reasons = Counter(f"at import: {without_paths(kind_of(cells['reason']), 'a file')}" for cells in rows)
     known = {*patients, *(cells["patient"].strip() for cells in rows)} - {""}
     return Listed(
         scans=listed.scans + len(rows),

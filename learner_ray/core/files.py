@@ -62,6 +62,16 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
         stream.write(data.encode("utf-8") if isinstance(data, str) else data)
 
 
+def write_private(path: str | os.PathLike[str], text: str) -> None:
+    """Write a new file that nobody but its owner may ever read.
+
+    Raises:
+        FileExistsError: there is a file of this name.
+    """
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
 def json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The JSON object in a file of UTF-8, which may begin with a byte order mark.
 

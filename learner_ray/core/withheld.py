@@ -56,6 +56,11 @@ def without_names(message: str) -> str:
     return "\n".join([shown[0], *([f"  {', '.join(rows)}"] if rows else []), *shown[1:]])
 
 
+def without_paths(text: str, place: str = "PATH") -> str:
+    """A text with a word in the place of every file and folder."""
+    return _PATH.sub(place, text)
+
+
 def _shown(line: str) -> str:
     line = _EXCEPTION.sub(r"\1", line)
-    return _PATH.sub("PATH", _QUOTED.sub("...", line))
+    return without_paths(_QUOTED.sub("...", line))

@@ -8,6 +8,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from learner_ray.core.files import write_private
+
 MODE = "RAY_AUTH_MODE"
 GIVEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 """Environment variables by which the user gives a token; Ray then makes none."""
@@ -30,8 +32,7 @@ def _make(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(secrets.token_hex(32))
+        write_private(temporary, secrets.token_hex(32))
         with suppress(FileExistsError):  # another process was first, and its token counts
             os.link(temporary, path)
     finally:

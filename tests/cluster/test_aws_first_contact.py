@@ -10,12 +10,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import moto.core.responses
 import pytest
 from moto.server import ThreadedMotoServer
-from ray.autoscaler._private import commands
 from ray.autoscaler._private.aws import config as aws_config
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
@@ -24,7 +22,7 @@ from cluster.aws_roles import head_statements
 from learner_ray.engine.head import answers
 from learner_ray.engine.ray_private import BOOTSTRAP_FILE
 from tests.cluster.files import CLUSTER, prepared
-from tests.cluster.test_aws_launch import Recorder, machine
+from tests.cluster.test_aws_launch import launch_head, machine, new_clients
 from tests.ray_head import free_address, head
 from tests.small_sweep import GUARD_S, sweep_command
 
@@ -62,7 +60,8 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
         monkeypatch.setenv(name, value)
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("token")
-    yield asked
+    with new_clients():
+        yield asked
     server.stop()
 
 
@@ -71,19 +70,6 @@ def until(happened: str, calls: list[str], sweep: subprocess.Popen[str]) -> None
     while happened not in calls:
         assert time.monotonic() < end and sweep.poll() is None, calls
         time.sleep(0.2)
-
-
-def launch_head(config: dict[str, Any]) -> None:
-    """As ``ray up`` does it; what it would type on the head is only noted."""
-    commands.get_or_create_head_node(
-        config,
-        printable_config_file="cluster/gpu.yaml",
-        no_restart=False,
-        restart_only=False,
-        yes=True,
-        override_cluster_name=None,
-        _runner=Recorder(),
-    )
 
 
 def test_a_mistake_asks_for_no_instance_and_a_sweep_for_one(

@@ -6,6 +6,7 @@ import copy
 import os
 import tempfile
 import types
+from contextlib import contextmanager
 
 import boto3
 import moto
@@ -13,6 +14,8 @@ import pytest
 from ray.autoscaler._private import commands
 from ray.autoscaler._private.aws import config as aws_config
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+from ray.autoscaler._private.aws.utils import client_cache, resource_cache
+from ray.autoscaler._private.providers import _clear_provider_cache
 
 from cluster import aws
 from tests.cluster.files import CLUSTER, load, prepared
@@ -41,6 +44,35 @@ class Recorder:
         return [line for line in self.lines if text in line]
 
 
+def forget_clients():
+    client_cache.cache_clear()
+    resource_cache.cache_clear()
+    _clear_provider_cache()
+
+
+@contextmanager
+def new_clients():
+    """Ray keeps its clients of AWS: those of one test's AWS must not ask another's."""
+    forget_clients()
+    yield
+    forget_clients()
+
+
+def launch_head(config):
+    """As `ray up` does it; what it would type on the head is only noted, by the recorder that is returned."""
+    recorder = Recorder()
+    commands.get_or_create_head_node(
+        config,
+        printable_config_file="cluster/gpu.yaml",
+        no_restart=False,
+        restart_only=False,
+        yes=True,
+        override_cluster_name=None,
+        _runner=recorder,
+    )
+    return recorder
+
+
 @pytest.fixture(scope="module")
 def account(tmp_path_factory):
     """An empty AWS account, and a home folder with a token in it."""
@@ -48,6 +80,7 @@ def account(tmp_path_factory):
     with (
         pytest.MonkeyPatch.context() as patch,
         moto.mock_aws(config={"iam": {"load_aws_managed_policies": True}}),
+        new_clients(),
     ):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
@@ -68,17 +101,8 @@ def launched(account):
         bootstrapped()
     assert instances(account) == [] and open_to(account) == set()
     assert renew(account, SSH_FROM, image=0) == 0
-    config, recorder = bootstrapped(), Recorder()
-    commands.get_or_create_head_node(
-        config,
-        printable_config_file="cluster/gpu.yaml",
-        no_restart=False,
-        restart_only=False,
-        yes=True,
-        override_cluster_name=None,
-        _runner=recorder,
-    )
-    return config, recorder
+    config = bootstrapped()
+    return config, launch_head(config)
 
 
 def renew(ec2, ssh_from, image):
