@@ -101,6 +101,11 @@ def test_a_process_that_knows_nothing_of_the_study_file_trains_its_runs(
     folder = RunFolder(tmp_path / "run")
     folder.write_spec(group.spec(group.config, final=False))
     command = [sys.executable, "-m", "learner_ray.train", str(folder.path / "config.json")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--study FILE" in refused.stderr
+    done = subprocess.run([*command, "--study", study.file], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert 0 <= json.loads(done.stdout.splitlines()[0])["selection_score"] <= 1
+    code, result, *_ = done.stdout.splitlines()
+    assert code.startswith(f"Code of {study.file} runs, SHA-256 ")
+    assert 0 <= json.loads(result)["selection_score"] <= 1
