@@ -37,7 +37,6 @@ from benchmarks.overhead_ways import made_up_study, space
 from learner_ray.cohort import Fold
 from learner_ray.core.config import Config, TrainConfig
 from learner_ray.engine.connection import start_local
-from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress
 from learner_ray.engine.searcher import RunSearcher, TunePruner
 from learner_ray.engine.tuning import run_study
@@ -55,6 +54,7 @@ from learner_ray.study.profiles import Size
 from learner_ray.study.record import record
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Arm
+from learner_ray.tracking.curves import Curves
 from tests.formula_runs import FormulaRun, FormulaTrainable
 
 ROOT = Path(__file__).resolve().parents[1]

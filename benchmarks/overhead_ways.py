@@ -28,7 +28,6 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from learner_ray.core.config import Config
 from learner_ray.core.files import write_atomic, write_json
 from learner_ray.engine.connection import OBJECT_STORE_BYTES, start_local
-from learner_ray.engine.curves import Curves
 from learner_ray.engine.progress import Progress
 from learner_ray.engine.trainable import RunTrainable, training_run
 from learner_ray.engine.tuning import run_study
@@ -42,6 +41,7 @@ from learner_ray.study.planned_run import FoldSearchSpec
 from learner_ray.study.profiles import Size
 from learner_ray.study.runner import StudyRunner
 from learner_ray.study.study import Arm, Study, Suggest
+from learner_ray.tracking.curves import Curves
 from learner_ray.training.run import TrainingRun
 
 LR = (3e-4, 3e-3)

@@ -14,7 +14,7 @@ import logging
 import math
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from learner_ray.study.inputs import plan_request, read_cohort, read_request, re
 from learner_ray.study.options import RETRY, SweepOptions
 from learner_ray.study.repeat_command import equivalent_command
 from learner_ray.study.study import Study
+from learner_ray.tracking.choice import require_library
 
 if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mistake is found without them
     import pandas as pd
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mist
     from learner_ray.cohort import Cohort
     from learner_ray.engine.connection import Devices
     from learner_ray.study.budget import Budget
+    from learner_ray.study.callback import Callback
     from learner_ray.study.external import External
     from learner_ray.study.inputs import Request
     from learner_ray.study.plan import Plan
@@ -99,6 +101,8 @@ class Experiment:
         *,
         command: str = "",
     ) -> None:
+        if options.track:
+            require_library(options.track)
         self._request = read_request(study, data, out, options)
         self.options = options
         self.command = command or equivalent_command(study, data, out, options)
@@ -162,7 +166,11 @@ class Experiment:
         from learner_ray.engine.time_limit import budget_of
 
         results, budget = self._request.results, budget_of(self.options)
-        with self._prepared(trains=True) as (plan, decoded, external, devices), results.alone():
+        with (
+            self._prepared(trains=True) as (plan, decoded, external, devices),
+            results.alone(),
+            self._tracked(plan) as tracker,
+        ):
             from learner_ray.study.closing import unused_device_seconds
             from learner_ray.study.ledger import write_tables
             from learner_ray.study.summary import summary
@@ -172,11 +180,11 @@ class Experiment:
             results.publish()
             if budget:
                 budget.spend(unused_device_seconds(results.study()))
-            runner = self._runner(plan, budget)
+            runner = self._runner(plan, budget, tracker)
             stopped_by = self._run_rest(plan, runner, devices)
             while stopped_by is None and budget and budget.closes_at is not None:
                 plan = self._close(plan, runner, budget, decoded, external)
-                runner = self._runner(plan, budget)
+                runner = self._runner(plan, budget, tracker)
                 stopped_by = self._run_rest(plan, runner, devices, again=True)
             write_tables(plan, runner, results.out)
             untested: Mapping[str, str] = {}
@@ -352,13 +360,20 @@ class Experiment:
             said += "\nOn a cluster: the same with --cluster cluster/gpu.yaml, see cluster/README.md"
         return said
 
-    def _runner(self, plan: Plan, budget: Budget | None) -> StudyRunner:
+    def _tracked(self, plan: Plan) -> AbstractContextManager[Callback]:
+        """What follows the study's runs in an experiment tracker, where one was asked for."""
+        from learner_ray.tracking.choice import tracking
+
+        results = self._request.results
+        return tracking(self.options.track, results.out, results.store, phantom=plan.cohort.phantom)
+
+    def _runner(self, plan: Plan, budget: Budget | None, tracker: Callback) -> StudyRunner:
         """The runner of a plan, with all that are told of its runs."""
-        from learner_ray.engine.curves import Curves
         from learner_ray.engine.progress import Progress
         from learner_ray.study.journal import optuna_studies
         from learner_ray.study.ledger import LedgerWriter
         from learner_ray.study.runner import StudyRunner
+        from learner_ray.tracking.curves import Curves
 
         results, retry = self._request.results, self.options.retry
         if retry == "failed-trials":
@@ -375,6 +390,7 @@ class Experiment:
                 Progress(plan.runs_per_arm),
                 Curves(tensorboard, results.store, plan.space, arms, self.options.tensorboard),
                 LedgerWriter(plan, results.out),
+                tracker,
                 results,
             ],
             budget=budget,

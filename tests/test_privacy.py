@@ -23,7 +23,7 @@ from learner_ray.core.withheld import VARIABLE
 from tests.marked_cohort import STUDY, found_in, record_number, write_marked
 
 OPTIONS = ["--profile", "laptop", "--folds", "2", "--trials", "1", "--epochs", "2", "--max-concurrent", "2"]
-OPTIONS += ["--skip-bad", "--address", "local"]
+OPTIONS += ["--skip-bad", "--address", "local", "--track", "wandb"]
 GUARD_S = 400
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("privacy"), pytest.mark.timeout(2 * GUARD_S)]
@@ -85,6 +85,7 @@ def test_no_byte_outside_the_results_tells_of_a_patient(place: Place) -> None:
         "home": place.written("home"),
         "cache": (path for path in place.written("cache") if path.name != "messages.txt"),
         "curves": place.written("results/marked/tensorboard"),
+        "tracker": place.written("results/marked/wandb"),
         "searches": [place.root / "results" / "marked" / "optuna.journal"],
     }
     found = {}

@@ -20,6 +20,7 @@ JOB = "job"
 """The value of ``hours`` that stands for what the Slurm job has left."""
 
 CURVES = ("all", "best", "none")
+TRACKERS = ("mlflow", "wandb")
 
 RETRY = {"failed": ("audit", "final"), "failed-trials": ("trial", "audit", "final")}
 """The values of ``retry``, and the roles of runs that each stands for."""
@@ -107,6 +108,9 @@ class SweepOptions:
     """Shows curves in TensorBoard of all runs; of the best, which are the final runs, the ten best trials of
     each arm once they have ended, and a summary of its search; or of none. Without it: all in a study of up
     to 500 runs, else the best."""
+    track: str | None = _option(choices=TRACKERS)
+    """Shows all runs in an experiment tracker, too. Nothing leaves this machine unless MLFLOW_TRACKING_URI
+    names a server, or WANDB_MODE is online; no patient and no file is named."""
     hung_after: float = _option(1800.0, metavar="SECONDS")
     """Ends a run that finishes no epoch within this time, and starts it once more."""
     retry: str | None = _option(choices=tuple(RETRY))

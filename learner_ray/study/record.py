@@ -67,6 +67,9 @@ DERIVED = (
     "ratings.parquet",
     "optuna.journal",
     "tensorboard",
+    "tracked.jsonl",
+    "mlflow.db",
+    "wandb",
     "looks",
 )
 """The files that are written again from the plan and the runs' own files where ``study.json`` is gone, and

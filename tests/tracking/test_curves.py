@@ -10,10 +10,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from learner_ray.engine.curves import Curves
 from learner_ray.run.folder import RunStore
 from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
 from learner_ray.study.runner import StudyRunner
+from learner_ray.tracking.curves import Curves
 from tests.study.small_study import curve, groups, runner
 
 ODD = ("w/o shift", "../up", "..", "/etc", "a/r0-f0", "a", "größe $x<y$")

@@ -16,11 +16,11 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
 from learner_ray.core.names import file_name
-from learner_ray.engine.event_files import EventFile, SearchSummary
 from learner_ray.run.folder import RunStore
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
 from learner_ray.study.runner import StudyRunner
+from learner_ray.tracking.event_files import EventFile, SearchSummary
 
 METRICS = (
     "selection_score",
