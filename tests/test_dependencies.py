@@ -26,7 +26,9 @@ USED_BY_OTHERS = {
         "pydicom decodes compressed pixels by it",
     ),
 }
-OF_AN_EXTRA = {"boto3", "botocore", "dcm2niix", "monai", "onnxruntime", "pydicom", "simpleitk"}
+OF_AN_EXTRA = {
+    "boto3", "botocore", "dcm2niix", "mlflow-skinny", "monai", "onnxruntime", "pydicom", "simpleitk", "wandb",
+}  # fmt: skip
 """Imported where a user has installed an extra: ``boto3`` brings ``botocore``."""
 OF_A_GPU = {"triton"}
 """Imported where PyTorch is the one for GPUs, which brings it."""
