@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.figures.arms import arms_drawing
 from analysis.figures.decision_curve import decision_curve
 from analysis.figures.drawing import Drawing, save
 from analysis.figures.final_runs import calibration, confusion, distance, forest
@@ -12,6 +13,7 @@ from analysis.figures.flow import flow_diagram
 from analysis.figures.importance import importance
 from analysis.figures.search import budget, learning
 from analysis.figures.subgroups import subgroup_forest
+from analysis.figures.trajectories import trajectories
 from analysis.page.page import Report, write_page
 from analysis.page.staleness import write_sources
 from analysis.results.study import StudyResults
@@ -93,13 +95,13 @@ def all_tables(statistics: Sequence[StudyStatistics]) -> list[Table]:
 
 
 def all_figures(statistics: Sequence[StudyStatistics]) -> list[Drawing]:
-    """Every figure that the studies have data for, the forest plot first; importance is not among them."""
-    found = [forest(statistics)]
+    """Every figure that the studies have data for, all arms first; importance is not among them."""
+    found = [arms_drawing(statistics), forest(statistics)]
     for item in statistics:
         found.append(flow_diagram(item))
         if len(item.study.compared):
             found += [subgroup_forest(item), confusion(item), distance(item), calibration(item)]
-            found.append(decision_curve(item))
+            found += [decision_curve(item), trajectories(item)]
         found += [budget(item), learning(item)]
     return [drawing for drawing in found if drawing is not None]
 

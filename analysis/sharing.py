@@ -53,11 +53,12 @@ def _kinds(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def shareable(report: Report) -> Report:
-    """Leave out pictures of scans, tables whose rows are of single patients, and such columns of figures."""
+    """Leave out pictures of scans, tables and figures of single patients, and such columns of others."""
     tables = [table for table in report.tables if not PERSONAL & {*table.data.columns}]
     drawings = [
         replace(drawing, data=drawing.data.drop(columns=[*PERSONAL & {*drawing.data.columns}]))
         for drawing in report.drawings
+        if not drawing.of_single_patients
     ]
     return replace(report, tables=tables, drawings=drawings, shows_scans=False)
 

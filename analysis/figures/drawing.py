@@ -39,6 +39,8 @@ class Drawing:
     figure: Figure
     data: pd.DataFrame
     """The numbers behind the picture, with the runs they come from."""
+    of_single_patients: bool = False
+    """Whether one can read off what became of a single patient: such a picture is not handed out."""
     spoken: str = ""
     """The numbers that a screen reader says in place of the picture, where they are few."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
@@ -15,6 +16,7 @@ from analysis.figures.drawing import FAINT, INK, Drawing
 from analysis.page.check import Check
 from analysis.page.checklist.checklists import Checklist, checklists
 from analysis.page.checklist.record import ReportedStudy
+from analysis.page.headline import headline
 from analysis.page.incremental import incremental_sentences
 from analysis.page.measurement import measurement_sentences
 from analysis.page.methods_text.section import Methods, methods
@@ -28,6 +30,9 @@ from analysis.tables.external import external_sentences
 from analysis.tables.protocol import protocol_lines
 from analysis.tables.table import Table
 
+LARGEST = 1.35
+"""How much larger than drawn a figure may stand on the page: beyond that its letters dwarf the text."""
+_WIDTH = re.compile(r'width="([\d.]+)pt"')
 _IDENTIFIERS = re.compile(r'(\bid="|url\(#|href="#)')
 
 
@@ -41,7 +46,10 @@ def inline_svg(drawing: Drawing) -> Markup:
     prefix = html_id(drawing.name)  # so that no figure takes another's gradients
     svg = _IDENTIFIERS.sub(rf"\g<1>{prefix}-", svg)
     svg = svg.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
-    label = Markup('<svg role="img" aria-labelledby="{0}-name {0}-text" ').format(prefix)
+    widest = round(LARGEST * float(_WIDTH.search(svg)[1]))  # type: ignore[index]
+    label = Markup('<svg role="img" aria-labelledby="{0}-name {0}-text" style="max-width:{1}pt" ').format(
+        prefix, widest
+    )
     named = Markup('<title id="{0}-name">{1}</title><desc id="{0}-text">{2}</desc>').format(
         prefix, drawing.title, drawing.spoken or drawing.description
     )
@@ -102,13 +110,16 @@ def html(report: Report) -> str:
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"intervals": _intervals, "anchor": anchor}
+    environment.tests["sortable"] = _sortable
     figures = [(drawing, inline_svg(drawing)) for drawing in report.drawings]
-    first = [f for f in figures if f[0].name == "forest"]
+    arms = [f for f in figures if f[0].name == "arms"]
+    forest = [f for f in figures if f[0].name == "forest"]
     flows = [f for f in figures if f[0].name.startswith("flow-")]
     return environment.get_template("page.html").render(
         studies=[
             {
                 "study": item.study,
+                "headline": headline(item),
                 "verdicts": [
                     *incremental_sentences(item),
                     *verdict_sentences(item),
@@ -127,11 +138,23 @@ def html(report: Report) -> str:
         places=report.places,
         main_table=report.tables[0],
         tables=report.tables[1:],
-        forest=first,
+        arms=arms,
+        forest=forest,
         flows=flows,
-        figures=[f for f in figures if f not in first and f not in flows],
-        style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),
+        figures=[f for f in figures if f not in [*arms, *forest, *flows]],
+        style=_beside("page.css"),
+        script=_beside("page.js"),
     )
+
+
+def _beside(name: str) -> Markup:
+    """The content of a file of this folder, to stand in the page as it is."""
+    return Markup((Path(__file__).parent / name).read_text(encoding="utf-8"))
+
+
+def _sortable(panel: pd.DataFrame) -> bool:
+    """Whether rows can stand in another order: none leaves a cell to be read from the row above it."""
+    return len(panel) > 1 and not (panel == "").any(axis=None)
 
 
 def write_page(report: Report, out: Path) -> Path:
