@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,7 @@ class Mlflow(Destination):
         os.environ.setdefault(
             "MLFLOW_DISABLE_TELEMETRY", "true"
         )  # nothing of a study goes to MLflow's makers
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table of its database
         from mlflow import MlflowClient
 
         self._client = MlflowClient(self._address)
@@ -94,10 +96,8 @@ class Mlflow(Destination):
     def _parent(self, run: TrackedRun) -> str:
         """The id of the parent run of a run's arm; made once in an experiment, and found by later starts."""
         if run.arm not in self._arms:
-            arm = run.arm.replace("\\", "\\\\").replace("'", "\\'")
-            known = self._client.search_runs(
-                [self._experiment], f"tags.arm = '{arm}' and tags.role = 'arm'", max_results=1
-            )
+            parents = self._client.search_runs([self._experiment], "tags.role = 'arm'")
+            known = [parent for parent in parents if parent.data.tags["arm"] == run.arm]
             tags = {"study": run.tags["study"], "arm": run.arm, "role": "arm"}
             self._arms[run.arm] = known[0].info.run_id if known else self._create(run.arm, tags)
         return self._arms[run.arm]

@@ -47,6 +47,8 @@ class Tracker(Callback):
         self._sender = Sender(destination, SentRuns(out / SENT, destination.place))
         self._live: set[str] = set()
         """Labels of the runs that have started in this process and not ended."""
+        self._ended: set[tuple[str, str]] = set()
+        """Labels and hashes of those that have ended: where searches are closed, all are announced again."""
 
     def on_start(self, planned: PlannedRun) -> None:
         """Begins a run, with the epochs of before a restart."""
@@ -60,13 +62,14 @@ class Tracker(Callback):
 
     def on_end(self, outcome: RunResult) -> None:
         """Ends a run; one that has ended in an earlier start is sent whole, unless it was sent then."""
-        planned = outcome.planned
+        planned, run = outcome.planned, (outcome.planned.label, outcome.planned.spec.hash)
         if planned.label in self._live:
             self._live.discard(planned.label)
-        elif self._sender.has_sent(planned.label, planned.spec.hash):
+        elif run in self._ended or self._sender.has_sent(*run):
             return
         else:
             self._begin(planned, self._store.folder(planned.spec.hash).progress())
+        self._ended.add(run)
         self._sender.end(planned.label, outcome.state)
 
     def close(self) -> None:

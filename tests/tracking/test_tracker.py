@@ -71,6 +71,7 @@ def run_study(out: Path, name: str, store: MemoryStore, until: float = math.inf)
         study = runner(store, callbacks=[tracker], trials=2, seeds=1, epochs=3)
         study.resume()
         simulate(study, lambda spec: Curve(rows=curve(spec)), devices=2, until=until)
+        runner(store, callbacks=[tracker], trials=2, seeds=1, epochs=3).resume()  # as after closing searches
     return story(study)
 
 
