@@ -1,8 +1,9 @@
 """This project's part of the build of its documentation site; mkdocs calls the functions ``on_*``.
 
-The pages are those of ``docs/``, a few from elsewhere in the repository (``OUTSIDE``) and one for each module.
-The navigation is the index, ``docs/README.md``. A link in a page leads to the right place on a code host and in
-the site alike: one to a page from elsewhere is rewritten here, one to a file that is no page becomes plain text.
+The pages are those of ``docs/``, a few from elsewhere in the repository (``OUTSIDE``) and one for each
+module. The navigation is the index, ``docs/README.md``. A link in a page leads to the right place on a code
+host and in the site alike: one to a page from elsewhere is rewritten here, one to a file that is no page
+becomes plain text.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ OUTSIDE = {
 
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 """A link of Markdown to another file: its text, the file, and the heading in it."""
+STAND_IN = re.compile(r"^<!-- generated: (\w+) -->\n(?:.+\n)*", re.MULTILINE)
+"""The place of a generated part: a mark, and the paragraph that stands there on a code host."""
 ROLE = re.compile(r":(?:class|func|mod|meth|attr|data):<code>~?([^<]*)</code>")
 """A reference in a docstring, as Sphinx writes it."""
 
@@ -55,7 +58,8 @@ def navigation(index: str) -> list[dict[str, Any]]:
             if page and page not in seen:
                 pages.append({text: page})
                 seen.add(page)
-        sections.append({re.split(r"[:\n]", part)[0]: pages})
+        if pages:
+            sections.append({re.split(r"[:\n]", part)[0]: pages})
     return sections
 
 
@@ -87,10 +91,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fills in what is generated, and makes links lead to pages of the site."""
-    for name, make in generated.PARTS.items():
-        mark = f"<!-- generated: {name} -->"
-        if mark in markdown:
-            markdown = markdown.replace(mark, make())
+    markdown = STAND_IN.sub(lambda mark: generated.PARTS[mark[1]](), markdown)
     name = page.file.src_uri
     return (
         markdown
@@ -124,6 +125,16 @@ def by_fence(markdown: str) -> Iterator[tuple[bool, str]]:
     """The parts of a page between fences of code, and those within, each with whether it is text."""
     for number, part in enumerate(re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)):
         yield number % 2 == 0, part
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Takes out of the theme's scripts what they would load from a network on pages of certain kinds."""
+    for script in Path(config.site_dir).rglob("*.js"):
+        text = script.read_text()
+        if "https://unpkg.com" in text:
+            script.write_text(re.sub(r"https://unpkg\.com[^\"]*", "", text))
+    for source_map in Path(config.site_dir).rglob("*.map"):
+        source_map.unlink()
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:

@@ -39,7 +39,7 @@ def main(results: Path) -> None:
         phantom = Path(folder, "phantom")
         write_phantom("lus", phantom, patients=6)
         run("-m", "learner_ray.check", str(phantom), "--gallery", str(gallery))
-        photograph(report / "index.html", "report", 1280, 980)
+        photograph(report / "index.html", "report", 1280, 1010)
         photograph(report / "figures/forest.svg", "forest", 880, 165)
         photograph(gallery, "gallery", 880, 760)
 
