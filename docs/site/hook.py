@@ -85,7 +85,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, page, content=rewritten(text, source, page)))
     for module in generated.modules():
         page = f"api/{module}.md"
-        files.append(File.generated(config, page, content=f"# {module}\n\n::: {module}\n"))
+        files.append(
+            File.generated(
+                config, page, content=f"# {module}\n\n[All modules](../api.md#all-modules)\n\n::: {module}\n"
+            )
+        )
     return files
 
 
