@@ -26,7 +26,7 @@ def options() -> str:
         for parser in parsers(verb):
             title = parser.prog if parser.prog.startswith("learner-ray") else f"learner-ray {verb}"
             says = does if title == f"learner-ray {verb}" else (parser.description or "")
-            head = f"## {title}\n\n{says[:1].upper()}{says[1:]}.\n\n| | |\n|---|---|\n"
+            head = f"## {title}\n\n{says[:1].upper()}{says[1:]}.\n\n| option | meaning |\n|---|---|\n"
             parts.append(head + "\n".join(rows(parser)))
     return "\n\n".join(parts)
 

@@ -28,6 +28,8 @@ OUTSIDE = {
     "SECURITY.md": "security.md",
 }
 """Pages that lie outside ``docs/``, by their path in the repository, and what they are called in the site."""
+SOURCES = {page: source for source, page in OUTSIDE.items() if source != page}
+"""The files of these pages."""
 
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 """A link of Markdown to another file: its text, the file, and the heading in it."""
@@ -81,27 +83,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages from outside ``docs/``, and a page for each module."""
     for source, page in OUTSIDE.items():
         if page not in files.src_uris:
-            text = (ROOT / source).read_text()
-            files.append(File.generated(config, page, content=rewritten(text, source, page)))
+            files.append(File.generated(config, page, content=(ROOT / source).read_text()))
     for module in generated.modules():
-        page = f"api/{module}.md"
-        files.append(
-            File.generated(
-                config, page, content=f"# {module}\n\n[All modules](../api.md#all-modules)\n\n::: {module}\n"
-            )
-        )
+        text = f"# {module}\n\n[All modules](../api.md#all-modules)\n\n::: {module}\n"
+        files.append(File.generated(config, f"api/{module}.md", content=text))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fills in what is generated, and makes links lead to pages of the site."""
-    markdown = STAND_IN.sub(lambda mark: generated.PARTS[mark[1]](), markdown)
-    name = page.file.src_uri
-    return (
-        markdown
-        if name in OUTSIDE.values() and name != "README.md"
-        else rewritten(markdown, f"docs/{name}", name)
-    )
+    if page.file.src_uri.startswith("api/"):
+        return markdown
+    filled = STAND_IN.sub(lambda mark: generated.PARTS[mark[1]](), markdown)
+    return rewritten(filled, SOURCES.get(page.file.src_uri, f"docs/{page.file.src_uri}"), page.file.src_uri)
 
 
 def rewritten(markdown: str, source: str, page: str) -> str:

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -62,31 +61,29 @@ class Resources(HTMLParser):
             self.found.append(has.get("href", ""))
 
 
-def resources(site: Path) -> Iterator[tuple[str, str]]:
+@pytest.fixture(scope="module")
+def loaded(site: Path) -> list[tuple[Path, str]]:
     """What pages and style sheets load, each with its file."""
-    for page in site.rglob("*.html"):
-        yield from ((page.name, each) for each in Resources(page).found)
+    found = [(page, each) for page in site.rglob("*.html") for each in Resources(page).found]
     for sheet in site.rglob("*.css"):
-        loaded = re.findall(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", sheet.read_text())
-        yield from ((sheet.name, url or name) for url, name in loaded)
+        urls = re.findall(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", sheet.read_text())
+        found += [(sheet, url or name) for url, name in urls]
+    return found
 
 
 @pytest.mark.slow
-def test_nothing_is_loaded_from_a_network(site: Path) -> None:
-    found = [(name, each) for name, each in resources(site) if re.match(r"(\w+:)?//", each)]
-    assert not found
+def test_nothing_is_loaded_from_a_network(site: Path, loaded: list[tuple[Path, str]]) -> None:
+    assert len(loaded) > 1000
+    assert [(page.name, each) for page, each in loaded if re.match(r"(\w+:)?//", each)] == []
     scripts = "".join(script.read_text() for script in site.rglob("*.js"))
     hosts = r"//[\w.-]*(unpkg|jsdelivr|cdnjs|googleapis|gstatic|cloudflare|polyfill)[\w.-]*"
     assert not re.search(hosts, scripts)
 
 
 @pytest.mark.slow
-def test_what_is_loaded_is_there(site: Path) -> None:
-    for page in site.rglob("*.html"):
-        for each in Resources(page).found:
-            if each and not each.startswith(("data:", "#")):
-                there = site / each[1:] if each.startswith("/") else page.parent / each
-                assert Path(str(there).partition("?")[0]).exists(), f"{page.name} loads {each}"
+def test_what_is_loaded_is_there(loaded: list[tuple[Path, str]]) -> None:
+    files = [(page, each.partition("?")[0]) for page, each in loaded if not each.startswith(("data:", "#"))]
+    assert [(page.name, each) for page, each in files if not (page.parent / each).exists()] == []
 
 
 @pytest.mark.slow
