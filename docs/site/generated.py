@@ -100,7 +100,8 @@ def module_tables() -> str:
     """For each package a table of its modules, each with the first sentence of its docstring."""
     parts: dict[str, list[str]] = {}
     for name in modules():
-        package = ".".join(name.split(".")[:2]) if name.startswith(("learner_ray.", "analysis.")) else name
+        top, *below = name.split(".")
+        package = f"{top}.{below[0]}" if below and (ROOT / top / below[0]).is_dir() else top
         parts.setdefault(package, []).append(f"| [`{name}`](api/{name}.md) | {cell(first_sentence(name))} |")
     return "\n\n".join(f"### {name}\n\n| | |\n|---|---|\n" + "\n".join(rows) for name, rows in parts.items())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -57,3 +58,14 @@ def test_the_log_stands_apart(hook: Any) -> None:
 )
 def test_links_are_rewritten(hook: Any, source: str, page: str, link: str, leads: str) -> None:
     assert hook.rewritten(link, source, page) == leads
+
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "cluster" / "README.md"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_is_written_so_that_code_hosts_and_the_site_see_the_same(hook: Any, page: Any) -> None:
+    text = "".join(part for is_text, part in hook.by_fence(page.read_text()) if is_text)
+    glued = re.findall(r"^(?!- |1\. |\s|#)(.+\n(?:- |1\. ).*)", text, re.MULTILINE)
+    assert glued == [], "the site needs an empty line before a list"
+    assert re.findall(r"^ {1,3}(?:```|- |1\. ).*", text, re.MULTILINE) == [], "indent by four within a list"
