@@ -66,6 +66,6 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "cluster" / 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_is_written_so_that_code_hosts_and_the_site_see_the_same(hook: Any, page: Any) -> None:
     text = "".join(part for is_text, part in hook.by_fence(page.read_text()) if is_text)
-    glued = re.findall(r"^(?!- |1\. |\s|#)(.+\n(?:- |1\. ).*)", text, re.MULTILINE)
+    glued = re.findall(r"^(?!- |1\. | {1,3}\S|#)(.*\S.*\n(?:- |1\. ).*)", text, re.MULTILINE)
     assert glued == [], "the site needs an empty line before a list"
     assert re.findall(r"^ {1,3}(?:```|- |1\. ).*", text, re.MULTILINE) == [], "indent by four within a list"
