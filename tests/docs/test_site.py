@@ -110,7 +110,7 @@ def headings(page: str) -> str:
 @pytest.mark.slow
 def test_a_page_has_landmarks_a_way_past_them_and_words_for_its_pictures(site: Path) -> None:
     page = (site / "tutorial.html").read_text()
-    assert 'class="md-skip"' in page and 'lang="en"' in page
+    assert 'class="md-skip"' in page and 'lang="en"' in page and 'role="dialog" aria-label="Search"' in page
     for landmark in ("<header", "<nav", "<main", "<footer"):
         assert landmark in page
     assert re.findall(r"<img(?![^>]*alt=\"[^\"]{20,}\")", page) == []
