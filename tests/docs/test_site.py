@@ -18,6 +18,8 @@ from learner_ray.core.config import all_keys
 from tests.docs.typed import ROOT
 from tests.once import once, run_folder
 
+pytestmark = pytest.mark.xdist_group("site")  # so that no second worker waits for the build
+
 BUILD = """
 import socket
 def refuse(*_): raise OSError("the build asks for a network")
