@@ -44,7 +44,8 @@ check: $(STAMP)
 
 # Works offline: nothing is loaded from elsewhere, neither here nor by the pages.
 docs: $(STAMP)
-	$(BIN)/python docs/build.py build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo build/docs/index.html
 # The notebook is made from the script; a test holds both equal.
 examples: $(STAMP)
 	$(BIN)/jupytext --to ipynb examples/quickstart.py

@@ -78,3 +78,9 @@ def test_the_glossary_is_in_the_order_of_the_alphabet_and_has_the_words_of_the_d
 def test_every_page_of_the_documentation_is_in_its_index() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
     assert all(f"]({page.name})" in index for page in ROOT.glob("docs/*.md") if page.name != "README.md")
+
+
+def test_the_readme_is_one_screen_with_a_picture() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert text.count("\n") < 80
+    assert "](docs/pictures/report.png)" in text

@@ -37,6 +37,6 @@ _OF_THE_T_STATISTIC: dict[str, Any] = {
 CALIBRATION = {2: _OF_THE_T_STATISTIC, 3: _OF_THE_T_STATISTIC}  # 3 withholds verdicts, and gives none more
 """By the number of the rule, what was measured of it by simulating equally good arms, lowest and highest over
 the conditions: how often 95 % intervals covered the true difference, how often an arm was called supported,
-and within which sizes of study. These are the tables of docs/analysis.md, which a test compares; a rule
+and within which sizes of study. These are the tables of docs/verdict.md, which a test compares; a rule
 without an entry has not been measured.
 """

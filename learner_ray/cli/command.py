@@ -24,7 +24,7 @@ from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.core.withheld import sayable
 
 COMPLETE, UNFINISHED, MISTAKE, SOME_FAILED = 0, 1, 2, 3
-"""Exit codes; README, "Exit codes", has all."""
+"""Exit codes; docs/exit-codes.md has all."""
 
 INTERRUPTED = "\nInterrupted. Completed runs are saved; rerun the same command to resume:\n  {}"
 

@@ -1,4 +1,4 @@
-"""What a study records of the rule's error and coverage is what docs/analysis.md measured."""
+"""What a study records of the rule's error and coverage is what docs/verdict.md measured."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[3]
 
 def shares(heading, column):
     """The percentages of one column of the table whose first cell holds some words, as shares."""
-    lines = (ROOT / "docs/analysis.md").read_text().splitlines()
+    lines = (ROOT / "docs/verdict.md").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("|") and heading in line) + 2
     rows = []
     for line in lines[start:]:
