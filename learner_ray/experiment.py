@@ -358,6 +358,7 @@ class Experiment:
         from learner_ray.engine.progress import Progress
         from learner_ray.study.journal import optuna_studies
         from learner_ray.study.ledger import LedgerWriter
+        from learner_ray.study.run_log import RunLog
         from learner_ray.study.runner import StudyRunner
 
         results, retry = self._request.results, self.options.retry
@@ -375,6 +376,11 @@ class Experiment:
                 Progress(plan.runs_per_arm),
                 Curves(tensorboard, results.store, plan.space, arms, self.options.tensorboard),
                 LedgerWriter(plan, results.out),
+                RunLog(
+                    results.out,
+                    devices_per_run=self.options.devices_per_trial,
+                    price_per_hour=self.options.price_per_hour,
+                ),
                 results,
             ],
             budget=budget,
