@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mist
     from learner_ray.cohort import Cohort
     from learner_ray.engine.connection import Devices
     from learner_ray.study.budget import Budget
+    from learner_ray.study.callback import Callback
     from learner_ray.study.external import External
     from learner_ray.study.inputs import Request
     from learner_ray.study.plan import Plan
@@ -101,6 +102,7 @@ class Experiment:
     ) -> None:
         self._request = read_request(study, data, out, options)
         self.options = options
+        self._progress: Callable[[Mapping[str, int]], Callback] | None = None
         self.command = command or equivalent_command(study, data, out, options)
 
     @property
@@ -149,8 +151,12 @@ class Experiment:
                 device_hours=self.options.max_device_hours or math.inf,
             )
 
-    def run(self) -> SweepResult:
+    def run(self, *, progress: Callable[[Mapping[str, int]], Callback] | None = None) -> SweepResult:
         """Runs what is left of the study, and writes its tables.
+
+        Args:
+            progress: makes the callback that shows progress, of the number of runs of each arm; None for a
+                logged line for every run that ends.
 
         Raises:
             UserError: the cohort, the options or the devices do not allow the study, or the results folder
@@ -162,6 +168,7 @@ class Experiment:
         from learner_ray.engine.time_limit import budget_of
 
         results, budget = self._request.results, budget_of(self.options)
+        self._progress = progress
         with self._prepared(trains=True) as (plan, decoded, external, devices), results.alone():
             from learner_ray.study.closing import unused_device_seconds
             from learner_ray.study.ledger import write_tables
@@ -373,7 +380,7 @@ class Experiment:
             optuna_studies(results.out),
             roles,
             callbacks=[
-                Progress(plan.runs_per_arm),
+                (self._progress or Progress)(plan.runs_per_arm),
                 Curves(tensorboard, results.store, plan.space, arms, self.options.tensorboard),
                 LedgerWriter(plan, results.out),
                 RunLog(

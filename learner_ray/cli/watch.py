@@ -1,7 +1,8 @@
 """Shows a study as a page that follows it while it runs: progress, learning curves, failures, time left.
 
-The page is served to this machine alone, at an address that it prints. It reads the results folder and writes
-nothing there. On another machine, such as a cluster's head: `ssh -L 8765:127.0.0.1:8765 HOST`, and --port 8765 there.
+The page is served to this machine alone, at an address that is printed. The results folder is read, and
+nothing is written there. To watch a study on another machine, such as a cluster's head, type the command with
+--port 8765 there, `ssh -L 8765:127.0.0.1:8765 HOST` here, and open the address.
 
 It names no patient and shows no scan. What it calls the best so far is no result."""
 

@@ -35,7 +35,7 @@ class Holder:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the last holder is on another machine, so that nobody here knows whether it holds it still."""
+        """Whether the last holder is on another machine, and nobody here knows whether it holds it still."""
         return bool(self.host) and self.host != socket.gethostname()
 
 

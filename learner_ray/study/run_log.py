@@ -1,7 +1,7 @@
 """The run log: one line for each start and end of a run, so that others can follow a study while it runs.
 
-It is derived from what the study does and from the runs' own files, and written anew at each start, so that it
-can be removed at any time. ``learner_ray.watch`` reads it.
+It is derived from what the study does and from the runs' own files, and written anew at each start, so that
+it can be removed at any time. ``learner_ray.watch`` reads it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class RunLog(Callback):
         self._path = folder / RUN_LOG
         self._head = {"devices_per_run": devices_per_run, "price_per_hour": price_per_hour}
         self._started: set[str] = set()
+        self._training: set[str] = set()
         self._failed = False
         self._followers: dict[str, list[str]] = {}
         """By the name of a search, those that take its choice."""
@@ -52,9 +53,20 @@ class RunLog(Callback):
         searches = {name: _numbers(search.group) for name, search in runner.groups.items()}
         self._write({**self._head, "searches": searches}, anew=True)
 
+    def on_slots(self, slots: int) -> None:
+        self._write({"slots": slots})
+
     def on_start(self, planned: PlannedRun) -> None:
         self._started.add(planned.label)
         self._write({"start": planned.label, "hash": planned.spec.hash, "epochs": _epochs(planned)})
+
+    def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
+        """Says when a run began to train: it may have waited for a device."""
+        if planned.label in self._training:
+            return
+        self._training.add(planned.label)
+        seconds = row.get("seconds/train", 0.0) + row.get("seconds/evaluate", 0.0)
+        self._write({"training": planned.label, "since": round(time.time() - seconds, 3)}, timed=False)
 
     def on_end(self, outcome: RunResult) -> None:
         planned = outcome.planned

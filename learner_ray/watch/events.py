@@ -27,7 +27,9 @@ class RunSeen:
     epochs: int = 0
     """Epochs that it will have trained, or has where it has ended."""
     begun: float | None = None
-    """When it began, in seconds since 1970; None for a run of an earlier start."""
+    """When it was handed out to be trained, in seconds since 1970; None for a run of an earlier start."""
+    since: float | None = None
+    """When it began to train, for it may have waited for a device; None until its first epoch has ended."""
     ended: float | None = None
     """When it ended; None too for a run of an earlier start."""
     state: str = ""
@@ -63,20 +65,19 @@ class RunLogReader:
 
     path: Path
     searches: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By the name of a search, its numbers of ``trials``, ``audits`` and ``finals``, and what it waits for."""
+    """By the name of a search, its numbers of ``trials``, ``audits`` and ``finals`` and what it waits for."""
     head: dict[str, Any] = field(default_factory=dict)
     """The first line."""
     runs: dict[str, RunSeen] = field(default_factory=dict)
     """By label, in the order in which they began."""
     lost: set[str] = field(default_factory=set)
-    """Searches of which no trial is complete, so that their other runs can never begin."""
-    most_at_a_time: int = 1
-    """The most runs that were under way together."""
+    """Searches of which no trial is complete, so that there can be no final run."""
+    slots: int = 1
+    """Runs that can go at a time; 1 while it is not known."""
     changed_at: float = 0.0
     """When the file was last written, in seconds since 1970."""
     _read: int = 0
     _file: tuple[int, int] = (0, 0)
-    _underway: int = 0
 
     def update(self) -> bool:
         """Reads what has come, all of it where the study was started anew.
@@ -88,40 +89,44 @@ class RunLogReader:
             OSError: the file cannot be read.
         """
         try:
-            stream = open(self.path, "rb")
+            content = self._new()
         except FileNotFoundError:
             return False
-        with stream:
-            status = os.fstat(stream.fileno())
-            file = (status.st_dev, status.st_ino)
-            if file != self._file or status.st_size < self._read:
-                self._begin_anew(file)
-            self.changed_at = status.st_mtime
-            stream.seek(self._read)
-            content = stream.read()
         whole = content[: content.rfind(b"\n") + 1]  # the last line may be half written
         self._read += len(whole)
         for line in _objects(whole):
             self._take(line)
         return True
 
+    def _new(self) -> bytes:
+        with open(self.path, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            file = (status.st_dev, status.st_ino)
+            if file != self._file or status.st_size < self._read:
+                self._begin_anew(file)
+            self.changed_at = status.st_mtime
+            stream.seek(self._read)
+            return stream.read()
+
     def _begin_anew(self, file: tuple[int, int]) -> None:
         self.searches, self.head, self.runs, self.lost = {}, {}, {}, set()
-        self._read, self._file, self._underway, self.most_at_a_time = 0, file, 0, 1
+        self._read, self._file, self.slots = 0, file, 1
 
     def _take(self, line: Mapping[str, Any]) -> None:
         if "searches" in line:
             self.head, self.searches = dict(line), line["searches"]
         elif "lost" in line:
             self.lost.add(line["lost"])
+        elif "slots" in line:
+            self.slots = int(line["slots"])
+        elif "training" in line:
+            self._run(line["training"], line).since = line.get("since")
         elif "start" in line:
             run = self._run(line["start"], line)
-            self._underway += run.begun is None or not run.underway
             run.begun, run.epochs, run.state = line.get("at"), line.get("epochs", 0), ""
-            self.most_at_a_time = max(self.most_at_a_time, self._underway)
+            run.since = None
         elif "end" in line:
             run = self._run(line["end"], line)
-            self._underway -= run.begun is not None and run.underway
             run.ended, run.state, run.reason = line.get("at"), line["state"], line.get("reason", "")
             run.selection_score, run.best_epoch = line.get("selection_score"), line.get("best_epoch", 0)
             run.epochs, run.device_seconds = line.get("epochs", 0), line.get("device_seconds", 0.0)

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from learner_ray.watch.view import (
 SILENT_S = 1800.0
 """A sweep on another machine, whose lock cannot be seen from here, counts as running for so long after its
 last sign."""
+CLOCKS_DIFFER_S = 2.0
+"""Between two machines, or a file system and this one."""
 LISTED = 32
 """Runs under way that are listed at most."""
 
@@ -95,13 +98,15 @@ class StudyWatch:
         """
         now = time.time() if now is None else now
         study, begun = self._read_study(), self._log.update()
-        log, arms = self._log, arm_views(self._log, study.get("arms", []))
+        log = self._log
         running = [run for run in log.runs.values() if run.underway]
         shown = self._shown()
         progress = {
-            run.run_hash: self._progress.of(run.run_hash) for run in [*running, *sum(shown.values(), [])]
+            run.run_hash: self._progress.of(run.run_hash) for run in [*running, *chain(*shown.values())]
         }
         self._progress.keep(progress)
+        running = [run for run in running if self._trains(run, progress[run.run_hash])]
+        arms = arm_views(log, study.get("arms", []), {run.label for run in running})
         done, total = sum(arm.done for arm in arms), sum(arm.total for arm in arms)
         signs = [log.changed_at, *(progress[run.run_hash].changed_at for run in running)]
         state = self._state(begun, done == total, now - max(signs))
@@ -156,6 +161,15 @@ class StudyWatch:
             if run.role == "trial":
                 trials[run.arm].append(run)
         return {arm: shown_trials(runs) for arm, runs in trials.items()}
+
+    def _trains(self, run: RunSeen, progress: Progress) -> bool:
+        """Whether a run that was handed out has a device; its process locks its folder first."""
+        since = (run.begun or 0.0) - CLOCKS_DIFFER_S
+        try:
+            locked_at = (self._folder.parent / "runs" / run.run_hash / ".lock").stat().st_mtime
+        except FileNotFoundError:
+            locked_at = 0.0
+        return run.since is not None or max(locked_at, progress.changed_at) >= since
 
     def _host(self, run: RunSeen) -> str:
         return held_by(self._folder.parent / "runs" / run.run_hash / ".lock").host

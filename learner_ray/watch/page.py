@@ -38,7 +38,7 @@ def render_parts(look: Look) -> str:
 
 
 def policy(*, live: bool) -> str:
-    """The content security policy: the page's own style, its own script where it is live, and nothing else."""
+    """The content security policy: the page's own style, its script where it is live, and nothing else."""
     style = f"style-src '{_digest(_text('page.css'))}'"
     script = f"; script-src '{_digest(_text('page.js'))}'; connect-src 'self'" if live else ""
     return f"default-src 'none'; {style}{script}; base-uri 'none'; form-action 'none'"

@@ -1,8 +1,8 @@
 """Serves the live view to browsers of this machine and of nobody else.
 
-The page lies below a part of the address that nobody can guess, since other users of the machine may connect
-to its loopback interface, and results are closed to them. A request must name that interface as its host: a page
-of the internet whose name is made to lead here (DNS rebinding) is refused.
+The page lies below a part of the address that nobody can guess, since other users of the machine may
+connect to its loopback interface, and results are closed to them. A request must name that interface as its
+host: a page of the internet whose name is made to lead here (DNS rebinding) is refused.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ from learner_ray.study.forecast import RunsLeft, makespan
 from learner_ray.watch.events import RunLogReader, RunSeen
 
 HOW = (
-    "Each run that is left is taken to last as long as those of its arm that have ended did on average, trials "
-    "apart from final runs and audits; what waits for a search, and how many runs go at a time, is counted in. "
+    "Each run that is left is taken to last as long as those of its arm that have ended did on average, "
+    "trials apart from final runs and audits; what waits for a search, and how many runs go at a time, is "
+    "counted in. "
     "While an arm has no final run, its longest trial stands for one."
 )
 """What the forecast rests on, in words."""
@@ -47,7 +48,7 @@ def time_left(log: RunLogReader, now: float) -> TimeLeft | None:
         for name, numbers in log.searches.items()
     }
     return TimeLeft(
-        seconds=makespan(left, log.most_at_a_time),
+        seconds=makespan(left, log.slots),
         device_seconds=devices * sum(each.seconds for each in left.values()),
     )
 
@@ -66,7 +67,9 @@ def _left(
     of_kind = {trial: [run for run in begun if (run.role == "trial") == trial] for trial in (True, False)}
     each = {trial: durations.of(arm, trial=trial) for trial in (True, False)}
     running = {
-        trial: tuple(max(0.0, each[trial] - (now - (run.begun or now))) for run in runs if run.underway)
+        trial: tuple(
+            max(0.0, each[trial] - (now - (run.since or run.begun or now))) for run in runs if run.underway
+        )
         for trial, runs in of_kind.items()
     }
     repeats = 0 if lost else int(numbers["audits"]) + int(numbers["finals"]) - len(of_kind[False])
@@ -89,7 +92,8 @@ class _Durations:
         self._of: defaultdict[tuple[str, bool], list[float]] = defaultdict(list)
         for run in log.runs.values():
             if run.state in ("complete", "stopped"):
-                clock = run.ended - run.begun if run.begun and run.ended else run.device_seconds / devices
+                begun = run.since or run.begun
+                clock = run.ended - begun if begun and run.ended else run.device_seconds / devices
                 self._of[run.arm, run.role == "trial"].append(max(0.0, clock))
         self._mean = {key: fmean(values) for key, values in self._of.items()}
 

@@ -54,6 +54,8 @@ class ArmView:
     underway: int
     failed: int
     device_time: str
+    searched: bool
+    """Whether it has trials."""
     best: BestView | None
     folds: Sequence[FoldView]
 
@@ -84,12 +86,13 @@ class FailureView:
     examples: Sequence[str]
 
 
-def arm_views(log: RunLogReader, arms: Sequence[dict[str, Any]]) -> list[ArmView]:
+def arm_views(log: RunLogReader, arms: Sequence[dict[str, Any]], training: set[str]) -> list[ArmView]:
     """How far each arm is, in the study's order.
 
     Args:
         log: what has begun and ended.
         arms: the arms of ``study.json``.
+        training: labels of the runs that train now.
     """
     of_arm: defaultdict[str, list[str]] = defaultdict(list)
     for search in log.searches:
@@ -97,8 +100,11 @@ def arm_views(log: RunLogReader, arms: Sequence[dict[str, Any]]) -> list[ArmView
     runs: defaultdict[str, list[RunSeen]] = defaultdict(list)
     for run in log.runs.values():
         runs[run.search].append(run)
+    at_work = Counter(label.rpartition("/")[0] for label in training)
     facts = {arm["name"]: arm for arm in arms}
-    return [_arm(name, facts.get(name, {}), log, searches, runs) for name, searches in of_arm.items()]
+    return [
+        _arm(name, facts.get(name, {}), log, searches, runs, at_work) for name, searches in of_arm.items()
+    ]
 
 
 def _arm(
@@ -107,8 +113,9 @@ def _arm(
     log: RunLogReader,
     searches: Sequence[str],
     runs: dict[str, list[RunSeen]],
+    at_work: Counter[str],
 ) -> ArmView:
-    folds = [_fold(search, log, runs.get(search, [])) for search in searches]
+    folds = [_fold(search, log, runs.get(search, []), at_work[search]) for search in searches]
     own = [run for search in searches for run in runs.get(search, [])]
     return ArmView(
         name=name,
@@ -119,20 +126,21 @@ def _arm(
         underway=sum(fold.underway for fold in folds),
         failed=sum(fold.failed for fold in folds),
         device_time=duration(sum(run.device_seconds for run in own)),
+        searched=any(log.searches[search]["trials"] for search in searches),
         best=_best(own),
         folds=folds,
     )
 
 
-def _fold(search: str, log: RunLogReader, runs: Iterable[RunSeen]) -> FoldView:
+def _fold(search: str, log: RunLogReader, runs: Iterable[RunSeen], underway: int) -> FoldView:
     states = Counter(run.state for run in runs)
     failed = sum(states[state] for state in ENDED_BADLY)
     done = states.total() - states[""]
     return FoldView(
         name=search.rpartition("/")[2].replace("r", "repeat ").replace("-f", ", fold "),
         done=done,
-        total=done + states[""] if search in log.lost else planned_runs(log.searches[search]),
-        underway=states[""],
+        total=done if search in log.lost else planned_runs(log.searches[search]),
+        underway=underway,
         failed=failed,
     )
 
