@@ -43,7 +43,7 @@ def sweep_parser(prog: str) -> argparse.ArgumentParser:
     p.add_argument(
         "--watch",
         action="store_true",
-        help="Serves the live view while the study runs, to browsers of this machine, and prints its address.",
+        help="Serves the live view while the study runs, on this machine alone, and prints its address.",
     )
     p.add_argument("--plan", action="store_true", help="Prints what would run, and runs nothing.")
     return p
