@@ -19,6 +19,8 @@ class RunSeen:
 
     search: str
     """Name of its search: arm, repeat and fold."""
+    arm: str
+    """Name of its arm, which may have slashes itself."""
     role: str
     """``trial``, ``audit`` or ``final``."""
     name: str
@@ -43,11 +45,6 @@ class RunSeen:
     def label(self) -> str:
         """The readable name, as in TensorBoard."""
         return f"{self.search}/{self.name}"
-
-    @property
-    def arm(self) -> str:
-        """The name of its arm, which may have slashes itself."""
-        return self.search.rpartition("/")[0]
 
     @property
     def underway(self) -> bool:
@@ -134,10 +131,13 @@ class RunLogReader:
     def _run(self, label: str, line: Mapping[str, Any]) -> RunSeen:
         if label not in self.runs:
             search, _, name = label.rpartition("/")
-            role = name.partition("-")[0]
-            # One text for each search and role, since thousands of runs share them.
+            # One text for each name, since thousands of runs share them.
             self.runs[label] = RunSeen(
-                sys.intern(search), sys.intern(role), sys.intern(name), str(line.get("hash", ""))
+                search=sys.intern(search),
+                arm=sys.intern(search.rpartition("/")[0]),
+                role=sys.intern(name.partition("-")[0]),
+                name=sys.intern(name),
+                run_hash=str(line.get("hash", "")),
             )
         return self.runs[label]
 

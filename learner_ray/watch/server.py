@@ -24,6 +24,9 @@ REFRESH_S = 5.0
 """Seconds between two refreshes of a page that is looked at."""
 SAME_S = 2.0
 """For so many seconds all browsers are answered by one look."""
+TIMES_ITS_DURATION = 100.0
+"""Between two looks also passes so many times the processor time of one, so that the view of a study of any
+size takes no more than a hundredth of a core."""
 
 
 class WatchServer(ThreadingHTTPServer):
@@ -42,7 +45,7 @@ class WatchServer(ThreadingHTTPServer):
     def __init__(self, study: StudyWatch, port: int = 0) -> None:
         self._study = study
         self._lock = threading.Lock()
-        self._looked_at, self._look = -float("inf"), study.look()
+        self._due, self._look, self._parts = 0.0, study.look(), ""
         self.secret = secrets.token_urlsafe(12)
         try:
             super().__init__((LOOPBACK, port), _Handler)
@@ -56,13 +59,16 @@ class WatchServer(ThreadingHTTPServer):
         """The address of the page."""
         return f"http://{LOOPBACK}:{self.server_port}/{self.secret}/"
 
-    def look(self) -> Look:
-        """How the study is; the last look where that was just now."""
+    def look(self) -> tuple[Look, str]:
+        """How the study is, and the parts of its page; as they were where that was just now."""
         with self._lock:
-            if time.monotonic() - self._looked_at > SAME_S:
+            if time.monotonic() >= self._due:
+                begun = time.thread_time()
                 self._look = self._study.look()
-                self._looked_at = time.monotonic()
-            return self._look
+                self._parts = render_parts(self._look)
+                took = time.thread_time() - begun
+                self._due = time.monotonic() + max(SAME_S, TIMES_ITS_DURATION * took)
+            return self._look, self._parts
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing: a browser that went away is no fault."""
@@ -74,9 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers with the page or its parts."""
-        pages: dict[str, Callable[[Look], str]] = {
-            f"/{self.server.secret}/": lambda look: render(look, refresh_s=REFRESH_S),
-            f"/{self.server.secret}/parts": render_parts,
+        pages: dict[str, Callable[[Look, str], str]] = {
+            f"/{self.server.secret}/": lambda look, _: render(look, refresh_s=REFRESH_S),
+            f"/{self.server.secret}/parts": lambda _, parts: parts,
         }
         if self.headers.get("Host", "") not in self._names():
             self._send(HTTPStatus.MISDIRECTED_REQUEST, "This page is shown to browsers of its own machine.")
@@ -84,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.NOT_FOUND, "Open the whole address that the command printed.")
         else:
             try:
-                text = pages[self.path](self.server.look())
+                text = pages[self.path](*self.server.look())
             except (UserError, OSError) as error:
                 self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"The study cannot be read now: {error}")
             else:
