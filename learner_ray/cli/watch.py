@@ -9,6 +9,7 @@ It names no patient and shows no scan. What it calls the best so far is no resul
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from learner_ray.cli.command import COMPLETE, answer, make_parser, show
@@ -58,12 +59,12 @@ def _watch(arguments: Sequence[str] | None, prog: str) -> int:
         return COMPLETE
     from learner_ray.watch.server import WatchServer
 
-    with WatchServer(StudyWatch(args.study, str(args.study)), args.port) as server:
+    with (
+        suppress(KeyboardInterrupt),
+        WatchServer(StudyWatch(args.study, str(args.study)), args.port) as server,
+    ):
         show(f"{args.study} is shown at {server.address}\nCtrl-C ends it; the study is not touched.")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            show("")
+        server.serve_forever()
     return COMPLETE
 
 
