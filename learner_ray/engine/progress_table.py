@@ -29,10 +29,12 @@ class ProgressTable(Progress):
         """The terminal draws in a thread of its own."""
 
     def on_start(self, planned: PlannedRun) -> None:
+        """Counts a run as running."""
         with self._drawing:
             super().on_start(planned)
 
     def on_end(self, outcome: RunResult) -> None:
+        """Counts a run that has ended, and shows its line where it failed."""
         with self._drawing:
             super().on_end(outcome)
 
@@ -48,12 +50,12 @@ class ProgressTable(Progress):
             for name, side in (("arm", "left"), ("", "left"), ("ended", "right"), ("running", "right")):
                 table.add_column(name, justify=side, ratio=1 if not name else None)  # type: ignore[arg-type]
             table.add_column("failed", justify="right")
-            table.add_column("best so far", no_wrap=True)
+            table.add_column("best, inner patients", no_wrap=True)
             for arm, runs in self._runs.items():
                 done, failed = self._done[arm], self._failed[arm]
                 table.add_row(
                     printable(arm),
-                    ProgressBar(total=max(1, runs), completed=done),
+                    _bar(runs, done),
                     f"{done}/{runs}",
                     str(running[arm] or ""),
                     f"[red]{failed}[/red]" if failed else "",
@@ -67,3 +69,13 @@ class ProgressTable(Progress):
         table.caption = f"{done} of {self._total} runs, {duration(self._device_seconds)} of device time{left}"
         table.caption_justify = "left"
         return table
+
+
+def _bar(runs: int, done: int) -> ProgressBar:
+    return ProgressBar(
+        total=max(1, runs),
+        completed=done,
+        style="bright_black",  # a colour that terminals of 16 have, as the others
+        complete_style="blue",
+        finished_style="green",
+    )

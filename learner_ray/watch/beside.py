@@ -16,7 +16,7 @@ from learner_ray.watch.look import StudyWatch
 from learner_ray.watch.server import REFRESH_S, WatchServer
 
 LINGERS_S = 3 * REFRESH_S
-"""For so long the page is served after the sweep has ended, so that whoever looks sees how it did."""
+"""For so long the page is served after the sweep has ended, so that an open page shows how it did."""
 NICE = 10
 """Steps by which its process stands behind those that train."""
 
@@ -66,7 +66,8 @@ def main() -> None:
     os.nice(NICE)
     folder = Path(sys.argv[1])
     with WatchServer(StudyWatch(folder, str(folder))) as server:
-        print(server.address, flush=True)
+        sys.stdout.write(f"{server.address}\n")
+        sys.stdout.flush()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdin.read()
         time.sleep(LINGERS_S)
