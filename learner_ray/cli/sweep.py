@@ -54,7 +54,7 @@ def _sweep(parsed: argparse.Namespace, given: Sequence[str], command: str) -> in
         from learner_ray.engine.launcher import price_per_hour
         from learner_ray.engine.remote_sweep import run_on_cluster
 
-        price = price_per_hour(parsed.cluster) if parsed.plan and options.price_per_hour is None else None
+        price = price_per_hour(parsed.cluster) if options.price_per_hour is None else None
         study_file = parsed.study if parsed.study.endswith(".py") else None
         return run_on_cluster(
             parsed.cluster,
