@@ -54,3 +54,10 @@ def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
         watch.send_signal(signal.SIGINT)
         _, errors = watch.communicate(timeout=60)
     assert (watch.returncode, errors) == (0, "")
+
+
+def test_a_sweep_on_a_cluster_is_watched_there(capsys: pytest.CaptureFixture[str]) -> None:
+    from learner_ray.sweep import main as sweep
+
+    assert sweep(["lus", "--watch", "--cluster", "cluster/gpu.yaml"]) == 2
+    assert "learner-ray watch there" in capsys.readouterr().err

@@ -116,3 +116,11 @@ def test_a_folder_whose_sweep_has_not_begun_waits(tmp_path: Path) -> None:
     (tmp_path / "lus").mkdir()
     seen = look(tmp_path / "lus", running=True)
     assert seen.state == "waiting" and seen.total == 0 and time.strftime("%Y") in seen.as_of
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_study_that_was_trained_is_seen_to_have_ended(finished: Path) -> None:
+    seen = StudyWatch(finished, "lus").look()
+    assert seen.state == "ended" and seen.done == seen.total == len(list(finished.parent.glob("runs/*")))
+    assert seen.curves and all(arm.best for arm in seen.arms if arm.searched)
