@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -98,42 +98,49 @@ class StudyWatch:
         """
         now = time.time() if now is None else now
         study, begun = self._read_study(), self._log.update()
-        log = self._log
-        running = [run for run in log.runs.values() if run.underway]
-        shown = self._shown()
-        progress = {
-            run.run_hash: self._progress.of(run.run_hash) for run in [*running, *chain(*shown.values())]
-        }
-        self._progress.keep(progress)
-        running = [run for run in running if self._trains(run, progress[run.run_hash])]
+        log, shown = self._log, self._shown()
+        handed_out = [run for run in log.runs.values() if run.underway]
+        progress = self._progress_of(chain(handed_out, *shown.values()))
+        running = [run for run in handed_out if self._trains(run, progress[run.run_hash])]
         arms = arm_views(log, study.get("arms", []), {run.label for run in running})
         done, total = sum(arm.done for arm in arms), sum(arm.total for arm in arms)
-        signs = [log.changed_at, *(progress[run.run_hash].changed_at for run in running)]
-        state = self._state(begun, done == total, now - max(signs))
+        last_sign = max([log.changed_at, *(progress[run.run_hash].changed_at for run in running)])
+        state = self._state(begun, done == total, now - last_sign)
         used = sum(run.device_seconds for run in log.runs.values())
         used += sum(progress[run.run_hash].device_seconds for run in running)
-        devices = int(log.head.get("devices_per_run") or 1)
-        cohort = study.get("cohort", {})
+        left = time_left(log, now) if state == "running" else None
         return Look(
             name=str(study.get("study", self._folder.name)),
             address=self._address,
             state=state,
             headline=headline(state, done, total, sum(arm.failed for arm in arms), len(running)),
-            facts=_facts(log, state, used, time_left(log, now) if state == "running" else None, max(signs)),
-            phantom=bool(isinstance(cohort, Mapping) and cohort.get("phantom")),
+            facts=_facts(log, state, used, left, last_sign),
+            phantom=bool((study.get("cohort") or {}).get("phantom")),
             metric=str(study.get("selection_metric", "selection score")),
             done=done,
             total=total,
             arms=arms,
             curves=_curves(shown, progress, log),
-            underway=[
-                underway_view(run, progress[run.run_hash], devices, self._host(run), now)
-                for run in (running[:LISTED] if state == "running" else ())
-            ],
+            underway=self._underway(running, progress, now) if state == "running" else [],
             underway_runs=len(running),
             failures=failure_views(log.runs.values()),
             as_of=clock(now),
         )
+
+    def _progress_of(self, runs: Iterable[RunSeen]) -> dict[str, Progress]:
+        """The progress of runs by their hash; what is known of others is forgotten."""
+        found = {run.run_hash: self._progress.of(run.run_hash) for run in runs}
+        self._progress.keep(found)
+        return found
+
+    def _underway(
+        self, running: Sequence[RunSeen], progress: Mapping[str, Progress], now: float
+    ) -> list[UnderwayView]:
+        devices = int(self._log.head.get("devices_per_run") or 1)
+        return [
+            underway_view(run, progress[run.run_hash], devices, self._host(run), now)
+            for run in running[:LISTED]
+        ]
 
     def _read_study(self) -> dict[str, Any]:
         path = self._folder / "study.json"
