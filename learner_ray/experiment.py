@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +105,7 @@ class Experiment:
             require_library(options.track)
         self._request = read_request(study, data, out, options)
         self.options = options
+        self._progress: Callable[[Mapping[str, int]], Callback] | None = None
         self.command = command or equivalent_command(study, data, out, options)
 
     @property
@@ -153,8 +154,12 @@ class Experiment:
                 device_hours=self.options.max_device_hours or math.inf,
             )
 
-    def run(self) -> SweepResult:
+    def run(self, *, progress: Callable[[Mapping[str, int]], Callback] | None = None) -> SweepResult:
         """Runs what is left of the study, and writes its tables.
+
+        Args:
+            progress: makes the callback that shows progress, of the number of runs of each arm; None for a
+                logged line for every run that ends.
 
         Raises:
             UserError: the cohort, the options or the devices do not allow the study, or the results folder
@@ -166,6 +171,7 @@ class Experiment:
         from learner_ray.engine.time_limit import budget_of
 
         results, budget = self._request.results, budget_of(self.options)
+        self._progress = progress
         with (
             self._prepared(trains=True) as (plan, decoded, external, devices),
             results.alone(),
@@ -372,6 +378,7 @@ class Experiment:
         from learner_ray.engine.progress import Progress
         from learner_ray.study.journal import optuna_studies
         from learner_ray.study.ledger import LedgerWriter
+        from learner_ray.study.run_log import RunLog
         from learner_ray.study.runner import StudyRunner
         from learner_ray.tracking.curves import Curves
 
@@ -387,10 +394,15 @@ class Experiment:
             optuna_studies(results.out),
             roles,
             callbacks=[
-                Progress(plan.runs_per_arm),
+                (self._progress or Progress)(plan.runs_per_arm),
                 Curves(tensorboard, results.store, plan.space, arms, self.options.tensorboard),
                 LedgerWriter(plan, results.out),
                 tracker,
+                RunLog(
+                    results.out,
+                    devices_per_run=self.options.devices_per_trial,
+                    price_per_hour=self.options.price_per_hour,
+                ),
                 results,
             ],
             budget=budget,

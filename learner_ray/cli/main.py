@@ -70,6 +70,12 @@ def _report(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _watch(arguments: Sequence[str]) -> int:
+    from learner_ray.cli.watch import main
+
+    return main(arguments)
+
+
 def _cache(arguments: Sequence[str]) -> int:
     from learner_ray.cli.cache import main
 
@@ -82,6 +88,7 @@ VERBS: dict[str, tuple[Main, str]] = {
     "check": (_check, "check a cohort before a sweep, or the files of a results folder"),
     "import": (_import, "make a manifest of a data set: BIDS, CAPS, ADNI, OASIS, DICOM, a table"),
     "draft": (_draft, "begin a manifest: list the scans of a folder"),
+    "watch": (_watch, "show a study as a page that follows it while it runs"),
     "train": (_train, "train one run again, and compare the numbers"),
     "predict": (_predict, "apply a final run's encoder to new scans"),
     "explain": (_explain, "draw why a final run predicted the change of a few test pairs"),

@@ -40,6 +40,11 @@ def sweep_parser(prog: str) -> argparse.ArgumentParser:
     )
     add_options(p)
     _add_laptops_own(p)
+    p.add_argument(
+        "--watch",
+        action="store_true",
+        help="Serves the live view while the study runs, on this machine alone, and prints its address.",
+    )
     p.add_argument("--plan", action="store_true", help="Prints what would run, and runs nothing.")
     return p
 

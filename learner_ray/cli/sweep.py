@@ -10,8 +10,11 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from learner_ray.cli.command import COMPLETE, SOME_FAILED, answer, show
+from learner_ray.cli.live_table import live_table
 from learner_ray.cli.missing_codes import joined
 from learner_ray.cli.options import for_cluster, options_of, sweep_parser
 from learner_ray.core.errors import UserError
@@ -41,6 +44,8 @@ def _sweep(parsed: argparse.Namespace, given: Sequence[str], command: str) -> in
     """Checks what was given, then runs it here or sends it to a cluster."""
     if parsed.with_models and parsed.cluster is None:
         raise UserError("--with-models goes with --cluster: here the models stay where they are trained")
+    if parsed.watch and parsed.cluster is not None:
+        raise UserError("--watch shows a sweep of this machine: with --cluster, type learner-ray watch there")
     options = options_of(parsed)
     from learner_ray.experiment import Experiment
 
@@ -49,7 +54,7 @@ def _sweep(parsed: argparse.Namespace, given: Sequence[str], command: str) -> in
         from learner_ray.engine.launcher import price_per_hour
         from learner_ray.engine.remote_sweep import run_on_cluster
 
-        price = price_per_hour(parsed.cluster) if parsed.plan and options.price_per_hour is None else None
+        price = price_per_hour(parsed.cluster) if options.price_per_hour is None else None
         study_file = parsed.study if parsed.study.endswith(".py") else None
         return run_on_cluster(
             parsed.cluster,
@@ -62,6 +67,14 @@ def _sweep(parsed: argparse.Namespace, given: Sequence[str], command: str) -> in
     if parsed.plan:
         show(experiment.plan().costs)
         return COMPLETE
-    result = experiment.run()
+    with live_table() as progress, _watched(experiment.out) if parsed.watch else nullcontext():
+        result = experiment.run(progress=progress)
     show(result)
     return COMPLETE if result.complete else SOME_FAILED
+
+
+def _watched(out: Path) -> AbstractContextManager[None]:
+    """The live view, beside the sweep."""
+    from learner_ray.watch.beside import watched
+
+    return watched(out, show)

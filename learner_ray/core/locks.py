@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
@@ -19,6 +20,23 @@ from filelock import FileLock, Timeout
 
 class HeldError(Exception):
     """Another process, or another part of this one, holds the lock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who holds a lock, or did."""
+
+    here: bool
+    """Whether a process of this machine holds it now."""
+    host: str
+    """Name of the last holder's machine; empty where it is not known."""
+    process: str
+    """Number of the last holder's process there; empty where it is not known."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the last holder is on another machine, and nobody here knows whether it holds it still."""
+        return bool(self.host) and self.host != socket.gethostname()
 
 
 @contextmanager
@@ -44,6 +62,22 @@ def locked_file(path: Path, *, within_s: float | None = None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def held_by(path: Path) -> Holder:
+    """Who holds a lock, as far as can be seen without taking it, which could keep its next holder out.
+
+    Args:
+        path: the lock's file, which may not exist.
+    """
+    host, process = _named(path)
+    try:
+        inode = path.stat().st_ino
+        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return Holder(here=False, host=host, process=process)
+    held = any(line[1] == "FLOCK" and line[-3].endswith(f":{inode}") for line in locks)
+    return Holder(here=held, host=host, process=process)
 
 
 def mark_in_use(stream: IO[bytes]) -> bool:
@@ -89,10 +123,16 @@ def held_unused(path: Path) -> Iterator[Literal["unused", "in use", "unknown"]]:
         yield "unused"
 
 
-def _holder(path: Path) -> str:
-    """The process that a lock's file names, for a message."""
+def _named(path: Path) -> tuple[str, str]:
+    """The host and the process that a lock's file names; empty where it names none."""
     try:
         host, process = path.read_text().split()
     except (OSError, ValueError):
-        return "another process"
-    return f"process {process} on {host}"
+        return "", ""
+    return host, process
+
+
+def _holder(path: Path) -> str:
+    """The process that a lock's file names, for a message."""
+    host, process = _named(path)
+    return f"process {process} on {host}" if host else "another process"

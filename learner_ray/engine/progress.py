@@ -38,6 +38,8 @@ class Progress(Callback):
         self._device_seconds = 0.0
         self._begun = self._summarised_at = time.monotonic()
         self._best: dict[str, float] = {}
+        self._best_shown: dict[str, str] = {}
+        """By arm, the best selection score as its metric."""
 
     def on_start(self, planned: PlannedRun) -> None:
         """Counts a run as running."""
@@ -56,13 +58,28 @@ class Progress(Callback):
         self._device_seconds += outcome.device_seconds
         if math.isfinite(outcome.selection_score):
             self._best[arm] = max(self._best.get(arm, -math.inf), outcome.selection_score)
+            self._best_shown[arm] = _judged(outcome, self._best[arm])
         if self._running.pop(outcome.planned.label, None) is None:
             return  # of an earlier start
         self._done_now += 1
-        logger.info(self._line(outcome, arm))
+        self._show(outcome)
+
+    def _show(self, outcome: RunResult) -> None:
+        self._say(outcome)
         if time.monotonic() - self._summarised_at > SECONDS_BETWEEN_SUMMARIES:
             self._summarised_at = time.monotonic()
             logger.info(self.summary(outcome))
+
+    def _say(self, outcome: RunResult) -> None:
+        logger.info(self._line(outcome, outcome.planned.arm))
+
+    @property
+    def left(self) -> str:
+        """The time that is left, if runs go on to end as often as since the start; in words."""
+        if not self._done_now:
+            return "time left not known yet"
+        each = (time.monotonic() - self._begun) / self._done_now
+        return f"about {duration(each * (self._total - self._done.total()))} left"
 
     def _line(self, outcome: RunResult, arm: str) -> str:
         done = self._done.total()
@@ -73,11 +90,10 @@ class Progress(Callback):
         ]
         if math.isfinite(outcome.selection_score):
             score = _judged(outcome, outcome.selection_score)
-            parts.append(f"{score} (best of {arm}: {_judged(outcome, self._best[arm]).split()[-1]})")
+            parts.append(f"{score} (best of {arm}: {self._best_shown[arm].split()[-1]})")
         if outcome.state in ("failed", "diverged"):
             parts.append(sayable(outcome.reason))
-        left = (time.monotonic() - self._begun) / self._done_now * (self._total - done)
-        parts.append(f"about {duration(left)} left" if done < self._total else "all done")
+        parts.append(self.left if done < self._total else "all done")
         return "  ".join(parts)
 
     def summary(self, outcome: RunResult) -> str:
@@ -88,7 +104,7 @@ class Progress(Callback):
             waiting = runs - self._done[arm] - running[arm]
             line = f"  {arm:24s} {self._done[arm]:5d} done {running[arm]:3d} running {waiting:5d} left"
             line += f" {self._failed[arm]:3d} failed"
-            lines.append(line + (f"  best {_judged(outcome, self._best[arm])}" if arm in self._best else ""))
+            lines.append(line + (f"  best {self._best_shown[arm]}" if arm in self._best_shown else ""))
         left = self._device_seconds / done * (self._total - done)
         lines.append(f"  device time: {duration(self._device_seconds)} used, about {duration(left)} left")
         return "\n".join(lines)

@@ -16,6 +16,9 @@ class Callback:
     def on_begin(self, runner: StudyRunner) -> None:
         """The study's runner was made; no run has been handed out yet."""
 
+    def on_slots(self, slots: int) -> None:
+        """The engine has found out how many runs can go at a time."""
+
     def on_start(self, planned: PlannedRun) -> None:
         """A run was handed out."""
 
@@ -33,6 +36,9 @@ class Limit(Callback):
     """Runs at a time, as the engine sets it."""
     closes_at: int | None = None
     """The number of trials at which all searches are to be closed; None while none is needed."""
+
+    def on_slots(self, slots: int) -> None:
+        self.devices = slots
 
     @property
     def has_run_out(self) -> bool:

@@ -90,7 +90,8 @@ class SweepOptions:
     """Device hours that the whole study may take, in all its starts; where they do not suffice, searches
     close as with --hours."""
     price_per_hour: float | None = _option(metavar="PRICE")
-    """Price of a device for an hour, in any currency: --plan then says what the study costs."""
+    """Price of a device for an hour, in any currency: --plan then says what the study costs, and the live
+    view what it has cost so far."""
     epochs: int | None = _option(metavar="N")
     """Epochs of pretraining, instead of the profile's number."""
     pruner: str | None = _option(metavar="NAME")

@@ -71,6 +71,7 @@ DERIVED = (
     "mlflow.db",
     "wandb",
     "looks",
+    "runs.jsonl",
 )
 """The files that are written again from the plan and the runs' own files where ``study.json`` is gone, and
 the looks at the results, which stay counted."""

@@ -12,6 +12,10 @@ from learner_ray.core.errors import UserError
 from learner_ray.core.files import parse_object
 from learner_ray.run.old_names import study_now
 
+RUN_LOG = "runs.jsonl"
+"""The run log, beside ``study.json``; ``study.run_log`` writes it. Its name stands here, where it is found
+without loading pandas."""
+
 _ALWAYS = {"study", "cohort_hash", "split_hash", "trials", "folds", "repeats", "seeds", "arms", "space"}
 """Keys of every ``study.json`` that was ever written."""
 

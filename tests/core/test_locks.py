@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from learner_ray.core.locks import HeldError, held_unused, locked_file, mark_in_use
+from learner_ray.core.locks import HeldError, held_by, held_unused, locked_file, mark_in_use
 
 HOLD = """
 import sys, time
@@ -103,3 +103,14 @@ def test_a_mapped_file_is_in_use_until_its_process_ends(tmp_path: Path) -> None:
         assert state == "unused" and not mark_in_use(late), "nobody begins to use what is removed"
     with open(path, "rb") as one, open(path, "rb") as two:
         assert mark_in_use(one) and mark_in_use(two)
+
+
+def test_who_holds_a_lock_is_seen_without_taking_it(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    assert not held_by(lock).here
+    with locked_file(lock):
+        holder = held_by(lock)
+        assert (holder.here, holder.elsewhere, holder.process) == (True, False, str(os.getpid()))
+    assert not held_by(lock).here
+    lock.write_text("another-machine 1\n")
+    assert held_by(lock).elsewhere
