@@ -76,7 +76,11 @@ def _visits(statistics: StudyStatistics) -> pd.DataFrame:
     first = [study.reference] if study.reference in shown else []
     arms = [*first, *(arm for arm in shown if arm not in first)][:ARMS]
     own = scores[scores["arm"].isin(arms) & scores["predicted"].notna()]
-    own = own.assign(patient=own["patient"].map(str).map(patient_numbers(study)))
+    numbers = patient_numbers(study)  # patients without a pair have none
+    own = own[own["patient"].map(str).isin(numbers)]
+    own = own.assign(patient=own["patient"].map(str).map(numbers))
+    if own["visit"].astype(str).str.isdigit().all():
+        own = own.assign(visit=own["visit"].astype(int))  # ranks are written as text: 10 comes after 9
     found = own.groupby(["arm", "patient", "visit"], as_index=False).agg(
         score=("score", "mean"), predicted=("predicted", "mean"),
         run_hashes=("run_hash", lambda hashes: ";".join(sorted(set(hashes)))),
@@ -90,7 +94,7 @@ def _chosen(data: pd.DataFrame) -> list[int]:
     """The numbers of the patients that are drawn."""
     visits = data.groupby("patient")["visit"].nunique()
     visits = visits[visits > 1]
-    return [int(str(p)) for p in sorted(visits.index, key=lambda p: (-visits[p], p))[:PATIENTS]]
+    return sorted(visits.index, key=lambda patient: (-visits[patient], patient))[:PATIENTS]
 
 
 def _panel(axis: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
