@@ -6,9 +6,10 @@ the models of every fold, and compared with each pair as the models saw it that 
 Candes, Ramdas and Tibshirani 2021, Annals of Statistics 49; for classes: Romano, Sesia and Candes 2020,
 NeurIPS 33).
 
-Pairs of one patient depend on each other, so patients are what is exchangeable: each has a weight of 1, shared
-by its rows, and the new patient adds 1 (hierarchical conformal prediction: Lee, Barber and Willett 2023, arXiv
-2306.06342). What is promised is about one pair, drawn at random, of a new patient from the same population.
+Pairs of one patient depend on each other, so patients are what is exchangeable: each has a weight of 1,
+shared by its rows, and the new patient adds 1 (hierarchical conformal prediction: Lee, Barber and Willett
+2023, arXiv 2306.06342). What is promised is about one pair, drawn at random, of a new patient from the same
+population.
 
 With one set of models for all (split conformal prediction) the promise of a level 1 - a is exact: at least
 1 - a. With those of several folds it is about 1 - 2 a in the worst case, and in practice close to 1 - a.

@@ -1,11 +1,12 @@
 """The final runs of one arm as an ensemble: calibrated probabilities and prediction sets.
 
 A study predicts each pair with the models of its fold alone, which have not seen its patient; of a pair the
-mean over the seeds of a fold (and repeat) is known. From these *out-of-fold* predictions calibration and sets
-are learnt. A new pair is predicted by all models. Their mean is over more models than any that calibration
-saw, hence less extreme, so that calibrated probabilities err towards the shares of the classes and not towards
-certainty (Rahaman and Thiery 2021, NeurIPS 34). The sets compare fold by fold (``conformal.py``) and need no
-such caution. Sets are of the probabilities before calibration, which so cannot spoil them.
+mean over the seeds of a fold (and repeat) is known. From these *out-of-fold* predictions calibration and
+sets are learnt. A new pair is predicted by all models. Their mean is over more models than any that
+calibration saw, hence less extreme, so that calibrated probabilities err towards the shares of the classes
+and not towards certainty (Rahaman and Thiery 2021, NeurIPS 34). The sets compare fold by fold
+(``conformal.py``) and need no such caution. Sets are of the probabilities before calibration, which so cannot
+spoil them.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class OutOfFold:
         keys = [*FOLD, "patient", "pair"]
         means = p.join(ledger[[*keys, "y_true"]]).groupby(keys, as_index=False).mean()
         means = means.sort_values([*FOLD, "patient", "pair"], ignore_index=True)
-        number = means.groupby(FOLD).ngroup().to_numpy(np.int64)
+        number = means.groupby(FOLD).ngroup().to_numpy().astype(np.int64)
         folds = means[FOLD].drop_duplicates().itertuples(index=False, name=None)
         return cls(
             p=means[list(p.columns)].to_numpy(np.float64),

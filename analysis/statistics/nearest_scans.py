@@ -2,9 +2,9 @@
 
 Embeddings are brought to length one, as the ledger's cosine distances are, and the distance is that of the
 nearest scan of *another* patient (nearest neighbours on normalised features: Sun et al. 2022, ICML). Runs
-have embedding spaces of their own, so a scan is compared within each, with the run's test patients alone: the
-run has seen neither. How far is far, ``conformal_p`` says (Bates et al. 2023, Annals of Statistics 51): of new
-scans from the cohort's population at most a share of about a is called as strange as p <= a.
+have embedding spaces of their own, so a scan is compared within each, with the run's test patients alone:
+the run has seen neither. How far is far, ``conformal_p`` says (Bates et al. 2023, Annals of Statistics 51):
+of new scans from the cohort's population a share of about a at most is called as strange as p <= a.
 """
 
 from __future__ import annotations

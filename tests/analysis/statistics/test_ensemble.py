@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,10 +84,10 @@ def test_nobody_is_judged_by_a_calibration_on_himself() -> None:
 def test_an_external_cohort_is_predicted_by_all_runs() -> None:
     rows, rng = ledger(), np.random.default_rng(5)
     new = pd.DataFrame({"patient": ["a", "a", "b"], "pair": ["1", "2", "3"], "y_true": [0, 1, 2]})
-    runs = [
-        new.assign(repeat=r, fold=f, seed=s, **dict(zip(PROBABILITIES, rng.dirichlet(np.ones(3), 3).T, strict=True)))
-        for r in range(REPEATS) for f in range(FOLDS) for s in range(SEEDS)
-    ]  # fmt: skip
+    runs = []
+    for r, f, s in itertools.product(range(REPEATS), range(FOLDS), range(SEEDS)):
+        p = pd.DataFrame(rng.dirichlet(np.ones(3), 3), columns=PROBABILITIES)
+        runs.append(new.join(p).assign(repeat=r, fold=f, seed=s))
     ensemble = Ensemble.of(OutOfFold.of(rows))
     found = external(ensemble, pd.concat(runs).sample(frac=1, random_state=0), 0.9)
     p = np.mean([run[PROBABILITIES].to_numpy() for run in runs], axis=0)
