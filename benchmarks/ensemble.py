@@ -4,8 +4,8 @@
 
 Cross-fitted: calibration and sets of each fold's test pairs are learnt from the patients of the other folds.
 A study that was also tested on an external cohort shows the whole ensemble there. Every patient weighs the
-same; intervals are of 10,000 draws of patients, 95 %, with the calibration as it is. Brier scores are sums over
-the classes: 0.67 is what equal probabilities of three classes have.
+same; intervals are of 10,000 draws of patients, 95 %, with the calibration as it is. Brier scores are sums
+over the classes: 0.67 is what equal probabilities of three classes have.
 """
 
 from __future__ import annotations

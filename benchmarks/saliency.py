@@ -9,8 +9,8 @@ severity of the pair's other visit and all else the same: where the two differ, 
 
 Defined before any map was looked at: tissue (pixels that are not black) is divided into four parts of equal
 area by the planted change, smoothed by the window of the maps. A pair counts where the part with most change
-has the largest mean strength of map, of both scans together. A map that knows nothing does so in 1 of 4 pairs.
-The parts hold all places of one look, since a network that averages over places cannot tell them apart
+has the largest mean strength of map, of both scans together. A map that knows nothing does so in 1 of 4
+pairs. The parts hold all places of one look, since a network that averages over places cannot tell them apart
 (docs/log.md, 2026-11-27). Beside it, quadrants of the picture: the one with most planted change has most map.
 
 Randomised (Adebayo et al. 2018, NeurIPS 31): all weights of the encoder drawn anew, and the classifier fitted
@@ -167,8 +167,8 @@ def main() -> None:
         right = table["right"].mean()
         print(
             f"{what}: change ranks first in {int(table['quarter'].sum())} of {len(table)} pairs (chance "
-            f"{len(table) / 4:g}), by quadrant in {int(table['quadrant'].sum())}; {right:.0%} of pairs called "
-            f"right; largest map {table['largest'].median():.2g} (median); mean strength by part "
+            f"{len(table) / 4:g}), by quadrant in {int(table['quadrant'].sum())}; {right:.0%} of pairs "
+            f"called right; largest map {table['largest'].median():.2g} (median); mean strength by part "
             f"{' '.join(f'{table[part].mean():.2f}' for part in range(4))}; "
             f"{time.monotonic() - begun:.0f} s",
             flush=True,

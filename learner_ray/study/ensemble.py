@@ -60,11 +60,11 @@ class ArmEnsemble:
         from analysis.statistics.conformal import least_patients
 
         study, known = self.study, self.ensemble.known
-        counts = [f"{self.runs[name].nunique()} {name}s" for name in ("repeat", "fold", "seed")]
         cautions = f" ({', '.join(study.cautions)})" if study.cautions else ""
         missing = len(declared_runs(study.info, study.ledger)) - len(self.runs)
+        sizes = ", ".join(f"{self.runs[name].nunique()} {name}(s)" for name in RUN[:3])
         lines = [
-            f"arm {self.arm} of {study.folder}{cautions}: {len(self.runs)} final runs, {' x '.join(counts)}"
+            f"arm {self.arm} of {study.folder}{cautions}: {len(self.runs)} final runs of {sizes}"
             + (f"; {missing} that failed or have not ended are left out" if missing else ""),
             f"calibrated on {known.patients} patients and {len(known.y)} out-of-fold pairs: exponent "
             f"{self.ensemble.temperature.exponent:.2f} (1 leaves probabilities as they are, 0 leaves the "
@@ -148,7 +148,7 @@ def ensemble_table(of: ArmEnsemble, found: ManyPredictions, level: float, made_w
     changes["decided"] = [found.classes[c] for c in found.decided()]
     table = found.scans[["patient", "visit", "scan"]].assign(
         predicted=scores.mean(0), spread=spread, score=found.score.name, unit=found.score.unit,
-        share_as_far=share, outside=_words(share),
+        share_as_far=share, outside=_words(share, found.unlike),
     )  # fmt: skip
     table = table.merge(changes, on=["patient", "visit"], how="left")
     return table.assign(
@@ -206,10 +206,22 @@ def _shares_as_far(of: ArmEnsemble, found: ManyPredictions) -> Array:
     return share
 
 
-def _words(share: Array) -> list[str]:
+def _words(share: Array, unlike: list[list[str]] | None) -> list[str]:
+    """What is unlike the cohort about each scan: ``far``, ``size``, ``mm``, or nothing."""
     from analysis.statistics.nearest_scans import FAR as LIMIT
 
-    return [FAR if value <= LIMIT else "" for value in share]
+    if unlike is None:
+        logger.warning("sizes are not compared with the cohort's: its files are not here")
+    elif others := sum(map(bool, unlike)):
+        logger.warning(
+            "%d of %d scans have frames, voxels or a field of another size than any scan of the cohort "
+            "(column outside)", others, len(unlike),
+        )  # fmt: skip
+    headers = unlike or [[] for _ in share]
+    return [
+        " ".join([*([FAR] if value <= LIMIT else []), *words])
+        for value, words in zip(share, headers, strict=True)
+    ]
 
 
 def record(of: ArmEnsemble, level: float) -> dict[str, Any]:

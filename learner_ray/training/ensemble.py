@@ -11,13 +11,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Score
+from learner_ray.core.errors import UserError
 from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
+from learner_ray.imaging.header_sizes import header_sizes, unlike
+from learner_ray.imaging.source import open_cohort
 from learner_ray.run.folder import RunFolder
+from learner_ray.run.spec import Source
 from learner_ray.training.classifiers import Array
 from learner_ray.training.data import Data
 from learner_ray.training.prediction import consecutive, opened, trained_on
 from learner_ray.training.predictor import Predictor
 from learner_ray.training.progression import class_names
+
+_COMPARED = 300
+"""Headers of a cohort that are read at most, evenly spread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,9 @@ class ManyPredictions:
     by_prior: bool
     """Whether a class is decided on by its probability over its share (``progression.decision``)."""
     trained_on: str
+    unlike: list[list[str]] | None
+    """Words of each scan whose header states sizes that none of the cohort has (``header_sizes``); None where
+    the cohort's files are not here to compare with."""
 
     def decided(self) -> NDArray[np.int64]:
         """The class of each pair by the means over the runs, by the arm's own rule: (M,)."""
@@ -100,7 +110,18 @@ def predict_with_all(
         classes=class_names(config),
         by_prior=config.decision == "prior",
         trained_on=trained_on(predictor),
+        unlike=_unlike(readable, predictor.spec.source),
     )
+
+
+def _unlike(scans: pd.DataFrame, source: Source) -> list[list[str]] | None:
+    """How headers of scans differ from those of up to ``_COMPARED`` scans of a cohort."""
+    try:
+        files = open_cohort(source).scans["files"].tolist()
+    except (UserError, OSError):
+        return None
+    known = header_sizes(files[:: -(-len(files) // _COMPARED)])
+    return unlike(header_sizes(scans["files"].tolist()), known) if any(known) else None
 
 
 def _predicted(predictor: Predictor, data: Data) -> RunPredictions:
