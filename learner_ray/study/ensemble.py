@@ -62,7 +62,8 @@ class ArmEnsemble:
         study, known = self.study, self.ensemble.known
         cautions = f" ({', '.join(study.cautions)})" if study.cautions else ""
         missing = len(declared_runs(study.info, study.ledger)) - len(self.runs)
-        sizes = ", ".join(f"{self.runs[name].nunique()} {name}(s)" for name in RUN[:3])
+        numbers = {name: self.runs[name].nunique() for name in RUN[:3]}
+        sizes = ", ".join(f"{count} {name}{'s' * (count > 1)}" for name, count in numbers.items())
         lines = [
             f"arm {self.arm} of {study.folder}{cautions}: {len(self.runs)} final runs of {sizes}"
             + (f"; {missing} that failed or have not ended are left out" if missing else ""),
@@ -139,7 +140,7 @@ def ensemble_table(of: ArmEnsemble, found: ManyPredictions, level: float, made_w
 
     scores = np.stack([run.predicted for run in found.runs])
     spread = scores.std(0, ddof=1) if len(scores) > 1 else np.full(scores.shape[1], np.nan)
-    share = _shares_as_far(of, found)
+    share = shares_as_far(of, found)
     changes = found.pairs.rename(columns={"earlier": "since", "later": "visit"})
     p, sets = _changes(of, found, level)
     for column, name in enumerate(probability_columns(found.classes)):
@@ -175,12 +176,13 @@ def _changes(of: ArmEnsemble, found: ManyPredictions, level: float) -> tuple[Arr
     return predicted.calibrated, predicted.sets
 
 
-def _shares_as_far(of: ArmEnsemble, found: ManyPredictions) -> Array:
+def shares_as_far(of: ArmEnsemble, found: ManyPredictions) -> Array:
     """The share of the cohort's patients whose scans lie as far from the others, (N,); NaN where it is not
     known."""
     from analysis.results.embeddings import read_embeddings
     from analysis.statistics.nearest_scans import FAR as LIMIT
-    from analysis.statistics.nearest_scans import TestScans, shares_as_far
+    from analysis.statistics.nearest_scans import TestScans
+    from analysis.statistics.nearest_scans import shares_as_far as as_far
 
     tests, new = [], []
     for run, predicted in zip(of.runs["run_hash"], found.runs, strict=True):
@@ -192,7 +194,7 @@ def _shares_as_far(of: ArmEnsemble, found: ManyPredictions) -> Array:
     if not tests:
         logger.warning("whether scans are like the cohort's is not known: its runs have no embeddings")
         return np.full(len(found.scans), np.nan)
-    share = shares_as_far(tests, new)
+    share = as_far(tests, new)
     patients = of.ensemble.known.patients
     if 1 / (patients + 1) > LIMIT:
         logger.warning("%d patients are too few to call a scan farther than almost all of theirs", patients)
