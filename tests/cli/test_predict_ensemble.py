@@ -13,7 +13,7 @@ import pytest
 from learner_ray.cli.predict import main
 from tests.small_sweep import ledger
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("finished")]
+pytestmark = pytest.mark.ray
 
 PROBABILITIES = ["p_worse", "p_same", "p_better"]
 
