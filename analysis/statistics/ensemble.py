@@ -63,7 +63,7 @@ class OutOfFold:
         )
 
     def only(self, rows: NDArray[np.bool_]) -> OutOfFold:
-        """Keep some rows, as of one fold: what is then compared is compared across folds."""
+        """Keep the rows, shape (rows,), that are true, as if of one fold: they are then compared across folds."""
         kept = self.y[rows]
         return OutOfFold(self.p[rows], kept, np.zeros(len(kept), np.int64), self.patient[rows], ((0, 0),))
 
@@ -74,7 +74,7 @@ class OutOfFold:
 
     @property
     def weight(self) -> Array:
-        """Of each row: every patient weighs 1, shape (rows,)."""
+        """The weight of each row, shape (rows,): every patient weighs 1."""
         _, code, rows = np.unique(self.patient, return_inverse=True, return_counts=True)
         return np.asarray(1 / rows[code])
 

@@ -33,7 +33,7 @@ class Temperature:
 
     exponent: float
     shares: Array
-    """Of the classes, shape (classes,)."""
+    """Shares of the classes, shape (classes,)."""
 
     @classmethod
     def fit(cls, p: Array, y: NDArray[np.int64], weight: Array, shares: Array | None = None) -> Temperature:

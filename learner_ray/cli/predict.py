@@ -24,7 +24,7 @@ from learner_ray.core.files import write_atomic, write_json
 from learner_ray.core.paths import refuse_unwritable
 
 LEVEL = 0.9
-"""Of the sets, where no other is asked for."""
+"""The level of prediction sets, where no other is asked for."""
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m learner_ray.predict") -> int:
