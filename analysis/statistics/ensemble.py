@@ -63,7 +63,7 @@ class OutOfFold:
         )
 
     def only(self, rows: NDArray[np.bool_]) -> OutOfFold:
-        """Keep the rows, shape (rows,), that are true, as if of one fold: they are then compared across folds."""
+        """Keep the rows where ``rows``, shape (rows,), is true, as if they were of one fold."""
         kept = self.y[rows]
         return OutOfFold(self.p[rows], kept, np.zeros(len(kept), np.int64), self.patient[rows], ((0, 0),))
 
