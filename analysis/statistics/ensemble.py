@@ -1,10 +1,11 @@
 """The final runs of one arm as an ensemble: calibrated probabilities and prediction sets.
 
 A study predicts each pair with the models of its fold alone, which have not seen its patient; of a pair the
-mean over the seeds of a fold (and repeat) is known. From these *out-of-fold* predictions calibration and
+mean over the seeds of a fold is known, once a repeat. From these *out-of-fold* predictions calibration and
 sets are learnt. A new pair is predicted by all models. Their mean is over more models than any that
-calibration saw, hence less extreme, so that calibrated probabilities err towards the shares of the classes
-and not towards certainty (Rahaman and Thiery 2021, NeurIPS 34). The sets compare fold by fold
+calibration saw, hence better and less extreme, so that calibrated probabilities err towards the shares of the
+classes and not towards certainty (Rahaman and Thiery 2021, NeurIPS 34; by how much, docs/log.md of 2026-11-28
+has). The sets compare fold by fold
 (``conformal.py``) and need no such caution. Sets are of the probabilities before calibration, which so cannot
 spoil them.
 """
@@ -38,6 +39,8 @@ class OutOfFold:
     """Place of each row's fold in ``folds``, shape (rows,)."""
     patient: Codes
     """Shape (rows,)."""
+    pair: Codes
+    """The same in every repeat, shape (rows,)."""
     folds: tuple[tuple[int, int], ...]
     """Repeat and fold."""
 
@@ -59,13 +62,15 @@ class OutOfFold:
             y=means["y_true"].to_numpy(np.int64),
             fold=number,
             patient=np.unique(means["patient"].astype(str), return_inverse=True)[1].astype(np.int64),
+            pair=means.groupby(["patient", "pair"]).ngroup().to_numpy().astype(np.int64),
             folds=tuple((int(repeat), int(fold)) for repeat, fold in folds),
         )
 
     def only(self, rows: NDArray[np.bool_]) -> OutOfFold:
         """Keep the rows where ``rows``, shape (rows,), is true, as if they were of one fold."""
         kept = self.y[rows]
-        return OutOfFold(self.p[rows], kept, np.zeros(len(kept), np.int64), self.patient[rows], ((0, 0),))
+        one_fold = np.zeros(len(kept), np.int64)
+        return OutOfFold(self.p[rows], kept, one_fold, self.patient[rows], self.pair[rows], ((0, 0),))
 
     @property
     def patients(self) -> int:
@@ -100,8 +105,15 @@ class Ensemble:
 
     @classmethod
     def of(cls, known: OutOfFold) -> Ensemble:
-        """Calibrate on out-of-fold predictions."""
-        return cls(known, Temperature.fit(known.p, known.y, known.weight))
+        """Calibrate on out-of-fold predictions, averaged over repeats: as near as they come to the mean over
+        all models."""
+        pairs, first, code = np.unique(known.pair, return_index=True, return_inverse=True)
+        p = np.zeros((len(pairs), known.p.shape[1]))
+        np.add.at(p, code, known.p)
+        once = known.only(np.isin(np.arange(len(known.y)), first))
+        order = np.argsort(once.pair)
+        p = p / np.bincount(code)[:, None]
+        return cls(known, Temperature.fit(p, once.y[order], once.weight[order]))
 
     def predict(self, by_fold: Array, level: float) -> Predicted:
         """Predict new pairs.

@@ -142,9 +142,10 @@ def ensemble_table(of: ArmEnsemble, found: ManyPredictions, level: float, made_w
     spread = scores.std(0, ddof=1) if len(scores) > 1 else np.full(scores.shape[1], np.nan)
     share = shares_as_far(of, found)
     changes = found.pairs.rename(columns={"earlier": "since", "later": "visit"})
-    p, sets = _changes(of, found, level)
-    for column, name in enumerate(probability_columns(found.classes)):
-        changes[name] = p[:, column]
+    raw, calibrated, sets = _changes(of, found, level)
+    names = probability_columns(found.classes)
+    changes[[f"raw_{name}" for name in names]] = raw
+    changes[names] = calibrated
     changes["set"] = [" ".join(_joined(found.classes, row)) for row in sets]
     changes["decided"] = [found.classes[c] for c in found.decided()]
     table = found.scans[["patient", "visit", "scan"]].assign(
@@ -161,8 +162,8 @@ def _joined(classes: Sequence[str], row: NDArray[np.bool_]) -> list[str]:
     return [name.replace(" ", "_") for name, there in zip(classes, row, strict=True) if there]
 
 
-def _changes(of: ArmEnsemble, found: ManyPredictions, level: float) -> tuple[Array, NDArray[np.bool_]]:
-    """Calibrated probabilities and sets of the pairs, (M, C) each."""
+def _changes(of: ArmEnsemble, found: ManyPredictions, level: float) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Probabilities before and after calibration and sets of the pairs, (M, C) each."""
     from analysis.statistics.ensemble import fold_means
 
     p = np.stack([run.probabilities for run in found.runs])
@@ -173,7 +174,7 @@ def _changes(of: ArmEnsemble, found: ManyPredictions, level: float) -> tuple[Arr
         logger.warning(
             "%d of %d sets hold every class: at level %g nothing is ruled out there", whole, len(p[0]), level
         )
-    return predicted.calibrated, predicted.sets
+    return predicted.raw, predicted.calibrated, predicted.sets
 
 
 def shares_as_far(of: ArmEnsemble, found: ManyPredictions) -> Array:

@@ -11,6 +11,7 @@ import pytest
 from analysis.results.parquet_tables import PROBABILITIES
 from analysis.statistics.ensemble import Ensemble, OutOfFold, fold_means
 from analysis.statistics.ensemble_quality import cross_fitted, external, judged, summary
+from analysis.statistics.temperature import Temperature
 from tests.analysis.statistics.test_conformal import simulated
 
 FOLDS, SEEDS, REPEATS, PATIENTS = 3, 2, 2, 30
@@ -44,6 +45,19 @@ def test_seeds_are_averaged_and_the_order_of_rows_does_not_matter() -> None:
     again = OutOfFold.of(rows.sample(frac=1, random_state=1))
     np.testing.assert_allclose(again.p, known.p)
     assert (again.patient == known.patient).all() and (again.fold == known.fold).all()
+
+
+def test_calibration_is_of_the_mean_over_repeats_and_each_pair_counts_once() -> None:
+    known = OutOfFold.of(ledger())
+    pairs = np.unique(known.pair)
+    p = np.stack([known.p[known.pair == each].mean(0) for each in pairs])
+    y = np.array([known.y[known.pair == each][0] for each in pairs])
+    patient = np.array([known.patient[known.pair == each][0] for each in pairs])
+    weight = 1 / np.bincount(patient)[patient]
+    expected = Temperature.fit(p, y, weight)
+    found = Ensemble.of(known).temperature
+    assert found.exponent == pytest.approx(expected.exponent) and len(pairs) == len(known.y) / REPEATS
+    np.testing.assert_allclose(found.shares, expected.shares)
 
 
 def test_probabilities_sum_to_one_and_the_most_probable_class_is_always_in_the_set() -> None:
