@@ -40,7 +40,7 @@ class OutOfFold:
     patient: Codes
     """Shape (rows,)."""
     pair: Codes
-    """The same in every repeat, shape (rows,)."""
+    """Number of the pair, the same in every repeat, shape (rows,)."""
     folds: tuple[tuple[int, int], ...]
     """Repeat and fold."""
 
