@@ -86,7 +86,7 @@ def made_with(study: StudyResults) -> str:
         f"`{study.key}` at commit {str(info.get('git_sha', 'not recorded'))[:7]}, begun "
         f"{str(info.get('created', 'not recorded'))[:10]}, on "
         f"{study.recorded('hardware', 'processor')}; {named}; "
-        f"profile {info.get('profile')}."
+        f"profile {info.get('profile')}, {study.recorded('base', 'train', 'precision')}."
     )
 
 

@@ -90,7 +90,7 @@ VERBS: dict[str, tuple[Main, str]] = {
     "draft": (_draft, "begin a manifest: list the scans of a folder"),
     "watch": (_watch, "show a study as a page that follows it while it runs"),
     "train": (_train, "train one run again, and compare the numbers"),
-    "predict": (_predict, "apply a final run's encoder to new scans"),
+    "predict": (_predict, "apply a final run, or all final runs of an arm, to new scans"),
     "explain": (_explain, "draw why a final run predicted the change of a few test pairs"),
     "export": (_export, "write a final run's encoder as ONNX or TorchScript"),
     "report": (_report, "make tables, figures and a page of results folders"),

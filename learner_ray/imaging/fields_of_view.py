@@ -84,14 +84,19 @@ def fields_of_view(cohort: Cohort) -> dict[str, FieldOfView]:
 
     def look(files: Sequence[str]) -> FieldOfView | None:
         with suppress(ScanError):
-            return _field_of(files) if kind_of_scan(tuple(files)) == "volume" else None
+            return field_of_view(files) if kind_of_scan(tuple(files)) == "volume" else None
         return None
 
     found = look_at(cohort.scans["files"], look)
     return {scan: field for scan, field in zip(cohort.scans["scan"], found, strict=True) if field}
 
 
-def _field_of(files: Sequence[str]) -> FieldOfView | None:
+def field_of_view(files: Sequence[str]) -> FieldOfView | None:
+    """The field of view of one volume; None where that has not three long axes.
+
+    Raises:
+        ScanError: its header cannot be read.
+    """
     header = read_header(files)
     shape = header.shape
     if long_axes(shape) != [0, 1, 2]:

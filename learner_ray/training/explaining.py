@@ -108,7 +108,8 @@ def _index(predictor: Predictor, found: Sequence[Explanation]) -> dict[str, Any]
 def chosen(
     true: NDArray[np.int64], decided: NDArray[np.int64], probabilities: NDArray[np.float64]
 ) -> list[int]:
-    """The pairs to explain: of each class the one called right, and the one called wrong, most certainly.
+    """The pairs to explain: of each class the one called right, and the one called wrong, most certainly;
+    then the next most certain ones in the same order.
 
     Args:
         true: (N,) the classes.
@@ -116,16 +117,16 @@ def chosen(
         probabilities: (N, C).
 
     Returns:
-        Numbers of pairs: those called right first, by class.
+        Numbers of all pairs. In each round those called right come first, by class.
     """
     certainty = probabilities[np.arange(len(decided)), decided]
-    found = []
+    groups = []
     for right in (True, False):
         for y in range(probabilities.shape[1]):
             among = np.flatnonzero((true == y) & ((decided == y) == right))
-            if len(among):
-                found.append(int(among[certainty[among].argmax()]))
-    return found
+            groups.append(among[np.argsort(-certainty[among], kind="stable")])
+    rounds = range(max(map(len, groups), default=0))
+    return [int(group[number]) for number in rounds for group in groups if number < len(group)]
 
 
 def _panels(
@@ -135,23 +136,38 @@ def _panels(
 
     Of a pair with several clip pairs the first is shown, and its own prediction explained.
     """
-    clips = clip_pairs(pair, data.of([pair["patient"][0]])).iloc[:1]
-    both = {side: str(clips[side].iloc[0]) for side in ("earlier", "later")}
+    maps = pair_maps(predictor, data, pair, embedded)
     number = predictor.spec.config.data.frames
-    frames, maps = [], []
-    for side, scan in both.items():
-        (clip,) = data.batches([scan], number, "cpu", 1)
+    frames = [shown_frame(data.cache.frames(scan), number) for scan in maps]
+    largest = float(max(np.abs(values).max() for values in maps.values()))
+    tiles = []
+    for frame, values in zip(frames, maps.values(), strict=True):
+        tiles += [np.repeat(frame[..., None], 3, axis=2), overlay(frame, values, largest)]
+    return _side_by_side(tiles), largest
+
+
+def pair_maps(
+    predictor: Predictor, data: Data, pair: pd.DataFrame, embedded: Embedded
+) -> dict[str, NDArray[np.float64]]:
+    """Occlusion maps (H, W) of the earlier and the later scan of a pair, in that order, by scan id.
+
+    Args:
+        predictor: of the run.
+        data: with the pair's scans.
+        pair: one row, as :meth:`Data.pairs` has it, with index 0.
+        embedded: what the run makes of the scans as they are.
+    """
+    clips = clip_pairs(pair, data.of([pair["patient"][0]])).iloc[:1]
+    maps = {}
+    for side in ("earlier", "later"):
+        scan = str(clips[side].iloc[0])
+        (clip,) = data.batches([scan], predictor.spec.config.data.frames, "cpu", 1)
 
         def response(copies: Tensor, side: str = side) -> NDArray[np.float64]:
             return _responses(predictor, pair, clips, embedded, side, copies)
 
-        maps.append(occlusion_map(clip[0], response))
-        frames.append(shown_frame(data.cache.frames(scan), number))
-    largest = float(max(np.abs(values).max() for values in maps))
-    tiles = []
-    for frame, values in zip(frames, maps, strict=True):
-        tiles += [np.repeat(frame[..., None], 3, axis=2), overlay(frame, values, largest)]
-    return _side_by_side(tiles), largest
+        maps[scan] = occlusion_map(clip[0], response)
+    return maps
 
 
 def _responses(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -75,19 +76,21 @@ def _files(path: str) -> tuple[str, ...]:
     return files
 
 
-def listed(manifest: Path, predictor: Predictor) -> pd.DataFrame:
+def listed(manifest: Path, trained: str) -> pd.DataFrame:
     """The scans of a manifest, with the columns of ``Scan``; its scores, if any, are not read.
 
+    Args:
+        manifest: the file.
+        trained: the modality of the runs that are to predict.
+
     Raises:
-        UserError: the manifest is faulty, or of a modality that the run was not trained on.
+        UserError: the manifest is faulty, or of another modality.
     """
     if not manifest.is_file() or manifest.suffix.lower() not in SUFFIXES:
         raise UserError(f"no manifest at {manifest}; give a file ending in {' or '.join(SUFFIXES)}")
     modality = stated_modality(manifest)
-    if modality not in ("", predictor.modality):
-        raise UserError(
-            f"{manifest} lists scans of modality {modality}; this run was trained on {predictor.modality}"
-        )
+    if modality not in ("", trained):
+        raise UserError(f"{manifest} lists scans of modality {modality}; this run was trained on {trained}")
     return read_unscored(manifest)
 
 
@@ -103,6 +106,24 @@ def predict(
 
     Raises:
         UserError: scans are of a kind that the run was not trained on, or cannot be read.
+    """
+    with opened(predictor, scans, skip_bad=skip_bad, most_gb=most_gb) as data:
+        embedded = predictor.embed(data)
+    return _table(predictor, data.scans.reset_index(drop=True), embedded)
+
+
+@contextmanager
+def opened(
+    predictor: Predictor,
+    scans: pd.DataFrame,
+    *,
+    skip_bad: bool = False,
+    most_gb: float = DEFAULT_SCAN_GB,
+) -> Iterator[Data]:
+    """Decodes scans as a run sees them, into a folder that goes again, and warns of what is unusual.
+
+    Raises:
+        UserError: as :func:`predict`.
     """
     _check_kinds(predictor, scans)
     cohort = Cohort(name="", modality=predictor.modality, score=predictor.score, scans=scans)
@@ -122,9 +143,13 @@ def predict(
             logger.warning("left out: %s", bad)
         for line in warnings(describe_looks(cache.looks)):
             logger.warning(line)
+        _warn_of_other_reading(predictor, shown)
         readable = cohort.scans[[scan in cache for scan in cohort.scans["scan"]]]
-        data = Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
-        embedded = predictor.embed(data)
+        yield Data(cohort=cohort, cache=cache, scans=readable.set_index("scan", drop=False))
+
+
+def _warn_of_other_reading(predictor: Predictor, shown: Cohort) -> None:
+    """Warns where scans are read otherwise than in training."""
     for column in predictor.description.get("regions", ()):  # an older version knew neither
         if whole := int((shown.scans[column] == "").sum()):
             logger.warning(
@@ -134,7 +159,6 @@ def predict(
             )
     if predictor.description["reader"] != reader_version(predictor.kinds):
         logger.warning("pixels were read by %s in training", predictor.description["reader"])
-    return _table(predictor, readable.reset_index(drop=True), embedded)
 
 
 def _table(predictor: Predictor, scans: pd.DataFrame, embedded: Embedded) -> tuple[pd.DataFrame, Embeddings]:
@@ -144,8 +168,8 @@ def _table(predictor: Predictor, scans: pd.DataFrame, embedded: Embedded) -> tup
     probabilities = np.empty((0, len(names)))
     if len(pairs):
         probabilities = predictor.progression.predict(pairs, scans, embedded)
-    for column, name in enumerate(names):
-        changes[f"p_{name}".replace(" ", "_")] = probabilities[:, column]
+    for column, name in enumerate(probability_columns(names)):
+        changes[name] = probabilities[:, column]
     changes["decided"] = [names[c] for c in predictor.progression.decide(probabilities)]
     table = scans[["patient", "visit", "scan"]].assign(
         predicted=[embedded.predictions[scan] for scan in scans["scan"]],
@@ -154,6 +178,11 @@ def _table(predictor: Predictor, scans: pd.DataFrame, embedded: Embedded) -> tup
     )
     table = table.merge(changes, on=["patient", "visit"], how="left").assign(**_provenance(predictor))
     return table, np.stack([embedded.embeddings[scan] for scan in scans["scan"]]).astype(np.float32)
+
+
+def probability_columns(names: Sequence[str]) -> list[str]:
+    """The columns that the classes' probabilities are written in: ``p_not_worse``."""
+    return [f"p_{name}".replace(" ", "_") for name in names]
 
 
 def _check_kinds(predictor: Predictor, scans: pd.DataFrame) -> None:
@@ -192,10 +221,21 @@ def _provenance(predictor: Predictor) -> dict[str, str]:
     made = predictor.description
     return {
         "run_hash": predictor.spec.hash,
-        "trained_on": f"{'phantom ' if made['phantom'] else ''}{made['cohort']} ({made['modality']})",
+        "trained_on": trained_on(predictor),
         "trained_with": _stated(made["versions"]),
-        "predicted_with": _stated(versions()),
+        "predicted_with": predicted_with(),
     }
+
+
+def trained_on(predictor: Predictor) -> str:
+    """The cohort of a run in words, ``phantom`` among them where it is one."""
+    made = predictor.description
+    return f"{'phantom ' if made['phantom'] else ''}{made['cohort']} ({made['modality']})"
+
+
+def predicted_with() -> str:
+    """The versions here."""
+    return _stated(versions())
 
 
 def _stated(found: Mapping[str, str]) -> str:

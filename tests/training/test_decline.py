@@ -104,7 +104,7 @@ def test_predict_and_an_external_cohort_follow(manifest: Path, tmp_path: Path) -
     asked = spec(manifest, FINAL, train__epochs=1, **DECLINE)
     folder = finish(asked, tmp_path / "run")
     predictor = Predictor.load(folder.path)
-    table, _ = predict(predictor, listed(manifest, predictor))
+    table, _ = predict(predictor, listed(manifest, predictor.modality))
     known = table.dropna(subset=["p_worse"])
     assert (known["p_worse"] + known["p_not_worse"]).to_numpy() == pytest.approx(1)
     assert set(known["decided"]) <= {"worse", "not worse"} and "p_same" not in table

@@ -51,7 +51,7 @@ def test_right_and_wrong_pairs_are_drawn_the_most_certain_ones() -> None:
     certain = np.array([0.5, 0.8, 0.6, 0.4, 0.7, 0.9])
     probabilities = np.full((6, 3), 0.1)
     probabilities[np.arange(6), decided] = certain
-    assert chosen(true, decided, probabilities) == [1, 5, 3, 2, 4]
+    assert chosen(true, decided, probabilities) == [1, 5, 3, 2, 4, 0]
 
 
 def test_an_overlay_is_grey_at_zero_green_above_and_orange_below() -> None:

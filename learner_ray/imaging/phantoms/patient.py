@@ -57,8 +57,30 @@ def modality_of(name: str) -> Modality:
     return MODALITIES[name]
 
 
-def write_patient(modality: str, folder: Path, number: int, visits: int, key: int) -> list[list[object]]:
-    """Writes all scans of one patient; their rows of the manifest."""
+@dataclass(frozen=True, kw_only=True)
+class PlannedVisit:
+    """What is drawn of a visit before its scan."""
+
+    number: int
+    """From 1."""
+    day: date
+    score: int
+    severity: float
+    """What the scan shows, 0 to 1: it follows the score, but not exactly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPatient:
+    """What is drawn of a patient before the scans."""
+
+    name: str
+    site: int
+    view: str
+    visits: list[PlannedVisit]
+
+
+def planned_patient(modality: str, number: int, visits: int, key: int) -> PlannedPatient:
+    """A patient's course and what scans are to show of it."""
     kind = modality_of(modality)
     patient = f"P{number:03d}"
     draw = _generator(key, patient, "course")
@@ -67,15 +89,31 @@ def write_patient(modality: str, folder: Path, number: int, visits: int, key: in
     site = int(draw.integers(len(SITES)))
     view = str(draw.choice(kind.views))
     offset = _PATIENT_SD * draw.standard_normal()
-    rows: list[list[object]] = []
+    planned = []
     for visit, score in enumerate(scores, start=1):
-        name = f"scans/{patient}_V{visit}{kind.suffix}"
         severity = (kind.well - score) / (kind.well - kind.sick)
         severity += offset + _VISIT_SD * draw.standard_normal()
-        anatomy, moment = _generator(key, patient, "anatomy"), _generator(key, patient, visit)
-        kind.write(folder / name, anatomy, moment, float(np.clip(severity, 0, 1)))
-        rows.append([name, patient, visit, when, score, view, SITES[site], kind.devices[site]])
+        shown = float(np.clip(severity, 0, 1))
+        planned.append(PlannedVisit(number=visit, day=when, score=score, severity=shown))
         when += timedelta(days=int(draw.integers(*kind.days, endpoint=True)))
+    return PlannedPatient(name=patient, site=site, view=view, visits=planned)
+
+
+def write_scan(modality: str, path: Path, patient: str, visit: int, severity: float, key: int) -> None:
+    """Writes the scan of a visit. Of another severity it differs by what that shows alone."""
+    anatomy, moment = _generator(key, patient, "anatomy"), _generator(key, patient, visit)
+    modality_of(modality).write(path, anatomy, moment, severity)
+
+
+def write_patient(modality: str, folder: Path, number: int, visits: int, key: int) -> list[list[object]]:
+    """Writes all scans of one patient; their rows of the manifest."""
+    kind, planned = modality_of(modality), planned_patient(modality, number, visits, key)
+    rows: list[list[object]] = []
+    for visit in planned.visits:
+        name = f"scans/{planned.name}_V{visit.number}{kind.suffix}"
+        write_scan(modality, folder / name, planned.name, visit.number, visit.severity, key)
+        place = [planned.view, SITES[planned.site], kind.devices[planned.site]]
+        rows.append([name, planned.name, visit.number, visit.day, visit.score, *place])
     return rows
 
 
