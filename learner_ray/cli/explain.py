@@ -2,7 +2,8 @@
 
 The pictures go below the study, into STUDY/explanations, since they show patients; the report shows them
 where they are there, and what `report --share` writes never holds them. Of each class the pair is drawn that
-was called right with the greatest certainty, and the one that was called wrong with the greatest certainty.
+was called right with the greatest certainty, and the one that was called wrong with the greatest certainty,
+far errors first.
 
 Green is what speaks for better, orange what speaks for worse: the predicted change less that with the place
 hidden. It shows what this network looks at, and proves nothing about the disease."""

@@ -109,7 +109,8 @@ def chosen(
     true: NDArray[np.int64], decided: NDArray[np.int64], probabilities: NDArray[np.float64]
 ) -> list[int]:
     """The pairs to explain: of each class the one called right, and the one called wrong, most certainly;
-    then the next most certain ones in the same order.
+    then the next most certain ones in the same order. Of those called wrong, far errors come first: worse
+    that was called better, and the reverse.
 
     Args:
         true: (N,) the classes.
@@ -124,7 +125,8 @@ def chosen(
     for right in (True, False):
         for y in range(probabilities.shape[1]):
             among = np.flatnonzero((true == y) & ((decided == y) == right))
-            groups.append(among[np.argsort(-certainty[among], kind="stable")])
+            far = np.abs(decided[among] - y) if not right else np.zeros(len(among))
+            groups.append(among[np.lexsort((-certainty[among], -far))])
     rounds = range(max(map(len, groups), default=0))
     return [int(group[number]) for number in rounds for group in groups if number < len(group)]
 

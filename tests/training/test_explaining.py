@@ -54,6 +54,12 @@ def test_right_and_wrong_pairs_are_drawn_the_most_certain_ones() -> None:
     assert chosen(true, decided, probabilities) == [1, 5, 3, 2, 4, 0]
 
 
+def test_far_errors_come_before_more_certain_near_ones() -> None:
+    true, decided = np.array([0, 0, 0]), np.array([1, 2, 1])
+    probabilities = np.array([[0.05, 0.9, 0.05], [0.2, 0.3, 0.5], [0.2, 0.7, 0.1]])
+    assert chosen(true, decided, probabilities) == [1, 0, 2]
+
+
 def test_an_overlay_is_grey_at_zero_green_above_and_orange_below() -> None:
     frame = np.full((1, 3), 100, np.uint8)
     grey, green, orange = overlay(frame, np.array([[0.0, 2.0, -1.0]]), 2.0)[0].astype(int)
