@@ -143,6 +143,7 @@ def test_wandb_keeps_the_runs_and_nothing_of_who_ran_them(
 ) -> None:
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setenv("USER", "marked-user")
+    monkeypatch.setattr(sys, "argv", ["marked-command", "--data", "marked-data"])
     out, store = tmp_path / "marked-folder" / "lus", MemoryStore()
     out.parent.mkdir()
     run_study(out, "wandb", store, until=7.0)
@@ -152,7 +153,7 @@ def test_wandb_keeps_the_runs_and_nothing_of_who_ran_them(
     content = {path: path.read_bytes() for path in files}
     for label, run_hash, *_ in finished:
         assert sum(label.encode() in data and run_hash.encode() in data for data in content.values()) == 1
-    marks = ("marked-user", "marked-folder", socket.gethostname(), Path(sys.argv[0]).name)
+    marks = ("marked-user", "marked-folder", "marked-command", "marked-data", socket.gethostname())
     for path in (path for path in (out / "wandb").rglob("*") if path.is_file()):
         if path.suffix != ".log":  # W&B's own messages, which `wandb sync` does not send
             data = path.read_bytes()
