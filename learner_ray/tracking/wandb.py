@@ -94,4 +94,5 @@ class Wandb(Destination):
             x_disable_meta=True,
             x_disable_stats=True,
             x_disable_machine_info=True,
+            x_save_requirements=False,
         )

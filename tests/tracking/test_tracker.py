@@ -153,7 +153,9 @@ def test_wandb_keeps_the_runs_and_nothing_of_who_ran_them(
     content = {path: path.read_bytes() for path in files}
     for label, run_hash, *_ in finished:
         assert sum(label.encode() in data and run_hash.encode() in data for data in content.values()) == 1
-    marks = ("marked-user", "marked-folder", "marked-command", "marked-data", socket.gethostname())
+    marks = ["marked-user", "marked-folder", "marked-command", "marked-data"]
+    if len(host := socket.gethostname()) > 5:  # a shorter one stands by chance among the bytes of a file
+        marks.append(host)
     for path in (path for path in (out / "wandb").rglob("*") if path.is_file()):
         if path.suffix != ".log":  # W&B's own messages, which `wandb sync` does not send
             data = path.read_bytes()
