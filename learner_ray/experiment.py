@@ -31,7 +31,6 @@ from learner_ray.study.inputs import plan_request, read_cohort, read_request, re
 from learner_ray.study.options import RETRY, SweepOptions
 from learner_ray.study.repeat_command import equivalent_command
 from learner_ray.study.study import Study
-from learner_ray.tracking.choice import require_library
 
 if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mistake is found without them
     import pandas as pd
@@ -101,8 +100,6 @@ class Experiment:
         *,
         command: str = "",
     ) -> None:
-        if options.track:
-            require_library(options.track)
         self._request = read_request(study, data, out, options)
         self.options = options
         self._progress: Callable[[Mapping[str, int]], Callback] | None = None
@@ -169,7 +166,10 @@ class Experiment:
             Interrupted: a signal ended it early, Ctrl-C for one; what had ended is kept.
         """
         from learner_ray.engine.time_limit import budget_of
+        from learner_ray.tracking.choice import require_library
 
+        if self.options.track:  # here and not before: with --cluster it is the head that needs the library
+            require_library(self.options.track)
         results, budget = self._request.results, budget_of(self.options)
         self._progress = progress
         with (

@@ -19,8 +19,9 @@ from analysis.tables.captions import header
 PATIENTS = 12
 """Patients that are drawn."""
 COLUMNS = 4
+COLUMNS_NEEDED = {"arm", "patient", "visit", "score", "predicted", "run_hash"}
 ARMS = 3
-"""Arms that are drawn: the reference and those declared next. More lines could not be told apart."""
+"""Arms that are drawn: the reference and those declared next. Nobody could distinguish more lines."""
 
 
 def trajectories(statistics: StudyStatistics) -> Drawing | None:
@@ -33,6 +34,10 @@ def trajectories(statistics: StudyStatistics) -> Drawing | None:
         The small multiples, one per patient; None where no patient has two visits with predicted scores.
     """
     study = statistics.study
+    if (
+        not {*study.compared_scores.columns} >= COLUMNS_NEEDED
+    ):  # no scans are scored, or an older version did it
+        return None
     data = _visits(statistics)
     chosen = _chosen(data)
     if not chosen:
@@ -87,7 +92,10 @@ def _visits(statistics: StudyStatistics) -> pd.DataFrame:
     )  # fmt: skip
     found["arm"] = pd.Categorical(found["arm"], arms)
     found = found.sort_values(["arm", "patient", "visit"])
-    return found.assign(arm=found["arm"].astype(str))
+    # Earlier versions named visits as the manifest does, by dates too: a report shows ranks.
+    return found.assign(
+        arm=found["arm"].astype(str), visit=found.groupby("patient")["visit"].rank("dense").astype(int)
+    )
 
 
 def _chosen(data: pd.DataFrame) -> list[int]:

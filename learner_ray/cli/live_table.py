@@ -31,7 +31,7 @@ def live_table() -> Iterator[Callable[[Mapping[str, int]], Callback] | None]:
     from rich.console import Console
     from rich.live import Live
 
-    live = Live(console=Console(), refresh_per_second=1)
+    live = Live(console=Console(), refresh_per_second=1, redirect_stderr=sys.stderr.isatty())
 
     def begin(runs: Mapping[str, int]) -> Callback:
         from learner_ray.engine.progress_table import ProgressTable

@@ -58,9 +58,10 @@ def _sweep(parsed: argparse.Namespace, given: Sequence[str], command: str) -> in
         study_file = parsed.study if parsed.study.endswith(".py") else None
         return run_on_cluster(
             parsed.cluster,
-            (*for_cluster(given), *(["--price-per-hour", f"{price:g}"] if price else [])),
+            for_cluster(given),
             out=experiment.out,
             stored_at=experiment.place,
+            price_per_hour=price,
             study_file=study_file,
             models=parsed.with_models,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from learner_ray.core.durations import duration
 from learner_ray.core.names import printable
@@ -54,7 +55,7 @@ class ProgressTable(Progress):
             for arm, runs in self._runs.items():
                 done, failed = self._done[arm], self._failed[arm]
                 table.add_row(
-                    printable(arm),
+                    Text(printable(arm)),  # not markup: an arm may be called [a]
                     _bar(runs, done),
                     f"{done}/{runs}",
                     str(running[arm] or ""),

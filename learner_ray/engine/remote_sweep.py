@@ -58,6 +58,9 @@ class Submission:
     """The sweep's arguments, without the options that concern the laptop alone."""
     out: Path
     """The results folder, on the cluster."""
+    price_per_hour: float | None = None
+    """Of a device, as the cluster file names it; no part of the command, which finds its job again after a
+    change of the price too."""
     study_file: str | None = None
     """A study of the user's own, as it stands in the arguments; it is copied to the head."""
     models: bool = False
@@ -73,6 +76,8 @@ class Submission:
     def entrypoint(self) -> str:
         """The shell line that the head runs."""
         words, first = list(self.arguments), ""
+        if self.price_per_hour:
+            words += ["--price-per-hour", f"{self.price_per_hour:g}"]
         if self.study_file is not None:
             # Beside the results, where every node finds it: it may bring losses of its own.
             there = str(self.out.parent / "studies" / Path(self.study_file).name)
@@ -105,6 +110,7 @@ def run_on_cluster(
     *,
     out: Path,
     stored_at: str,
+    price_per_hour: float | None = None,
     study_file: str | None = None,
     models: bool = False,
 ) -> int:
@@ -115,6 +121,7 @@ def run_on_cluster(
         arguments: the sweep's command line, without the options that concern the laptop alone.
         out: the results folder, on the cluster.
         stored_at: the same folder, or its URL in object storage.
+        price_per_hour: of a device, as the cluster file names it, where the arguments name none.
         study_file: the path of a study of the user's own, as it stands in the arguments.
         models: whether encoders and checkpoints are brought home, too.
 
@@ -130,6 +137,7 @@ def run_on_cluster(
         cluster=cluster,
         arguments=tuple(arguments),
         out=out,
+        price_per_hour=price_per_hour,
         study_file=study_file,
         models=models,
     )

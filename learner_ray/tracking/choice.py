@@ -50,7 +50,8 @@ def require_library(name: str) -> None:
     Raises:
         UserError: it is not.
     """
-    if importlib.util.find_spec(name) is None:
+    found = importlib.util.find_spec(name)
+    if found is None or found.origin is None:  # a folder of that name, as W&B leaves one, is no library
         raise UserError(f"--track {name} needs its library: pip install 'learner-ray[{name}]'")
 
 

@@ -55,6 +55,12 @@ class Destination(ABC):
     opened_with: str
     """The command that shows runs that stayed on this machine, or sends them; empty where they were sent."""
 
+    @property
+    @abstractmethod
+    def is_empty(self) -> bool:
+        """Whether the tracker's files on this machine are not there, so that nothing that was sent is left;
+        False for a server."""
+
     @abstractmethod
     def open(self) -> None:
         """Makes the first contact."""

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,13 +36,18 @@ class Mlflow(Destination):
     """
 
     def __init__(self, study: str, out: Path) -> None:
-        self._study = study
+        self._study, self._file = study, out / FILE
         self._address = os.environ.get(SERVER) or f"sqlite:///{(out / FILE).resolve()}"
         self.place = _without_login(self._address) if os.environ.get(SERVER) else FILE
         self.opened_with = "" if os.environ.get(SERVER) else f"mlflow ui --backend-store-uri {self._address}"
         self._arms: dict[str, str] = {}
         """Ids of the parent runs, by arm."""
         self._running: set[str] = set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the database below the study is not there."""
+        return self.place == FILE and not self._file.exists()
 
     def open(self) -> None:
         """Finds or makes the experiment."""
@@ -58,9 +64,11 @@ class Mlflow(Destination):
     def begin(self, run: TrackedRun, earlier: str) -> str:
         """Begins a run; what is there of the one that did not end goes to MLflow's bin."""
         from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
 
         if earlier:
-            self._client.delete_run(earlier)
+            with suppress(MlflowException):  # somebody has removed it
+                self._client.delete_run(earlier)
             self._running.discard(earlier)
         parent = self._parent(run)
         run_id = self._create(run.label, {**run.tags, "mlflow.parentRunId": parent})

@@ -44,7 +44,7 @@ class Tracker(Callback):
         self, destination: Destination, study: str, out: Path, store: RunStore, *, phantom: bool
     ) -> None:
         self._study, self._phantom, self._store = study, phantom, store
-        self._sender = Sender(destination, SentRuns(out / SENT, destination.place))
+        self._sender = Sender(destination, SentRuns(out / SENT, destination))
         self._live: set[str] = set()
         """Labels of the runs that have started in this process and not ended."""
         self._ended: set[tuple[str, str]] = set()
@@ -169,15 +169,19 @@ class SentRuns:
 
     Args:
         path: the record's file; it may hold lines about other trackers.
-        place: the tracker.
+        destination: the tracker; where its files are gone, nothing counts as sent.
     """
 
-    def __init__(self, path: Path, place: str) -> None:
-        self._path, self._place = path, place
+    def __init__(self, path: Path, destination: Destination) -> None:
+        self._path, self._place = path, destination.place
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
         """By label and hash, the id there and the state at its end, which is empty before."""
-        for line in path.read_text().splitlines() if path.is_file() else ():
+        text = path.read_text() if path.is_file() else ""
+        for line in [] if destination.is_empty else text.splitlines():
             self._take(line)
+        self._begins_with = (
+            "" if text.endswith("\n") or not text else "\n"
+        )  # a kill may have cut the last line off
 
     def has(self, label: str, run_hash: str) -> bool:
         """Whether a run was sent whole."""
@@ -193,7 +197,8 @@ class SentRuns:
         self._known[run.label, run.run_hash] = (run_id, state)
         line = {"to": self._place, "label": run.label, "run_hash": run.run_hash, "id": run_id, "state": state}
         with open(self._path, "a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(self._begins_with + json.dumps(line) + "\n")
+        self._begins_with = ""
 
     def _take(self, line: str) -> None:
         try:

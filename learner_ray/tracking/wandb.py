@@ -34,6 +34,11 @@ class Wandb(Destination):
         self._running: dict[str, Any] = {}
         """Runs by id."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether W&B's folder below the study is not there."""
+        return not self._online and not (self._out / FOLDER).exists()
+
     def open(self) -> None:
         """Prepares the library; W&B is first asked for something when a run begins."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its crash reports hold paths

@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learner_ray.cohort import Score
-from learner_ray.core.errors import UserError
+from learner_ray.core.errors import PlaceError, UserError
 from learner_ray.core.scan_limit import DEFAULT_SCAN_GB
 from learner_ray.imaging.header_sizes import header_sizes, unlike
 from learner_ray.imaging.source import open_cohort
 from learner_ray.run.folder import RunFolder
+from learner_ray.run.object_storage import is_url
 from learner_ray.run.spec import Source
 from learner_ray.training.classifiers import Array
 from learner_ray.training.data import Data
@@ -115,10 +116,13 @@ def predict_with_all(
 
 
 def _unlike(scans: pd.DataFrame, source: Source) -> list[list[str]] | None:
-    """How headers of scans differ from those of up to ``_COMPARED`` scans of a cohort."""
+    """How headers of scans differ from those of up to ``_COMPARED`` scans of a cohort; None where its files
+    are not on this machine: they are not fetched for this alone."""
+    if is_url(source.path):
+        return None
     try:
         files = open_cohort(source).scans["files"].tolist()
-    except (UserError, OSError):
+    except (UserError, PlaceError, OSError):
         return None
     known = header_sizes(files[:: -(-len(files) // _COMPARED)])
     return unlike(header_sizes(scans["files"].tolist()), known) if any(known) else None

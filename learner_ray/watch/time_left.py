@@ -36,7 +36,7 @@ def time_left(log: RunLogReader, now: float) -> TimeLeft | None:
         log: what has begun and ended.
         now: the present time, in seconds since 1970.
     """
-    devices = max(1, int(log.head.get("devices_per_run") or 1))
+    devices = _devices_of_a_run(log)
     durations = _Durations(log, devices)
     if not durations.known:
         return None
@@ -51,6 +51,20 @@ def time_left(log: RunLogReader, now: float) -> TimeLeft | None:
         seconds=makespan(left, log.slots),
         device_seconds=devices * sum(each.seconds for each in left.values()),
     )
+
+
+def _devices_of_a_run(log: RunLogReader) -> float:
+    """How many devices a run takes, which is less than one where runs share a GPU: as the runs show whose
+    seconds of a clock and of a device are both known, and else as the study was told."""
+    both = [
+        (run.device_seconds, run.ended - begun)
+        for run in log.runs.values()
+        if run.state in ("complete", "stopped") and run.ended and (begun := run.since or run.begun)
+    ]
+    device_seconds, seconds = (sum(each) for each in zip(*both, strict=True)) if both else (0.0, 0.0)
+    if device_seconds > 0 and seconds > 0:
+        return device_seconds / seconds
+    return max(1.0, float(log.head.get("devices_per_run") or 1))
 
 
 def _left(
@@ -88,7 +102,7 @@ def _left(
 class _Durations:
     """How long runs last, in seconds of a clock where that was seen, and else of their devices."""
 
-    def __init__(self, log: RunLogReader, devices: int) -> None:
+    def __init__(self, log: RunLogReader, devices: float) -> None:
         self._of: defaultdict[tuple[str, bool], list[float]] = defaultdict(list)
         for run in log.runs.values():
             if run.state in ("complete", "stopped"):

@@ -45,14 +45,24 @@ def test_a_folder_with_nothing_to_see_is_refused_with_a_remedy(
     assert main([str(tmp_path / "lus")]) == 2 and "repeats no run" in capsys.readouterr().err
 
 
+def _heed_ctrl_c() -> None:
+    """A shell starts what it runs in the background with Ctrl-C ignored, and tests may be run so."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
     watched_study(tmp_path / "lus", 5)
     command = [sys.executable, "-m", "learner_ray.cli.main", "watch", str(tmp_path / "lus")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
-        assert watch.stdout is not None and "http://127.0.0.1:" in watch.stdout.readline()
-        watch.send_signal(signal.SIGINT)
-        _, errors = watch.communicate(timeout=60)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c
+    ) as watch:
+        try:
+            assert watch.stdout is not None and "http://127.0.0.1:" in watch.stdout.readline()
+            watch.send_signal(signal.SIGINT)
+            _, errors = watch.communicate(timeout=60)
+        finally:
+            watch.kill()
     assert (watch.returncode, errors) == (0, "")
 
 

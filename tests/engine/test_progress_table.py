@@ -56,6 +56,12 @@ def test_a_terminal_without_the_signs_gets_others() -> None:
     drawn(ProgressTable(RUNS), "ascii").encode("ascii")
 
 
+def test_an_arm_may_be_called_as_markup_is() -> None:
+    """Seen: an arm called ``mse [/old]`` ended the sweep before its first run."""
+    shown = drawn(ProgressTable({"mse [/old]": 1, "[red]": 1}))
+    assert "mse [/old]" in shown and "[red]" in shown
+
+
 @pytest.mark.parametrize("term", ["dumb", ""])
 def test_pipes_and_dumb_terminals_get_plain_lines(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from learner_ray.cli.live_table import live_table

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,6 +53,14 @@ def test_the_laptops_own_options_stay_there(file: Path) -> None:
     )
     assert sent.arguments == ("lus", "--data", "/shared/my data", "--seed", "1") and sent.models
     assert sent.entrypoint.endswith("learner_ray.sweep lus --data '/shared/my data' --seed 1")
+
+
+def test_a_price_of_the_cluster_file_is_no_part_of_the_command(file: Path) -> None:
+    """With the price changed, the same command still finds its job."""
+    sent = submitted("lus", "--cluster", str(file))
+    priced = replace(sent, price_per_hour=0.4)
+    assert priced.name == sent.name
+    assert priced.entrypoint.endswith("learner_ray.sweep lus --price-per-hour 0.4")
 
 
 def test_the_same_command_has_the_same_name_and_another_another(file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -136,6 +137,21 @@ def test_without_a_server_the_runs_stay_in_the_results_folder(
     assert set(runs_of(MlflowClient(f"sqlite:///{out}/mlflow.db"), "lus")) >= {
         label for label, *_ in finished
     }
+
+
+@pytest.mark.long
+def test_files_that_are_gone_are_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    out, store = tmp_path / "lus", MemoryStore()
+    run_study(out, "wandb", store)
+    with open(out / "tracked.jsonl", "a") as file:
+        file.write('{"to": "wandb", "label"')  # cut off by a kill
+    run_study(out, "wandb", store)
+    assert len(list(out.glob("wandb/offline-run-*/*.wandb"))) == RUNS, "nothing is sent twice"
+    shutil.rmtree(out / "wandb")
+    for _ in range(2):
+        run_study(out, "wandb", store)
+        assert len(list(out.glob("wandb/offline-run-*/*.wandb"))) == RUNS
 
 
 def test_wandb_keeps_the_runs_and_nothing_of_who_ran_them(
