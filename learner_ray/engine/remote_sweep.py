@@ -59,8 +59,8 @@ class Submission:
     out: Path
     """The results folder, on the cluster."""
     price_per_hour: float | None = None
-    """Of a device, as the cluster file names it; no part of the command, which finds its job again after a
-    change of the price too."""
+    """The price of a device, as the cluster file names it; no part of the command, which finds its job again
+    after a change of the price too."""
     study_file: str | None = None
     """A study of the user's own, as it stands in the arguments; it is copied to the head."""
     models: bool = False
