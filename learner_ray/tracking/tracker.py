@@ -95,6 +95,8 @@ class Sender:
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._runs: dict[str, tuple[TrackedRun, str]] = {}
         """By label, the runs that have begun and not ended, with their ids; used in the thread alone."""
+        self._is_over = False
+        """Whether the sweep waits no longer: what is written from then on would not be closed to others."""
         self._thread = threading.Thread(target=self._work, name="tracker", daemon=True)
         self._thread.start()
 
@@ -136,6 +138,7 @@ class Sender:
         self._queue.put(None)
         self._thread.join(SECONDS_TO_FINISH)
         if self._thread.is_alive():
+            self._is_over = True
             logger.warning(
                 f"{self._destination.place} takes long: some runs are not there yet; the same command sends "
                 "them"
@@ -149,6 +152,8 @@ class Sender:
         try:
             self._destination.open()
             while (work := self._queue.get()) is not None:
+                if self._is_over:
+                    return
                 work()
             self._destination.close()
         except Exception as error:  # of another's library, which is not to end a study

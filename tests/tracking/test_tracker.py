@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from mlflow.entities import Run
 from learner_ray.core.errors import UserError
 from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
 from learner_ray.tracking import choice
+from learner_ray.tracking import tracker as tracker_module
 from learner_ray.tracking.choice import tracking
-from learner_ray.tracking.destination import numbers
+from learner_ray.tracking.destination import Destination, Row, TrackedRun, numbers
+from learner_ray.tracking.tracker import Tracker
 from tests.study.small_study import curve, runner, story
 
 pytestmark = pytest.mark.slow
@@ -182,6 +184,42 @@ def test_a_tracker_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(choice.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'learner-ray\[wandb\]'"):
         choice.require_library("wandb")
+
+
+class Slow(Destination):
+    """A tracker that takes a second for whatever it is asked."""
+
+    place, opened_with, is_empty = "slow", "", False
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    def open(self) -> None: ...
+
+    def begin(self, run: TrackedRun, earlier: str) -> str:
+        time.sleep(1)
+        self.begun.append(run.label)
+        return run.label
+
+    def add(self, run_id: str, rows: Sequence[Row]) -> None: ...
+
+    def end(self, run_id: str, state: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_a_slow_tracker_is_left_and_does_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that it wrote after the sweep would be open to others: the sweep's umask is gone by then."""
+    monkeypatch.setattr(tracker_module, "SECONDS_TO_FINISH", 0.1)
+    slow = Slow()
+    tracker = Tracker(slow, "lus", tmp_path, store := MemoryStore(), phantom=True)
+    study = runner(store, callbacks=[tracker], trials=2, seeds=1, epochs=3)
+    simulate(study, lambda spec: Curve(rows=curve(spec)), devices=2)
+    tracker.close()
+    time.sleep(2.5)
+    assert len(slow.begun) <= 1 < RUNS
 
 
 def test_only_finite_numbers_are_sent() -> None:
