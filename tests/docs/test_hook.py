@@ -38,7 +38,7 @@ def test_a_page_is_where_the_index_links_it_first(hook: Any) -> None:
 def test_the_log_stands_apart(hook: Any) -> None:
     sections = hook.navigation((ROOT / "docs/README.md").read_text())
     names = [name for section in sections for name in section]
-    assert names == ["Tutorial", "How-to", "Reference", "Explanation", "Project"]
+    assert names == ["Tutorial", "How-to", "Reference", "Explanation", "Results", "Project"]
     assert {"Log": "log.md"} in sections[-1]["Project"]
 
 
