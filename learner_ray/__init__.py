@@ -13,10 +13,11 @@ from learner_ray.core.lazy import lazy_names
 if TYPE_CHECKING:
     from learner_ray.core.config import Config
     from learner_ray.core.errors import PlaceError, UserError
-    from learner_ray.experiment import Experiment, SweepResult
+    from learner_ray.experiment import Experiment
     from learner_ray.study.options import SweepOptions
     from learner_ray.study.study import Arm, Study, Suggest
     from learner_ray.study.study_file import load_study
+    from learner_ray.study.summary import SweepResult
 
 try:
     __version__ = version("learner-ray")
@@ -44,7 +45,7 @@ _HOMES = {
     "Study": "study.study",
     "Suggest": "study.study",
     "SweepOptions": "study.options",
-    "SweepResult": "experiment",
+    "SweepResult": "study.summary",
     "UserError": "core.errors",
     "load_study": "study.study_file",
 }

@@ -14,8 +14,8 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,32 +44,13 @@ if TYPE_CHECKING:  # loaded where used: Ray and PyTorch take seconds, and a mist
     from learner_ray.study.plan import Plan
     from learner_ray.study.plan_report import PlanReport
     from learner_ray.study.runner import StudyRunner
+    from learner_ray.study.summary import SweepResult
+
+    ShowsProgress = Callable[[Mapping[str, int]], Callback]
 
 logger = logging.getLogger(__name__)
 
 DEFAULTS = SweepOptions()
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepResult:
-    """How a study ended of which all runs have ended."""
-
-    out: Path
-    """The results folder."""
-    runs: int
-    """All runs of the study, those of earlier calls included."""
-    failed: int
-    """Runs that failed or diverged."""
-    complete: bool
-    """Whether no result is lacking. A trial that diverged is a result of its search; a run that failed, and a
-    final run that diverged or could never begin, are lacking."""
-    device_seconds: float
-    """The device time of all runs, in seconds."""
-    summary: str
-    """The main table, what failed, and the next commands to type."""
-
-    def __str__(self) -> str:
-        return self.summary
 
 
 class Experiment:
@@ -102,7 +83,6 @@ class Experiment:
     ) -> None:
         self._request = read_request(study, data, out, options)
         self.options = options
-        self._progress: Callable[[Mapping[str, int]], Callback] | None = None
         self.command = command or equivalent_command(study, data, out, options)
 
     @property
@@ -134,7 +114,7 @@ class Experiment:
             from learner_ray.engine.run_plan import slots_of
             from learner_ray.engine.time_limit import hours_of
             from learner_ray.study.freeze import looks_of
-            from learner_ray.study.plan_report import PlanReport
+            from learner_ray.study.plan_report import PlanReport, encoder_bytes
 
             return PlanReport(
                 plan=plan,
@@ -151,7 +131,7 @@ class Experiment:
                 device_hours=self.options.max_device_hours or math.inf,
             )
 
-    def run(self, *, progress: Callable[[Mapping[str, int]], Callback] | None = None) -> SweepResult:
+    def run(self, *, progress: ShowsProgress | None = None) -> SweepResult:
         """Runs what is left of the study, and writes its tables.
 
         Args:
@@ -166,31 +146,31 @@ class Experiment:
             Interrupted: a signal ended it early, Ctrl-C for one; what had ended is kept.
         """
         from learner_ray.engine.time_limit import budget_of
-        from learner_ray.tracking.choice import require_library
+        from learner_ray.tracking.choice import require_library, tracking
 
         if self.options.track:  # here and not before: with --cluster it is the head that needs the library
             require_library(self.options.track)
         results, budget = self._request.results, budget_of(self.options)
-        self._progress = progress
         with (
             self._prepared(trains=True) as (plan, decoded, external, devices),
             results.alone(),
-            self._tracked(plan) as tracker,
+            tracking(self.options.track, results.out, results.store, phantom=plan.cohort.phantom) as tracker,
         ):
             from learner_ray.study.closing import unused_device_seconds
             from learner_ray.study.ledger import write_tables
-            from learner_ray.study.summary import summary
+            from learner_ray.study.summary import SweepResult
 
             results.fetch()
             self._record(plan, decoded, external)
             results.publish()
             if budget:
                 budget.spend(unused_device_seconds(results.study()))
-            runner = self._runner(plan, budget, tracker)
+            followed = partial(self._runner, budget=budget, tracker=tracker, progress=progress)
+            runner = followed(plan)
             stopped_by = self._run_rest(plan, runner, devices)
             while stopped_by is None and budget and budget.closes_at is not None:
                 plan = self._close(plan, runner, budget, decoded, external)
-                runner = self._runner(plan, budget, tracker)
+                runner = followed(plan)
                 stopped_by = self._run_rest(plan, runner, devices, again=True)
             write_tables(plan, runner, results.out)
             untested: Mapping[str, str] = {}
@@ -205,16 +185,9 @@ class Experiment:
             if budget and not runner.is_done:
                 raise TimeOverError(budget.over(runner.remaining))
             of_external = external.summary(results.out, untested) if external else ""
-            said = summary(runner, results.out, of_external)
+            result = SweepResult.of(runner, results.out, of_external, untested)
             results.publish_looks()  # it shows verdicts
-            return SweepResult(
-                out=results.out,
-                runs=len(runner.outcomes),
-                failed=len(runner.failed),
-                complete=not runner.is_short and not untested,
-                device_seconds=sum(outcome.device_seconds for outcome in runner.outcomes),
-                summary=said,
-            )
+            return result
 
     def _close(
         self, plan: Plan, runner: StudyRunner, budget: Budget, decoded: Decoded, external: External | None
@@ -366,14 +339,9 @@ class Experiment:
             said += "\nOn a cluster: the same with --cluster cluster/gpu.yaml, see cluster/README.md"
         return said
 
-    def _tracked(self, plan: Plan) -> AbstractContextManager[Callback]:
-        """What follows the study's runs in an experiment tracker, where one was asked for."""
-        from learner_ray.tracking.choice import tracking
-
-        results = self._request.results
-        return tracking(self.options.track, results.out, results.store, phantom=plan.cohort.phantom)
-
-    def _runner(self, plan: Plan, budget: Budget | None, tracker: Callback) -> StudyRunner:
+    def _runner(
+        self, plan: Plan, *, budget: Budget | None, tracker: Callback, progress: ShowsProgress | None
+    ) -> StudyRunner:
         """The runner of a plan, with all that are told of its runs."""
         from learner_ray.engine.progress import Progress
         from learner_ray.study.journal import optuna_studies
@@ -394,7 +362,7 @@ class Experiment:
             optuna_studies(results.out),
             roles,
             callbacks=[
-                (self._progress or Progress)(plan.runs_per_arm),
+                (progress or Progress)(plan.runs_per_arm),
                 Curves(tensorboard, results.store, plan.space, arms, self.options.tensorboard),
                 LedgerWriter(plan, results.out),
                 tracker,
@@ -418,15 +386,6 @@ class Experiment:
         from learner_ray.engine.run_plan import run_plan
 
         return run_plan(plan, runner, self._request.results, self.options, devices, again=again)
-
-
-def encoder_bytes(plan: Plan) -> int:
-    """The size of the encoders that all final runs will keep."""
-    from learner_ray.encoders.network import network_bytes
-
-    seen = [group for group in plan.groups if group.config.progression.uses_encoder]
-    sizes = [(g.settings.seeds, network_bytes(g.config.encoder, g.config.data.frames)) for g in seen]
-    return sum(seeds * size for seeds, size in sizes)
 
 
 def _log_reading(done: int, total: int) -> None:

@@ -211,3 +211,12 @@ def detectable_text(found: float | None, metric: ReportMetric, setting: str, ref
         f"({POWER:.0%} power by simulation of the decision rule, Holm included; {setting}). Arms that lie "
         f"closer to {reference} cannot be distinguished from it."
     )
+
+
+def encoder_bytes(plan: Plan) -> int:
+    """The size of the encoders that all final runs will keep."""
+    from learner_ray.encoders.network import network_bytes
+
+    seen = [group for group in plan.groups if group.config.progression.uses_encoder]
+    sizes = [(g.settings.seeds, network_bytes(g.config.encoder, g.config.data.frames)) for g in seen]
+    return sum(seeds * size for seeds, size in sizes)

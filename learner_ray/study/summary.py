@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from learner_ray.core.durations import duration
@@ -9,6 +11,47 @@ from learner_ray.core.withheld import sayable
 from learner_ray.study.main_table import main_table_text
 from learner_ray.study.plan import Plan
 from learner_ray.study.runner import StudyRunner
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """How a study ended of which all runs have ended."""
+
+    out: Path
+    """The results folder."""
+    runs: int
+    """All runs of the study, those of earlier calls included."""
+    failed: int
+    """Runs that failed or diverged."""
+    complete: bool
+    """Whether no result is lacking. A trial that diverged is a result of its search; a run that failed, and a
+    final run that diverged or could never begin, are lacking."""
+    device_seconds: float
+    """The device time of all runs, in seconds."""
+    summary: str
+    """The main table, what failed, and the next commands to type."""
+
+    @classmethod
+    def of(cls, runner: StudyRunner, out: Path, external: str, untested: Collection[str]) -> SweepResult:
+        """The result of a study whose runner has run all there is to run.
+
+        Args:
+            runner: the runner.
+            out: the results folder.
+            external: what is to be said of an external cohort; empty where there is none.
+            untested: final runs that could not be tested on it.
+        """
+        return cls(
+            out=out,
+            runs=len(runner.outcomes),
+            failed=len(runner.failed),
+            complete=not runner.is_short and not untested,
+            device_seconds=sum(outcome.device_seconds for outcome in runner.outcomes),
+            summary=summary(runner, out, external),
+        )
+
+    def __str__(self) -> str:
+        return self.summary
 
 
 def heading(plan: Plan, *, devices: object, results: object) -> str:

@@ -12,13 +12,12 @@ import pytest
 from learner_ray.cohort import load
 from learner_ray.core.errors import UserError
 from learner_ray.engine import run_plan
-from learner_ray.experiment import encoder_bytes
 from learner_ray.run.spec import Source
 from learner_ray.run.throughput import Throughput, paced_as
 from learner_ray.study.cost_estimate import estimate_cost
 from learner_ray.study.designs import compute_matched
 from learner_ray.study.plan import Plan, make_plan
-from learner_ray.study.plan_report import idle_devices
+from learner_ray.study.plan_report import encoder_bytes, idle_devices
 from learner_ray.study.profiles import Size
 from learner_ray.study.study import Arm, Suggest
 from learner_ray.study.study_file import load_study
