@@ -8,7 +8,16 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.drawing import FAINT, INK, PALETTE, STYLE, Drawing, canvas
+from analysis.figures.drawing import (
+    FAINT,
+    PALETTE,
+    STYLE,
+    Drawing,
+    canvas,
+    draw_interval,
+    name_rows,
+    write_beside,
+)
 from analysis.results.run_columns import run_hashes, with_run_counts
 from analysis.statistics.study_statistics import StudyStatistics
 from analysis.tables.captions import header, row_label, run_cautions
@@ -50,14 +59,9 @@ def _panel(axis: Axes, item: StudyStatistics) -> pd.DataFrame:
     rows = rows[rows["metric"] == metric.name].set_index("arm").reindex(item.arms).reset_index()
     for y, (_, row) in enumerate(rows.iterrows()):
         colour = FAINT if row["arm"] in controls else PALETTE[0]
-        axis.plot([number(row, "low"), number(row, "high")], [y, y], color=colour, linewidth=1.8)
-        axis.plot(number(row, "value"), y, "o", color=colour, markersize=5)
-        where = axis.get_yaxis_transform()
-        axis.text(1.02, y, interval_text(row), transform=where, va="center", fontsize=8, color=INK)
-    axis.set_yticks(range(len(rows)), [row_label(study, arm) for arm in rows["arm"]])
-    axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.tick_params(axis="y", length=0)
-    axis.spines["left"].set_visible(False)
+        draw_interval(axis, y, (number(row, "low"), number(row, "high")), number(row, "value"), colour)
+        write_beside(axis, y, interval_text(row))
+    name_rows(axis, [row_label(study, arm) for arm in rows["arm"]])
     axis.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
     axis.set_xlabel(f"{metric.label} ({'higher' if metric.higher_is_better else 'lower'} is better)")
     axis.set_title(header(study), loc="left", fontsize=9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.tables.spreadsheet import csv
@@ -66,6 +68,26 @@ def canvas(width: float, height: float) -> Figure:
     """
     with matplotlib.rc_context(STYLE):
         return Figure(figsize=(width, height), layout="constrained")
+
+
+def draw_interval(axis: Axes, y: float, ends: Sequence[float], middle: float, colour: str) -> None:
+    """Draw an interval as a line at a height, and its middle as a dot."""
+    axis.plot(ends, [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
+    axis.plot(middle, y, "o", color=colour, markersize=5)
+
+
+def write_beside(axis: Axes, y: float, text: str) -> None:
+    """Write a text to the right of an axis, at a height."""
+    axis.text(1.02, y, text, transform=axis.get_yaxis_transform(), va="center", fontsize=8, color=INK)
+
+
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
+    """Name the rows of an axis from the top down, at the heights 0, 1, 2 and so on, without a line for the
+    axis."""
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
 
 
 def save(drawing: Drawing, folder: Path) -> None:

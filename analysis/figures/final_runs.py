@@ -13,7 +13,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import FAINT, INK, PALETTE, STYLE, Drawing, canvas
+from analysis.figures.drawing import (
+    FAINT,
+    PALETTE,
+    STYLE,
+    Drawing,
+    canvas,
+    draw_interval,
+    name_rows,
+    write_beside,
+)
 from analysis.results.endpoints import PROGRESSION
 from analysis.results.names import file_name
 from analysis.results.patient_numbers import with_numbers
@@ -98,15 +107,9 @@ def _forest_panel(axis: Axes, item: StudyStatistics) -> pd.DataFrame:
     axis.axvline(0, color=FAINT, linewidth=0.8)
     for y, (_, row) in enumerate(rows.iterrows()):
         colour = PALETTE[0] if row["verdict"] == "supported" else FAINT
-        ends = [number(row, "low"), number(row, "high")]
-        axis.plot(ends, [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
-        axis.plot(number(row, "difference"), y, "o", color=colour, markersize=5)
-        where = axis.get_yaxis_transform()
-        axis.text(1.02, y, _forest_text(row), transform=where, va="center", fontsize=8, color=INK)
-    axis.set_yticks(range(len(rows)), [study.labels[arm] + contrast_mark(study, arm) for arm in rows["arm"]])
-    axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.tick_params(axis="y", length=0)
-    axis.spines["left"].set_visible(False)
+        draw_interval(axis, y, (number(row, "low"), number(row, "high")), number(row, "difference"), colour)
+        write_beside(axis, y, _forest_text(row))
+    name_rows(axis, [study.labels[arm] + contrast_mark(study, arm) for arm in rows["arm"]])
     axis.set_title(f"{header(study)}; reference {study.labels.get(study.reference, study.reference)}",
                    loc="left", fontsize=9)  # fmt: skip
     return rows

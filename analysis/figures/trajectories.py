@@ -34,10 +34,8 @@ def trajectories(statistics: StudyStatistics) -> Drawing | None:
         The small multiples, one per patient; None where no patient has two visits with predicted scores.
     """
     study = statistics.study
-    if (
-        not {*study.compared_scores.columns} >= COLUMNS_NEEDED
-    ):  # no scans are scored, or an older version did it
-        return None
+    if not {*study.compared_scores.columns} >= COLUMNS_NEEDED:
+        return None  # no scans are scored, or an older version did it
     data = _visits(statistics)
     chosen = _chosen(data)
     if not chosen:
@@ -106,10 +104,10 @@ def _chosen(data: pd.DataFrame) -> list[int]:
 
 
 def _panel(axis: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
-    """One patient: visits are counted from 1, whatever the manifest calls them."""
-    true = rows.drop_duplicates("visit").sort_values("visit")["score"]
-    axis.plot(range(1, len(true) + 1), true, "o-", color=INK, linewidth=1.6, markersize=3.5)
+    """One patient."""
+    true = rows.drop_duplicates("visit").sort_values("visit")
+    axis.plot(true["visit"], true["score"], "o-", color=INK, linewidth=1.6, markersize=3.5)
     for arm, colour in zip(arms, PALETTE, strict=False):
-        own = rows[rows["arm"] == arm].sort_values("visit")["predicted"]
-        axis.plot(range(1, len(own) + 1), own, "o--", color=colour, linewidth=1.1, markersize=2.5)
-    axis.set_xticks(range(1, len(true) + 1))
+        own = rows[rows["arm"] == arm]
+        axis.plot(own["visit"], own["predicted"], "o--", color=colour, linewidth=1.1, markersize=2.5)
+    axis.set_xticks(true["visit"])
