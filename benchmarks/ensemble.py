@@ -22,7 +22,6 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis.statistics.ensemble import fold_means
 from analysis.statistics.ensemble_quality import MEASURES, cross_fitted, external, judged, summary
 from analysis.statistics.nearest_scans import FAR
 from learner_ray.cohort import load
@@ -52,9 +51,7 @@ def on_new_patients(of: ArmEnsemble, patients: int, levels: list[float]) -> dict
     truth = cohort.pairs().set_index("patient")
     patient = found.pairs["patient"]
     y = truth["y"].reindex(patient).to_numpy(np.int64)
-    p = np.stack([run.probabilities for run in found.runs])
-    of_run = list(zip(of.runs["repeat"].astype(int), of.runs["fold"].astype(int), strict=True))
-    by_fold = fold_means(p, of_run, of.ensemble.known.folds)
+    by_fold = of.by_fold(np.stack([run.probabilities for run in found.runs]))
     codes = np.unique(patient, return_inverse=True)[1].astype(np.int64)
     far = float((shares_as_far(of, found) <= FAR).mean())
     print(f"new patients: {far:.1%} of {len(found.scans)} scans are called far")

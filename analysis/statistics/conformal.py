@@ -33,6 +33,12 @@ def least_patients(level: float) -> int:
     return int(np.ceil(level / (1 - level) - _ROUNDING))
 
 
+def row_weights(patient: Codes) -> Array:
+    """Weigh rows, shape (rows,), so that every patient weighs 1."""
+    _, code, rows = np.unique(patient, return_inverse=True, return_counts=True)
+    return np.asarray(1 / rows[code])
+
+
 def conformal_p(scores: Array, fold: Codes, patient: Codes, new: Array) -> Array:
     """Compute the share of patients who are at least as strange as something new, who counts with them.
 
@@ -45,15 +51,14 @@ def conformal_p(scores: Array, fold: Codes, patient: Codes, new: Array) -> Array
     Returns:
         Shape (...), from 1 / (patients + 1) to 1.
     """
-    _, code, rows = np.unique(patient, return_inverse=True, return_counts=True)
-    weight = 1 / rows[code]
+    weight = row_weights(patient)
     as_strange = np.zeros(new.shape[1:])
     for index in range(len(new)):
         own = fold == index
         order = np.argsort(scores[own], kind="stable")
         above = np.append(np.cumsum(weight[own][order][::-1])[::-1], 0.0)
         as_strange += above[np.searchsorted(scores[own][order], new[index], side="left")]
-    return np.asarray((1 + as_strange) / (len(rows) + 1))
+    return np.asarray((1 + as_strange) / (len(np.unique(patient)) + 1))
 
 
 def prediction_sets(

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.statistics.conformal import Codes, prediction_sets
+from analysis.statistics.conformal import Codes, prediction_sets, row_weights
 from analysis.statistics.metrics import Array
 from analysis.statistics.proper_scores import class_probabilities
 from analysis.statistics.temperature import Temperature
@@ -80,8 +80,7 @@ class OutOfFold:
     @property
     def weight(self) -> Array:
         """The weight of each row, shape (rows,): every patient weighs 1."""
-        _, code, rows = np.unique(self.patient, return_inverse=True, return_counts=True)
-        return np.asarray(1 / rows[code])
+        return row_weights(self.patient)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,17 @@ class ArmEnsemble:
         """The modality that the runs were trained on."""
         return str(self.study.info.get("modality") or "")
 
+    def by_fold(self, probabilities: Array) -> Array:
+        """The means over the runs of each fold, (folds, M, C), of what every run says of M pairs.
+
+        Args:
+            probabilities: of the pairs by each run, (runs, M, C).
+        """
+        from analysis.statistics.ensemble import fold_means
+
+        of_run = list(zip(self.runs["repeat"].astype(int), self.runs["fold"].astype(int), strict=True))
+        return fold_means(probabilities, of_run, self.ensemble.known.folds)
+
     def describe(self, level: float) -> list[str]:
         """Lines that say what the ensemble is made of and calibrated on."""
         from analysis.results.final_runs import declared_runs
@@ -164,11 +175,8 @@ def _joined(classes: Sequence[str], row: NDArray[np.bool_]) -> list[str]:
 
 def _changes(of: ArmEnsemble, found: ManyPredictions, level: float) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Probabilities before and after calibration and sets of the pairs, (M, C) each."""
-    from analysis.statistics.ensemble import fold_means
-
     p = np.stack([run.probabilities for run in found.runs])
-    of_run = list(zip(of.runs["repeat"].astype(int), of.runs["fold"].astype(int), strict=True))
-    predicted = of.ensemble.predict(fold_means(p, of_run, of.ensemble.known.folds), level)
+    predicted = of.ensemble.predict(of.by_fold(p), level)
     whole = int(predicted.sets.all(1).sum())
     if whole:
         logger.warning(

@@ -18,28 +18,12 @@ from learner_ray.imaging.source import open_cohort
 from learner_ray.run.folder import RunFolder
 from learner_ray.run.object_storage import is_url
 from learner_ray.run.spec import Source
-from learner_ray.training.classifiers import Array
-from learner_ray.training.data import Data
-from learner_ray.training.prediction import consecutive, opened, trained_on
+from learner_ray.training.prediction import RunPredictions, consecutive, opened, run_predictions, trained_on
 from learner_ray.training.predictor import Predictor
-from learner_ray.training.progression import class_names
+from learner_ray.training.progression import class_names, decided
 
 _COMPARED = 300
 """Headers of a cohort that are read at most, evenly spread."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunPredictions:
-    """What one final run says of N scans and the M consecutive visit pairs among them."""
-
-    predicted: Array
-    """Scores in the score's unit, (N,)."""
-    embeddings: NDArray[np.float32]
-    """(N, width of the encoder)."""
-    probabilities: Array
-    """(M, C)."""
-    prior: Array
-    """Shares of the classes in the run's fit, (C,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +37,8 @@ class ManyPredictions:
     """The M pairs, as :func:`consecutive` gives them."""
     score: Score
     classes: tuple[str, ...]
-    by_prior: bool
-    """Whether a class is decided on by its probability over its share (``progression.decision``)."""
+    decision: str
+    """How a class is decided on: ``progression.decision`` of the arm."""
     trained_on: str
     unlike: list[list[str]] | None
     """Words of each scan whose header states sizes that none of the cohort has (``header_sizes``); None where
@@ -64,7 +48,7 @@ class ManyPredictions:
         """The class of each pair by the means over the runs, by the arm's own rule: (M,)."""
         p = np.mean([run.probabilities for run in self.runs], axis=0)
         prior = np.mean([run.prior for run in self.runs], axis=0)
-        return np.asarray((p / prior if self.by_prior else p).argmax(-1))
+        return decided(p, prior, self.decision)
 
 
 def predict_with_all(
@@ -100,7 +84,7 @@ def predict_with_all(
             for folder in some:
                 if folder != some[0]:
                     predictor = Predictor.load(folder, device, study_file)
-                found[folder] = _predicted(predictor, data)
+                found[folder] = run_predictions(predictor, data)
     readable = data.scans.reset_index(drop=True)
     config = predictor.progression.config
     return ManyPredictions(
@@ -109,7 +93,7 @@ def predict_with_all(
         pairs=consecutive(readable),
         score=predictor.score,
         classes=class_names(config),
-        by_prior=config.decision == "prior",
+        decision=config.decision,
         trained_on=trained_on(predictor),
         unlike=_unlike(readable, predictor.spec.source),
     )
@@ -126,17 +110,3 @@ def _unlike(scans: pd.DataFrame, source: Source) -> list[list[str]] | None:
         return None
     known = header_sizes(files[:: -(-len(files) // _COMPARED)])
     return unlike(header_sizes(scans["files"].tolist()), known) if any(known) else None
-
-
-def _predicted(predictor: Predictor, data: Data) -> RunPredictions:
-    embedded, scans = predictor.embed(data), data.scans.reset_index(drop=True)
-    pairs = consecutive(scans)
-    probabilities = np.empty((0, predictor.progression.config.classes))
-    if len(pairs):
-        probabilities = predictor.progression.predict(pairs, scans, embedded)
-    return RunPredictions(
-        predicted=np.array([embedded.predictions[scan] for scan in scans["scan"]], dtype=float),
-        embeddings=np.stack([embedded.embeddings[scan] for scan in scans["scan"]]).astype(np.float32),
-        probabilities=probabilities,
-        prior=predictor.progression.prior,
-    )

@@ -7,6 +7,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,10 @@ from learner_ray.imaging.kinds import kind_of_scan
 from learner_ray.imaging.looks import describe_looks
 from learner_ray.imaging.reader import reader_version
 from learner_ray.run.provenance import versions
+from learner_ray.training.classifiers import Array
 from learner_ray.training.data import Data
 from learner_ray.training.predictor import Predictor
-from learner_ray.training.progression import Embedded, class_names
+from learner_ray.training.progression import class_names
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +110,8 @@ def predict(
         UserError: scans are of a kind that the run was not trained on, or cannot be read.
     """
     with opened(predictor, scans, skip_bad=skip_bad, most_gb=most_gb) as data:
-        embedded = predictor.embed(data)
-    return _table(predictor, data.scans.reset_index(drop=True), embedded)
+        found = run_predictions(predictor, data)
+    return _table(predictor, data.scans.reset_index(drop=True), found), found.embeddings
 
 
 @contextmanager
@@ -161,23 +163,46 @@ def _warn_of_other_reading(predictor: Predictor, shown: Cohort) -> None:
         logger.warning("pixels were read by %s in training", predictor.description["reader"])
 
 
-def _table(predictor: Predictor, scans: pd.DataFrame, embedded: Embedded) -> tuple[pd.DataFrame, Embeddings]:
+@dataclass(frozen=True, kw_only=True)
+class RunPredictions:
+    """What one final run says of N scans and the M consecutive visit pairs among them."""
+
+    predicted: Array
+    """Scores in the score's unit, (N,)."""
+    embeddings: NDArray[np.float32]
+    """(N, width of the encoder)."""
+    probabilities: Array
+    """(M, C)."""
+    prior: Array
+    """Shares of the classes in the run's fit, (C,)."""
+
+
+def run_predictions(predictor: Predictor, data: Data) -> RunPredictions:
+    """What a run says of scans and of the pairs of consecutive visits among them."""
+    embedded, scans = predictor.embed(data), data.scans.reset_index(drop=True)
     pairs = consecutive(scans)
-    changes = pairs.rename(columns={"earlier": "since", "later": "visit"})
-    names = class_names(predictor.progression.config)
-    probabilities = np.empty((0, len(names)))
+    probabilities = np.empty((0, predictor.progression.config.classes))
     if len(pairs):
         probabilities = predictor.progression.predict(pairs, scans, embedded)
-    for column, name in enumerate(probability_columns(names)):
-        changes[name] = probabilities[:, column]
-    changes["decided"] = [names[c] for c in predictor.progression.decide(probabilities)]
+    return RunPredictions(
+        predicted=np.array([embedded.predictions[scan] for scan in scans["scan"]], dtype=float),
+        embeddings=np.stack([embedded.embeddings[scan] for scan in scans["scan"]]).astype(np.float32),
+        probabilities=probabilities,
+        prior=predictor.progression.prior,
+    )
+
+
+def _table(predictor: Predictor, scans: pd.DataFrame, found: RunPredictions) -> pd.DataFrame:
+    changes = consecutive(scans).rename(columns={"earlier": "since", "later": "visit"})
+    names = class_names(predictor.progression.config)
+    changes[probability_columns(names)] = found.probabilities
+    changes["decided"] = [names[c] for c in predictor.progression.decide(found.probabilities)]
     table = scans[["patient", "visit", "scan"]].assign(
-        predicted=[embedded.predictions[scan] for scan in scans["scan"]],
+        predicted=found.predicted,
         score=predictor.score.name,
         unit=predictor.score.unit,
     )
-    table = table.merge(changes, on=["patient", "visit"], how="left").assign(**_provenance(predictor))
-    return table, np.stack([embedded.embeddings[scan] for scan in scans["scan"]]).astype(np.float32)
+    return table.merge(changes, on=["patient", "visit"], how="left").assign(**_provenance(predictor))
 
 
 def probability_columns(names: Sequence[str]) -> list[str]:

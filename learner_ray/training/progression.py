@@ -140,6 +140,12 @@ def fitted_classes(config: ProgressionConfig, pairs: pd.DataFrame, seed: int) ->
     return y
 
 
+def decided(probabilities: Array, prior: Array, decision: str) -> NDArray[np.int64]:
+    """The class of each pair, (N, C) -> (N,): by p_c / prior_c where the decision is ``prior``, and else by
+    p_c."""
+    return np.asarray((probabilities / prior if decision == "prior" else probabilities).argmax(1))
+
+
 @dataclass(frozen=True)
 class Progression:
     """A classifier fitted on some pairs, deciding on others."""
@@ -221,9 +227,8 @@ class Progression:
         return np.asarray(floored / floored.sum(1, keepdims=True))
 
     def decide(self, probabilities: Array) -> NDArray[np.int64]:
-        """The class of each pair, by p_c / prior_c or by p_c: (N, C) -> (N,)."""
-        scores = probabilities / self.prior if self.config.decision == "prior" else probabilities
-        return np.asarray(scores.argmax(1))
+        """The class of each pair, (N, C) -> (N,)."""
+        return decided(probabilities, self.prior, self.config.decision)
 
     def state(self) -> dict[str, Any]:
         """The fitted classifier as plain values that JSON keeps exactly."""

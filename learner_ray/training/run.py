@@ -15,7 +15,8 @@ import pandas as pd
 from learner_ray.core.files import write_atomic, write_json, write_parquet
 from learner_ray.core.numerics import refuse_other
 from learner_ray.run.folder import RunFolder
-from learner_ray.run.spec import RunSpec, State
+from learner_ray.run.spec import RunSpec
+from learner_ray.run.states import State
 from learner_ray.run.user_code import load_components
 from learner_ray.training.data import data_of
 from learner_ray.training.distributed import World
