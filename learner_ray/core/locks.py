@@ -70,7 +70,7 @@ def held_by(path: Path) -> Holder:
     Args:
         path: the lock's file, which may not exist.
     """
-    host, process = _named(path)
+    host, process = last_holder(path)
     try:
         inode = path.stat().st_ino
         locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
@@ -78,6 +78,16 @@ def held_by(path: Path) -> Holder:
         return Holder(here=False, host=host, process=process)
     held = any(line[1] == "FLOCK" and line[-3].endswith(f":{inode}") for line in locks)
     return Holder(here=held, host=host, process=process)
+
+
+def last_holder(path: Path) -> tuple[str, str]:
+    """The last holder of a lock: its host and its process there, as the file names them; both empty where it
+    names none."""
+    try:
+        host, process = path.read_text().split()
+    except (OSError, ValueError):
+        return "", ""
+    return host, process
 
 
 def mark_in_use(stream: IO[bytes]) -> bool:
@@ -123,16 +133,7 @@ def held_unused(path: Path) -> Iterator[Literal["unused", "in use", "unknown"]]:
         yield "unused"
 
 
-def _named(path: Path) -> tuple[str, str]:
-    """The host and the process that a lock's file names; empty where it names none."""
-    try:
-        host, process = path.read_text().split()
-    except (OSError, ValueError):
-        return "", ""
-    return host, process
-
-
 def _holder(path: Path) -> str:
     """The process that a lock's file names, for a message."""
-    host, process = _named(path)
+    host, process = last_holder(path)
     return f"process {process} on {host}" if host else "another process"

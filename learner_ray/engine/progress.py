@@ -11,6 +11,7 @@ from typing import Any
 
 from learner_ray.core.durations import duration
 from learner_ray.core.withheld import sayable
+from learner_ray.run.states import ENDED_BADLY
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
 from learner_ray.training.selection_metrics import selection_metric
@@ -54,7 +55,7 @@ class Progress(Callback):
         """Shows a line for a run that has ended, and now and then a summary."""
         arm = outcome.planned.arm
         self._done[arm] += 1
-        self._failed[arm] += outcome.state in ("failed", "diverged")
+        self._failed[arm] += outcome.state in ENDED_BADLY
         self._device_seconds += outcome.device_seconds
         if math.isfinite(outcome.selection_score):
             self._best[arm] = max(self._best.get(arm, -math.inf), outcome.selection_score)
@@ -91,7 +92,7 @@ class Progress(Callback):
         if math.isfinite(outcome.selection_score):
             score = _judged(outcome, outcome.selection_score)
             parts.append(f"{score} (best of {arm}: {self._best_shown[arm].split()[-1]})")
-        if outcome.state in ("failed", "diverged"):
+        if outcome.state in ENDED_BADLY:
             parts.append(sayable(outcome.reason))
         parts.append(self.left if done < self._total else "all done")
         return "  ".join(parts)

@@ -14,6 +14,7 @@ from rich.text import Text
 from learner_ray.core.durations import duration
 from learner_ray.core.names import printable
 from learner_ray.engine.progress import Progress
+from learner_ray.run.states import ENDED_BADLY
 from learner_ray.study.planned_run import PlannedRun, RunResult
 
 
@@ -40,7 +41,7 @@ class ProgressTable(Progress):
             super().on_end(outcome)
 
     def _show(self, outcome: RunResult) -> None:
-        if outcome.state in ("failed", "diverged"):
+        if outcome.state in ENDED_BADLY:
             self._say(outcome)
 
     def __rich__(self) -> Any:

@@ -73,8 +73,7 @@ def run_plan(
         sharing = measure_sharing(largest_trial(plan), options.trials_per_gpu, ways=ways)
     share = sharing.runs
     slots = slots_of(options, devices, share)
-    for callback in runner.callbacks:
-        callback.on_slots(slots)
+    runner.has_slots(slots)
     standing = Standing(out)
     try:
         return run_study(

@@ -22,7 +22,8 @@ from learner_ray.run.integrity import (
 )
 from learner_ray.run.object_storage import StoredFolder, is_url
 from learner_ray.run.progress import read_rows
-from learner_ray.run.spec import RunSpec, State
+from learner_ray.run.spec import RunSpec
+from learner_ray.run.states import State
 from learner_ray.run.unlisted import unreadable
 from learner_ray.run.user_code import file_hash
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from learner_ray.core.errors import UserError
 from learner_ray.core.files import json_object, sha256_of
+from learner_ray.run.states import ENDED_BADLY, ENDED_WELL
 
 MODELS = "*.pt"
 """Encoders and checkpoints: nearly all of a run's bytes, and no table or figure needs them."""
@@ -19,9 +20,6 @@ MODELS = "*.pt"
 
 ELSEWHERE = ".models-elsewhere"
 """Marks the folder of a run that was copied without its models, so that missing models are no damage."""
-
-
-STATES = ("complete", "stopped", "failed", "diverged")
 
 
 NOT_LISTED = ("config.json", "state.json", "last.pt", "error.txt")
@@ -59,7 +57,7 @@ def read_end(folder: Path) -> dict[str, Any] | None:
         return None
     listed = end.get("files", {})
     if (
-        end.get("state") not in STATES
+        end.get("state") not in (*ENDED_WELL, *ENDED_BADLY)
         or not isinstance(end.setdefault("reason", ""), str)
         or not isinstance(listed, dict)
         or not all(isinstance(written, dict) for written in listed.values())

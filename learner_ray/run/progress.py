@@ -49,6 +49,25 @@ def selection_score(row: Mapping[str, Any]) -> float:
     return math.nan if value is None else float(value)
 
 
+def finite_numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a progress row that can be drawn over its epoch: those that are finite."""
+    return {
+        name: float(value)
+        for name, value in row.items()
+        if name != "epoch" and isinstance(value, int | float) and math.isfinite(value)
+    }
+
+
+def epoch_seconds(row: Mapping[str, Any]) -> float:
+    """How long an epoch took, training and evaluation, in seconds."""
+    return float(row["seconds/train"] + row["seconds/evaluate"])
+
+
+def device_seconds(rows: Sequence[Mapping[str, Any]]) -> float:
+    """The device time of some epochs, in seconds; a share of a device counts as that."""
+    return float(sum(row.get("devices", 1) * epoch_seconds(row) for row in rows))
+
+
 def median_gradient_ratio(rows: Sequence[Mapping[str, Any]]) -> float:
     """The median over a run's epochs of how strong the contrastive term was beside the regression, the ratio
     of their gradients at the embedding; NaN where no row has one, as in runs of older versions."""

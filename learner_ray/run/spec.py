@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from learner_ray.core.config import Config
 from learner_ray.core.errors import UserError
@@ -15,8 +15,6 @@ from learner_ray.core.numerics import NUMERICS, UNNAMED
 from learner_ray.core.old_names import SECTIONS
 from learner_ray.run.integrity import DamagedError
 from learner_ray.run.old_names import config_then
-
-State = Literal["complete", "stopped", "failed", "diverged"]
 
 
 @dataclass(frozen=True, kw_only=True)

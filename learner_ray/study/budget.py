@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from learner_ray.core.durations import duration
+from learner_ray.run.progress import epoch_seconds
 from learner_ray.study.callback import Limit
 from learner_ray.study.forecast import RunsLeft, makespan, most_trials
 from learner_ray.study.pace import Pace
@@ -79,7 +80,7 @@ class Budget(Limit):
 
     def on_row(self, planned: PlannedRun, row: dict[str, Any]) -> None:
         """Learns from an epoch."""
-        took = row["seconds/train"] + row["seconds/evaluate"]
+        took = epoch_seconds(row)
         self._pace.take_epochs(planned, row["epoch"], took)
         if planned.label in self._started:
             begun, seconds, _ = self._started[planned.label]

@@ -11,9 +11,10 @@ import pandas as pd
 from learner_ray.core.files import write_parquet
 from learner_ray.run.external_files import COMBINED, PAIRS, SCORES, external_fault, external_table
 from learner_ray.run.folder import RunStore
+from learner_ray.run.states import ENDED_BADLY
 from learner_ray.study.external import LEDGER, SCORE_TABLE, External
 from learner_ray.study.imputed import majority_of, predicted_by
-from learner_ray.study.ledger import FAILED, SORTED_BY, FinalRun, Tables, cohort_facts, final_runs
+from learner_ray.study.ledger import SORTED_BY, FinalRun, Tables, cohort_facts, final_runs
 from learner_ray.study.plan import Plan
 from learner_ray.study.planned_run import FoldSearchSpec, run_label
 from learner_ray.study.runner import StudyRunner
@@ -52,7 +53,7 @@ def write_external_tables(plan: Plan, runner: StudyRunner, external: External, f
     tested = [
         run
         for run in final_runs(runner)
-        if run.state in FAILED or (run.state == "complete" and _is_tested(run, runner.store, external))
+        if run.state in ENDED_BADLY or (run.state == "complete" and _is_tested(run, runner.store, external))
     ]
     pairs = [tables.pairs(run) for run in tested] + tables.with_earlier_score(tested)
     _write(pairs, "pair", folder / LEDGER)

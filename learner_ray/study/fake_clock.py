@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from learner_ray.run.folder import RunFolder, RunStore
-from learner_ray.run.spec import RunSpec, State
+from learner_ray.run.progress import epoch_seconds
+from learner_ray.run.spec import RunSpec
+from learner_ray.run.states import State
 from learner_ray.study.planned_run import PlannedRun
 from learner_ray.study.runner import StudyRunner
 
@@ -139,8 +141,7 @@ def simulate(
     if not isinstance(store, MemoryStore):
         raise TypeError("a study is simulated on a MemoryStore: real runs are not to be written over")
     clock = _Clock(runner, time or FakeTime())
-    if runner.budget:
-        runner.budget.devices = devices
+    runner.has_slots(devices)
     numbers = itertools.count()
     while True:
         while len(clock.events) < devices and (planned := runner.next_run()) is not None:
@@ -170,7 +171,7 @@ class _Running:
         if self._known:
             return 0.0, self._known.pop()
         row = next(self._rows, None)
-        return None if row is None else (row["seconds/train"] + row["seconds/evaluate"], row)
+        return None if row is None else (epoch_seconds(row), row)
 
 
 @dataclass(order=True)

@@ -17,6 +17,7 @@ from learner_ray.cohort.ratings import rating_table
 from learner_ray.core.errors import StorageError
 from learner_ray.core.files import write_parquet
 from learner_ray.run.folder import RunStore
+from learner_ray.run.states import ENDED_BADLY
 from learner_ray.study.callback import Callback
 from learner_ray.study.imputed import majority_rows
 from learner_ray.study.plan import Plan
@@ -34,7 +35,6 @@ TIMES_ITS_DURATION = 20.0
 """Between two writes also passes so many times what a write takes: all of the tables is written anew, which
 would take all of a large study's time."""
 
-FAILED = ("failed", "diverged")
 NO_TRIAL = "no trial of its search is complete, so there is no setting to train anew"
 
 
@@ -139,7 +139,7 @@ def final_runs(runner: StudyRunner) -> list[FinalRun]:
                     seed=outcome.planned.number,
                     run_hash=outcome.planned.spec.hash,
                     state=outcome.state,
-                    error=outcome.reason if outcome.state in FAILED else "",
+                    error=outcome.reason if outcome.state in ENDED_BADLY else "",
                     epochs=outcome.epochs,
                     device_seconds=outcome.device_seconds,
                     gradient_ratio=outcome.gradient_ratio,
@@ -181,17 +181,17 @@ class Tables:
 
         Runs of older versions have none. A failed run has them where another of its arm has.
         """
-        there = [run.state not in FAILED and self._path(run, FILE).exists() for run in runs]
+        there = [run.state not in ENDED_BADLY and self._path(run, FILE).exists() for run in runs]
         arms = {run.group.arm.name for run, has in zip(runs, there, strict=True) if has}
         return [
             self._pairs(run, FILE, {**run.labels, "arm": f"{run.group.arm.name}{WITH_EARLIER_SCORE}"})
             for run, has in zip(runs, there, strict=True)
-            if has or (run.state in FAILED and run.group.arm.name in arms)
+            if has or (run.state in ENDED_BADLY and run.group.arm.name in arms)
         ]
 
     def _pairs(self, run: FinalRun, file: str, labels: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        table = self._imputed(run.group) if run.state in FAILED else self._own(run, file)
-        table.insert(list(table).index("p_better") + 1, "imputed", run.state in FAILED)
+        table = self._imputed(run.group) if run.state in ENDED_BADLY else self._own(run, file)
+        table.insert(list(table).index("p_better") + 1, "imputed", run.state in ENDED_BADLY)
         known = self._covariates.reindex(table["pair"]).reset_index(drop=True)
         for place, name in enumerate(COVARIATES, start=list(table).index("interval_days") + 1):
             table.insert(place, name, known[name])
@@ -199,14 +199,14 @@ class Tables:
 
     def scores(self, run: FinalRun) -> pd.DataFrame | None:
         """One row per test scan; None where the arm has no encoder, or the run failed."""
-        if run.state in FAILED or not run.group.config.progression.uses_encoder:
+        if run.state in ENDED_BADLY or not run.group.config.progression.uses_encoder:
             return None
         return self._labelled(run.labels, self._own(run, "scores.parquet"))
 
     def permutations(self, run: FinalRun) -> pd.DataFrame | None:
         """One row per permutation of the labels; None where the run made none, as those of before did not."""
         file = "permutations.parquet"
-        if run.state in FAILED or not (self._store.folder(run.run_hash).path / file).is_file():
+        if run.state in ENDED_BADLY or not (self._store.folder(run.run_hash).path / file).is_file():
             return None
         table = _read(self._path(run, file))
         return pd.concat([pd.DataFrame(run.labels, index=table.index), table], axis=1)
@@ -278,7 +278,7 @@ def trial_row(group: FoldSearchSpec, outcome: RunResult) -> dict[str, Any]:
         "best_epoch": outcome.best_epoch,
         "epochs": outcome.epochs,
         "device_seconds": outcome.device_seconds,
-        "error": outcome.reason if outcome.state in FAILED else "",
+        "error": outcome.reason if outcome.state in ENDED_BADLY else "",
     }
 
 

@@ -16,6 +16,7 @@ from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
 from learner_ray.core.errors import UserError
+from learner_ray.run.states import ENDED_BADLY
 from learner_ray.study.pruners import TrialProgress, asked
 
 SETTINGS: dict[str, dict[str, Any]] = {"percentile": {"percentile": 25.0}}
@@ -170,7 +171,7 @@ class _Shown:
 
 def ending(state: str, selection_score: float) -> tuple[TrialState, float | None]:
     """How an ended trial is reported to Optuna: its state, and its value if it is complete."""
-    if not math.isfinite(selection_score) or state in ("failed", "diverged"):
+    if not math.isfinite(selection_score) or state in ENDED_BADLY:
         return TrialState.FAIL, None
     if state == "stopped":
         return TrialState.PRUNED, None

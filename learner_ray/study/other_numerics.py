@@ -14,7 +14,7 @@ import optuna
 from learner_ray.core.errors import UserError
 from learner_ray.core.numerics import NUMERICS, UNNAMED
 from learner_ray.run.folder import RunFolder, RunStore
-from learner_ray.run.spec import State
+from learner_ray.run.states import State
 from learner_ray.study.archive import run_hashes
 from learner_ray.study.options import RETRY
 from learner_ray.study.plan import Plan

@@ -12,7 +12,7 @@ from learner_ray.core.config import Config
 from learner_ray.core.numerics import NUMERICS
 from learner_ray.core.seeding import random_key
 from learner_ray.run.folder import RunFolder
-from learner_ray.run.progress import median_gradient_ratio, selection_score
+from learner_ray.run.progress import device_seconds, median_gradient_ratio, selection_score
 from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.study.lag import lag_of
 from learner_ray.study.pruner_choice import PrunerChoice
@@ -213,8 +213,6 @@ class RunResult:
             selection_score=scores.get(best, math.nan),
             best_epoch=best,
             scores=scores,
-            device_seconds=sum(
-                row.get("devices", 1) * (row["seconds/train"] + row["seconds/evaluate"]) for row in progress
-            ),
+            device_seconds=device_seconds(progress),
             gradient_ratio=median_gradient_ratio(progress),
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from learner_ray.core.files import write_atomic
+from learner_ray.run.progress import epoch_seconds
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
 from learner_ray.study.runner import StudyRunner
@@ -65,8 +66,8 @@ class RunLog(Callback):
         if planned.label in self._training:
             return
         self._training.add(planned.label)
-        seconds = row.get("seconds/train", 0.0) + row.get("seconds/evaluate", 0.0)
-        self._write({"training": planned.label, "since": round(time.time() - seconds, 3)}, timed=False)
+        since = round(time.time() - epoch_seconds(row), 3)
+        self._write({"training": planned.label, "since": since}, timed=False)
 
     def on_end(self, outcome: RunResult) -> None:
         planned = outcome.planned

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from learner_ray.run.folder import RunStore
+from learner_ray.run.states import ENDED_BADLY
 from learner_ray.study.arm_search import ArmSearch, StudyFactory
 from learner_ray.study.callback import Callback, Limit
 from learner_ray.study.planned_run import FoldSearchSpec, PlannedRun, RunResult
@@ -90,7 +91,7 @@ class StudyRunner:
     @property
     def failed(self) -> list[RunResult]:
         """The results of runs that have failed or diverged."""
-        return [outcome for outcome in self.outcomes if outcome.state in ("failed", "diverged")]
+        return [outcome for outcome in self.outcomes if outcome.state in ENDED_BADLY]
 
     @property
     def is_short(self) -> bool:
@@ -136,6 +137,11 @@ class StudyRunner:
         self._announced[group.group.name] = len(group.outcomes)
         if group.is_done:
             self._open.discard(group.group.name)
+
+    def has_slots(self, slots: int) -> None:
+        """Takes in how many runs can go at a time."""
+        for callback in self.callbacks:
+            callback.on_slots(slots)
 
     def row(self, planned: PlannedRun, row: dict[str, Any]) -> bool:
         """Takes in an epoch of a running run; False where the pruner stops the trial, which is then over."""

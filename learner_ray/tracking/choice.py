@@ -22,20 +22,17 @@ def tracking(name: str | None, out: Path, store: RunStore, *, phantom: bool) -> 
     """What sends a study's runs to a tracker, for as long as the study runs.
 
     Args:
-        name: ``mlflow`` or ``wandb``; None for no tracker.
+        name: ``mlflow`` or ``wandb``, whose library is there (:func:`require_library`); None for no tracker.
         out: the study's results folder, whose name is the study's there.
         store: the folders of all runs.
         phantom: whether the study's scans are made up.
-
-    Raises:
-        UserError: the tracker's library is not installed.
     """
     if name is None:
         yield Callback()
         return
-    require_library(name)
-    destination = _destination(name, out)
-    tracker = Tracker(destination, out.resolve().name, out, store, phantom=phantom)
+    study = out.resolve().name
+    destination = _destination(name, study, out)
+    tracker = Tracker(destination, study, out, store, phantom=phantom)
     try:
         yield tracker
     finally:
@@ -55,8 +52,7 @@ def require_library(name: str) -> None:
         raise UserError(f"--track {name} needs its library: pip install 'learner-ray[{name}]'")
 
 
-def _destination(name: str, out: Path) -> Destination:
-    study = out.resolve().name
+def _destination(name: str, study: str, out: Path) -> Destination:
     if name == "mlflow":
         from learner_ray.tracking.mlflow import Mlflow
 

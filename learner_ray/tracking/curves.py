@@ -17,6 +17,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 
 from learner_ray.core.names import file_name
 from learner_ray.run.folder import RunStore
+from learner_ray.run.progress import finite_numbers
+from learner_ray.run.states import ENDED_WELL
 from learner_ray.study.callback import Callback
 from learner_ray.study.planned_run import PlannedRun, RunResult
 from learner_ray.study.runner import StudyRunner
@@ -32,9 +34,6 @@ METRICS = (
     "validation/score_spearman",
     "train/loss",
 )
-
-STATUS = {"complete": api_pb2.STATUS_SUCCESS, "stopped": api_pb2.STATUS_SUCCESS}
-
 
 LARGE = 500
 """With more runs than this a study shows its best trials alone, unless all are asked for: nobody looks
@@ -120,7 +119,7 @@ class Curves(Callback):
             if self._is_live(planned) and any(self._place(planned).glob("*")):
                 return
             self._write_rows(planned, self._store.folder(planned.spec.hash).progress())
-        status = STATUS.get(outcome.state, api_pb2.STATUS_FAILURE)
+        status = api_pb2.STATUS_SUCCESS if outcome.state in ENDED_WELL else api_pb2.STATUS_FAILURE
         end = SessionEndInfo(status=status, end_time_secs=time.time())
         self._file(planned).add(_plugin_data(metadata.SESSION_END_INFO_TAG, session_end_info=end))
         del self._files[planned.label]
@@ -174,12 +173,9 @@ class Curves(Callback):
 
 
 def _scalars(row: Mapping[str, Any]) -> Summary:
-    values = [
-        Summary.Value(tag=name, simple_value=value)
-        for name, value in row.items()
-        if name != "epoch" and isinstance(value, int | float) and math.isfinite(value)
-    ]
-    return Summary(value=values)
+    return Summary(
+        value=[Summary.Value(tag=name, simple_value=value) for name, value in finite_numbers(row).items()]
+    )
 
 
 def _experiment(searched: Mapping[str, optuna.distributions.BaseDistribution], arms: list[str]) -> Summary:

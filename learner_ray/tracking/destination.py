@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,12 +87,3 @@ class Destination(ABC):
     @abstractmethod
     def close(self) -> None:
         """Leaves the tracker; runs that have not ended are marked as interrupted."""
-
-
-def numbers(row: Row) -> dict[str, float]:
-    """The finite numbers of a progress row, its epoch apart: the same that TensorBoard shows."""
-    return {
-        name: float(value)
-        for name, value in row.items()
-        if name != "epoch" and isinstance(value, int | float) and math.isfinite(value)
-    }

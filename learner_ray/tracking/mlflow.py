@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from learner_ray.tracking.destination import Destination, Row, TrackedRun, numbers
+from learner_ray.run.progress import finite_numbers
+from learner_ray.run.states import ENDED_WELL
+from learner_ray.tracking.destination import Destination, Row, TrackedRun
 
 FILE = "mlflow.db"
 """The database below the study that takes the runs where no server is named."""
 SERVER = "MLFLOW_TRACKING_URI"
 """MLflow's own environment variable, which names a server."""
-STATES = {"complete": "FINISHED", "stopped": "FINISHED"}
-"""MLflow's words for how a run ended; any other state is FAILED there."""
 VALUE_LENGTH = 500
 """The longest value of a parameter that every MLflow server takes, in characters."""
-
 METRICS_AT_ONCE = 1000
 """The most numbers that a server takes in one call."""
 
@@ -37,9 +36,10 @@ class Mlflow(Destination):
 
     def __init__(self, study: str, out: Path) -> None:
         self._study, self._file = study, out / FILE
-        self._address = os.environ.get(SERVER) or f"sqlite:///{(out / FILE).resolve()}"
-        self.place = _without_login(self._address) if os.environ.get(SERVER) else FILE
-        self.opened_with = "" if os.environ.get(SERVER) else f"mlflow ui --backend-store-uri {self._address}"
+        server = os.environ.get(SERVER, "")
+        self._address = server or f"sqlite:///{self._file.resolve()}"
+        self.place = _without_login(server) if server else FILE
+        self.opened_with = "" if server else f"mlflow ui --backend-store-uri {self._address}"
         self._arms: dict[str, str] = {}
         """Ids of the parent runs, by arm."""
         self._running: set[str] = set()
@@ -51,9 +51,8 @@ class Mlflow(Destination):
 
     def open(self) -> None:
         """Finds or makes the experiment."""
-        os.environ.setdefault(
-            "MLFLOW_DISABLE_TELEMETRY", "true"
-        )  # nothing of a study goes to MLflow's makers
+        # Nothing of a study goes to MLflow's makers.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table of its database
         from mlflow import MlflowClient
 
@@ -83,7 +82,9 @@ class Mlflow(Destination):
 
         now = round(time.time() * 1000)
         metrics = [
-            Metric(name, value, now, row["epoch"]) for row in rows for name, value in numbers(row).items()
+            Metric(name, value, now, row["epoch"])
+            for row in rows
+            for name, value in finite_numbers(row).items()
         ]
         for first in range(0, len(metrics), METRICS_AT_ONCE):
             self._client.log_batch(run_id, metrics=metrics[first : first + METRICS_AT_ONCE])
@@ -91,7 +92,7 @@ class Mlflow(Destination):
     def end(self, run_id: str, state: str) -> None:
         """Ends a run, with our word for its state as a tag."""
         self._client.set_tag(run_id, "state", state)
-        self._client.set_terminated(run_id, STATES.get(state, "FAILED"))
+        self._client.set_terminated(run_id, "FINISHED" if state in ENDED_WELL else "FAILED")
         self._running.discard(run_id)
 
     def close(self) -> None:

@@ -24,7 +24,6 @@ SENT = "tracked.jsonl"
 """File of the results folder that says which runs were sent where. Without it they are sent once more."""
 SECONDS_TO_FINISH = 60.0
 """How long a sweep that has ended waits for the tracker."""
-
 REASON_LENGTH = 160
 """The most characters of an error that are shown."""
 
@@ -184,9 +183,8 @@ class SentRuns:
         text = path.read_text() if path.is_file() else ""
         for line in [] if destination.is_empty else text.splitlines():
             self._take(line)
-        self._begins_with = (
-            "" if text.endswith("\n") or not text else "\n"
-        )  # a kill may have cut the last line off
+        # A kill may have cut the last line off.
+        self._begins_with = "" if text.endswith("\n") or not text else "\n"
 
     def has(self, label: str, run_hash: str) -> bool:
         """Whether a run was sent whole."""

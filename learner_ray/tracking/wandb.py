@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from learner_ray.tracking.destination import Destination, Row, TrackedRun, numbers
+from learner_ray.run.progress import finite_numbers
+from learner_ray.run.states import ENDED_WELL
+from learner_ray.tracking.destination import Destination, Row, TrackedRun
 
 FOLDER = "wandb"
 """The folder below the study that takes the runs where nothing else is asked for."""
@@ -72,13 +74,13 @@ class Wandb(Destination):
     def add(self, run_id: str, rows: Sequence[Row]) -> None:
         """Logs the numbers of each epoch at its step."""
         for row in rows:
-            self._running[run_id].log(numbers(row), step=row["epoch"])
+            self._running[run_id].log(finite_numbers(row), step=row["epoch"])
 
     def end(self, run_id: str, state: str) -> None:
         """Ends a run, with our word for its state in its summary."""
         run = self._running.pop(run_id)
         run.summary["state"] = state
-        run.finish(exit_code=0 if state in ("complete", "stopped") else 1)
+        run.finish(exit_code=0 if state in ENDED_WELL else 1)
 
     def close(self) -> None:
         """Ends what has not ended as failed."""

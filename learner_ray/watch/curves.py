@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from learner_ray.run.progress import read_rows, selection_score
+from learner_ray.run.progress import device_seconds, read_rows, selection_score
 from learner_ray.watch.events import RunSeen
 
 BEST, SHOWN = 3, 24
@@ -68,11 +68,10 @@ class ProgressFiles:
 
 def _progress(path: Path, changed_at: float) -> Progress:
     rows, _ = read_rows(path)
-    clock = ("seconds/train", "seconds/evaluate")
     return Progress(
         scores=tuple(map(selection_score, rows)),
         last=rows[-1] if rows else {},
-        device_seconds=sum(row.get("devices", 1) * sum(row.get(name, 0) for name in clock) for row in rows),
+        device_seconds=device_seconds(rows),
         changed_at=changed_at,
     )
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ENDED_BADLY = ("failed", "diverged")
-
 
 @dataclass(slots=True)
 class RunSeen:
@@ -45,6 +43,16 @@ class RunSeen:
     def label(self) -> str:
         """The readable name, as in TensorBoard."""
         return f"{self.search}/{self.name}"
+
+    @property
+    def trains_since(self) -> float | None:
+        """When it began to train, as near as it is known; None for a run of an earlier start."""
+        return self.since or self.begun
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it trained, in seconds of a clock; None where that was not seen, or it has not ended."""
+        return self.ended - self.trains_since if self.ended and self.trains_since else None
 
     @property
     def underway(self) -> bool:

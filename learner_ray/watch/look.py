@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from learner_ray.core.durations import duration
-from learner_ray.core.locks import held_by
+from learner_ray.core.locks import held_by, last_holder
 from learner_ray.study.study_json import RUN_LOG, read_study
 from learner_ray.watch.curves import Progress, ProgressFiles, shown_trials
 from learner_ray.watch.drawing import Line, Scale, draw
@@ -179,7 +179,7 @@ class StudyWatch:
         return run.since is not None or max(locked_at, progress.changed_at) >= since
 
     def _host(self, run: RunSeen) -> str:
-        return held_by(self._folder.parent / "runs" / run.run_hash / ".lock").host
+        return last_holder(self._folder.parent / "runs" / run.run_hash / ".lock")[0]
 
 
 def headline(state: State, done: int, total: int, failed: int, underway: int) -> str:
@@ -219,9 +219,7 @@ def _curves(
     scale = Scale.over([line for own in lines.values() for line in own])
     if scale is None:
         return []
-    trials: defaultdict[str, int] = defaultdict(int)
-    for run in log.runs.values():
-        trials[run.arm] += run.role == "trial"
+    trials = Counter(run.arm for run in log.runs.values() if run.role == "trial")
     found = []
     for arm, own in lines.items():
         last = [line.scores[-1] for line in own if line.kind == "best" and line.scores]

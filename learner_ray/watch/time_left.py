@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from learner_ray.run.states import ENDED_WELL
 from learner_ray.study.forecast import RunsLeft, makespan
 from learner_ray.watch.events import RunLogReader, RunSeen
 
@@ -56,12 +57,8 @@ def time_left(log: RunLogReader, now: float) -> TimeLeft | None:
 def _devices_of_a_run(log: RunLogReader) -> float:
     """How many devices a run takes, which is less than one where runs share a GPU: as the runs show whose
     seconds of a clock and of a device are both known, and else as the study was told."""
-    both = [
-        (run.device_seconds, run.ended - begun)
-        for run in log.runs.values()
-        if run.state in ("complete", "stopped") and run.ended and (begun := run.since or run.begun)
-    ]
-    device_seconds, seconds = (sum(each) for each in zip(*both, strict=True)) if both else (0.0, 0.0)
+    both = [run for run in log.runs.values() if run.state in ENDED_WELL and run.seconds]
+    seconds, device_seconds = sum(run.seconds or 0 for run in both), sum(run.device_seconds for run in both)
     if device_seconds > 0 and seconds > 0:
         return device_seconds / seconds
     return max(1.0, float(log.head.get("devices_per_run") or 1))
@@ -82,7 +79,7 @@ def _left(
     each = {trial: durations.of(arm, trial=trial) for trial in (True, False)}
     running = {
         trial: tuple(
-            max(0.0, each[trial] - (now - (run.since or run.begun or now))) for run in runs if run.underway
+            max(0.0, each[trial] - (now - (run.trains_since or now))) for run in runs if run.underway
         )
         for trial, runs in of_kind.items()
     }
@@ -105,10 +102,9 @@ class _Durations:
     def __init__(self, log: RunLogReader, devices: float) -> None:
         self._of: defaultdict[tuple[str, bool], list[float]] = defaultdict(list)
         for run in log.runs.values():
-            if run.state in ("complete", "stopped"):
-                begun = run.since or run.begun
-                clock = run.ended - begun if begun and run.ended else run.device_seconds / devices
-                self._of[run.arm, run.role == "trial"].append(max(0.0, clock))
+            if run.state in ENDED_WELL:
+                seconds = run.device_seconds / devices if run.seconds is None else run.seconds
+                self._of[run.arm, run.role == "trial"].append(max(0.0, seconds))
         self._mean = {key: fmean(values) for key, values in self._of.items()}
 
     @property

@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 from learner_ray.core.durations import duration
 from learner_ray.core.withheld import without_names
+from learner_ray.run.progress import epoch_seconds
+from learner_ray.run.states import ENDED_BADLY
 from learner_ray.watch.curves import Progress, score_of
-from learner_ray.watch.events import ENDED_BADLY, RunLogReader, RunSeen
+from learner_ray.watch.events import RunLogReader, RunSeen
 
 State = Literal["waiting", "running", "ended", "interrupted"]
 
@@ -176,14 +178,13 @@ def failure_views(runs: Iterable[RunSeen]) -> list[FailureView]:
 def underway_view(run: RunSeen, progress: Progress, devices: int, host: str, now: float) -> UnderwayView:
     """A run that is under way, from its last epoch."""
     last = progress.last
-    seconds = sum(float(last.get(name) or 0) for name in ("seconds/train", "seconds/evaluate"))
     utilisation = last.get("speed/utilisation")
     seen = max(progress.changed_at, run.begun or 0.0)
     return UnderwayView(
         label=run.label,
         epoch=len(progress.scores),
         epochs=run.epochs,
-        pace=f"{seconds:.3g} s" if last else "",
+        pace=f"{epoch_seconds(last):.3g} s" if last else "",
         devices=f"{last.get('devices', devices):g}",
         utilisation="" if utilisation is None else f"{float(utilisation):.0%}",
         host=host,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from learner_ray.run.spec import State
+from learner_ray.run.states import State
 from tests.study.small_study import groups, run, runner, story, train
 
 

@@ -24,7 +24,7 @@ from learner_ray.study.fake_clock import Curve, MemoryStore, simulate
 from learner_ray.tracking import choice
 from learner_ray.tracking import tracker as tracker_module
 from learner_ray.tracking.choice import tracking
-from learner_ray.tracking.destination import Destination, Row, TrackedRun, numbers
+from learner_ray.tracking.destination import Destination, Row, TrackedRun
 from learner_ray.tracking.tracker import Tracker
 from tests.study.small_study import curve, runner, story
 
@@ -220,8 +220,3 @@ def test_a_slow_tracker_is_left_and_does_nothing_more(
     tracker.close()
     time.sleep(2.5)
     assert len(slow.begun) <= 1 < RUNS
-
-
-def test_only_finite_numbers_are_sent() -> None:
-    row = {"epoch": 3, "train/loss": 0.5, "selection_score": math.nan, "note": "text"}
-    assert numbers(row) == {"train/loss": 0.5}
