@@ -76,7 +76,9 @@ def held_by(path: Path) -> Holder:
         locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     except OSError:
         return Holder(here=False, host=host, process=process)
-    held = any(line[1] == "FLOCK" and line[-3].endswith(f":{inode}") for line in locks)
+    # The process too: a file of another file system may have the same inode, and the device does not help,
+    # since an overlay gives another one than the kernel's list.
+    held = any(line[1] == "FLOCK" and line[4] == process and line[5].endswith(f":{inode}") for line in locks)
     return Holder(here=held, host=host, process=process)
 
 

@@ -112,5 +112,10 @@ def test_who_holds_a_lock_is_seen_without_taking_it(tmp_path: Path) -> None:
         holder = held_by(lock)
         assert (holder.here, holder.elsewhere, holder.process) == (True, False, str(os.getpid()))
     assert not held_by(lock).here
+    with lock.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert held_by(lock).here
+        lock.write_text(f"{socket.gethostname()} {os.getppid()}\n")
+        assert not held_by(lock).here, "the lock is that of another process than the file names"
     lock.write_text("another-machine 1\n")
     assert held_by(lock).elsewhere
