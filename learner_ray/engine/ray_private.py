@@ -47,6 +47,8 @@ TUNE_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_THRESHOLD_S": "10",
     "RAY_AIR_NEW_OUTPUT": "0",  # the progress that is shown is ours
+    # Else Tune itself tries a trial again whose node was preempted, and the searcher never hears of it.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
 }
 """Environment variables that Tune reads in the process that calls ``Tuner.fit``."""
 

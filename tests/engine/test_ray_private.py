@@ -184,6 +184,16 @@ def test_error_of_a_trial(trial: Any) -> None:
     assert not Path(trial.pickled_error_file).exists() and not Path(trial.error_file).exists()
 
 
+@pytest.mark.ray
+def test_tune_does_not_try_again_by_itself_what_was_on_a_preempted_node(trial: Any) -> None:
+    """It would do so without end, and the searcher would not hear of it."""
+    trial.handle_error(RayActorError(preempted=True))
+    assert trial.should_recover(), "Tune has changed: is the setting still needed?"
+    with ray_private.environment(ray_private.TUNE_SETTINGS):
+        trial.handle_error(RayActorError(preempted=True))
+    assert not trial.should_recover()
+
+
 def test_hidden_error_of_a_trial() -> None:
     kept = SimpleNamespace(get_pickled_error=lambda: OutOfMemoryError("planted"))
     assert isinstance(ray_private.error_of(kept), OutOfMemoryError)
