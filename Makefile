@@ -24,7 +24,7 @@ test: $(STAMP)
 test-fast: $(STAMP)
 	$(PYTEST) $(BESIDE) -m "not cluster and not slurm and not long and not ray and not slow"
 
-# Three virtual hosts on this machine: root, network namespaces, sshd.
+# Four virtual hosts on this machine: root, network namespaces, sshd.
 test-cluster: $(STAMP)
 	$(PYTEST) -m "cluster"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# virtual_hosts.sh up DIR COUNT | kill DIR NUMBER | down DIR
+# virtual_hosts.sh up DIR COUNT | kill DIR NUMBER | boot DIR NUMBER | down DIR
 #
 # Hosts 10.213.77.11, .12 ... on this machine, to bring a cluster up on: each has its own network, processes (`ray
 # stop` ends every Ray process it sees), host name, home, /tmp/ray and /dev/shm, and an sshd that lets DIR/key in as
@@ -52,7 +52,7 @@ start() {
   ip -n "$space" link set lo up
   # Ray takes for its own address the one it would reach the world from; without a route, 127.0.0.1.
   ip -n "$space" route add default via "$NET.1"
-  mkdir "$dir/home$1"
+  mkdir -p "$dir/home$1"
   cat >"$dir/sshd$1.conf" <<END
 ListenAddress $address
 HostKey $dir/host_key
@@ -83,6 +83,14 @@ pull() {
   rm "$dir/host$1.pid"
 }
 
+# A pulled host is plugged in again: its disk is as it was.
+boot() {
+  ip netns delete "lrhost$1"
+  ip link delete "lrveth$1" 2>/dev/null || true
+  start "$1"
+  await "$NET.$((10 + $1))"
+}
+
 down() {
   local pid space link
   for pid in "$dir"/host*.pid; do
@@ -100,6 +108,7 @@ case $verb in
   up) up "$3" ;;
   host) host "$3" ;;
   kill) pull "$3" ;;
+  boot) boot "$3" ;;
   down) down ;;
   *) sed -n 2,6p "$0" && exit 2 ;;
 esac
