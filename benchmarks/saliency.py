@@ -1,7 +1,7 @@
 """Whether maps of a predicted change lie on the change, and those of a randomised network do not.
 
     python benchmarks/saliency.py lus --out FOLDER         # or mri; trains one final run of MSE there
-    python benchmarks/saliency.py lus --out FOLDER --run results/runs/HASH --maps gradients
+    python benchmarks/saliency.py lus --out FOLDER --run results/runs/HASH
 
 Phantom: new patients are drawn of whom no run has seen any, with two visits each; the first pairs are taken
 whose class is worse or better, whatever is predicted of them. Each scan is drawn a second time with the
@@ -23,7 +23,6 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +32,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from gradient_maps import pair_gradients
 
 from learner_ray.cohort import load
 from learner_ray.cohort.sidecar import sidecar_path
@@ -50,10 +47,10 @@ from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.explaining import pair_maps
-from learner_ray.training.occlusion import WINDOWS
+from learner_ray.training.integrated_gradients import WINDOWS
 from learner_ray.training.predictor import Predictor
 from learner_ray.training.pretraining import untrained_network
-from learner_ray.training.progression import Embedded, Progression
+from learner_ray.training.progression import Progression
 from learner_ray.training.run import TrainingRun
 from search_spaces import lus, mri
 
@@ -66,10 +63,7 @@ KEY = "saliency"
 OTHER = "-other"
 """Ends the visit of a scan with the severity of the pair's other visit."""
 
-MAPS = {"occlusion": pair_maps, "gradients": pair_gradients}
-
 Image = NDArray[np.float64]
-Maps = Callable[[Predictor, Data, pd.DataFrame, Embedded], dict[str, Image]]
 
 
 def trained(modality: str, folder: Path, epochs: int) -> Path:
@@ -158,7 +152,6 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="a final run on the phantom; without it one is trained")
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--maps", choices=sorted(MAPS), default="occlusion")
     args = parser.parse_args()
     name = args.modality
     run = args.run or trained(name, args.out / f"{name}-run-{args.epochs}", args.epochs)
@@ -167,10 +160,10 @@ def main() -> None:
     spec = predictor.spec
     data = open_data(Source(path=str(manifest)), spec.config.data.pixels)
     control = randomised(predictor, open_data(spec.source, spec.config.data.pixels))
-    print(f"{processor()}, commit {git_sha()}; phantom of {name}, {args.pairs} new pairs; {args.maps}")
+    print(f"{processor()}, commit {git_sha()}; phantom of {name}, {args.pairs} new pairs")
     for what, network in (("trained", predictor), ("randomised", control)):
         begun = time.monotonic()
-        table = pd.DataFrame(measured(network, data, MAPS[args.maps]))
+        table = pd.DataFrame(measured(network, data))
         right = table["right"].mean()
         print(
             f"{what}: change ranks first in {int(table['quarter'].sum())} of {len(table)} pairs (chance "
@@ -182,7 +175,7 @@ def main() -> None:
         )  # fmt: skip
 
 
-def measured(predictor: Predictor, data: Data, maps: Maps) -> list[dict[object, float]]:
+def measured(predictor: Predictor, data: Data) -> list[dict[object, float]]:
     """One row per pair: whether the change ranks first, and what the maps are like."""
     frames, suffix = predictor.spec.config.data.frames, modality_of(predictor.modality).suffix
     embedded, rows = predictor.embed(data), []
@@ -191,7 +184,7 @@ def measured(predictor: Predictor, data: Data, maps: Maps) -> list[dict[object, 
     for number in range(len(pairs)):
         pair = pairs.iloc[[number]].reset_index(drop=True)
         quarters, changes, strengths, largest = np.zeros(4), np.zeros(4), np.zeros(4), 0.0
-        for scan, values in maps(predictor, data, pair, embedded).items():
+        for scan, values in pair_maps(predictor, data, pair, embedded).items():
             window = max(2, values.shape[0] // WINDOWS)
             change, tissue = planted(
                 data, scan, f"{scan.removesuffix(suffix)}{OTHER}{suffix}", frames, window

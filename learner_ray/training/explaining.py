@@ -1,9 +1,10 @@
-"""Pictures of why a final run predicted a change: occlusion maps of a few of its test pairs."""
+"""Pictures of why a final run predicted a change: integrated gradients of a few of its test pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from learner_ray.cohort import CLASSES
 from learner_ray.core.files import replacing, write_json
 from learner_ray.imaging.gallery.pictures import shown_frame
 from learner_ray.imaging.overlay import overlay
 from learner_ray.training.data import Data
-from learner_ray.training.occlusion import occlusion_map
+from learner_ray.training.integrated_gradients import integrated_gradients, smoothed_map
 from learner_ray.training.predictions import hidden_pairs
 from learner_ray.training.predictor import Predictor
 from learner_ray.training.progression import Embedded, class_names, clip_pairs, features, true_classes
@@ -28,6 +28,8 @@ FOLDER, INDEX = "explanations", "explanations.json"
 _PANEL = 256
 """Pixels of the side of a panel at least."""
 _GAP = 8
+_SMALL = 1e-3
+"""Step of the numerical derivative, in SDs of an embedding and of the predicted scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class Explanation:
     score_earlier: float
     score_later: float
     largest: float
-    """What the strongest colour stands for: the change of the response when a window there is hidden."""
+    """What the strongest colour stands for: what a pixel adds to the response, on average of its window."""
 
 
 def explain(predictor: Predictor, data: Data, folder: Path, count: int) -> list[Explanation]:
@@ -151,7 +153,8 @@ def _panels(
 def pair_maps(
     predictor: Predictor, data: Data, pair: pd.DataFrame, embedded: Embedded
 ) -> dict[str, NDArray[np.float64]]:
-    """Occlusion maps (H, W) of the earlier and the later scan of a pair, in that order, by scan id.
+    """Maps (H, W) of what the earlier and the later scan of a pair add to the predicted change, in that
+    order, by scan id.
 
     Args:
         predictor: of the run.
@@ -164,37 +167,67 @@ def pair_maps(
     for side in ("earlier", "later"):
         scan = str(clips[side].iloc[0])
         (clip,) = data.batches([scan], predictor.spec.config.data.frames, "cpu", 1)
-
-        def response(copies: Tensor, side: str = side) -> NDArray[np.float64]:
-            return _responses(predictor, pair, clips, embedded, side, copies)
-
-        maps[scan] = occlusion_map(clip[0], response)
+        response = PairResponse(predictor, pair, clips, embedded, side)
+        attributed = integrated_gradients(clip[0], partial(predictor.slopes, by_output=response.slopes))
+        maps[scan] = smoothed_map(attributed).double().numpy()
     return maps
 
 
-def _responses(
-    predictor: Predictor,
-    pair: pd.DataFrame,
-    clips: pd.DataFrame,
-    embedded: Embedded,
-    side: str,
-    copies: Tensor,
-) -> NDArray[np.float64]:
-    """The predicted change with copies (N, T, H, W) instead of the scan of one side: p(better) - p(worse), or
-    -p(worse) of decline, (N,)."""
-    names = [f"copy {number}" for number in range(len(copies))]
-    variants = predictor.embed_clips(names, copies)
-    every = Embedded(
-        {**embedded.embeddings, **variants.embeddings}, {**embedded.predictions, **variants.predictions}
-    )
-    repeated = pd.concat([clips] * len(names), ignore_index=True)
-    repeated["index"], repeated[side] = np.arange(len(names)), names
-    progression = predictor.progression
-    pairs = pd.concat([pair] * len(names), ignore_index=True)
-    blocks = features(progression.config, pairs, repeated, every, progression.places, progression.covariates)
-    found = progression.predict_blocks(blocks, repeated, len(names))
-    better = found[:, 2] if found.shape[1] == len(CLASSES) else 0.0
-    return np.asarray(better - found[:, 0])
+@dataclass(frozen=True)
+class PairResponse:
+    """The change that is predicted of a pair, as what one of its scans is changes."""
+
+    predictor: Predictor
+    pair: pd.DataFrame
+    """One row."""
+    clips: pd.DataFrame
+    """One row: the pair's two scans."""
+    embedded: Embedded
+    """What the run makes of the scans as they are."""
+    side: str
+    """Which scan changes, ``earlier`` or ``later``."""
+
+    def __call__(self, embeddings: NDArray[Any], scores: NDArray[Any]) -> NDArray[np.float64]:
+        """p(better) - p(worse), or -p(worse) of decline, (N,), where the scan has these embeddings (N, D) and
+        predicted scores (N,), in the score's unit."""
+        names = [f"moved {number}" for number in range(len(scores))]
+        every = Embedded(
+            {**self.embedded.embeddings, **dict(zip(names, embeddings, strict=True))},
+            {**self.embedded.predictions, **dict(zip(names, scores.tolist(), strict=True))},
+        )
+        rows = np.zeros(len(names), int)
+        clips, pairs = self.clips.iloc[rows].copy(), self.pair.iloc[rows].reset_index(drop=True)
+        clips["index"], clips[self.side] = np.arange(len(names)), names
+        fitted = self.predictor.progression
+        blocks = features(fitted.config, pairs, clips, every, fitted.places, fitted.covariates)
+        found = fitted.predict_blocks(blocks, clips, len(names))
+        better = found[:, 2] if found.shape[1] == len(CLASSES) else 0.0
+        return np.asarray(better - found[:, 0])
+
+    def slopes(self, embeddings: NDArray[Any], scores: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The derivatives by embeddings (N, D) and predicted scores (N,), of their shapes.
+
+        By central differences, since classifiers are of other libraries and give none.
+        """
+        by_embedding, by_score = np.empty(embeddings.shape), np.empty(scores.shape)
+        for number, (embedding, score) in enumerate(zip(embeddings, scores, strict=True)):
+            width = len(embedding)
+            at = np.append(embedding, score).astype(float)
+            steps = np.append(np.full(width, _small(embedding)), _small(self._all_scores))
+            moved = np.concatenate([at + np.diag(steps), at - np.diag(steps)])
+            up, down = np.split(self(moved[:, :width], moved[:, width]), 2)
+            slope = (up - down) / (2 * steps)
+            by_embedding[number], by_score[number] = slope[:width], slope[width]
+        return by_embedding, by_score
+
+    @property
+    def _all_scores(self) -> NDArray[np.float64]:
+        return np.array([*self.embedded.predictions.values()])
+
+
+def _small(values: NDArray[Any]) -> float:
+    """A small step beside the SD of some numbers."""
+    return _SMALL * max(float(values.std()), 1e-6)
 
 
 def _side_by_side(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from learner_ray.cohort import Score
@@ -58,6 +61,9 @@ def write_predictor(
         "git_sha": git_sha(),
     }
     write_json(folder.path / DESCRIPTION, description)
+
+
+SlopesByOutput = Callable[[NDArray[Any], NDArray[Any]], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 class Predictor:
@@ -129,6 +135,33 @@ class Predictor:
         """
         make_deterministic(self.spec.threads)
         return self._embedded(names, encode_clips(self._network, [clips], self._config, self._device))
+
+    def slopes(self, clips: Tensor, by_output: SlopesByOutput) -> Tensor:
+        """The gradient by their pixels of a number that is predicted of clips, each by itself, from their
+        embedding and their predicted score alone.
+
+        Args:
+            clips: standardised frames, float32 (N, T, H, W).
+            by_output: the number's derivatives by embeddings (N, D) and scores (N,), in the score's unit.
+
+        Returns:
+            float32 (N, T, H, W).
+        """
+        make_deterministic(self.spec.threads)
+        self._network.eval()
+        pixels = clips.detach().to(self._device).requires_grad_(True)
+        output = self._network(pixels)
+        embeddings, standardised = (
+            output.embedding.detach().cpu().numpy(),
+            output.score.detach().cpu().numpy(),
+        )
+        by_embedding, by_score = by_output(embeddings, standardised * self._scale.sd + self._scale.mean)
+        slopes = [torch.from_numpy(by_embedding), torch.from_numpy(by_score * self._scale.sd)]
+        outputs = [output.embedding, output.score]
+        (found,) = torch.autograd.grad(
+            outputs, pixels, [s.to(o) for s, o in zip(slopes, outputs, strict=True)]
+        )
+        return found.cpu()
 
     @property
     def exported(self) -> tuple[Network, ScoreScale]:

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from learner_ray.imaging.overlay import overlay
 from learner_ray.training import explaining
 from learner_ray.training.data import Data, open_data
-from learner_ray.training.explaining import chosen
-from learner_ray.training.occlusion import occlusion_map
+from learner_ray.training.explaining import PairResponse, chosen
+from learner_ray.training.integrated_gradients import blurred, integrated_gradients
 from learner_ray.training.predictions import hidden_pairs
 from learner_ray.training.predictor import Predictor
+from learner_ray.training.progression import clip_pairs
 
 SIZE = 32
-
-
-@settings(max_examples=25)
-@given(top=st.integers(0, 26), left=st.integers(0, 26), seed=st.integers(0, 99))
-def test_a_map_is_zero_where_nothing_is_looked_at_and_largest_at_the_lesion(
-    top: int, left: int, seed: int
-) -> None:
-    """The response is the brightness of a lesion of 6 x 6 pixels on noise: windows are 4 wide."""
-    clip = 0.1 * torch.from_numpy(np.random.default_rng(seed).normal(size=(2, SIZE, SIZE))).float()
-    clip[:, top : top + 6, left : left + 6] += 3
-
-    def brightness(clips: torch.Tensor) -> np.ndarray:
-        return clips[:, :, top : top + 6, left : left + 6].mean((1, 2, 3)).double().numpy()
-
-    found = occlusion_map(clip, brightness, batch=7)
-    row, column = np.unravel_index(found.argmax(), found.shape)
-    assert found.shape == (SIZE, SIZE)
-    assert top <= row < top + 6 and left <= column < left + 6
-    near = np.zeros((SIZE, SIZE), bool)
-    near[max(0, top - 3) : top + 9, max(0, left - 3) : left + 9] = True
-    assert not found[~near].any()
-    np.testing.assert_allclose(occlusion_map(clip, lambda clips: -brightness(clips)), -found)
 
 
 def test_right_and_wrong_pairs_are_drawn_the_most_certain_ones() -> None:
@@ -94,7 +72,7 @@ def test_pictures_of_an_earlier_call_are_never_told_of_as_this_one_s(
     run = spec(manifest, FINAL, train__epochs=1)
     predictor = Predictor.load(finish(run, tmp_path / "run").path)
     data, out = open_data(run.source, run.config.data.pixels), tmp_path / "explanations"
-    monkeypatch.setattr(explaining, "occlusion_map", lambda clip, response: np.zeros(clip.shape[1:]))
+    monkeypatch.setattr(explaining, "integrated_gradients", lambda clip, slopes: torch.zeros_like(clip))
     found = explaining.explain(predictor, data, out, 6)
     assert len(found) > 1 and {each.pair for each in found} <= {*ledger_names(predictor, data)}
     assert sorted(path.name for path in out.glob("*.png")) == [each.file for each in found]
@@ -104,10 +82,36 @@ def test_pictures_of_an_earlier_call_are_never_told_of_as_this_one_s(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(explaining, "occlusion_map", interrupted)
+    monkeypatch.setattr(explaining, "integrated_gradients", interrupted)
     with pytest.raises(KeyboardInterrupt):
         explaining.explain(predictor, data, out, 6)
     assert not (out / explaining.INDEX).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inputs", ["difference", "both", "score_difference"])
+def test_what_pixels_add_is_the_change_of_the_prediction(manifest: Path, tmp_path: Path, inputs: str) -> None:
+    """From the blurred scan to the scan, through network and classifier, with more steps than a map takes."""
+    from tests.training.test_run import FINAL, finish, spec
+
+    run = spec(manifest, FINAL, train__epochs=1, progression__input=inputs, train__precision="float32")
+    predictor = Predictor.load(finish(run, tmp_path / "run").path)
+    data = open_data(run.source, run.config.data.pixels)
+    pairs = data.pairs(run.patients.test)
+    pair, embedded = pairs.iloc[[0]].reset_index(drop=True), predictor.embed(data)
+    clips = clip_pairs(pair, data.of([pair["patient"][0]])).iloc[:1]
+    (clip,) = data.batches([str(clips["later"].iloc[0])], run.config.data.frames, "cpu", 1)
+    response = PairResponse(predictor, pair, clips, embedded, "later")
+
+    def predicted(one: torch.Tensor) -> float:
+        found = predictor.embed_clips(["one"], one[None])
+        return float(response(found.embeddings["one"][None], np.array([found.predictions["one"]]))[0])
+
+    slopes = partial(predictor.slopes, by_output=response.slopes)
+    added = float(integrated_gradients(clip[0], slopes, steps=64).sum())
+    expected = predicted(clip[0]) - predicted(blurred(clip[0], max(2, clip.shape[-1] // 8)))
+    assert abs(expected) > 1e-3, "nothing to explain"
+    assert added == pytest.approx(expected, rel=0.05, abs=1e-3)
 
 
 def ledger_names(predictor: Predictor, data: Data) -> list[str]:

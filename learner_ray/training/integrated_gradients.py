@@ -1,0 +1,67 @@
+"""Integrated gradients: which pixels of a clip a number that is predicted of it comes from.
+
+The path leads in a straight line from the clip blurred throughout, which shows little but where it is bright,
+to the clip. What each pixel adds on the way is its change times the mean of the number's gradient by it, so
+that all pixels add up to the number of the clip less that of the blurred one: Sundararajan, Taly and Yan
+2017 (ICML, arXiv 1703.01365). Blur as the start: Fong and Vedaldi 2017 (doi 10.1109/ICCV.2017.371).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Slopes = Callable[[Tensor], Tensor]
+"""The gradient by its pixels of what is predicted of each clip, (N, T, H, W) -> (N, T, H, W)."""
+
+STEPS = 16
+"""Points of the path at which the gradient is asked for, in the middles of equal parts."""
+
+WINDOWS = 8
+"""The side of a picture in widths of the blur, and of the window that a map is smoothed with."""
+
+
+def integrated_gradients(clip: Tensor, slopes: Slopes, steps: int = STEPS) -> Tensor:
+    """What each pixel adds to what is predicted of a clip.
+
+    Args:
+        clip: float (T, H, W), as the network sees it.
+        slopes: is asked at ``steps`` clips at once.
+        steps: points of the path.
+
+    Returns:
+        (T, H, W), of the number type of ``clip``. Positive where what is there raises the number.
+    """
+    start = blurred(clip, _window(clip))
+    middles = (torch.arange(steps, device=clip.device, dtype=clip.dtype) + 0.5) / steps
+    points = start + middles[:, None, None, None] * (clip - start)
+    return (clip - start) * slopes(points).to(clip).mean(0)
+
+
+def smoothed_map(attributed: Tensor) -> Tensor:
+    """A picture of what pixels (T, H, W) add: (H, W), summed over the frames and averaged in a window of an
+    eighth of the side, since single pixels are too restless to look at.
+    """
+    window = _window(attributed) // 2 * 2 + 1
+    reach = window // 2
+    padded = F.pad(attributed.sum(0)[None, None], (reach, reach, reach, reach), mode="replicate")
+    return F.avg_pool2d(padded, window, stride=1)[0, 0]
+
+
+def blurred(clip: Tensor, sd: float) -> Tensor:
+    """A clip (T, H, W) blurred in the plane by a Gaussian of so many pixels; beyond the border it goes on as
+    it is there."""
+    reach = int(2 * sd)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=clip.device) / sd) ** 2).to(clip)
+    kernel = kernel / kernel.sum()
+    padded = F.pad(clip[:, None], (reach, reach, reach, reach), mode="replicate")
+    along = F.conv2d(F.conv2d(padded, kernel[None, None, None]), kernel[None, None, :, None])
+    return along[:, 0]
+
+
+def _window(clip: Tensor) -> int:
+    """Pixels of the blur and of the smoothing, from the picture's side."""
+    return max(2, clip.shape[-1] // WINDOWS)
