@@ -15,6 +15,11 @@ INDEX = "explanations/explanations.json"
 """File below a study that says what its pictures show."""
 
 
+ADDED = "what the pixels of a window there add to the predicted change, from the scan blurred throughout on"
+LOST = "what the predicted change loses when a window there is blurred in all frames"
+"""What maps show, by the method that ``explain`` names; versions that named none drew the second."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExplainedPair:
     """A picture of one test pair, and what it shows."""
@@ -23,6 +28,8 @@ class ExplainedPair:
     """The file's bytes in base64."""
     title: str
     description: str
+    map: str
+    """What its maps show."""
 
 
 def explained_pairs(study: StudyResults) -> list[ExplainedPair]:
@@ -49,6 +56,7 @@ def _read(study: StudyResults, folder: Path, index: dict[str, Any], picture: dic
         description=f"{_named(study, str(picture['pair']))}, score {float(picture['score_earlier']):g}, then "
         f"{float(picture['score_later']):g}; run {index['run_hash']}. The strongest colour is a change of "
         f"{index['response']} by {float(picture['largest']):.3f}.",
+        map=ADDED if "maps" in index else LOST,
     )
 
 

@@ -5,8 +5,8 @@ where they are there, and what `report --share` writes never holds them. Of each
 was called right with the greatest certainty, and the one that was called wrong with the greatest certainty,
 far errors first.
 
-Green is what speaks for better, orange what speaks for worse: the predicted change less that with the place
-hidden. It shows what this network looks at, and proves nothing about the disease."""
+Green is what speaks for better, orange what speaks for worse: what the place adds to the predicted change
+(integrated gradients). It shows what this network looks at, and proves nothing about the disease."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _explain(arguments: Sequence[str] | None, prog: str) -> int:
 
     predictor = Predictor.load(run, study_file=args.study_file)
     data = open_data(predictor.spec.source, predictor.spec.config.data.pixels)
-    print(f"run {run.name}: drawing; each pair takes some hundred predictions per scan", flush=True)
+    print(f"run {run.name}: drawing; each pair takes some seconds", flush=True)
     with closed_to_others(args.study.parent):
         found = explain(predictor, data, args.study / FOLDER, args.pairs)
     for each in found:

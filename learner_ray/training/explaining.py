@@ -18,13 +18,14 @@ from learner_ray.core.files import replacing, write_json
 from learner_ray.imaging.gallery.pictures import shown_frame
 from learner_ray.imaging.overlay import overlay
 from learner_ray.training.data import Data
-from learner_ray.training.integrated_gradients import integrated_gradients, smoothed_map
+from learner_ray.training.integrated_gradients import integrated_gradients, window_sums
 from learner_ray.training.predictions import hidden_pairs
 from learner_ray.training.predictor import Predictor
 from learner_ray.training.progression import Embedded, class_names, clip_pairs, features, true_classes
 
 FOLDER, INDEX = "explanations", "explanations.json"
 """The pictures' folder below a study, and the file there that says what they show."""
+MAPS = "integrated gradients"
 _PANEL = 256
 """Pixels of the side of a panel at least."""
 _GAP = 8
@@ -46,7 +47,7 @@ class Explanation:
     score_earlier: float
     score_later: float
     largest: float
-    """What the strongest colour stands for: what a pixel adds to the response, on average of its window."""
+    """What the strongest colour stands for: what the pixels of a window there add to the response."""
 
 
 def explain(predictor: Predictor, data: Data, folder: Path, count: int) -> list[Explanation]:
@@ -101,6 +102,7 @@ def _clear(folder: Path) -> None:
 def _index(predictor: Predictor, found: Sequence[Explanation]) -> dict[str, Any]:
     return {
         "run_hash": predictor.spec.hash,
+        "maps": MAPS,
         "phantom": bool(predictor.description["phantom"]),
         "response": "p(better) - p(worse)" if predictor.progression.config.classes == 3 else "-p(worse)",
         "pictures": [asdict(each) for each in found],
@@ -169,7 +171,7 @@ def pair_maps(
         (clip,) = data.batches([scan], predictor.spec.config.data.frames, "cpu", 1)
         response = PairResponse(predictor, pair, clips, embedded, side)
         attributed = integrated_gradients(clip[0], partial(predictor.slopes, by_output=response.slopes))
-        maps[scan] = smoothed_map(attributed).double().numpy()
+        maps[scan] = window_sums(attributed).double().numpy()
     return maps
 
 

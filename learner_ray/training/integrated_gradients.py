@@ -21,7 +21,7 @@ STEPS = 16
 """Points of the path at which the gradient is asked for, in the middles of equal parts."""
 
 WINDOWS = 8
-"""The side of a picture in widths of the blur, and of the window that a map is smoothed with."""
+"""The side of a picture in widths of the blur, and of the windows of a map."""
 
 
 def integrated_gradients(clip: Tensor, slopes: Slopes, steps: int = STEPS) -> Tensor:
@@ -41,14 +41,14 @@ def integrated_gradients(clip: Tensor, slopes: Slopes, steps: int = STEPS) -> Te
     return (clip - start) * slopes(points).to(clip).mean(0)
 
 
-def smoothed_map(attributed: Tensor) -> Tensor:
-    """A picture of what pixels (T, H, W) add: (H, W), summed over the frames and averaged in a window of an
-    eighth of the side, since single pixels are too restless to look at.
+def window_sums(attributed: Tensor) -> Tensor:
+    """What the pixels (T, H, W) of a window add together, in all frames: (H, W), at the middle of the window.
+
+    A window is an eighth of the picture's side wide: single pixels are too restless to look at.
     """
     window = _window(attributed) // 2 * 2 + 1
-    reach = window // 2
-    padded = F.pad(attributed.sum(0)[None, None], (reach, reach, reach, reach), mode="replicate")
-    return F.avg_pool2d(padded, window, stride=1)[0, 0]
+    summed = F.avg_pool2d(attributed.sum(0)[None], window, stride=1, padding=window // 2)
+    return summed[0] * window**2
 
 
 def blurred(clip: Tensor, sd: float) -> Tensor:
@@ -63,5 +63,5 @@ def blurred(clip: Tensor, sd: float) -> Tensor:
 
 
 def _window(clip: Tensor) -> int:
-    """Pixels of the blur and of the smoothing, from the picture's side."""
+    """Pixels of the blur and of a window, from the picture's side."""
     return max(2, clip.shape[-1] // WINDOWS)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner_ray.training.integrated_gradients import blurred, integrated_gradients, smoothed_map
+from learner_ray.training.integrated_gradients import blurred, integrated_gradients, window_sums
 
 SIZE = 32
 PLACES = {"top": st.integers(0, 26), "left": st.integers(0, 26), "seed": st.integers(0, 99)}
@@ -44,13 +44,16 @@ def test_a_map_is_zero_where_nothing_is_looked_at_and_largest_at_the_lesion(
     top: int, left: int, seed: int
 ) -> None:
     clip, there = lesion(top, left, seed)
-    found = smoothed_map(integrated_gradients(clip, lambda clips: there.expand(clips.shape)))
+    attributed = integrated_gradients(clip, lambda clips: there.expand(clips.shape))
+    found = window_sums(attributed)
     assert found.shape == (SIZE, SIZE)
     row, column = divmod(int(found.argmax()), SIZE)
     assert top <= row < top + 6 and left <= column < left + 6
     near = torch.zeros(SIZE, SIZE, dtype=torch.bool)
     near[max(0, top - 2) : top + 8, max(0, left - 2) : left + 8] = True
     assert not found[~near].abs().gt(1e-9).any()
+    around = attributed[:, max(0, top - 2) : top + 3, max(0, left - 2) : left + 3]
+    torch.testing.assert_close(found[top, left], around.sum())
 
 
 def test_a_clip_without_detail_explains_nothing() -> None:
