@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 
-import googleapiclient
 import pytest
+import yaml
 
-from tests.cluster.files import load
-
-DESCRIPTION = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents" / "compute.v1.json"
+from tests.cluster.discovery import document, misfits
+from tests.cluster.files import CLUSTER, load
 
 
 @pytest.fixture(scope="module")
 def schemas():
-    return json.loads(DESCRIPTION.read_text())["schemas"]
-
-
-def misfits(value, shape, schemas, where=""):
-    """What of a value the API does not know: keys, enumerated values, types."""
-    shape = schemas[shape["$ref"]] if "$ref" in shape else shape
-    if shape["type"] == "object" and "properties" in shape:
-        known = shape["properties"]
-        unknown = [f"{where}.{key}: unknown" for key in value if key not in known]
-        inner = [(v, known[k], f"{where}.{k}") for k, v in value.items() if k in known]
-        return unknown + [m for v, s, place in inner for m in misfits(v, s, schemas, place)]
-    if shape["type"] == "array":
-        return [m for i, v in enumerate(value) for m in misfits(v, shape["items"], schemas, f"{where}[{i}]")]
-    # The API's 64-bit numbers are text in JSON; it takes numbers, too.
-    kinds = {"string": (str, int), "boolean": (bool,), "integer": (int,), "number": (int, float)}
-    if type(value) not in kinds.get(shape["type"], (type(value),)):
-        return [f"{where}: not a {shape['type']}"]
-    if "enum" in shape and value not in shape["enum"]:
-        return [f"{where}: {value!r} is not offered"]
-    return []
+    return document("compute.v1")["schemas"]
 
 
 def node(name):
@@ -55,6 +33,22 @@ def test_a_misspelt_key_or_value_is_found(schemas):
         ".scheduling.provisioningModel: 'SPOTS' is not offered",
         ".disks[0].autoDeletes: unknown",
     ]
+
+
+def test_the_line_for_buckets_is_one_that_compute_engine_knows(schemas):
+    """Without its comment sign; of the account's rights it leaves those to objects in buckets."""
+    text = (CLUSTER / "gcp.yaml").read_text().replace("# serviceAccounts:", "serviceAccounts:")
+    config = yaml.safe_load(text)["available_node_types"]["gpu"]["node_config"]
+    assert misfits(config, schemas["Instance"], schemas) == []
+    (account,) = config["serviceAccounts"]
+    assert account["scopes"] == ["https://www.googleapis.com/auth/devstorage.read_write"]
+
+
+def test_nodes_with_a_gpu_stop_for_maintenance():
+    """Compute Engine moves no GPU node to another host, and refuses one that does not say so."""
+    types = load("gcp.yaml")["available_node_types"].values()
+    with_gpu = [t["node_config"]["scheduling"] for t in types if t["resources"].get("GPU")]
+    assert with_gpu and {scheduling["onHostMaintenance"] for scheduling in with_gpu} == {"TERMINATE"}
 
 
 def test_workers_are_spot_and_the_head_is_not():
