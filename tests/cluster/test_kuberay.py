@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import pytest
 import ray
 import yaml
+from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
 from learner_ray.engine.autoscaled import MOST_GPUS
 from tests.cluster.files import CLUSTER
@@ -28,7 +30,7 @@ FIELDS = {
     "AuthOptions": {"mode", "secretName", "enableK8sTokenAuth"},
     "AutoscalerOptions": {
         "resources", "image", "imagePullPolicy", "securityContext", "idleTimeoutSeconds", "upscalingMode",
-        "version", "env", "envFrom", "volumeMounts",
+        "version", "env", "envFrom", "volumeMounts", "command", "args",
     },
     "HeadGroupSpec": {"template", "headService", "enableIngress", "rayStartParams", "serviceType"},
     "WorkerGroupSpec": {
@@ -73,8 +75,26 @@ def test_every_field_is_one_of_kuberay(documents, job, cluster):
 def test_start_parameters_are_text_and_head_holds_the_driver(cluster):
     parameters = cluster["headGroupSpec"]["rayStartParams"]
     assert all(isinstance(value, str) for value in parameters.values())
-    # KubeRay writes the value into a shell line, which takes one layer of quotes off.
-    assert json.loads(json.loads(parameters["resources"])) == {"driver": 100}
+    # KubeRay writes the value into a shell line, which takes one layer of quotes off; its operator reads it
+    # without the outer quotes, as JSON, and takes no backslashes in it.
+    (written,) = shlex.split(parameters["resources"])
+    assert json.loads(written) == json.loads(parameters["resources"].strip("'")) == {"driver": 100}
+
+
+def test_the_autoscaler_reads_the_groups_as_they_are_meant(cluster):
+    """Ray's own reader of what KubeRay hands it."""
+    read = _derive_autoscaling_config_from_ray_cr(
+        {"metadata": {"name": "learner-ray", "namespace": "default"}, "spec": cluster}
+    )
+    head, gpu = (read["available_node_types"][name] for name in ("headgroup", "gpu"))
+    assert (
+        head["resources"]["CPU"] == 2
+        and head["resources"]["driver"] == 100
+        and "GPU" not in head["resources"]
+    )
+    assert gpu["resources"]["GPU"] == 1 and "driver" not in gpu["resources"]
+    assert (gpu["min_workers"], gpu["max_workers"], read["max_workers"]) == (0, 8, 8)
+    assert read["idle_timeout_minutes"] == cluster["autoscalerOptions"]["idleTimeoutSeconds"] / 60
 
 
 def test_token_on_telemetry_off_and_same_ray(job, cluster):
@@ -121,11 +141,12 @@ def test_every_pod_sees_data_and_results_and_enough_shared_memory(documents, job
         assert option in job["entrypoint"]
 
 
-def test_pods_run_without_privilege(job):
-    for pod in [*pods(job), job["submitterPodTemplate"]]:
-        for container in pod["spec"]["containers"]:
-            assert container["securityContext"]["runAsNonRoot"] is True
-            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+def test_pods_run_without_privilege(job, cluster):
+    """Every container that the file names, and the autoscaler's, which KubeRay puts beside the head's."""
+    containers = [c for pod in [*pods(job), job["submitterPodTemplate"]] for c in pod["spec"]["containers"]]
+    for container in [*containers, cluster["autoscalerOptions"]]:
+        assert container["securityContext"]["runAsNonRoot"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
 def test_image_is_the_pinned_project():
