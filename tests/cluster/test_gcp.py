@@ -35,22 +35,6 @@ def test_a_misspelt_key_or_value_is_found(schemas):
     ]
 
 
-def test_the_line_for_buckets_is_one_that_compute_engine_knows(schemas):
-    """Without its comment sign; of the account's rights it leaves those to objects in buckets."""
-    text = (CLUSTER / "gcp.yaml").read_text().replace("# serviceAccounts:", "serviceAccounts:")
-    config = yaml.safe_load(text)["available_node_types"]["gpu"]["node_config"]
-    assert misfits(config, schemas["Instance"], schemas) == []
-    (account,) = config["serviceAccounts"]
-    assert account["scopes"] == ["https://www.googleapis.com/auth/devstorage.read_write"]
-
-
-def test_nodes_with_a_gpu_stop_for_maintenance():
-    """Compute Engine moves no GPU node to another host, and refuses one that does not say so."""
-    types = load("gcp.yaml")["available_node_types"].values()
-    with_gpu = [t["node_config"]["scheduling"] for t in types if t["resources"].get("GPU")]
-    assert with_gpu and {scheduling["onHostMaintenance"] for scheduling in with_gpu} == {"TERMINATE"}
-
-
 def test_workers_are_spot_and_the_head_is_not():
     scheduling = node("gpu")["scheduling"]
     assert scheduling["provisioningModel"] == "SPOT" and scheduling["instanceTerminationAction"] == "DELETE"
@@ -78,3 +62,12 @@ def test_disks_go_with_their_node_and_zone_is_one():
 def test_a_project_must_be_named():
     """Nothing is billed to a project by accident: Ray refuses a file without one."""
     assert load("gcp.yaml")["provider"]["project_id"] is None
+
+
+def test_the_line_for_buckets_is_one_that_compute_engine_knows(schemas):
+    """Without its comment sign; of the account's rights it leaves those to objects in buckets."""
+    text = (CLUSTER / "gcp.yaml").read_text().replace("# serviceAccounts:", "serviceAccounts:")
+    config = yaml.safe_load(text)["available_node_types"]["gpu"]["node_config"]
+    assert misfits(config, schemas["Instance"], schemas) == []
+    (account,) = config["serviceAccounts"]
+    assert account["scopes"] == ["https://www.googleapis.com/auth/devstorage.read_write"]
