@@ -278,13 +278,13 @@ class Experiment:
         require_named(options.address)
         # Ray and Optuna are loaded here: no mistake that can be told before waits for them.
         from learner_ray.engine.connection import check_visible, find_devices, left_as_found, with_a_gpu
+        from learner_ray.engine.on_demand import on_demand_nodes
+        from learner_ray.engine.run_plan import slots_of
         from learner_ray.study.journal import quiet_optuna
 
         with quiet_optuna(), left_as_found():
             devices = find_devices(options.address, request.shared_data, request.results.address)
-            devices.trials(options.devices_per_trial)
-            if options.trials_per_gpu is not None:
-                devices.check_share(options.trials_per_gpu, options.devices_per_trial)
+            self._check_devices(devices)
             plan = self._planned(request, cohort, devices)
             logger.info(self._heading(plan, devices))
             plan, decoded = read_scans(plan, request, NAME, _log_reading)
@@ -299,11 +299,23 @@ class Experiment:
             if trains and devices.none_up:
                 self._refuse(plan, external)
                 guessed = devices.precision
-                devices = with_a_gpu(devices, request.shared_data, request.results.address)
+                nodes = on_demand_nodes(
+                    options, lambda: slots_of(options, devices) * options.devices_per_trial
+                )
+                devices = with_a_gpu(devices, request.shared_data, request.results.address, nodes)
                 if devices.precision != guessed:
                     plan = self._planned(request, cohort, devices)
                     plan, decoded = read_scans(plan, request, NAME, _log_reading)
             yield plan, decoded, external, devices
+
+    def _check_devices(self, devices: Devices) -> None:
+        """Refuses options that the devices do not allow."""
+        from learner_ray.engine.on_demand import require_on_demand
+
+        devices.trials(self.options.devices_per_trial)
+        if self.options.trials_per_gpu is not None:
+            devices.check_share(self.options.trials_per_gpu, self.options.devices_per_trial)
+        require_on_demand(self.options, local=devices.local)
 
     def _planned(self, request: Request, cohort: Cohort, devices: Devices) -> Plan:
         from learner_ray.study.other_numerics import recorded_numerics

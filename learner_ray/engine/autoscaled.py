@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import ray
-from ray.autoscaler.sdk import request_resources
 
 from learner_ray.core.errors import UserError
 from learner_ray.engine import ray_private
+from learner_ray.engine.asked_nodes import AskedNodes
+
+if TYPE_CHECKING:  # Tune, which those who only look at the devices do without
+    from learner_ray.engine.on_demand import OnDemandNodes
 
 logger = logging.getLogger(__name__)
 
@@ -54,29 +59,35 @@ def _launchable(name: str) -> int:
     return int(total)
 
 
-def bring_a_gpu(most: int) -> None:
+def bring_a_gpu(most: int, on_demand: OnDemandNodes | None = None) -> None:
     """Has the autoscaler start a first GPU node, so that the study is planned for what will train it.
+
+    Args:
+        most: the GPUs that the autoscaler may bring.
+        on_demand: asks for nodes at the full price, too, if none has come for long.
 
     Raises:
         UserError: none came.
     """
     logger.info(f"No GPU node is up: asking for one of up to {most} GPUs")
-    request_resources(bundles=[{"GPU": 1}])
-    until = time.monotonic() + NODE_STARTS_S
-    said = False
-    try:
+    begun, said = time.monotonic(), False
+    limit_s = NODE_STARTS_S + (on_demand.after_s if on_demand else 0)
+    with AskedNodes() as asked, on_demand or nullcontext():
+        asked.ask(1, {"GPU": 1})
         while not ray.cluster_resources().get("GPU"):
-            if not said and time.monotonic() > until - NODE_STARTS_S + SAID_AFTER_S:
+            if on_demand:
+                on_demand.look()
+            waited = time.monotonic() - begun
+            if not said and waited > SAID_AFTER_S:
                 said = True
                 logger.info(
                     f"No GPU node has come for {SAID_AFTER_S / 60:.0f} minutes: it may be starting, or there "
                     "is no capacity; `ray status` in another shell says which"
                 )
-            if time.monotonic() > until:
+            if waited > limit_s:
                 raise UserError(
-                    f"no GPU node came up within {NODE_STARTS_S / 60:.0f} minutes: `ray status` says why "
-                    "(quota, or no spot capacity); without a GPU, add --address local"
+                    f"no GPU node came up within {limit_s / 60:.0f} minutes: `ray status` says why "
+                    "(quota, or no capacity; at the full price there may be some: --on-demand-after MINUTES, "
+                    "see cluster/README.md); without a GPU, add --address local"
                 )
             time.sleep(1)
-    finally:
-        request_resources(bundles=[])  # it would outlive us; from here on the trials ask

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
@@ -22,6 +22,9 @@ from learner_ray.engine.autoscaled import bring_a_gpu, reachable_devices
 from learner_ray.engine.preflight import Node, await_nodes, check_nodes, inspect_nodes, token_beside
 from learner_ray.engine.token_file import close_token_file
 from learner_ray.run.object_storage import is_url
+
+if TYPE_CHECKING:  # Tune, which those who only look at the devices do without
+    from learner_ray.engine.on_demand import OnDemandNodes
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +132,9 @@ def find_devices(address: str | None, data: str | None, out: str) -> Devices:
     return Devices(local=False, cpus=most["CPU"], gpus=most["GPU"], precision=precision, none_up=none_up)
 
 
-def with_a_gpu(devices: Devices, data: str | None, out: str) -> Devices:
+def with_a_gpu(
+    devices: Devices, data: str | None, out: str, on_demand: OnDemandNodes | None = None
+) -> Devices:
     """The devices of the cluster that was joined once a first GPU is up, which an autoscaler is asked for if
     none is.
 
@@ -137,6 +142,7 @@ def with_a_gpu(devices: Devices, data: str | None, out: str) -> Devices:
         devices: those that were found.
         data: what every node must be able to read; None for a phantom.
         out: the results folder, which all nodes must share.
+        on_demand: asks for nodes at the full price, too, if none has come for long.
 
     Raises:
         UserError: none came, or the node could not run this study.
@@ -144,7 +150,7 @@ def with_a_gpu(devices: Devices, data: str | None, out: str) -> Devices:
     """
     if not devices.none_up:
         return devices
-    bring_a_gpu(devices.gpus)
+    bring_a_gpu(devices.gpus, on_demand)
     return replace(devices, precision=_precision(_inspected(data, out)), none_up=False)
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from learner_ray.engine.attempts import Attempts
 from learner_ray.engine.connection import Devices, start_local
 from learner_ray.engine.faults import Fault, Kind, death_of, fault_of
 from learner_ray.engine.interrupt import Interrupt
+from learner_ray.engine.on_demand import OnDemandNodes, on_demand_nodes
 from learner_ray.engine.run_plan import resources_of, slots_of
 from learner_ray.engine.trainable import assigned_share, device_name, process_name
 from learner_ray.engine.tuning import device_count
@@ -82,9 +84,10 @@ def run_external(
     logger.info(f"Testing {len(left)} final runs on the external cohort, {min(slots, len(left))} at a time")
     interrupt = Interrupt(store.root, home)
     pool = _Pool(source, store, resources_of(devices, share=1), evaluate or predict_externally, interrupt)
-    with interrupt:
+    on_demand = on_demand_nodes(options, lambda: min(slots, len(left)))
+    with interrupt, on_demand or nullcontext():
         try:
-            pool.work(left, slots, options.hung_after)
+            pool.work(left, slots, options.hung_after, on_demand)
         except KeyboardInterrupt:
             interrupt.signal = signal.SIGINT
         finally:
@@ -157,7 +160,9 @@ class _Pool:
         self._hung: set[Any] = set()
         self._done = 0
 
-    def work(self, left: Sequence[ToTest], slots: int, hung_after_s: float) -> None:
+    def work(
+        self, left: Sequence[ToTest], slots: int, hung_after_s: float, on_demand: OnDemandNodes | None
+    ) -> None:
         """Tests all runs, or as many as there are before the study is interrupted."""
         waiting, alone = list(left), list[ToTest]()
         while (waiting or alone or self._tries) and not self._interrupt.stop_all():
@@ -180,6 +185,8 @@ class _Pool:
                     if again is not None:
                         (alone if again else waiting).append(tried.run)
             self._end_hung(hung_after_s)
+            if on_demand:
+                on_demand.look()
 
     def _start(self, run: ToTest) -> None:
         if self._idle:

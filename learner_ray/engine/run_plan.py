@@ -13,6 +13,7 @@ from learner_ray.core.files import Standing
 from learner_ray.encoders.network import network_bytes
 from learner_ray.engine.connection import Devices, start_local
 from learner_ray.engine.hosted_trials import GpuHosts
+from learner_ray.engine.on_demand import on_demand_nodes
 from learner_ray.engine.sharing import BOTH, MAX_RUNS_PER_GPU, Sharing, gpu_fraction, measure_sharing
 from learner_ray.engine.tuning import run_study
 from learner_ray.run.spec import RunSpec
@@ -86,6 +87,7 @@ def run_plan(
             hosts=GpuHosts() if sharing.in_one_process else None,
             # Ray on this machine has no more devices than that.
             limit=None if devices.local else options.max_concurrent,
+            on_demand=on_demand_nodes(options, lambda: min(slots, runner.remaining) * size / share),
         )
     except BaseException:
         if standing.has_gone:

@@ -21,6 +21,7 @@ from learner_ray.engine.attempts import Attempts
 from learner_ray.engine.faults import DEATHS, FaultError, last_line
 from learner_ray.engine.hosted_trials import GpuHosts, hosted_trainable
 from learner_ray.engine.interrupt import Interrupt
+from learner_ray.engine.on_demand import OnDemandNodes
 from learner_ray.engine.searcher import RunSearcher, TunePruner
 from learner_ray.engine.trainable import RunTrainable
 from learner_ray.engine.watchdog import Clock, Watchdog
@@ -45,6 +46,7 @@ def run_study(
     hosts: GpuHosts | None = None,
     hung_after_s: float = math.inf,
     limit: int | None = None,
+    on_demand: OnDemandNodes | None = None,
     clock: Clock = time.monotonic,
 ) -> int | None:
     """Runs all runs to their end.
@@ -59,6 +61,7 @@ def run_study(
         hosts: train the runs instead, in one process per GPU.
         hung_after_s: silence after which a trial is taken to hang.
         limit: trials at a time, where fewer than the devices hold are wanted.
+        on_demand: asks for GPU nodes at the full price where none has been up for long.
         clock: by which silence is measured, in seconds.
 
     Returns:
@@ -80,7 +83,7 @@ def run_study(
         trainable, resources = WorkerGroupTrainable, {"cpu": TRIAL_CPUS}
     if hosts:
         trainable = hosted_trainable(hosts, hung_after_s)
-    with interrupt, _settled_tune(max_concurrent):
+    with interrupt, on_demand or nullcontext(), _settled_tune(max_concurrent):
         tuner = tune.Tuner(
             tune.with_resources(trainable, _request(resources)),
             tune_config=tune.TuneConfig(
@@ -89,7 +92,7 @@ def run_study(
                 num_samples=TRIALS_PER_RUN * runner.remaining,
                 reuse_actors=True,
             ),
-            run_config=_run_config(scratch, interrupt, watchdog),
+            run_config=_run_config(scratch, interrupt, [watchdog, *([on_demand] if on_demand else [])]),
         )
         try:
             with interrupt.watching_storage(), worker_groups or hosts or nullcontext():
@@ -138,12 +141,12 @@ def _raise_what_ended_it(interrupt: Interrupt, runner: StudyRunner) -> None:
         raise PlaceError("processes or worker groups died too often, and Ray Tune has given up")
 
 
-def _run_config(scratch: Path, interrupt: Interrupt, watchdog: Watchdog) -> tune.RunConfig:
+def _run_config(scratch: Path, interrupt: Interrupt, callbacks: list[tune.Callback]) -> tune.RunConfig:
     return tune.RunConfig(
         name="study",
         storage_path=str(scratch),
         stop=interrupt,
-        callbacks=[watchdog],
+        callbacks=callbacks,
         verbose=0,
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
     )

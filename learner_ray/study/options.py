@@ -114,6 +114,9 @@ class SweepOptions:
     names a server, or WANDB_MODE is online; no patient and no file is named."""
     hung_after: float = _option(1800.0, metavar="SECONDS")
     """Ends a run that finishes no epoch within this time, and starts it once more."""
+    on_demand_after: float | None = _option(metavar="MINUTES")
+    """Asks for GPU nodes at the full price, as many as the cluster file allows, where no GPU node has been up
+    for so long while runs wait. Without it: never."""
     retry: str | None = _option(choices=tuple(RETRY))
     """Runs again what has failed: audits and final runs with "failed"; trials, too, with "failed-trials",
     which also searches anew what was suggested after them. Without it: failed runs stay failed."""
@@ -175,7 +178,7 @@ class SweepOptions:
             value = getattr(self, name)
             if value is not None and not _is_whole(value):
                 raise UserError(f"{flag(name)} must be a whole number, not {value!r}")
-        for name in ("max_device_hours", "price_per_hour", "max_scan_gb"):
+        for name in ("max_device_hours", "price_per_hour", "max_scan_gb", "on_demand_after"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise UserError(f"{flag(name)} must be a number above 0, not {value!r}")
