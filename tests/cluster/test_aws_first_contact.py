@@ -9,10 +9,13 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import moto.core.responses
 import pytest
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.responses.instances import InstanceResponse
 from moto.server import ThreadedMotoServer
 from ray.autoscaler._private.aws import config as aws_config
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
@@ -32,18 +35,32 @@ SMALL = ["--folds", "2", "--trials", "0", "--epochs", "1", "--arms", "mse,majori
 SMALL += ["--set", "data.image_size=32", "--set", "data.frames=2"]
 
 
+def is_spot(asked: moto.core.responses.BaseResponse) -> bool:
+    return asked._get_param("InstanceMarketOptions.MarketType") == "spot"
+
+
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The calls that moto's AWS has answered, in order; every client of this test finds it."""
+    """The calls that moto's AWS has answered, in order; every client of this test finds it. It has no spot
+    nodes."""
     asked: list[str] = []
     answer = moto.core.responses.BaseResponse.call_action
 
     def noted(self: moto.core.responses.BaseResponse) -> object:
         of = self._get_param("InstanceType")
-        asked.append(f"{self.service_name}:{self._get_action()}" + (f"({of})" if of else ""))
+        market = f" {self._get_param('InstanceMarketOptions.MarketType')}" if is_spot(self) else ""
+        asked.append(f"{self.service_name}:{self._get_action()}" + (f"({of}{market})" if of else ""))
         return answer(self)
 
     monkeypatch.setattr(moto.core.responses.BaseResponse, "call_action", noted)
+    started = InstanceResponse.run_instances
+
+    def refused(self: InstanceResponse) -> object:
+        if is_spot(self):
+            raise EC2ClientError("InsufficientInstanceCapacity", "There is no Spot capacity available.")
+        return started(self)
+
+    monkeypatch.setattr(InstanceResponse, "run_instances", refused)
     monkeypatch.setattr(aws_config, "time", type("NoSleep", (), {"sleep": lambda seconds: None}))
     monkeypatch.chdir(CLUSTER.parent)
     server = ThreadedMotoServer(port=0, verbose=False)
@@ -65,14 +82,32 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
     server.stop()
 
 
+@contextmanager
+def running(command: list[str], env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A sweep, until it is ended."""
+    sweep = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield sweep
+    finally:
+        sweep.kill()
+        sweep.wait()
+
+
 def until(happened: str, calls: list[str], sweep: subprocess.Popen[str]) -> None:
     end = time.monotonic() + GUARD_S
     while happened not in calls:
         assert time.monotonic() < end and sweep.poll() is None, calls
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
-def test_a_mistake_asks_for_no_instance_and_a_sweep_for_one(
+def said_by(sweep: subprocess.Popen[str], words: str) -> float:
+    """When a sweep said something."""
+    assert sweep.stdout is not None
+    assert any(words in line for line in sweep.stdout)
+    return time.monotonic()
+
+
+def test_a_mistake_asks_for_no_instance_and_a_sweep_for_a_spot_one_then_by_option_for_others(
     calls: list[str], tmp_path: Path, manifest: Path
 ) -> None:
     images = ["--image", "ami-12c6146b"]  # one of moto's
@@ -105,16 +140,21 @@ def test_a_mistake_asks_for_no_instance_and_a_sweep_for_one(
         assert not [call for call in calls if "RunInstances" in call], calls
         print("mistakes and --plan:", ", ".join(sorted(set(calls))))
         command = sweep_command(manifest, out, *local)
-        sweep = subprocess.Popen(
-            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            until(f"ec2:RunInstances({machine('gpu')})", calls, sweep)
-        finally:
-            sweep.terminate()
-            said = sweep.communicate()[0]
-        assert "asking for one of up to 8 GPUs" in said
+        spot, full = (f"ec2:RunInstances({machine('gpu')}{market})" for market in (" spot", ""))
+        with running(command, env) as sweep:
+            said_by(sweep, "asking for one of up to 8 GPUs")
+            until(spot, calls, sweep)
+            refused = calls.count(spot)
+            calls.clear()
+            until(spot, calls, sweep)  # it is asked for again, and nothing else
+        assert refused and full not in calls
         print("a sweep:", ", ".join(sorted(set(calls))))
+        calls.clear()
+        with running([*command, "--on-demand-after", "0.05"], env) as sweep:
+            since = said_by(sweep, "asking for 2 on demand, at the full price")
+            until(full, calls, sweep)
+            print(f"on demand: RunInstances {time.monotonic() - since:.1f} s after it was said")
+        print("then:", ", ".join(sorted(set(calls))))
     statements = head_statements("learner-ray", "arn")
     rights = {action for statement in statements for action in statement["Action"]}
     assert {call.partition("(")[0] for call in calls} <= rights

@@ -162,13 +162,15 @@ def test_what_is_run_on_the_head(launched):
     assert positions == sorted(positions)
 
 
-def test_gpu_nodes_are_spot_behind_the_same_firewall(account, launched):
+@pytest.mark.parametrize(("name", "lifecycle"), [("gpu", "spot"), ("gpu_on_demand", None)])
+def test_gpu_nodes_are_behind_the_same_firewall_and_spot_by_their_type(account, launched, name, lifecycle):
     """As the autoscaler on the head would create one."""
     config = launched[0]
-    node = copy.deepcopy(config["available_node_types"]["gpu"]["node_config"])
+    node = copy.deepcopy(config["available_node_types"][name]["node_config"])
     AWSNodeProvider(config["provider"], config["cluster_name"]).create_node(node, {}, 1)
-    (worker,) = instances(account, "gpu")
-    assert worker["InstanceLifecycle"] == "spot"
+    *_, worker = instances(account, name)
+    assert worker.get("InstanceLifecycle") == lifecycle
+    assert worker["IamInstanceProfile"]["Arn"].endswith("/learner-ray-gpu")
     assert worker["MetadataOptions"]["HttpTokens"] == "required"
     assert [group["GroupName"] for group in worker["SecurityGroups"]] == [aws.NAME]
 

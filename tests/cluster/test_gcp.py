@@ -20,7 +20,10 @@ def node(name):
     return load("gcp.yaml")["available_node_types"][name]["node_config"]
 
 
-@pytest.mark.parametrize("name", ["head", "gpu"])
+NODES = ("head", "gpu", "gpu_on_demand")
+
+
+@pytest.mark.parametrize("name", NODES)
 def test_compute_engine_knows_every_key_of_the_nodes(schemas, name):
     assert misfits(node(name), schemas["Instance"], schemas, name) == []
 
@@ -35,16 +38,19 @@ def test_a_misspelt_key_or_value_is_found(schemas):
     ]
 
 
-def test_workers_are_spot_and_the_head_is_not():
+def test_workers_are_spot_but_for_those_at_the_full_price_and_the_head_is_not():
     scheduling = node("gpu")["scheduling"]
     assert scheduling["provisioningModel"] == "SPOT" and scheduling["instanceTerminationAction"] == "DELETE"
-    assert scheduling["automaticRestart"] is False
+    assert "provisioningModel" not in node("gpu_on_demand")["scheduling"]
+    for name in ("gpu", "gpu_on_demand"):  # a node with a GPU cannot move; restarted, it would not join again
+        scheduling = node(name)["scheduling"]
+        assert scheduling["onHostMaintenance"] == "TERMINATE" and scheduling["automaticRestart"] is False
     assert "scheduling" not in node("head")
 
 
 def test_no_node_stands_in_the_default_network():
     """Its ready-made firewall rules let ssh and remote desktop in from the world."""
-    for name in ("head", "gpu"):
+    for name in NODES:
         (interface,) = node(name)["networkInterfaces"]
         assert interface["subnetwork"].endswith("/learner-ray") and "network" not in interface
 
@@ -52,7 +58,7 @@ def test_no_node_stands_in_the_default_network():
 def test_disks_go_with_their_node_and_zone_is_one():
     provider = load("gcp.yaml")["provider"]
     assert provider["availability_zone"].startswith(provider["region"] + "-")
-    for name in ("head", "gpu"):
+    for name in NODES:
         for disk in node(name)["disks"]:
             assert disk["autoDelete"] is True
             assert f"zones/{provider['availability_zone']}/" in disk["initializeParams"]["diskType"]
