@@ -13,14 +13,11 @@ from pathlib import Path
 
 import pytest
 import ray
-import yaml
 
 from learner_ray.core.errors import PlaceError, UserError
 from learner_ray.engine import connection
 from learner_ray.engine.connection import find_devices, left_as_found, start_local
-from learner_ray.engine.head import answers
-from learner_ray.engine.ray_private import BOOTSTRAP_FILE
-from tests.ray_head import free_address, head
+from tests.engine.fake_cloud import GPU, SPOT, autoscaled_head
 from tests.small_sweep import GUARD_S
 
 FIND = "from learner_ray.engine import connection; print(connection._started_here())"
@@ -87,40 +84,11 @@ print(devices, devices.none_up, devices.slots)
 """
 
 
-UNUSED = """cluster_synced_files initialization_commands setup_commands head_setup_commands
-worker_setup_commands head_start_ray_commands worker_start_ray_commands rsync_exclude rsync_filter"""
-
-
 @pytest.fixture
 def autoscaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A head with Ray's own autoscaler, whose nodes are processes here that say to have a GPU."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    address = free_address()
-    gpu = {"CPU": 1, "GPU": 1, "object_store_memory": 10**8}
-    config = {
-        "cluster_name": "fake",
-        "max_workers": 3,
-        "idle_timeout_minutes": 5,
-        "upscaling_speed": 1.0,
-        "provider": {"type": "fake_multinode", "gcs_address": address},
-        "available_node_types": {
-            "ray.head.default": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0},
-            "gpu": {"resources": gpu, "node_config": {}, "min_workers": 0, "max_workers": 8},
-        },
-        "head_node_type": "ray.head.default",
-        "file_mounts": {},
-        "file_mounts_sync_continuously": False,
-        **{name: [] for name in UNUSED.split()},
-        **{name: {} for name in ("auth", "docker")},
-    }
-    bootstrap = tmp_path / BOOTSTRAP_FILE.name
-    bootstrap.write_text(yaml.safe_dump(config))
-    fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
-    with head(address, "--num-cpus=1", f"--autoscaling-config={bootstrap}", env=fake):
-        until = time.monotonic() + GUARD_S
-        while not answers(address):  # a command would have given up by then, where the machine is busy
-            assert time.monotonic() < until
-            time.sleep(0.2)
+    with autoscaled_head(tmp_path, 3, {SPOT: (GPU, 8)}) as address:
         yield address
 
 
