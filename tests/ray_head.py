@@ -55,6 +55,15 @@ def head(address: str, *options: str, env: Mapping[str, str] | None = None) -> I
             started.wait()
 
 
+def asked_of_autoscaler(address: str) -> list[str]:
+    """What a head's autoscaler is asked for by placement groups that wait for nodes."""
+    from ray._raylet import GcsClient
+    from ray.autoscaler.v2.sdk import get_cluster_resource_state
+
+    state = get_cluster_resource_state(GcsClient(address=address))
+    return [str(group) for group in state.pending_gang_resource_requests]
+
+
 def shared_address(folder: Path, owner: int) -> str:
     """The address of the run's one head, which the first who asks has started.
 

@@ -28,8 +28,8 @@ from learner_ray.engine.head import answers
 from learner_ray.engine.ray_private import BOOTSTRAP_FILE
 from tests.cluster.files import CLUSTER, prepared
 from tests.cluster.test_aws_launch import launch_head, machine, new_clients
-from tests.ray_head import free_address, head
-from tests.small_sweep import GUARD_S, sweep_command
+from tests.ray_head import asked_of_autoscaler, free_address, head
+from tests.small_sweep import GUARD_S, sweep_command, wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("aws")]
 
@@ -86,7 +86,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
 
 @contextmanager
 def running(command: list[str], env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A sweep, until it is ended."""
+    """A sweep, which is killed in the end."""
     sweep = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield sweep
@@ -160,7 +160,9 @@ def test_a_mistake_asks_for_no_instance_and_a_sweep_for_a_spot_one_then_by_optio
         with running([*command, "--on-demand-after", "0.05"], env) as sweep:
             since = said_by(sweep, "asking for 2 on demand, at the full price")
             until(full, calls, sweep)
+            assert asked_of_autoscaler(address)
             print(f"on demand: RunInstances {time.monotonic() - since:.1f} s after it was said")
+        wait_until(lambda: not asked_of_autoscaler(address))  # though the sweep was killed
         print("then:", ", ".join(sorted(set(calls))))
     statements = head_statements("learner-ray", "arn")
     rights = {action for statement in statements for action in statement["Action"]}
