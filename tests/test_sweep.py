@@ -291,6 +291,7 @@ def test_bad_input_is_named_before_anything_starts(
         ("--trials-per-gpu", "1.5"),
         ("--hung-after", "-1"),
         ("--hung-after", "nan"),
+        ("--on-demand-after", "0"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(

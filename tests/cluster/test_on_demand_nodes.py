@@ -71,6 +71,13 @@ def test_nodes_at_the_full_price_come_first_once_they_are_asked_for(name: str) -
 
 
 @each_cloud
+def test_a_spot_node_is_still_asked_for_beside_them(name: str) -> None:
+    """The clouds may have none at the full price either."""
+    first = group({"GPU": 1.0}, spread=True)
+    assert started(name, first, group(ON_DEMAND, spread=True)) == {"gpu_on_demand": 1, "gpu": 1}
+
+
+@each_cloud
 def test_both_kinds_differ_in_the_price_alone(name: str) -> None:
     types = load(name)["available_node_types"]
     spot, full = types["gpu"], types["gpu_on_demand"]

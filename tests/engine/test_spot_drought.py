@@ -63,9 +63,8 @@ def test_a_sweep_in_a_drought_goes_on_with_nodes_at_the_full_price(
         finally:
             sweep.kill()
             sweep.wait()
-        print(
-            f"\nasked for {begun - dry:.1f} s after the drought began, launched {launched - begun:.1f} s later"
-        )
+        waited, launch = begun - dry, launched - begun
+        print(f"\nasked {waited:.1f} s after the drought began, launched {launch:.1f} s later")
         assert sweep.returncode == 0, said
         assert "On-demand GPU nodes are up: 1" in said
         assert asked.read_text().split().count(FULL_PRICE) == 1
