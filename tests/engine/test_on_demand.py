@@ -16,6 +16,8 @@ from learner_ray.engine.autoscaled import _launchable
 from learner_ray.engine.on_demand import GpuNodes, Offer, OnDemandNodes, offered, require_on_demand
 from learner_ray.study.options import SweepOptions
 from tests.cluster.files import CLUSTER
+from tests.ray_head import asked_of_autoscaler
+from tests.small_sweep import sweep
 
 AFTER_S = 300.0
 
@@ -145,3 +147,15 @@ def test_where_no_such_node_can_come_the_option_is_refused(file: Path) -> None:
     file.write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match="no node type"):
         require_on_demand(options, local=False)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.usefixtures("joined", "file")
+def test_the_sweep_refuses_it_before_it_asks_for_anything(
+    manifest: Path, tmp_path: Path, ray_address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results" / "lus"
+    assert sweep(manifest, out, "--on-demand-after", "5") == 2
+    assert "no node type with `on_demand`" in capsys.readouterr().err
+    assert not asked_of_autoscaler(ray_address) and not out.exists()
