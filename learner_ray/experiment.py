@@ -299,9 +299,7 @@ class Experiment:
             if trains and devices.none_up:
                 self._refuse(plan, external)
                 guessed = devices.precision
-                nodes = on_demand_nodes(
-                    options, lambda: slots_of(options, devices) * options.devices_per_trial
-                )
+                nodes = on_demand_nodes(options, lambda: slots_of(options, devices))
                 devices = with_a_gpu(devices, request.shared_data, request.results.address, nodes)
                 if devices.precision != guessed:
                     plan = self._planned(request, cohort, devices)
@@ -310,12 +308,12 @@ class Experiment:
 
     def _check_devices(self, devices: Devices) -> None:
         """Refuses options that the devices do not allow."""
-        from learner_ray.engine.on_demand import require_on_demand
+        from learner_ray.engine.on_demand import check_on_demand
 
         devices.trials(self.options.devices_per_trial)
         if self.options.trials_per_gpu is not None:
             devices.check_share(self.options.trials_per_gpu, self.options.devices_per_trial)
-        require_on_demand(self.options, local=devices.local)
+        check_on_demand(self.options, local=devices.local)
 
     def _planned(self, request: Request, cohort: Cohort, devices: Devices) -> Plan:
         from learner_ray.study.other_numerics import recorded_numerics

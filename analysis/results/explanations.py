@@ -15,8 +15,11 @@ INDEX = "explanations/explanations.json"
 """File below a study that says what its pictures show."""
 
 
-ADDED = "what the pixels of a window there add to the predicted change, from the scan blurred throughout on"
-LOST = "what the predicted change loses when a window there is blurred in all frames"
+ADDED = (
+    "A map shows how much each window contributes to the predicted change, beside the same scan blurred "
+    "throughout (integrated gradients)."
+)
+LOST = "A map shows how much the predicted change loses when a window is blurred in all frames (occlusion)."
 """What maps show, by the method that ``explain`` names; versions that named none drew the second."""
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import ray
@@ -28,6 +29,38 @@ NODE_STARTS_S = 900.0
 
 SAID_AFTER_S = 120.0
 """Seconds after which it is said that no node has come yet."""
+
+ON_DEMAND = "on_demand"
+"""The resource by which a cluster file marks the node type that is not spot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """The on-demand GPU nodes that a cluster file allows."""
+
+    nodes: int
+    gpus_each: int
+    is_last_choice: bool
+    """Whether as many spot nodes are allowed as nodes in all. Else the autoscaler starts on-demand nodes for
+    runs that wait once all spot nodes are up, without being asked."""
+
+
+def offered() -> Offer | None:
+    """What the cluster file on this head offers; None where it has no such node type."""
+    config = ray_private.autoscaler_config()
+    most = config.get("max_workers", 0)
+    found, spot = None, 0
+    for kind in config.get("available_node_types", {}).values():
+        has, nodes = kind.get("resources", {}), min(kind.get("max_workers", most), most)
+        if has.get("GPU", 0) < 1:
+            continue
+        if has.get(ON_DEMAND, 0) < 1:
+            spot += nodes
+        elif nodes >= 1 and found is None:
+            found = (nodes, int(has["GPU"]))
+    if found is None:
+        return None
+    return Offer(nodes=found[0], gpus_each=found[1], is_last_choice=spot >= most)
 
 
 def reachable_devices() -> dict[str, int]:
@@ -64,7 +97,7 @@ def bring_a_gpu(most: int, on_demand: OnDemandNodes | None = None) -> None:
 
     Args:
         most: the GPUs that the autoscaler may bring.
-        on_demand: asks for nodes at the full price, too, if none has come for long.
+        on_demand: asks for on-demand nodes, too, if none has come for long.
 
     Raises:
         UserError: none came.
@@ -85,9 +118,10 @@ def bring_a_gpu(most: int, on_demand: OnDemandNodes | None = None) -> None:
                     "is no capacity; `ray status` in another shell says which"
                 )
             if waited > limit_s:
+                known = on_demand or not offered()
+                hint = "" if known else ": --on-demand-after MINUTES asks for on-demand nodes, too"
                 raise UserError(
                     f"no GPU node came up within {limit_s / 60:.0f} minutes: `ray status` says why "
-                    "(quota, or no capacity; at the full price there may be some: --on-demand-after MINUTES, "
-                    "see cluster/README.md); without a GPU, add --address local"
+                    f"(quota, or no capacity{hint}); without a GPU, add --address local"
                 )
             time.sleep(1)

@@ -142,7 +142,7 @@ def with_a_gpu(
         devices: those that were found.
         data: what every node must be able to read; None for a phantom.
         out: the results folder, which all nodes must share.
-        on_demand: asks for nodes at the full price, too, if none has come for long.
+        on_demand: asks for on-demand nodes, too, if none has come for long.
 
     Raises:
         UserError: none came, or the node could not run this study.

@@ -84,7 +84,7 @@ def run_external(
     logger.info(f"Testing {len(left)} final runs on the external cohort, {min(slots, len(left))} at a time")
     interrupt = Interrupt(store.root, home)
     pool = _Pool(source, store, resources_of(devices, share=1), evaluate or predict_externally, interrupt)
-    on_demand = on_demand_nodes(options, lambda: min(slots, len(left)))
+    on_demand = on_demand_nodes(options, lambda: min(slots, len(left) - pool.tested))
     with interrupt, on_demand or nullcontext():
         try:
             pool.work(left, slots, options.hung_after, on_demand)
@@ -158,7 +158,8 @@ class _Pool:
         """The tests under way, by what Ray gives for their results."""
         self._idle: list[Any] = []
         self._hung: set[Any] = set()
-        self._done = 0
+        self.tested = 0
+        """Runs that have been tested."""
 
     def work(
         self, left: Sequence[ToTest], slots: int, hung_after_s: float, on_demand: OnDemandNodes | None
@@ -213,8 +214,8 @@ class _Pool:
         self._idle.append(tried.tester)
         with self._interrupt.watching_storage():
             self._store.folder(tried.run.run_hash).fetch(models=False)
-        self._done += 1
-        logger.info(f"{self._done}/{of}  {tried.run.label}: tested on the external cohort")
+        self.tested += 1
+        logger.info(f"{self.tested}/{of}  {tried.run.label}: tested on the external cohort")
 
     def _judge(self, run: ToTest, fault: Fault) -> bool | None:
         """Whether a run is tested again with nothing beside it (True), beside others (False), or not at all

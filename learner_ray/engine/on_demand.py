@@ -1,9 +1,9 @@
-"""GPU nodes at the full price, for a sweep whose cluster gets no spot nodes (``--on-demand-after``).
+"""On-demand GPU nodes, for a sweep whose cluster gets no spot nodes (``--on-demand-after``).
 
 Ray's autoscaler does not fall back by itself: in version 2 (Ray 2.60) a launch that the cloud refuses, with
 AWS's ``InsufficientInstanceCapacity``, leaves the node type as available as it was, and only a launch that
-hangs for an hour changes that (``CloudResourceMonitor``). So the node type at the full price has a resource
-that no run asks for: that makes it the autoscaler's last choice, and here it is asked for by this resource.
+hangs for an hour changes that (``CloudResourceMonitor``). So the on-demand node type has a resource that no
+run asks for: that makes it the autoscaler's last choice, and here it is asked for by this resource.
 """
 
 from __future__ import annotations
@@ -21,22 +21,12 @@ from ray import tune
 from learner_ray.core.errors import UserError
 from learner_ray.engine import ray_private
 from learner_ray.engine.asked_nodes import AskedNodes
+from learner_ray.engine.autoscaled import ON_DEMAND, Offer, offered
 from learner_ray.study.options import SweepOptions
 
 logger = logging.getLogger(__name__)
 
-ON_DEMAND = "on_demand"
-"""The resource by which a cluster file marks the node type at the full price."""
-
 LOOKS_EVERY_S = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Offer:
-    """The nodes at the full price that a cluster file allows."""
-
-    nodes: int
-    gpus_each: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +37,6 @@ class GpuNodes:
     on_demand: int = 0
 
 
-def offered() -> Offer | None:
-    """What the cluster file on this head offers; None where it has no such node type."""
-    config = ray_private.autoscaler_config()
-    most = config.get("max_workers", 0)
-    for kind in config.get("available_node_types", {}).values():
-        has = kind.get("resources", {})
-        nodes = min(kind.get("max_workers", most), most)
-        if has.get(ON_DEMAND, 0) >= 1 and has.get("GPU", 0) >= 1 and nodes >= 1:
-            return Offer(nodes=nodes, gpus_each=int(has["GPU"]))
-    return None
-
-
 def gpu_nodes() -> GpuNodes:
     """The GPU nodes that are up."""
     up = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
@@ -66,38 +44,42 @@ def gpu_nodes() -> GpuNodes:
     return GpuNodes(spot=len(up) - on_demand, on_demand=on_demand)
 
 
-def require_on_demand(options: SweepOptions, *, local: bool) -> None:
-    """Refuses the option where no node at the full price can come, or too few for one run.
+def check_on_demand(options: SweepOptions, *, local: bool) -> None:
+    """Refuses the option where no on-demand node can come, or no run could use one; without it, warns of a
+    cluster file whose on-demand nodes may come unasked.
 
     Raises:
         UserError: says what to do.
     """
+    offer = None if local else offered()
     if options.on_demand_after is None:
+        if offer and not offer.is_last_choice:
+            logger.warning(
+                "The cluster file allows fewer spot nodes than nodes in all: once they are up, waiting runs "
+                "get on-demand nodes unasked. Lower its first max_workers to that of the spot type"
+            )
         return
     given = f"--on-demand-after {options.on_demand_after:g}"
     if local:
         raise UserError(f"{given} asks a cluster's autoscaler, and this is no cluster: leave it out")
-    offer = offered()
     if offer is None:
         raise UserError(
-            f"{given}: the cluster file on this head ({ray_private.BOOTSTRAP_FILE}) has no node type with "
-            f"`{ON_DEMAND}` and a GPU among its resources: add one as in cluster/gpu.yaml and type `ray up` "
-            "again, or leave the option out"
+            f"{given}: the cluster file on this head ({ray_private.BOOTSTRAP_FILE}) has no on-demand nodes: "
+            "leave it out, or, on AWS and Google Cloud, add a node type like `gpu_on_demand` of "
+            "cluster/gpu.yaml and type `ray up` again"
         )
-    most = offer.nodes * offer.gpus_each
-    if options.devices_per_trial > most:
+    if options.devices_per_trial > 1:
         raise UserError(
-            f"{given}: the cluster file allows {most} GPUs at the full price, too few for "
-            f"--devices-per-trial {options.devices_per_trial}: raise max_workers of that node type, or leave "
-            "the option out"
+            f"{given} is for runs of one device: leave out either this or "
+            f"--devices-per-trial {options.devices_per_trial}"
         )
 
 
 def on_demand_nodes(options: SweepOptions, wanted: Callable[[], float]) -> OnDemandNodes | None:
-    """What asks for nodes at the full price in this sweep; None where it may not.
+    """What asks for on-demand nodes in this sweep; None where it may not.
 
     Args:
-        options: of the sweep, which :func:`require_on_demand` has not refused.
+        options: of the sweep, which :func:`check_on_demand` has not refused.
         wanted: the GPUs that the sweep could use now.
     """
     offer = offered() if options.on_demand_after is not None else None
@@ -107,8 +89,8 @@ def on_demand_nodes(options: SweepOptions, wanted: Callable[[], float]) -> OnDem
 
 
 class OnDemandNodes(tune.Callback):  # type: ignore[misc]
-    """Asks for nodes at the full price while its context lasts: as soon as no GPU node has been up for so
-    long. They are asked for until they have come, or a spot node has, which ends the drought.
+    """Asks for on-demand nodes while its context lasts, as soon as no GPU node has been up for so long, and
+    until one is up, of either kind, which ends the drought.
 
     Args:
         after_s: seconds without a GPU node after which they are asked for.
@@ -132,11 +114,13 @@ class OnDemandNodes(tune.Callback):  # type: ignore[misc]
         self.after_s = after_s
         self._offer, self._wanted, self._up, self._clock = offer, wanted, up, clock
         self._asked = asked or AskedNodes()
-        self._expected = 0
-        """Nodes that were asked for, those that have come among them; 0 where none are."""
-        self._missing = 0
-        """Those of them that have not come."""
+        self._asked_for = 0
+        """Nodes that are asked for."""
         self._since = self._look_at = clock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune writes its callbacks down when it begins, with all that they refer to."""
+        return {}
 
     def __enter__(self) -> OnDemandNodes:
         self._since = self._look_at = self._clock()
@@ -156,38 +140,32 @@ class OnDemandNodes(tune.Callback):  # type: ignore[misc]
             return
         self._look_at = now + LOOKS_EVERY_S
         up = self._up()
-        if self._expected:
+        if self._asked_for:
             self._follow(up)
         if up.spot or up.on_demand:
             self._since = now
-        elif not self._expected and now - self._since >= self.after_s:
-            self._begin()
+        elif not self._asked_for and now - self._since >= self.after_s and (nodes := self._nodes()):
+            logger.info(
+                f"No GPU node has been up for {self.after_s / 60:g} minutes: asking for {nodes} on demand; "
+                "costs are still shown at the spot price"
+            )
+            self._ask(nodes)
 
-    def _begin(self) -> None:
-        nodes = min(self._offer.nodes, math.ceil(self._wanted() / self._offer.gpus_each))
-        if nodes < 1:
-            return
-        logger.info(
-            f"No GPU node has been up for {self.after_s / 60:g} minutes: asking for {nodes} on demand, "
-            "at the full price"
-        )
-        self._expected = nodes
-        self._ask(nodes)
+    def _nodes(self) -> int:
+        """The nodes that the file allows and the sweep could use now."""
+        return min(self._offer.nodes, math.ceil(self._wanted() / self._offer.gpus_each))
 
     def _follow(self, up: GpuNodes) -> None:
-        missing = max(0, self._expected - up.on_demand)
-        came = self._expected - missing
-        if missing and not up.spot:
-            if missing != self._missing:
-                self._ask(missing)
-            return
-        if missing:
-            logger.info(f"A spot node is up: no longer asking on demand ({came} of {self._expected} came)")
+        """Withdraws the request once a node is up, since it would keep the node's GPU from runs; others that
+        the cloud has granted come all the same."""
+        if up.on_demand:
+            logger.info("On-demand GPU nodes are coming up; they stay while runs are on them")
+        elif up.spot:
+            logger.info("A spot node is up: on-demand nodes are not asked for any more")
         else:
-            logger.info(f"On-demand GPU nodes are up: {came}. They stay while runs are on them")
-        self._expected = 0
+            return
         self._ask(0)
 
     def _ask(self, nodes: int) -> None:
-        self._missing = nodes
+        self._asked_for = nodes
         self._asked.ask(nodes, {"GPU": self._offer.gpus_each, ON_DEMAND: 1})

@@ -87,7 +87,7 @@ def run_plan(
             hosts=GpuHosts() if sharing.in_one_process else None,
             # Ray on this machine has no more devices than that.
             limit=None if devices.local else options.max_concurrent,
-            on_demand=on_demand_nodes(options, lambda: min(slots, runner.remaining) * size / share),
+            on_demand=on_demand_nodes(options, lambda: min(slots, runner.remaining) / share),
         )
     except BaseException:
         if standing.has_gone:

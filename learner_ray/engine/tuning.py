@@ -61,7 +61,7 @@ def run_study(
         hosts: train the runs instead, in one process per GPU.
         hung_after_s: silence after which a trial is taken to hang.
         limit: trials at a time, where fewer than the devices hold are wanted.
-        on_demand: asks for GPU nodes at the full price where none has been up for long.
+        on_demand: asks for on-demand GPU nodes where none has been up for long.
         clock: by which silence is measured, in seconds.
 
     Returns:

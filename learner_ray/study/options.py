@@ -115,8 +115,8 @@ class SweepOptions:
     hung_after: float = _option(1800.0, metavar="SECONDS")
     """Ends a run that finishes no epoch within this time, and starts it once more."""
     on_demand_after: float | None = _option(metavar="MINUTES")
-    """Asks for GPU nodes at the full price, as many as the cluster file allows, where no GPU node has been up
-    for so long while runs wait. Without it: never."""
+    """Asks for on-demand GPU nodes, as many as the cluster file allows, where no GPU node has been up for so
+    long while runs wait. Without it: never. AWS and Google Cloud alone."""
     retry: str | None = _option(choices=tuple(RETRY))
     """Runs again what has failed: audits and final runs with "failed"; trials, too, with "failed-trials",
     which also searches anew what was suggested after them. Without it: failed runs stay failed."""

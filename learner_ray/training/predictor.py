@@ -146,11 +146,19 @@ class Predictor:
 
         Returns:
             float32 (N, T, H, W).
+
+        Raises:
+            UserError: an encoder of the user's own computes without gradients.
         """
         make_deterministic(self.spec.threads)
         self._network.eval()
         pixels = clips.detach().to(self._device).requires_grad_(True)
-        output = self._network(pixels)
+        output = self._network(pixels * 1)  # an encoder may change its input in place, which a leaf refuses
+        if not output.embedding.requires_grad:
+            raise UserError(
+                f"run {self.spec.hash}: its encoder {self.spec.config.encoder.name} computes without "
+                "gradients (torch.no_grad, or detach): take that out, or its predictions cannot be explained"
+            )
         embeddings, standardised = (
             output.embedding.detach().cpu().numpy(),
             output.score.detach().cpu().numpy(),

@@ -158,7 +158,7 @@ def test_a_mistake_asks_for_no_instance_and_a_sweep_for_a_spot_one_then_by_optio
         print("a sweep:", ", ".join(sorted(set(calls))))
         calls.clear()
         with running([*command, "--on-demand-after", "0.05"], env) as sweep:
-            since = said_by(sweep, "asking for 2 on demand, at the full price")
+            since = said_by(sweep, "asking for 2 on demand;")
             until(full, calls, sweep)
             assert asked_of_autoscaler(address)
             print(f"on demand: RunInstances {time.monotonic() - since:.1f} s after it was said")

@@ -72,7 +72,7 @@ def test_nodes_at_the_full_price_come_first_once_they_are_asked_for(name: str) -
 
 @each_cloud
 def test_a_spot_node_is_still_asked_for_beside_them(name: str) -> None:
-    """The clouds may have none at the full price either."""
+    """The clouds may have none on demand either."""
     first = group({"GPU": 1.0}, spread=True)
     assert started(name, first, group(ON_DEMAND, spread=True)) == {"gpu_on_demand": 1, "gpu": 1}
 
@@ -93,6 +93,6 @@ def test_both_kinds_differ_in_the_price_alone(name: str) -> None:
 
 @each_cloud
 def test_no_more_nodes_than_spot_ones_are_allowed(name: str) -> None:
-    """Else runs that wait would get nodes at the full price once all spot nodes are up."""
+    """Else runs that wait would get on-demand nodes once all spot nodes are up."""
     config = load(name)
     assert config["max_workers"] <= config["available_node_types"]["gpu"]["max_workers"]

@@ -22,9 +22,9 @@ DROUGHT, ASKED = "drought", "asked.txt"
 """Files in the cloud's folder: while the first exists there are no spot nodes; the second has a line for each
 node that was asked for, with its type."""
 
-SPOT, FULL_PRICE = "gpu", "gpu_on_demand"
+SPOT, ON_DEMAND = "gpu", "gpu_on_demand"
 GPU = {"CPU": 1, "GPU": 1, "object_store_memory": 10**8}
-TYPES = {SPOT: GPU, FULL_PRICE: GPU | {"on_demand": 1}}
+TYPES = {SPOT: GPU, ON_DEMAND: GPU | {"on_demand": 1}}
 
 UNUSED = """cluster_synced_files initialization_commands setup_commands head_setup_commands
 worker_setup_commands head_start_ray_commands worker_start_ray_commands rsync_exclude rsync_filter"""

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from learner_ray.core.errors import UserError
 from learner_ray.imaging.overlay import overlay
 from learner_ray.training import explaining
 from learner_ray.training.data import Data, open_data
@@ -91,7 +92,8 @@ def test_pictures_of_an_earlier_call_are_never_told_of_as_this_one_s(
 @pytest.mark.slow
 @pytest.mark.parametrize("inputs", ["difference", "both", "score_difference"])
 def test_what_pixels_add_is_the_change_of_the_prediction(manifest: Path, tmp_path: Path, inputs: str) -> None:
-    """From the blurred scan to the scan, through network and classifier, with more steps than a map takes."""
+    """From the blurred scan to the scan, through network and classifier. With more steps than a map takes: the
+    run has hardly been trained, and there is little to explain."""
     from tests.training.test_run import FINAL, finish, spec
 
     run = spec(manifest, FINAL, train__epochs=1, progression__input=inputs, train__precision="float32")
@@ -112,6 +114,28 @@ def test_what_pixels_add_is_the_change_of_the_prediction(manifest: Path, tmp_pat
     expected = predicted(clip[0]) - predicted(blurred(clip[0], max(2, clip.shape[-1] // 8)))
     assert abs(expected) > 1e-3, "nothing to explain"
     assert added == pytest.approx(expected, rel=0.05, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_an_encoder_may_change_its_input_in_place_but_must_have_gradients(
+    manifest: Path, tmp_path: Path
+) -> None:
+    from tests.training.test_run import FINAL, finish, spec
+
+    run = spec(manifest, FINAL, train__epochs=1, train__precision="float32")
+    predictor = Predictor.load(finish(run, tmp_path / "run").path)
+    encoder = predictor.exported[0].encoder
+    forward, clip = encoder.forward, torch.rand(1, run.config.data.frames, SIZE, SIZE)
+
+    def slopes() -> torch.Tensor:
+        return predictor.slopes(clip, lambda e, s: (np.ones(e.shape), np.zeros(s.shape)))
+
+    expected = slopes()
+    encoder.forward = lambda x: forward(x.mul_(1.0))
+    torch.testing.assert_close(slopes(), expected)
+    encoder.forward = torch.no_grad()(forward)
+    with pytest.raises(UserError, match="computes without gradients"):
+        slopes()
 
 
 def ledger_names(predictor: Predictor, data: Data) -> list[str]:
