@@ -92,8 +92,8 @@ def test_pictures_of_an_earlier_call_are_never_told_of_as_this_one_s(
 @pytest.mark.slow
 @pytest.mark.parametrize("inputs", ["difference", "both", "score_difference"])
 def test_what_pixels_add_is_the_change_of_the_prediction(manifest: Path, tmp_path: Path, inputs: str) -> None:
-    """From the blurred scan to the scan, through network and classifier. With more steps than a map takes: the
-    run has hardly been trained, and there is little to explain."""
+    """From the blurred scan to the scan, through network and classifier. With more steps than a map takes:
+    the run has hardly been trained, and there is little to explain."""
     from tests.training.test_run import FINAL, finish, spec
 
     run = spec(manifest, FINAL, train__epochs=1, progression__input=inputs, train__precision="float32")
