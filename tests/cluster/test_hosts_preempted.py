@@ -13,12 +13,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.hosts import METADATA, NEEDS_HOSTS, ROOT, SWEEP, virtual_hosts, wait_until
+from tests.cluster.hosts import METADATA, NEEDS_HOSTS, ROOT, TINY, virtual_hosts, wait_until
 from tests.cluster.runs_of_hosts import holder, in_training, progress
 
 pytestmark = NEEDS_HOSTS
 
-STUDY = "--arms mse --epochs 120 --trials 0"
+EPOCHS = 40
+STUDY = """
+import time
+from dataclasses import replace
+from pathlib import Path
+from learner_ray.losses.base import Loss
+from learner_ray.study.study import Arm
+from search_spaces.lus import STUDY as LUS
+
+class Held(Loss):
+    name = "held"
+    def compute(self, batch):
+        while Path("{hold}").exists():
+            time.sleep(0.05)
+        return batch.embeddings.new_zeros(())
+
+arms = (Arm(name="held", label="Held", edits={{"loss.name": "held"}}),)
+STUDY = replace(LUS, name="held", arms=arms, default_arms=("held",), reference="held")
+"""
+"""Real training, which waits while a file is there: no run ends before its host is taken away."""
 HOLDS_THE_HEAD = (
     "ray job submit --no-wait --submission-id holder --address http://127.0.0.1:8265 --entrypoint-num-cpus 1 "
     """--entrypoint-resources '{"driver": 0.001}' -- sleep 3600"""
@@ -28,8 +47,6 @@ HOLDS_THE_HEAD = (
 
 def take_away(cluster, host):
     """Announces the end of a host as its cloud does, ends it once Ray knows, and plugs it in again.
-
-    Sooner than a cloud does: the run should not end well in the seconds that are left to it.
 
     Returns:
         seconds from the announcement to when Ray knew of it.
@@ -72,15 +89,21 @@ def preempted(cluster):
     results, log = cluster.folder / "preempted", cluster.folder / "preempted.log"
     assert "submitted" in cluster.run(1, HOLDS_THE_HEAD)
     start = time.monotonic()
-    sweep = cluster.open(1, f"{SWEEP} {STUDY} --data {cluster.data} --out {results / 'lus'}", log)
+    study, hold = cluster.folder / "held.py", cluster.folder / "hold"
+    study.write_text(STUDY.format(hold=hold))
+    options = f"--folds 2 --epochs {EPOCHS} --trials 0 --data {cluster.data} --out {results / 'held'}"
+    line = f"cd ~/learner_ray && python -m learner_ray.sweep {study} {TINY} {options}"
+    sweep = cluster.open(1, line, log)
     try:
         wait_until(lambda: in_training(results, "host3") or sweep.poll() is not None, 300, step=0.05)
         assert sweep.poll() is None, log.read_text()
         run, before = in_training(results, "host3"), [[]]
         for _ in range(2):
             wait_until(partial(goes_on, run, len(before[-1])), 400, step=0.05)
+            hold.touch()
             seconds = take_away(cluster, goes_on(run, len(before[-1])))
             before.append(progress(run))
+            hold.unlink()
             print(f"\ntaken away {seconds:.0f} s after the notice, in epoch {len(before[-1]) + 1} of its run")
         code = sweep.wait(timeout=900)
     finally:
@@ -95,8 +118,8 @@ def preempted(cluster):
 def test_the_run_ends_well_and_no_epoch_is_missing(preempted):
     assert json.loads((preempted.run / "state.json").read_text())["state"] == "complete"
     epochs = [row["epoch"] for row in progress(preempted.run)]
-    assert epochs == list(range(1, 121))
-    assert 0 < len(preempted.before[1]) < len(preempted.before[2]) < 120, "it was not taken away twice"
+    assert epochs == list(range(1, EPOCHS + 1))
+    assert 0 < len(preempted.before[1]) < len(preempted.before[2]) < EPOCHS, "it was not taken away twice"
 
 
 def test_the_sweep_says_why_it_begins_again(preempted):
