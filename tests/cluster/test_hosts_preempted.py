@@ -128,8 +128,7 @@ def test_the_sweep_says_why_it_begins_again(preempted):
 
 def test_it_is_the_run_that_it_would_have_been_undisturbed(cluster, preempted):
     log = cluster.folder / "undisturbed.log"
-    again = (
-        f"python -m learner_ray.train {preempted.run / 'config.json'} --out {cluster.folder / 'undisturbed'}"
-    )
+    files = f"{preempted.run / 'config.json'} --study {cluster.folder / 'held.py'}"
+    again = f"python -m learner_ray.train {files} --out {cluster.folder / 'undisturbed'}"
     assert cluster.open(1, f"cd ~/learner_ray && {again}", log).wait(600) == 0, log.read_text()
     assert "identical to the record, bit for bit" in log.read_text()
