@@ -21,7 +21,7 @@ from ray import tune
 from learner_ray.core.errors import UserError
 from learner_ray.engine import ray_private
 from learner_ray.engine.asked_nodes import AskedNodes
-from learner_ray.engine.autoscaled import ON_DEMAND, Offer, offered
+from learner_ray.engine.cluster_file import ON_DEMAND, Offer, offered
 from learner_ray.study.options import SweepOptions
 
 logger = logging.getLogger(__name__)

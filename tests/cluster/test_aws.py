@@ -121,7 +121,7 @@ def test_the_head_ends_the_nodes_of_its_own_cluster_alone() -> None:
 def test_every_node_has_the_role_that_is_made_for_it() -> None:
     types = load("gpu.yaml")["available_node_types"]
     names = {name: t["node_config"]["IamInstanceProfile"]["Name"] for name, t in types.items()}
-    assert names == {"head": aws_roles.HEAD, "gpu": aws_roles.WORKER}
+    assert names == {"head": aws_roles.HEAD, "gpu": aws_roles.WORKER, "gpu_on_demand": aws_roles.WORKER}
 
 
 @moto.mock_aws

@@ -11,7 +11,7 @@ import ray
 import yaml
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
-from learner_ray.engine.autoscaled import MOST_GPUS
+from learner_ray.engine.cluster_file import MOST_GPUS
 from tests.cluster.files import CLUSTER
 
 # The fields of https://ray-project.github.io/kuberay/reference/api/ (ray.io/v1) that a manifest may set.

@@ -14,7 +14,7 @@ import pytest
 
 from learner_ray.core.errors import UserError
 from learner_ray.engine import head
-from learner_ray.engine.autoscaled import MOST_GPUS, _launchable
+from learner_ray.engine.cluster_file import MOST_GPUS, launchable
 from learner_ray.engine.connection import find_devices
 from tests.ray_head import free_address
 from tests.small_sweep import GUARD_S
@@ -98,4 +98,4 @@ def test_how_many_gpus_an_autoscaler_may_bring_is_a_number(monkeypatch: pytest.M
     for value in ("many", "-1", ""):
         monkeypatch.setenv(MOST_GPUS, value)
         with pytest.raises(UserError, match=MOST_GPUS):
-            _launchable("GPU")
+            launchable("GPU")

@@ -14,7 +14,7 @@ from ray import cloudpickle
 from learner_ray.core.errors import UserError
 from learner_ray.engine import on_demand, ray_private
 from learner_ray.engine.asked_nodes import AskedNodes
-from learner_ray.engine.autoscaled import Offer, _launchable, offered
+from learner_ray.engine.cluster_file import Offer, launchable, offered
 from learner_ray.engine.on_demand import GpuNodes, OnDemandNodes, check_on_demand
 from learner_ray.study.options import SweepOptions
 from tests.cluster.files import CLUSTER
@@ -126,7 +126,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_clouds_files_offer_two_such_nodes_among_eight(name: str, file: Path) -> None:
     file.write_text((CLUSTER / name).read_text())
     assert offered() == Offer(nodes=2, gpus_each=1, is_last_choice=True)
-    assert _launchable("GPU") == 8
+    assert launchable("GPU") == 8
 
 
 def test_where_no_such_node_can_come_the_option_is_refused(file: Path) -> None:
