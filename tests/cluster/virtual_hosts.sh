@@ -48,7 +48,8 @@ start() {
   ip link add "lrveth$1" type veth peer name eth0 netns "$space"
   ip link set "lrveth$1" master "$BRIDGE" up
   ip -n "$space" address add "$address/24" dev eth0
-  ip -n "$space" link set eth0 up
+  # Its own for good, as a machine has one: what others know of a host that is plugged in again stays true.
+  ip -n "$space" link set eth0 address "02:00:0a:d5:4d:0$1" up
   ip -n "$space" link set lo up
   # Ray takes for its own address the one it would reach the world from; without a route, 127.0.0.1.
   ip -n "$space" route add default via "$NET.1"
@@ -69,7 +70,7 @@ END
 
 await() {
   for _ in $(seq 50); do
-    if (exec 3<>"/dev/tcp/$1/22") 2>/dev/null; then return; fi
+    if timeout 2 bash -c "exec 3<>/dev/tcp/$1/22" 2>/dev/null; then return; fi
     sleep 0.2
   done
   echo "$1 did not come up:" >&2
