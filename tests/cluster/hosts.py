@@ -30,8 +30,6 @@ ALIVE = "import ray; ray.init(log_to_driver=False); print(sum(n['Alive'] for n i
 METADATA = "169.254.169.254"
 """Where a cloud's machines find what it has to say of them."""
 TINY = "--profile laptop --set data.image_size=32 --set data.frames=2"
-SWEEP = f"cd ~/learner_ray && python -m learner_ray.sweep lus {TINY} --folds 2"
-"""Typed on a host."""
 BORROWED = [
     f"ln -sfn {shlex.quote(sys.prefix)} ~/learner_ray/.venv",
     "cd ~/learner_ray/cluster && sed '/-m venv\\|pip install/d' setup.sh >here.sh && bash here.sh",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pandas as pd
-
 
 def holder(run):
     """The host that trains a run, or has ended it; empty where none has yet."""
@@ -22,8 +20,3 @@ def in_training(results, host):
     """A run that the host is training and has finished an epoch of."""
     runs = [run for run in (results / "runs").glob("*") if holder(run) == host]
     return next((run for run in runs if progress(run) and not (run / "state.json").exists()), None)
-
-
-def comparable(folder):
-    ledger = pd.read_parquet(folder / "ledger.parquet")
-    return ledger.sort_values(["arm", "repeat", "fold", "seed", "pair"], ignore_index=True)

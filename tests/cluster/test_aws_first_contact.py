@@ -27,7 +27,8 @@ from cluster.aws_roles import head_statements
 from learner_ray.engine.head import answers
 from learner_ray.engine.ray_private import BOOTSTRAP_FILE
 from tests.cluster.files import CLUSTER, prepared
-from tests.cluster.test_aws_launch import launch_head, machine, new_clients
+from tests.cluster.launching import launch_head
+from tests.cluster.test_aws_launch import machine, new_clients
 from tests.ray_head import asked_of_autoscaler, free_address, head
 from tests.small_sweep import GUARD_S, sweep_command, wait_until
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import boto3
 import moto
 import pytest
-from ray.autoscaler._private import commands
 from ray.autoscaler._private.aws import config as aws_config
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.aws.utils import client_cache, resource_cache
@@ -19,29 +18,12 @@ from ray.autoscaler._private.providers import _clear_provider_cache
 
 from cluster import aws
 from tests.cluster.files import CLUSTER, load, prepared
+from tests.cluster.launching import assert_ray_is_closed, launch_head
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.xdist_group("aws")]
 
 SSH_FROM = "192.0.2.7/32"
 REGION = load("gpu.yaml")["provider"]["region"]
-
-
-class Recorder:
-    """Stands in for `subprocess`: notes what would be run on the nodes."""
-
-    def __init__(self):
-        self.lines = []
-
-    def check_call(self, command, *args, **kwargs):
-        self.lines.append(" ".join(command))
-        return 0
-
-    def check_output(self, command, *args, **kwargs):
-        self.lines.append(" ".join(command))
-        return b""
-
-    def said(self, text):
-        return [line for line in self.lines if text in line]
 
 
 def forget_clients():
@@ -56,21 +38,6 @@ def new_clients():
     forget_clients()
     yield
     forget_clients()
-
-
-def launch_head(config):
-    """As `ray up` does it; what it would type on the head is only noted, by the recorder that is returned."""
-    recorder = Recorder()
-    commands.get_or_create_head_node(
-        config,
-        printable_config_file="cluster/gpu.yaml",
-        no_restart=False,
-        restart_only=False,
-        yes=True,
-        override_cluster_name=None,
-        _runner=recorder,
-    )
-    return recorder
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +120,7 @@ def test_what_is_copied_to_the_head(launched):
 
 def test_what_is_run_on_the_head(launched):
     recorder = launched[1]
-    (start,) = recorder.said("ray start")
-    for setting in ("RAY_AUTH_MODE=token", "RAY_USAGE_STATS_ENABLED=0", "--dashboard-host=127.0.0.1"):
-        assert setting in start
-    assert not recorder.said("0.0.0.0")
+    assert_ray_is_closed(recorder)
     steps = [recorder.said(step) for step in ("auth_token", "apt-get", "setup.sh", "ray start")]
     positions = [recorder.lines.index(lines[0]) for lines in steps]
     assert positions == sorted(positions)

@@ -14,14 +14,21 @@ import pytest
 
 from learner_ray.study.study import WITH_EARLIER_SCORE
 from learner_ray.training.run import CHECKPOINT_SECONDS
-from tests.cluster.hosts import NEEDS_HOSTS, SWEEP, virtual_hosts, wait_until
-from tests.cluster.runs_of_hosts import comparable, holder, in_training, progress
+from tests.cluster.hosts import NEEDS_HOSTS, TINY, virtual_hosts, wait_until
+from tests.cluster.runs_of_hosts import holder, in_training, progress
 
 pytestmark = NEEDS_HOSTS
 
 ARMS = ("mse", "contrastive", "majority")
+SWEEP = f"cd ~/learner_ray && python -m learner_ray.sweep lus {TINY} --folds 2"
+"""Typed on a host."""
 SEARCHED = f"--arms {','.join(ARMS)} --epochs 10 --trials 2 --parallel-trials 2"
 """Of so many epochs that a host can be pulled in the middle of a run."""
+
+
+def comparable(folder):
+    ledger = pd.read_parquet(folder / "ledger.parquet")
+    return ledger.sort_values(["arm", "repeat", "fold", "seed", "pair"], ignore_index=True)
 
 
 @dataclass(frozen=True)
