@@ -47,7 +47,7 @@ from learner_ray.run.spec import Patients, RunSpec, Source
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.distributed import World
 from learner_ray.training.explaining import pair_maps
-from learner_ray.training.integrated_gradients import WINDOWS
+from learner_ray.training.integrated_gradients import window_side
 from learner_ray.training.predictor import Predictor
 from learner_ray.training.pretraining import untrained_network
 from learner_ray.training.progression import Progression
@@ -185,7 +185,7 @@ def measured(predictor: Predictor, data: Data) -> list[dict[object, float]]:
         pair = pairs.iloc[[number]].reset_index(drop=True)
         quarters, changes, strengths, largest = np.zeros(4), np.zeros(4), np.zeros(4), 0.0
         for scan, values in pair_maps(predictor, data, pair, embedded).items():
-            window = max(2, values.shape[0] // WINDOWS)
+            window = window_side(values)
             change, tissue = planted(
                 data, scan, f"{scan.removesuffix(suffix)}{OTHER}{suffix}", frames, window
             )

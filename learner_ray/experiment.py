@@ -279,12 +279,12 @@ class Experiment:
         # Ray and Optuna are loaded here: no mistake that can be told before waits for them.
         from learner_ray.engine.connection import check_visible, find_devices, left_as_found, with_a_gpu
         from learner_ray.engine.on_demand import on_demand_nodes
-        from learner_ray.engine.run_plan import slots_of
+        from learner_ray.engine.run_plan import check_devices, slots_of
         from learner_ray.study.journal import quiet_optuna
 
         with quiet_optuna(), left_as_found():
             devices = find_devices(options.address, request.shared_data, request.results.address)
-            self._check_devices(devices)
+            check_devices(options, devices)
             plan = self._planned(request, cohort, devices)
             logger.info(self._heading(plan, devices))
             plan, decoded = read_scans(plan, request, NAME, _log_reading)
@@ -305,15 +305,6 @@ class Experiment:
                     plan = self._planned(request, cohort, devices)
                     plan, decoded = read_scans(plan, request, NAME, _log_reading)
             yield plan, decoded, external, devices
-
-    def _check_devices(self, devices: Devices) -> None:
-        """Refuses options that the devices do not allow."""
-        from learner_ray.engine.on_demand import check_on_demand
-
-        devices.trials(self.options.devices_per_trial)
-        if self.options.trials_per_gpu is not None:
-            devices.check_share(self.options.trials_per_gpu, self.options.devices_per_trial)
-        check_on_demand(self.options, local=devices.local)
 
     def _planned(self, request: Request, cohort: Cohort, devices: Devices) -> Plan:
         from learner_ray.study.other_numerics import recorded_numerics

@@ -13,7 +13,7 @@ from learner_ray.core.files import Standing
 from learner_ray.encoders.network import network_bytes
 from learner_ray.engine.connection import Devices, start_local
 from learner_ray.engine.hosted_trials import GpuHosts
-from learner_ray.engine.on_demand import on_demand_nodes
+from learner_ray.engine.on_demand import check_on_demand, on_demand_nodes
 from learner_ray.engine.sharing import BOTH, MAX_RUNS_PER_GPU, Sharing, gpu_fraction, measure_sharing
 from learner_ray.engine.tuning import run_study
 from learner_ray.run.spec import RunSpec
@@ -108,6 +108,18 @@ def _worker_groups(groups: int, size: int, devices: Devices, scratch: Path) -> W
     from learner_ray.engine.worker_groups import WorkerGroups
 
     return WorkerGroups(groups, size, gpu=devices.gpus > 0, scratch=scratch)
+
+
+def check_devices(options: SweepOptions, devices: Devices) -> None:
+    """Refuses options that the devices do not allow.
+
+    Raises:
+        UserError: says which, and what to do.
+    """
+    devices.trials(options.devices_per_trial)
+    if options.trials_per_gpu is not None:
+        devices.check_share(options.trials_per_gpu, options.devices_per_trial)
+    check_on_demand(options, local=devices.local)
 
 
 def slots_of(options: SweepOptions, devices: Devices, share: int = 1) -> int:

@@ -212,19 +212,16 @@ class PairResponse:
         By central differences, since classifiers are of other libraries and give none.
         """
         by_embedding, by_score = np.empty(embeddings.shape), np.empty(scores.shape)
+        score_step = _small(np.array([*self.embedded.predictions.values()]))
         for number, (embedding, score) in enumerate(zip(embeddings, scores, strict=True)):
             width = len(embedding)
             at = np.append(embedding, score).astype(float)
-            steps = np.append(np.full(width, _small(embedding)), _small(self._all_scores))
+            steps = np.append(np.full(width, _small(embedding)), score_step)
             moved = np.concatenate([at + np.diag(steps), at - np.diag(steps)])
             up, down = np.split(self(moved[:, :width], moved[:, width]), 2)
             slope = (up - down) / (2 * steps)
             by_embedding[number], by_score[number] = slope[:width], slope[width]
         return by_embedding, by_score
-
-    @property
-    def _all_scores(self) -> NDArray[np.float64]:
-        return np.array([*self.embedded.predictions.values()])
 
 
 def _small(values: NDArray[Any]) -> float:

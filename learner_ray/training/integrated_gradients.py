@@ -9,8 +9,10 @@ that all pixels add up to the number of the clip less that of the blurred one: S
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,7 +37,7 @@ def integrated_gradients(clip: Tensor, slopes: Slopes, steps: int = STEPS) -> Te
     Returns:
         (T, H, W), of the number type of ``clip``. Positive where what is there raises the number.
     """
-    start = blurred(clip, _window(clip))
+    start = blurred(clip, window_side(clip))
     middles = [(step + 0.5) / steps for step in range(steps)]
     total = sum(slopes((start + part * (clip - start))[None])[0].to(clip) for part in middles)
     return (clip - start) * total / steps
@@ -46,7 +48,7 @@ def window_sums(attributed: Tensor) -> Tensor:
 
     A window is an eighth of the picture's side wide: single pixels are too restless to look at.
     """
-    window = _window(attributed) // 2 * 2 + 1
+    window = window_side(attributed) // 2 * 2 + 1
     summed = F.avg_pool2d(attributed.sum(0)[None], window, stride=1, padding=window // 2)
     return summed[0] * window**2
 
@@ -62,6 +64,6 @@ def blurred(clip: Tensor, sd: float) -> Tensor:
     return along[:, 0]
 
 
-def _window(clip: Tensor) -> int:
-    """Pixels of the blur and of a window, from the picture's side."""
-    return max(2, clip.shape[-1] // WINDOWS)
+def window_side(picture: Tensor | NDArray[Any]) -> int:
+    """Pixels of the blur's SD and of a window's side, for pictures (..., H, W)."""
+    return max(2, picture.shape[-1] // WINDOWS)

@@ -64,6 +64,7 @@ def write_predictor(
 
 
 SlopesByOutput = Callable[[NDArray[Any], NDArray[Any]], tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""A number's derivatives by embeddings (N, D) and predicted scores (N,), where these are given."""
 
 
 class Predictor:

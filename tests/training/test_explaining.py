@@ -17,7 +17,7 @@ from learner_ray.imaging.overlay import overlay
 from learner_ray.training import explaining
 from learner_ray.training.data import Data, open_data
 from learner_ray.training.explaining import PairResponse, chosen
-from learner_ray.training.integrated_gradients import blurred, integrated_gradients
+from learner_ray.training.integrated_gradients import blurred, integrated_gradients, window_side
 from learner_ray.training.predictions import hidden_pairs
 from learner_ray.training.predictor import Predictor
 from learner_ray.training.progression import clip_pairs
@@ -111,7 +111,7 @@ def test_what_pixels_add_is_the_change_of_the_prediction(manifest: Path, tmp_pat
 
     slopes = partial(predictor.slopes, by_output=response.slopes)
     added = float(integrated_gradients(clip[0], slopes, steps=64).sum())
-    expected = predicted(clip[0]) - predicted(blurred(clip[0], max(2, clip.shape[-1] // 8)))
+    expected = predicted(clip[0]) - predicted(blurred(clip[0], window_side(clip)))
     assert abs(expected) > 1e-3, "nothing to explain"
     assert added == pytest.approx(expected, rel=0.05, abs=1e-3)
 
